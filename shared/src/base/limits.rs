@@ -1,0 +1,42 @@
+//! Every limit of the product, with its unit in the name. Decoders, queues and tables read them from here.
+
+/// Largest frame on the wire, header excluded.
+pub const FRAME_BYTES_MAX: usize = 16 << 20;
+/// Largest frame that a peer may send before it has been accepted (hello, join).
+pub const GREETING_BYTES_MAX: usize = 16 << 10;
+/// Cells of one private sum.
+pub const CELLS_MAX: usize = 1 << 20;
+/// Fine cells of a numeric column without the one for *missing*.
+pub const NUMERIC_CELLS: usize = 64;
+/// Levels of a categorical column.
+pub const LEVELS_MAX: usize = 1_024;
+/// Feature columns of a contract.
+pub const FEATURES_MAX: usize = 512;
+/// Bytes of a name (node, study, model, column, level).
+pub const NAME_BYTES_MAX: usize = 128;
+/// Bytes of a contract or study file.
+pub const DOCUMENT_BYTES_MAX: usize = 1 << 20;
+/// Members of a study's roster in `node-noise`.
+pub const MEMBERS_MAX: usize = 1_024;
+/// Rounds of a study.
+pub const ROUNDS_MAX: usize = 1_000;
+/// Attempts of one round.
+pub const ATTEMPTS_MAX: u16 = 4;
+/// At how many nodes one customer may be.
+pub const MULTIPLICITY_MAX: u16 = 64;
+/// Largest price of a round or a study, in micro-rho.
+pub const URHO_MAX: u64 = 1 << 40;
+/// Smallest and largest scale of a node's discrete Gaussian.
+pub const SIGMA_MIN: u64 = 16;
+/// See [`SIGMA_MIN`].
+pub const SIGMA_MAX: u64 = 1 << 36;
+/// Largest squared L2 reach of one customer.
+pub const DELTA_SQ_MAX: u64 = 1 << 48;
+/// `customers_max` times the largest cell of one customer, at one node.
+pub const SUM_ABS_MAX: u64 = 1 << 50;
+/// Approvals carried with one study.
+pub const APPROVALS_MAX: usize = 16;
+/// A study's longest life from submission, in milliseconds (one year).
+pub const STUDY_LIFE_MS_MAX: u64 = 366 * 24 * 3_600 * 1_000;
+
+const _: () = assert!(CELLS_MAX * size_of::<i64>() + 4_096 < FRAME_BYTES_MAX);

@@ -1,0 +1,9 @@
+//! Words that every other layer uses: limits, units, identifiers, time, secrets, public cells.
+
+pub mod cells;
+pub mod hash;
+pub mod ids;
+pub mod limits;
+pub mod secret;
+pub mod time;
+pub mod units;

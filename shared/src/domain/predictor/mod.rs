@@ -1,0 +1,14 @@
+//! The `additive` predictor: one curve per feature, learnt from private sums and nothing else.
+
+use serde::{Deserialize, Serialize};
+
+/// The model as a node needs it during a study: features in contract order, each list concatenated.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct ModelState {
+    /// Base score, F per log-odds.
+    pub base: i32,
+    /// Merged bin of every fine cell, counted from 0 within its feature.
+    pub bin_of_cell: Vec<u16>,
+    /// Curve entry of every merged bin, F per log-odds.
+    pub curves: Vec<i32>,
+}

@@ -1,0 +1,465 @@
+//! The private vector sum: study terms, its rules, and the integers that fix noise and price.
+//!
+//! Every node recomputes everything here before it accepts a study. Draws no noise, spends nothing.
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::hash::labelled;
+use crate::base::ids::{AttemptId, Hash32, IdentityKey, Name, StudyHash};
+use crate::base::limits::{
+    ATTEMPTS_MAX, CELLS_MAX, DELTA_SQ_MAX, MEMBERS_MAX, MULTIPLICITY_MAX, ROUNDS_MAX, SIGMA_MAX,
+    SIGMA_MIN, SUM_ABS_MAX, URHO_MAX,
+};
+use crate::base::time::Timestamp;
+use crate::base::units::{Delta, MicroRho};
+
+/// Version of the protocol that these terms belong to; anything else is refused.
+pub const SUM_VERSION: u16 = 1;
+
+/// Who must be honest for the stated rho.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TrustMode {
+    /// Each node adds the whole noise: each update is private on its own.
+    NodeNoise,
+    /// Secure aggregation: noise once in total. Not offered by this version.
+    SharedNoise,
+}
+
+/// Which disjoint set of customers a round reads; caps and charges are kept per part.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Part {
+    /// Customers that the model learns from.
+    Training,
+    /// Customers kept out of training, for evaluation.
+    HoldOut,
+}
+
+/// What one customer contributes to a round, and its price.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct RoundTerms {
+    /// The customers it reads.
+    pub part: Part,
+    /// Largest number of cells of the vector.
+    pub cells_max: u32,
+    /// Largest absolute value of one customer in one cell.
+    pub cell_abs_max: u32,
+    /// Largest sum of squares of one customer's vector.
+    pub delta_sq: u64,
+    /// The charge.
+    pub urho: MicroRho,
+    /// Scale of each node's discrete Gaussian (its sigma, in integers of the sum).
+    pub sigma_share: u64,
+}
+
+/// Which customers are kept for evaluation.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum HoldOut {
+    /// A keyed hash of the customer falls below this share, in 1/1 000 000.
+    Fraction(u32),
+    /// A column of the mapped table: rows whose value is `test` (or a true boolean) are held out.
+    Column(String),
+}
+
+/// What happens to a candidate model whose quality is not shown.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Gate {
+    /// Publish with the warning `not_evaluated` where there is too little data to tell.
+    #[default]
+    Open,
+    /// Hold for a person in that case.
+    Strict,
+}
+
+/// The learner or question behind the rounds, with its public constants.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Plan {
+    /// The additive predictor: a counting sum, residual sums, one evaluation sum.
+    Additive {
+        /// Residual bound in integers per unit of residual (3072 or 4096).
+        clip: u32,
+        /// Residual rounds.
+        rounds: u16,
+    },
+    /// Synthetic counting sums for measuring the transport; reads no customer and is refused unless policy allows it.
+    Synthetic {
+        /// Cells of each sum.
+        cells: u32,
+        /// Number of sums.
+        rounds: u16,
+    },
+}
+
+/// A study as every party sees, hashes and signs it.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct StudyTerms {
+    /// [`SUM_VERSION`].
+    pub version: u16,
+    /// Drawn at submission.
+    pub study_id: [u8; 16],
+    /// Short name; the model is published under it.
+    pub name: Name,
+    /// Studies of one family share their hold-out.
+    pub family: Name,
+    /// Why the data may be used.
+    pub purpose: Name,
+    /// Contract name.
+    pub contract_name: Name,
+    /// Contract version.
+    pub contract_version: u32,
+    /// Contract hash.
+    pub contract_hash: Hash32,
+    /// What is computed.
+    pub plan: Plan,
+    /// Trust mode; never changes.
+    pub mode: TrustMode,
+    /// Identity keys of the members, strictly rising; fixed for the study.
+    pub roster: Vec<IdentityKey>,
+    /// Members that may fail; 0 in node-noise.
+    pub d_max: u16,
+    /// Members that may collude; 0 in node-noise.
+    pub c_max: u16,
+    /// At how many nodes one customer may appear.
+    pub multiplicity: u16,
+    /// All rounds in order.
+    pub rounds: Vec<RoundTerms>,
+    /// Attempts per round.
+    pub attempts_max: u16,
+    /// All charged attempts of one part together.
+    pub urho_cap: MicroRho,
+    /// The study's total at its stated epsilon: the larger part, without spare attempts.
+    pub urho: MicroRho,
+    /// Delta of the statement.
+    pub delta: Delta,
+    /// Public size of the whole population.
+    pub population: u64,
+    /// Customers per node, public, declared with room.
+    pub customers_max: u64,
+    /// Who is kept for evaluation.
+    pub holdout: HoldOut,
+    /// Answers leave at multiples of this after the question.
+    pub slot_ms: u32,
+    /// How long the coordinator waits for stragglers.
+    pub phase_ms: u32,
+    /// How long an attempt may live at a node.
+    pub attempt_ttl_ms: u32,
+    /// Nodes refuse rounds after this.
+    pub expires: Timestamp,
+    /// Updates that a release needs.
+    pub quorum: u16,
+    /// What happens without a quality figure.
+    pub gate: Gate,
+    /// Gain in log-loss over the previous model that the study expects, in 1/1 000 000; 0 if it declares none.
+    pub expected_gain_ppm: u32,
+    /// Made-up data: slots of 0 and the synthetic plan are allowed where a node's policy says so.
+    pub synthetic: bool,
+}
+
+/// A rule of the private sum that terms break.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum BrokenRule {
+    /// A number is outside its range.
+    #[error("{what} is {got}, expected {expected}")]
+    Range {
+        /// Field.
+        what: &'static str,
+        /// Found.
+        got: u64,
+        /// Expected.
+        expected: &'static str,
+    },
+    /// A round's scale is not the smallest that its price allows.
+    #[error("round {round} has sigma_share {got}, the rule gives {expected}")]
+    Sigma {
+        /// Which round, from 0.
+        round: usize,
+        /// Found.
+        got: u64,
+        /// Expected.
+        expected: u64,
+    },
+    /// The price is too small or too large for a scale within limits.
+    #[error(
+        "round {round}: delta_sq {delta_sq} at {urho} needs a sigma_share outside {SIGMA_MIN}..2^36"
+    )]
+    Scale {
+        /// Which round, from 0.
+        round: usize,
+        /// Its reach.
+        delta_sq: u64,
+        /// Its price.
+        urho: MicroRho,
+    },
+    /// Caps do not cover the rounds.
+    #[error("urho_cap is {cap}, one attempt of each round of a part costs {needed}")]
+    Cap {
+        /// Found.
+        cap: MicroRho,
+        /// Needed.
+        needed: MicroRho,
+    },
+    /// A list is not in the order that makes it unique.
+    #[error("the roster is not strictly rising")]
+    Roster,
+    /// The trust mode is not offered.
+    #[error("trust mode shared-noise is not offered by this version")]
+    Mode,
+}
+
+/// Smallest `s` with `2·h·urho·s² > delta_sq·m²·10⁶` (strict), or `None` outside `SIGMA_MIN..=SIGMA_MAX`.
+///
+/// In node-noise `h` and `m` count as 1 (private sum, rule 2). Integers throughout, rounded against us.
+///
+/// # Privacy
+///
+/// A discrete Gaussian of scale `s` on integers of squared L2 reach `delta_sq` is `delta_sq/(2s²)`-zCDP (Canonne, Kamath,
+/// Steinke 2020), which the strict inequality keeps below `urho·10⁻⁶`.
+#[must_use]
+pub fn sigma_share(delta_sq: u64, multiplicity: u16, honest: u16, urho: MicroRho) -> Option<u64> {
+    let bounded = delta_sq <= DELTA_SQ_MAX && (1..=URHO_MAX).contains(&urho.0) && honest > 0;
+    if !bounded || delta_sq == 0 {
+        return None;
+    }
+    let reach = u128::from(delta_sq) * u128::from(multiplicity).pow(2) * 1_000_000;
+    let scale = (reach / (2 * u128::from(honest) * u128::from(urho.0))).isqrt() + 1;
+    let scale = u64::try_from(scale).ok()?;
+    (SIGMA_MIN..=SIGMA_MAX).contains(&scale).then_some(scale)
+}
+
+/// The identity of a study: hash of the bytes of its terms as they travelled.
+#[must_use]
+pub fn study_hash(terms_bytes: &[u8]) -> StudyHash {
+    StudyHash(labelled("aquifer/sum/1/study", &[terms_bytes]).0)
+}
+
+/// The identity of one attempt at one round.
+#[must_use]
+pub fn attempt_id(study: &StudyHash, round: u32, attempt: u32) -> AttemptId {
+    let parts: [&[u8]; 3] = [&study.0, &round.to_le_bytes(), &attempt.to_le_bytes()];
+    AttemptId(labelled("aquifer/sum/1/attempt", &parts).0)
+}
+
+/// What a node was asked to compute, bound into its signature.
+#[must_use]
+pub fn task_hash(study: &StudyHash, round: u32, body: &[u8]) -> Hash32 {
+    labelled(
+        "aquifer/sum/1/task",
+        &[&study.0, &round.to_le_bytes(), body],
+    )
+}
+
+impl StudyTerms {
+    /// Price of one attempt of every round of a part.
+    #[must_use]
+    pub fn part_price(&self, part: Part) -> Option<MicroRho> {
+        let of_part = self.rounds.iter().filter(|round| round.part == part);
+        of_part
+            .map(|round| round.urho)
+            .try_fold(MicroRho::ZERO, MicroRho::checked_add)
+    }
+
+    /// What one customer is charged at most if no attempt is repeated: the larger part where the parts are disjoint,
+    /// their sum where a customer may be in both (multiplicity above 1).
+    #[must_use]
+    pub fn price(&self) -> Option<MicroRho> {
+        let (training, holdout) = (
+            self.part_price(Part::Training)?,
+            self.part_price(Part::HoldOut)?,
+        );
+        if self.multiplicity > 1 {
+            return training.checked_add(holdout);
+        }
+        Some(training.max(holdout))
+    }
+
+    /// Index of a member in the roster, from 0.
+    #[must_use]
+    pub fn member(&self, key: &IdentityKey) -> Option<usize> {
+        self.roster.binary_search(key).ok()
+    }
+
+    /// Checks every rule of the private sum that the terms alone can break.
+    ///
+    /// # Errors
+    ///
+    /// The first broken rule.
+    pub fn check(&self) -> Result<(), BrokenRule> {
+        if self.mode != TrustMode::NodeNoise {
+            return Err(BrokenRule::Mode);
+        }
+        self.check_ranges()?;
+        if !self.roster.windows(2).all(|pair| pair[0] < pair[1]) {
+            return Err(BrokenRule::Roster);
+        }
+        self.rounds
+            .iter()
+            .enumerate()
+            .try_for_each(|(index, round)| self.check_round(index, round))?;
+        self.check_cap()
+    }
+
+    fn check_ranges(&self) -> Result<(), BrokenRule> {
+        let members = self.roster.len() as u64;
+        let ranges: [(&'static str, u64, u64, u64, &'static str); 9] = [
+            ("version", u64::from(self.version), 1, 1, "1"),
+            (
+                "number of members",
+                members,
+                1,
+                MEMBERS_MAX as u64,
+                "1 to 1024",
+            ),
+            (
+                "number of rounds",
+                self.rounds.len() as u64,
+                1,
+                ROUNDS_MAX as u64,
+                "1 to 1000",
+            ),
+            ("d_max", u64::from(self.d_max), 0, 0, "0 in node-noise"),
+            ("c_max", u64::from(self.c_max), 0, 0, "0 in node-noise"),
+            (
+                "multiplicity",
+                u64::from(self.multiplicity),
+                1,
+                MULTIPLICITY_MAX.into(),
+                "1 to 64",
+            ),
+            (
+                "attempts_max",
+                u64::from(self.attempts_max),
+                1,
+                ATTEMPTS_MAX.into(),
+                "1 to 4",
+            ),
+            (
+                "quorum",
+                u64::from(self.quorum),
+                1,
+                members,
+                "1 to the number of members",
+            ),
+            (
+                "customers_max",
+                self.customers_max,
+                1,
+                SUM_ABS_MAX,
+                "1 to 2^50",
+            ),
+        ];
+        ranges
+            .into_iter()
+            .try_for_each(|(what, got, low, high, expected)| {
+                if (low..=high).contains(&got) {
+                    return Ok(());
+                }
+                Err(BrokenRule::Range {
+                    what,
+                    got,
+                    expected,
+                })
+            })
+    }
+
+    fn check_round(&self, index: usize, round: &RoundTerms) -> Result<(), BrokenRule> {
+        let range = |what, got, expected| {
+            Err(BrokenRule::Range {
+                what,
+                got,
+                expected,
+            })
+        };
+        if !(1..=CELLS_MAX as u32).contains(&round.cells_max) {
+            return range("cells_max", round.cells_max.into(), "1 to 2^20");
+        }
+        let sum_abs = self.customers_max.checked_mul(round.cell_abs_max.into());
+        if sum_abs.is_none_or(|sum| sum > SUM_ABS_MAX) || round.cell_abs_max == 0 {
+            return range(
+                "cell_abs_max",
+                round.cell_abs_max.into(),
+                "at most 2^50 / customers_max",
+            );
+        }
+        let (delta_sq, urho) = (round.delta_sq, round.urho);
+        let scale = sigma_share(delta_sq, 1, 1, urho);
+        let expected = scale.ok_or(BrokenRule::Scale {
+            round: index,
+            delta_sq,
+            urho,
+        })?;
+        if round.sigma_share != expected {
+            return Err(BrokenRule::Sigma {
+                round: index,
+                got: round.sigma_share,
+                expected,
+            });
+        }
+        Ok(())
+    }
+
+    fn check_cap(&self) -> Result<(), BrokenRule> {
+        let unreachable = MicroRho(u64::MAX);
+        let parts = [Part::Training, Part::HoldOut]
+            .map(|part| self.part_price(part).unwrap_or(unreachable));
+        let needed = parts[0].max(parts[1]);
+        if self.urho_cap < needed || self.urho_cap.0 > URHO_MAX {
+            return Err(BrokenRule::Cap {
+                cap: self.urho_cap,
+                needed,
+            });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_sigma(
+        delta_sq: u64,
+        multiplicity: u16,
+        honest: u16,
+        urho: u64,
+        expected: Option<u64>,
+    ) {
+        assert_eq!(
+            sigma_share(delta_sq, multiplicity, honest, MicroRho(urho)),
+            expected
+        );
+    }
+
+    #[test]
+    fn published_scales() {
+        check_sigma(851_968, 1, 5, 3_361, Some(5_035));
+        check_sigma(851_968, 1, 1, 3_361, Some(11_259));
+        check_sigma(851_968, 2, 5, 3_361, Some(10_070));
+        check_sigma(479_232, 1, 5, 3_361, Some(3_777));
+    }
+
+    #[test]
+    fn equality_is_not_enough() {
+        check_sigma(65_536, 1, 1, 125_000, Some(513));
+    }
+
+    #[test]
+    fn too_fine_a_scale_is_refused() {
+        check_sigma(1, 1, 1, 125_000, None);
+        check_sigma(0, 1, 1, 1, None);
+        check_sigma(65_536, 1, 1, 0, None);
+    }
+
+    #[test]
+    fn the_published_attempt_id() {
+        let id = attempt_id(&StudyHash([0x11; 32]), 3, 0);
+        assert_eq!(
+            id.to_string(),
+            "68860e92a6b2aa6014fda7e442ab7a1ce1e95af7a884c0aa3de8963f5d5ae91e"
+        );
+    }
+}

@@ -1,0 +1,688 @@
+//! Frames and messages between nodes, people and the coordinator.
+//!
+//! A frame is `version u8 ‖ kind u8 ‖ length u32 LE ‖ body`. The first frame of a stream decides what the stream is:
+//! HELLO opens a node's session, REQUEST asks one question, JOIN (on the join endpoint only) redeems a ticket.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::codec::{CodecError, decode, encode};
+use crate::base::ids::{AttemptId, Hash32, IdentityKey, Name, Role, StudyHash};
+use crate::base::limits::{FRAME_BYTES_MAX, GREETING_BYTES_MAX};
+use crate::base::time::Timestamp;
+use crate::domain::predictor::ModelState;
+
+/// First byte of every frame.
+pub const FRAME_VERSION: u8 = 1;
+/// Bytes before a frame's body.
+pub const HEADER_BYTES: usize = 6;
+/// ALPN of sessions and requests.
+pub const ALPN_MAIN: &[u8] = b"aquifer/1";
+/// ALPN of the endpoint that redeems tickets.
+pub const ALPN_JOIN: &[u8] = b"aquifer-join/1";
+
+/// An Ed25519 signature.
+pub type Signature = Vec<u8>;
+
+/// A message that fills one frame.
+pub trait Message: Serialize + DeserializeOwned {
+    /// Second byte of its frame.
+    const KIND: u8;
+    /// Name in errors.
+    const NAME: &'static str;
+    /// Largest body.
+    const BYTES_MAX: usize = FRAME_BYTES_MAX;
+}
+
+macro_rules! message {
+    ($kind:literal, $type:ident, $limit:expr) => {
+        impl Message for $type {
+            const KIND: u8 = $kind;
+            const NAME: &'static str = stringify!($type);
+            const BYTES_MAX: usize = $limit;
+        }
+    };
+}
+
+message!(1, Hello, GREETING_BYTES_MAX);
+message!(2, Welcome, GREETING_BYTES_MAX);
+message!(3, Offer, 1 << 20);
+message!(4, Decision, GREETING_BYTES_MAX);
+message!(5, Task, 8 << 20);
+message!(6, Update, FRAME_BYTES_MAX);
+message!(7, Refusal, GREETING_BYTES_MAX);
+message!(8, End, GREETING_BYTES_MAX);
+message!(9, StudyEnd, GREETING_BYTES_MAX);
+message!(10, Renew, GREETING_BYTES_MAX);
+message!(11, Renewed, GREETING_BYTES_MAX);
+message!(12, Goodbye, GREETING_BYTES_MAX);
+message!(20, Join, GREETING_BYTES_MAX);
+message!(21, Joined, GREETING_BYTES_MAX);
+message!(30, Request, FRAME_BYTES_MAX);
+message!(31, Response, FRAME_BYTES_MAX);
+
+/// N→C, first frame of a session: who speaks is known from the certificate.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Hello {
+    /// Protocol version of the node.
+    pub protocol: u16,
+    /// Program version, for the operator's table.
+    pub software: String,
+    /// Position of the node's ledger.
+    pub ledger_seq: u64,
+    /// Head hash of the node's ledger.
+    pub ledger_head: Hash32,
+}
+
+/// C→N: the node counts as joined from here on.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Welcome {
+    /// Name under which the coordinator knows the node.
+    pub name: Name,
+    /// The coordinator's clock, for a warning if the clocks differ.
+    pub now: Timestamp,
+}
+
+/// C→N: a study to accept, hold or refuse.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Offer {
+    /// Encoded study terms, as they are hashed and signed.
+    pub terms: Vec<u8>,
+    /// Approvals over the study's hash.
+    pub approvals: Vec<Approval>,
+}
+
+/// An approver's signature over a study's hash, label `aquifer/sum/1/approve`.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Approval {
+    /// The approver's identity key.
+    pub key: IdentityKey,
+    /// Ed25519 over the labelled hash.
+    pub signature: Signature,
+}
+
+/// N→C: what the node (or its person) decided.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Decision {
+    /// The study.
+    pub study: StudyHash,
+    /// The decision.
+    pub verdict: Verdict,
+}
+
+/// A node's answer to an offer.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum Verdict {
+    /// Reserved durably; rounds may start.
+    Accepted,
+    /// Waits for a person at the unit.
+    Held,
+    /// The rules say no.
+    Refused(RefusalCode, u64),
+}
+
+/// Why a node refuses a study or a round: fixed codes, decided before data is touched, without text.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RefusalCode {
+    /// The message is for another attempt than the live one.
+    NotLive,
+    /// The study is not known or was not accepted.
+    StudyUnknown,
+    /// The study has expired (or the clock says so).
+    Expired,
+    /// What was sent differs from the signed terms, or the terms break a rule.
+    TermsDiffer,
+    /// The budget does not cover it; detail is what is left in micro-rho.
+    Budget,
+    /// The attempt was charged for another task; detail = round·2³² + attempt of the last charge.
+    AlreadyCharged,
+    /// No attempt of the round is left.
+    AttemptsUsedUp,
+    /// The node's ledger disagrees with a witness.
+    Locked,
+    /// Noise, disk or source failed; the node cannot work.
+    Unfit,
+    /// The node's operator withdrew from the study.
+    Withdrawn,
+    /// A version that the node does not speak.
+    Version,
+    /// The purpose is not in the node's policy.
+    PurposeUnknown,
+    /// Name, version or hash of the contract is not the node's.
+    ContractDiffers,
+    /// No pinned approver signed.
+    NotApproved,
+    /// Delta is above 1 / (10 · population), or population or customers_max is below what policy demands.
+    DeltaTooLarge,
+    /// The trust mode is not in the node's policy.
+    TrustMode,
+    /// The study is synthetic and policy does not take such, or its slot is too short.
+    Synthetic,
+    /// A person at the unit said no.
+    RefusedByPerson,
+    /// The roster does not hold this node, or is smaller than policy demands.
+    Roster,
+    /// The study's hold-out rule cannot be kept here (no such column).
+    HoldOut,
+}
+
+/// C→N: compute this sum.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Task {
+    /// The study.
+    pub study: StudyHash,
+    /// Round, from 0.
+    pub round: u32,
+    /// Attempt, from 0.
+    pub attempt: u32,
+    /// Encoded [`TaskBody`], as it is hashed.
+    pub body: Vec<u8>,
+}
+
+/// What a round computes; the study's terms bound it, whatever it says.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum TaskBody {
+    /// One cell per feature and customer, fine cells.
+    Counts,
+    /// Residuals against a model, merged bins.
+    Residuals(ModelState),
+    /// Score bin by label.
+    Evaluation(ModelState),
+    /// A vector of this many zeros (studies marked synthetic only).
+    Synthetic(u32),
+}
+
+/// N→C: the noisy sum (node-noise).
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Update {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// Hash of the task it answers.
+    pub task: Hash32,
+    /// x + z.
+    pub cells: Vec<i64>,
+    /// Ed25519 over [`update_digest`].
+    pub signature: Signature,
+}
+
+/// N→C: a round or a study is refused.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Refusal {
+    /// The attempt, or zero where the study as a whole is meant.
+    pub attempt: AttemptId,
+    /// The study.
+    pub study: StudyHash,
+    /// Fixed code.
+    pub code: RefusalCode,
+    /// Number that belongs to the code, else 0.
+    pub detail: u64,
+}
+
+/// C→N: an attempt is over.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct End {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// Whether a sum was released.
+    pub released: bool,
+    /// SHA-256 of the released sum's encoding, or zero.
+    pub release: Hash32,
+}
+
+/// C→N: the study is over; what is left of its reservation is free again.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct StudyEnd {
+    /// The study.
+    pub study: StudyHash,
+    /// Published, held or aborted.
+    pub outcome: StudyOutcome,
+}
+
+/// How a study ended.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StudyOutcome {
+    /// A model version was published.
+    Published,
+    /// A candidate waits for a person.
+    Held,
+    /// Nothing was published.
+    Aborted,
+}
+
+/// N→C: a new certificate for the same keys, before the old one ends.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Renew {
+    /// Certificate request, DER.
+    pub csr: Vec<u8>,
+}
+
+/// C→N: the renewed certificate.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Renewed {
+    /// Certificate, DER.
+    pub certificate: Vec<u8>,
+}
+
+/// Either way: the session ends, with a reason for the log.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Goodbye {
+    /// Why.
+    pub reason: CloseReason,
+}
+
+/// Why a connection is closed; also the QUIC application close code.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CloseReason {
+    /// The process stops.
+    Shutdown,
+    /// The certificate was revoked.
+    Revoked,
+    /// The certificate is not in the registry, or has another role.
+    WrongRole,
+    /// A message broke the protocol.
+    Protocol,
+    /// Another session of the same node took over.
+    Replaced,
+    /// Too many connections or requests.
+    Busy,
+    /// Another protocol version.
+    Version,
+    /// The certificate has expired.
+    Expired,
+}
+
+/// P→C on the join endpoint: redeem a ticket.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Join {
+    /// Name on the ticket.
+    pub name: Name,
+    /// Certificate request for the TLS key, DER.
+    pub csr: Vec<u8>,
+    /// Ed25519 identity key.
+    pub identity: IdentityKey,
+    /// The ticket's secret.
+    pub secret: [u8; 32],
+    /// By the identity key over [`join_digest`].
+    pub signature: Signature,
+}
+
+/// C→P: the certificate, or why not.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum Joined {
+    /// Done.
+    Accepted {
+        /// Certificate, DER.
+        certificate: Vec<u8>,
+        /// Role it carries.
+        role: Role,
+    },
+    /// Not done; the ticket is unchanged unless it was used.
+    Rejected(JoinRejection),
+}
+
+/// Why a ticket is not redeemed.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum JoinRejection {
+    /// Unknown, already used, or for another name: told alike on purpose.
+    TicketInvalid,
+    /// The ticket has expired.
+    TicketExpired,
+    /// The request is malformed or its signature does not verify.
+    RequestInvalid,
+}
+
+/// A question of a person's command or of a node's command line.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub enum Request {
+    /// Operator: check and expand a study (TOML); registers it unless `dry_run`.
+    StudySubmit {
+        /// The study file.
+        study: String,
+        /// The contract file.
+        contract: String,
+        /// Print, do not register.
+        dry_run: bool,
+    },
+    /// Approver: a signature over a study's hash.
+    StudyApprove {
+        /// The study.
+        study: StudyHash,
+        /// By the approver's identity key.
+        signature: Signature,
+    },
+    /// All studies.
+    StudyList,
+    /// One study; by name (newest), full hash or a unique start of the hash.
+    StudyShow(String),
+    /// One study's status now and at every change until it ends: several responses on the stream.
+    StudyWatch(String),
+    /// Operator: stop a study.
+    StudyAbort(String),
+    /// All published and held models.
+    ModelList,
+    /// One model: `NAME` (newest), `NAME@VERSION`.
+    ModelFetch(String),
+    /// The released sums behind a model, for replay.
+    ModelSums(String),
+    /// Approver: publish a held model, or drop it.
+    ModelRelease {
+        /// `NAME@VERSION`.
+        model: String,
+        /// Publish or drop.
+        publish: bool,
+    },
+    /// The nodes and their public state.
+    Nodes,
+    /// A contract by name (newest) or name@version.
+    ContractShow(String),
+    /// A new certificate for the same keys.
+    Renew {
+        /// Certificate request, DER.
+        csr: Vec<u8>,
+    },
+}
+
+/// An answer of the coordinator.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub enum Response {
+    /// The rules say no, or the thing does not exist: what, and what to do.
+    Refused {
+        /// Stable code for programs.
+        code: String,
+        /// For people: the rule, what was found, whom to ask.
+        message: String,
+    },
+    /// After submission (or its dry run).
+    Submitted {
+        /// Encoded terms.
+        terms: Vec<u8>,
+        /// Their hash.
+        study: StudyHash,
+        /// What the person should know (for example too little customers for a visible figure).
+        notes: Vec<String>,
+    },
+    /// Done.
+    Done(String),
+    /// Studies.
+    Studies(Vec<StudyStatus>),
+    /// One study.
+    Study(Box<StudyDetail>),
+    /// Models.
+    Models(Vec<ModelEntry>),
+    /// A model file (JSON text).
+    Model(String),
+    /// Released sums of a study, in order, and its encoded terms and contract, for replay.
+    Sums(Box<SumsBundle>),
+    /// Nodes.
+    Nodes(Vec<NodeEntry>),
+    /// A contract file (TOML text).
+    Contract(String),
+    /// A certificate, DER.
+    Certificate(Vec<u8>),
+}
+
+/// Where a study stands.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StudyState {
+    /// Waits for an approver.
+    Submitted,
+    /// Waits for the nodes.
+    Offered,
+    /// Rounds run.
+    Running,
+    /// A model was published.
+    Published,
+    /// A candidate waits for a person.
+    Held,
+    /// It ended without a model.
+    Aborted,
+}
+
+/// A line of the list of studies.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct StudyStatus {
+    /// Its hash.
+    pub study: StudyHash,
+    /// Its name.
+    pub name: Name,
+    /// Its purpose.
+    pub purpose: Name,
+    /// Where it stands.
+    pub state: StudyState,
+    /// Why it stands there (abort or hold reason), or empty.
+    pub reason: String,
+    /// Sums done.
+    pub rounds_done: u32,
+    /// Sums in all.
+    pub rounds_total: u32,
+    /// Price of the study in micro-rho.
+    pub urho: u64,
+    /// Epsilon at its delta, rounded up at the 4th decimal.
+    pub epsilon: f64,
+    /// Delta.
+    pub delta: f64,
+    /// When it was submitted.
+    pub submitted: Timestamp,
+    /// When it ended; 0 if it has not.
+    pub ended: Timestamp,
+}
+
+/// All about a study.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct StudyDetail {
+    /// The line.
+    pub status: StudyStatus,
+    /// Encoded terms.
+    pub terms: Vec<u8>,
+    /// Approvals.
+    pub approvals: Vec<Approval>,
+    /// Members and what they said.
+    pub members: Vec<MemberStatus>,
+    /// Rounds with their attempts.
+    pub rounds: Vec<RoundStatus>,
+}
+
+/// A member of a study.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct MemberStatus {
+    /// Name in the registry.
+    pub name: Name,
+    /// Identity key.
+    pub key: IdentityKey,
+    /// Its verdict; none yet.
+    pub verdict: Option<Verdict>,
+    /// Has a session now.
+    pub connected: bool,
+}
+
+/// A round of a study.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct RoundStatus {
+    /// Round, from 0.
+    pub round: u32,
+    /// Attempts opened.
+    pub attempts: u32,
+    /// Updates in the release, 0 if none.
+    pub updates: u32,
+    /// From opening of the last attempt to the release, in milliseconds.
+    pub took_ms: u64,
+}
+
+/// A line of the list of models.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct ModelEntry {
+    /// Name.
+    pub name: Name,
+    /// Version, from 1.
+    pub version: u32,
+    /// The study behind it.
+    pub study: StudyHash,
+    /// Published or held.
+    pub published: bool,
+    /// SHA-256 of the hashed part.
+    pub model_hash: Hash32,
+    /// Epsilon of its study.
+    pub epsilon: f64,
+    /// Delta of its study.
+    pub delta: f64,
+    /// Private AUC, if there was enough data to tell.
+    pub auc: Option<f64>,
+    /// When.
+    pub created: Timestamp,
+    /// Warnings of its card.
+    pub warnings: Vec<String>,
+}
+
+/// What a replay needs.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct SumsBundle {
+    /// Encoded terms.
+    pub terms: Vec<u8>,
+    /// Contract file.
+    pub contract: String,
+    /// Released sums, rounds in order.
+    pub sums: Vec<ReleasedSum>,
+}
+
+/// One released sum.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct ReleasedSum {
+    /// Round, from 0.
+    pub round: u32,
+    /// How many nodes' updates (and noise vectors) are in it.
+    pub updates: u32,
+    /// The integers.
+    pub cells: Vec<i64>,
+}
+
+/// A node as the coordinator sees it.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct NodeEntry {
+    /// Name.
+    pub name: Name,
+    /// Role (people are listed for operators and auditors).
+    pub role: Role,
+    /// Identity key.
+    pub key: IdentityKey,
+    /// Has a session now.
+    pub connected: bool,
+    /// Was revoked.
+    pub revoked: bool,
+    /// End of its certificate.
+    pub certificate_until: Timestamp,
+    /// Last hello; 0 if never.
+    pub last_seen: Timestamp,
+    /// Position of its ledger at the last hello.
+    pub ledger_seq: u64,
+    /// Program version at the last hello.
+    pub software: String,
+}
+
+/// What a node signs under an update: label `aquifer/sum/1/update`.
+#[must_use]
+pub fn update_digest(attempt: &AttemptId, task: &Hash32, cells: &[i64]) -> Hash32 {
+    let body = encode(&(attempt, task, cells));
+    crate::base::hash::labelled("aquifer/sum/1/update", &[&body])
+}
+
+/// What an approver signs: label `aquifer/sum/1/approve`.
+#[must_use]
+pub fn approve_digest(study: &StudyHash) -> Hash32 {
+    crate::base::hash::labelled("aquifer/sum/1/approve", &[&study.0])
+}
+
+/// What a joiner signs: label `aquifer/join/1`.
+#[must_use]
+pub fn join_digest(name: &Name, csr: &[u8], identity: &IdentityKey, secret: &[u8; 32]) -> Hash32 {
+    let body = encode(&(name, csr, identity, secret));
+    crate::base::hash::labelled("aquifer/join/1", &[&body])
+}
+
+/// A frame as it travels.
+#[must_use]
+pub fn frame<M: Message>(message: &M) -> Vec<u8> {
+    let body = encode(message);
+    let length = u32::try_from(body.len()).expect("messages are far below 4 GiB");
+    let mut bytes = Vec::with_capacity(HEADER_BYTES + body.len());
+    bytes.extend([FRAME_VERSION, M::KIND]);
+    bytes.extend(length.to_le_bytes());
+    bytes.extend(body);
+    bytes
+}
+
+/// Kind and body length of a frame, from its first bytes.
+///
+/// # Errors
+///
+/// Another version, or a body above `limit`.
+pub fn read_header(header: [u8; HEADER_BYTES], limit: usize) -> Result<(u8, usize), CodecError> {
+    let [version, kind, a, b, c, d] = header;
+    if version != FRAME_VERSION {
+        return Err(CodecError::Version {
+            got: version,
+            expected: FRAME_VERSION,
+        });
+    }
+    let length = u32::from_le_bytes([a, b, c, d]) as usize;
+    if length > limit {
+        return Err(CodecError::TooLong {
+            what: "frame",
+            length,
+            limit,
+        });
+    }
+    Ok((kind, length))
+}
+
+/// A message from kind and body.
+///
+/// # Errors
+///
+/// Another kind, or bytes that [`frame`] would not have written.
+pub fn read_body<M: Message>(kind: u8, body: &[u8]) -> Result<M, CodecError> {
+    if kind != M::KIND {
+        return Err(CodecError::Kind { got: kind });
+    }
+    decode(M::NAME, body, M::BYTES_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_reads_back() {
+        let message = Goodbye {
+            reason: CloseReason::Revoked,
+        };
+        let bytes = frame(&message);
+        let header: [u8; HEADER_BYTES] = bytes[..HEADER_BYTES].try_into().unwrap();
+        let (kind, length) = read_header(header, 100).unwrap();
+        assert_eq!(length, bytes.len() - HEADER_BYTES);
+        assert_eq!(
+            read_body::<Goodbye>(kind, &bytes[HEADER_BYTES..]),
+            Ok(message)
+        );
+    }
+
+    #[test]
+    fn other_versions_and_kinds_are_refused() {
+        assert!(matches!(
+            read_header([2, 1, 0, 0, 0, 0], 10),
+            Err(CodecError::Version { got: 2, .. })
+        ));
+        assert!(matches!(
+            read_header([1, 1, 11, 0, 0, 0], 10),
+            Err(CodecError::TooLong { .. })
+        ));
+        assert!(matches!(
+            read_body::<Goodbye>(1, &[]),
+            Err(CodecError::Kind { got: 1 })
+        ));
+    }
+}

@@ -1,0 +1,1 @@
+//! Sockets, files, clocks and randomness.
