@@ -1,0 +1,7 @@
+//! Pure parts of the node: encoded customers, their contributions, the hold-out, findings.
+
+pub mod check;
+pub mod contribution;
+pub mod holdout;
+pub mod model;
+pub mod table;
