@@ -1,1 +1,3 @@
 //! Sockets, files, clocks and randomness.
+
+pub mod noise;
