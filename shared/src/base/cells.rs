@@ -54,7 +54,7 @@ impl NumericCells {
     /// Edges `T⁻¹(T(low) + (T(high) − T(low))·j/64)`, j = 1..63.
     ///
     /// `None` where the bounds are not finite and rising, where `log1p` meets a negative bound, or where the range is too
-    /// narrow for 63 distinct edges.
+    /// narrow for 63 distinct edges inside it (so clipping a value to the range never changes its cell).
     #[must_use]
     pub fn between(low: f64, high: f64, transform: Transform) -> Option<Self> {
         let plain = low.is_finite() && high.is_finite() && low < high;
@@ -63,7 +63,9 @@ impl NumericCells {
         }
         let (from, to) = (transform.there(low), transform.there(high));
         let edge = |j: usize| transform.back(from + (to - from) * j as f64 / NUMERIC_CELLS as f64);
-        Self::from_edges((1..NUMERIC_CELLS).map(edge).collect())
+        let cells = Self::from_edges((1..NUMERIC_CELLS).map(edge).collect())?;
+        let inside = low < cells.edges[0] && cells.edges[NUMERIC_CELLS - 2] <= high;
+        inside.then_some(cells)
     }
 
     /// Edges as a model file or a contract's hash carries them; `None` unless 63 finite, strictly rising numbers.

@@ -1,7 +1,88 @@
-//! Writes a contract file.
+//! Writes a contract file that reads back to the same contract.
 
-use super::Contract;
+use std::fmt::Write;
+
+use super::{Column, ColumnKind, Contract, rules};
 
 pub(super) fn contract(contract: &Contract) -> String {
-    contract.name.to_string()
+    let mut out = String::new();
+    sections(contract, &mut out).expect("writing to a string cannot fail");
+    out
+}
+
+fn sections(contract: &Contract, out: &mut String) -> std::fmt::Result {
+    writeln!(out, "[contract]")?;
+    writeln!(out, "name = {}", text(contract.name.as_str()))?;
+    writeln!(out, "version = {}", contract.version)?;
+    writeln!(out, "multiplicity = {}", contract.multiplicity)?;
+    let table = key(&contract.table);
+    writeln!(out, "\n[table.{table}]")?;
+    writeln!(out, "privacy_unit = {}", text(&contract.privacy_unit))?;
+    let (column, positive) = (&contract.label.column, &contract.label.positive);
+    writeln!(
+        out,
+        "label = {{ column = {}, positive = {} }}",
+        text(column),
+        text(positive)
+    )?;
+    if contract.columns.iter().any(|column| !column.actionable) {
+        let actionable = contract.columns.iter().filter(|column| column.actionable);
+        let names: Vec<&str> = actionable.map(|column| column.name.as_str()).collect();
+        writeln!(out, "actionable = {}", list(&names))?;
+    }
+    if !contract.excluded.is_empty() {
+        writeln!(out, "\n[table.{table}.excluded]")?;
+    }
+    for excluded in &contract.excluded {
+        writeln!(
+            out,
+            "{} = {}",
+            key(&excluded.column),
+            text(&excluded.reason)
+        )?;
+    }
+    contract
+        .columns
+        .iter()
+        .try_for_each(|column| section(&table, column, out))
+}
+
+fn section(table: &str, column: &Column, out: &mut String) -> std::fmt::Result {
+    writeln!(out, "\n[table.{table}.column.{}]", key(&column.name))?;
+    match &column.kind {
+        ColumnKind::Numeric {
+            low,
+            high,
+            transform,
+            unit,
+            ..
+        } => {
+            writeln!(out, "low = {low:?}")?;
+            writeln!(out, "high = {high:?}")?;
+            writeln!(out, "transform = {:?}", rules::transform_name(*transform))?;
+            if !unit.is_empty() {
+                writeln!(out, "unit = {}", text(unit))?;
+            }
+            Ok(())
+        }
+        ColumnKind::Levels(cells) => writeln!(out, "levels = {}", list(cells.levels())),
+    }
+}
+
+fn list(items: &[impl AsRef<str>]) -> String {
+    let quoted: Vec<String> = items.iter().map(|item| text(item.as_ref())).collect();
+    format!("[{}]", quoted.join(", "))
+}
+
+fn text(text: &str) -> String {
+    let escaped = text.replace('\\', "\\\\").replace('"', "\\\"");
+    format!("\"{escaped}\"")
+}
+
+fn key(name: &str) -> String {
+    let bare = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+    if !name.is_empty() && name.bytes().all(bare) {
+        return name.to_owned();
+    }
+    text(name)
 }

@@ -1,0 +1,142 @@
+//! What a contract may say, one rule per function; the readers add the place.
+
+use crate::base::cells::{LevelCells, NumericCells, Transform};
+use crate::base::limits::{FEATURES_MAX, LEVELS_MAX, NAME_BYTES_MAX};
+
+use super::{ColumnKind, Contract};
+
+/// A text that people and machines can repeat: of limited length, trimmed, without control characters.
+pub(super) fn text(what: &str, found: &str) -> Result<String, String> {
+    if found.is_empty() {
+        return Err(format!("{what} is empty, expected a text"));
+    }
+    if found.trim() != found {
+        return Err(format!(
+            "{what} {found:?} has spaces at an end, expected it trimmed"
+        ));
+    }
+    plain(what, found)
+}
+
+/// A text that may be empty.
+pub(super) fn plain(what: &str, found: &str) -> Result<String, String> {
+    let length = found.len();
+    if length > NAME_BYTES_MAX {
+        return Err(format!(
+            "{what} has {length} bytes, expected at most {NAME_BYTES_MAX}"
+        ));
+    }
+    if found.chars().any(char::is_control) {
+        return Err(format!(
+            "{what} {found:?} holds a control character, expected plain text"
+        ));
+    }
+    Ok(found.to_owned())
+}
+
+/// A numeric column.
+pub(super) fn numeric(
+    low: f64,
+    high: f64,
+    transform: Transform,
+    unit: &str,
+) -> Result<ColumnKind, String> {
+    if !low.is_finite() || !high.is_finite() {
+        return Err(format!(
+            "the range is {low} to {high}, expected finite numbers"
+        ));
+    }
+    if low >= high {
+        return Err(format!(
+            "the range is {low} to {high}, expected low below high"
+        ));
+    }
+    if transform == Transform::Log1p && low < 0.0 {
+        return Err(format!(
+            "low is {low} with transform \"log1p\", expected 0 or more (or \"signed_log1p\")"
+        ));
+    }
+    let cells = NumericCells::between(low, high, transform).ok_or_else(|| {
+        format!("the range {low} to {high} is too narrow or too wide for 64 distinct cells")
+    })?;
+    let unit = plain("unit", unit)?;
+    Ok(ColumnKind::Numeric {
+        low,
+        high,
+        transform,
+        unit,
+        cells,
+    })
+}
+
+/// The name of a transform.
+pub(super) fn transform(name: &str) -> Result<Transform, String> {
+    let known = [Transform::Linear, Transform::Log1p, Transform::SignedLog1p];
+    let found = known
+        .into_iter()
+        .find(|known| transform_name(*known) == name);
+    found.ok_or_else(|| {
+        format!("transform is {name:?}, expected \"linear\", \"log1p\" or \"signed_log1p\"")
+    })
+}
+
+/// How a transform is written.
+pub(super) fn transform_name(transform: Transform) -> &'static str {
+    match transform {
+        Transform::Linear => "linear",
+        Transform::Log1p => "log1p",
+        Transform::SignedLog1p => "signed_log1p",
+    }
+}
+
+/// One more level after those already read.
+pub(super) fn level(before: &[String], found: &str) -> Result<String, String> {
+    let level = text("level", found)?;
+    if before.contains(&level) {
+        return Err(format!("level {level:?} is listed twice"));
+    }
+    if before.len() >= LEVELS_MAX {
+        return Err(format!("more than {LEVELS_MAX} levels"));
+    }
+    Ok(level)
+}
+
+/// A categorical column; its levels have passed [`level`].
+pub(super) fn levels(levels: Vec<String>) -> Result<ColumnKind, String> {
+    if levels.is_empty() {
+        return Err("levels is empty, expected at least one level".to_owned());
+    }
+    Ok(ColumnKind::Levels(LevelCells::new(levels)))
+}
+
+/// What only the whole contract can break: the column it is about, and the problem.
+pub(super) fn whole(contract: &Contract) -> Result<(), (String, String)> {
+    let count = contract.columns.len();
+    let about = |column: &str, problem: String| Err((column.to_owned(), problem));
+    if !(1..=FEATURES_MAX).contains(&count) {
+        let problem = format!("{count} feature columns, expected 1 to {FEATURES_MAX}");
+        return about(&contract.table, problem);
+    }
+    let (unit, label) = (&contract.privacy_unit, &contract.label.column);
+    if unit == label {
+        return about(
+            label,
+            format!("column {label:?} is both label and privacy unit"),
+        );
+    }
+    for (column, role) in [(unit, "the privacy unit"), (label, "the label")] {
+        if contract.position(column).is_some() {
+            return about(
+                column,
+                format!("column {column:?} is {role}, expected it not to be a feature"),
+            );
+        }
+    }
+    for excluded in &contract.excluded {
+        let column = &excluded.column;
+        if column == label || contract.position(column).is_some() {
+            return about(column, format!("column {column:?} is excluded and used"));
+        }
+    }
+    Ok(())
+}
