@@ -230,6 +230,24 @@ pub fn sigma_share(delta_sq: u64, multiplicity: u16, honest: u16, urho: MicroRho
     (SIGMA_MIN..=SIGMA_MAX).contains(&scale).then_some(scale)
 }
 
+/// The slots that a study may have, rising; 0 is for studies marked synthetic only.
+pub const SLOTS_MS: [u32; 9] = [20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000];
+/// Cells per second that a node is taken to add up when slots are chosen; public, and slower than nodes are.
+pub const CELLS_PER_SECOND: u64 = 40_000_000;
+
+/// The smallest slot that is at least twice the computing time of the declared sizes; the largest where none is.
+///
+/// # Privacy
+///
+/// A function of public sizes only: the moment of an answer then hides how many customers were really added up.
+#[must_use]
+pub fn smallest_slot_ms(customers_max: u64, features: u64) -> u32 {
+    let cells = u128::from(customers_max) * u128::from(features);
+    let needed = (2 * 1_000 * cells).div_ceil(u128::from(CELLS_PER_SECOND));
+    let fits = |slot: &u32| u128::from(*slot) >= needed;
+    SLOTS_MS.into_iter().find(fits).unwrap_or(10_000)
+}
+
 /// The identity of a study: hash of the bytes of its terms as they travelled.
 #[must_use]
 pub fn study_hash(terms_bytes: &[u8]) -> StudyHash {
@@ -452,6 +470,13 @@ mod tests {
         check_sigma(1, 1, 1, 125_000, None);
         check_sigma(0, 1, 1, 1, None);
         check_sigma(65_536, 1, 1, 0, None);
+    }
+
+    #[test]
+    fn slots_cover_twice_the_declared_computing_time() {
+        let slots = [(10_000, 14), (50_000, 19), (1_000_000, 20), (u64::MAX, 512)];
+        let found = slots.map(|(customers, features)| smallest_slot_ms(customers, features));
+        assert_eq!(found, [20, 50, 1_000, 10_000]);
     }
 
     #[test]

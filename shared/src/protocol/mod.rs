@@ -1,4 +1,5 @@
 //! What crosses a border between processes: codec, frames and messages.
 
+pub mod chain;
 pub mod codec;
 pub mod wire;
