@@ -1,5 +1,7 @@
 //! The `additive` predictor: one curve per feature, learnt from private sums and nothing else.
 
+pub mod arithmetic;
+
 use serde::{Deserialize, Serialize};
 
 /// The model as a node needs it during a study: features in contract order, each list concatenated.
