@@ -1,6 +1,7 @@
 //! The `additive` predictor: one curve per feature, learnt from private sums and nothing else.
 
 pub mod arithmetic;
+pub mod plan;
 
 use serde::{Deserialize, Serialize};
 
