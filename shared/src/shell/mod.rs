@@ -1,3 +1,4 @@
 //! Sockets, files, clocks and randomness.
 
+pub mod keys;
 pub mod noise;
