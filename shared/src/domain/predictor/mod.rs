@@ -1,6 +1,9 @@
 //! The `additive` predictor: one curve per feature, learnt from private sums and nothing else.
 
 pub mod arithmetic;
+pub mod bins;
+pub mod learner;
+mod linalg;
 pub mod plan;
 
 use serde::{Deserialize, Serialize};
