@@ -44,3 +44,31 @@ pub struct Findings {
     /// By column.
     pub columns: Vec<ColumnFindings>,
 }
+
+impl Finding {
+    /// Notes a row (numbers are from 1).
+    pub fn add(&mut self, row: u64) {
+        self.rows += 1;
+        if self.examples.len() < EXAMPLES_MAX {
+            self.examples.push(row);
+        }
+    }
+}
+
+impl Findings {
+    /// Nothing found yet.
+    #[must_use]
+    pub fn for_columns<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
+        let columns = names.into_iter().map(|name| ColumnFindings {
+            column: name.to_owned(),
+            ..ColumnFindings::default()
+        });
+        Self {
+            columns: columns.collect(),
+            ..Self::default()
+        }
+    }
+}
+
+/// Example row numbers per finding.
+const EXAMPLES_MAX: usize = 5;

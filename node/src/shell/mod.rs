@@ -1,5 +1,9 @@
 //! What touches the world: sources of data, commands.
 
 pub mod check_command;
+mod column;
+mod csv_file;
+mod csv_value;
 pub mod encode;
 pub mod source;
+pub mod source_error;

@@ -1,0 +1,179 @@
+//! What can be wrong with a unit's data, in fixed texts.
+//!
+//! The engine's own texts quote values; only those about the query itself are passed on.
+
+use std::io;
+use std::path::PathBuf;
+
+use aquifer_shared::domain::contract::ContractError;
+use arrow::error::ArrowError;
+use datafusion::common::SchemaError;
+use datafusion::error::DataFusionError;
+
+/// A source that cannot be read or does not fit the contract.
+///
+/// # Privacy
+///
+/// Names files, columns, line and row numbers, types and counts: for the unit's own people. Never a value.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// A file of the configuration cannot be read.
+    #[error("{what}: {path:?} cannot be read")]
+    Unreadable {
+        /// What it is.
+        what: String,
+        /// Where it should be.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The contract file breaks a rule.
+    #[error("contract {path:?} is not valid")]
+    Contract {
+        /// The file.
+        path: PathBuf,
+        /// Which rule, and where.
+        source: ContractError,
+    },
+    /// A file or folder is not what its name says.
+    #[error("{path:?}: {problem}")]
+    Format {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong.
+        problem: &'static str,
+    },
+    /// A line of a CSV file is not CSV.
+    #[error("{path:?}, line {line}: {problem}")]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// From 1.
+        line: u64,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The mapping query is wrong.
+    #[error("the query of node.toml: {problem}")]
+    Query {
+        /// What is wrong.
+        problem: String,
+    },
+    /// The mapped table does not fit the contract.
+    #[error("column {column:?} of the mapped table {problem}")]
+    Column {
+        /// The column.
+        column: String,
+        /// What is wrong and what is expected.
+        problem: String,
+    },
+    /// Reading failed on the way.
+    #[error("reading the mapped table failed: {problem}")]
+    Failed {
+        /// What is wrong.
+        problem: &'static str,
+    },
+    /// More customers than declared.
+    #[error("the mapped table has more customers than customers_max = {customers_max}")]
+    TooManyCustomers {
+        /// Declared.
+        customers_max: u64,
+    },
+    /// Rows without a customer id.
+    #[error("{rows} rows have no customer in column {column:?} (for example rows {examples:?})")]
+    WithoutCustomer {
+        /// The privacy unit.
+        column: String,
+        /// How many.
+        rows: u64,
+        /// Row numbers of the mapped table, from 1.
+        examples: Vec<u64>,
+    },
+    /// Several rows of one customer.
+    #[error(
+        "{rows} rows repeat a customer of column {column:?} (for example rows {examples:?}), expected one row per customer"
+    )]
+    RepeatedCustomer {
+        /// The privacy unit.
+        column: String,
+        /// How many.
+        rows: u64,
+        /// Row numbers of the mapped table, from 1.
+        examples: Vec<u64>,
+    },
+}
+
+/// An error before any row was read: its text is about the query and may be shown, unless it quotes names that only the
+/// files hold (a file without a header has customers in their place).
+pub(super) fn planning(error: &DataFusionError, query: &str, names: &[String]) -> SourceError {
+    let shown = match root(error) {
+        DataFusionError::SQL(error, _) => Some(error.to_string()),
+        DataFusionError::Plan(text) | DataFusionError::NotImplemented(text) => Some(text.clone()),
+        DataFusionError::SchemaError(error, _) => Some(schema_problem(error)),
+        _ => None,
+    };
+    let quotes = |text: &String| {
+        let private = |name: &&String| text.contains(*name) && !query.contains(*name);
+        !names.iter().any(|name| private(&name))
+    };
+    let problem = shown.filter(quotes);
+    SourceError::Query {
+        problem: problem.unwrap_or_else(|| "it cannot be planned for these tables".to_owned()),
+    }
+}
+
+fn schema_problem(error: &SchemaError) -> String {
+    match error {
+        SchemaError::FieldNotFound { field, .. } => {
+            format!("there is no column {:?} in its tables", field.name)
+        }
+        SchemaError::AmbiguousReference { field } => {
+            format!("column {:?} is in several tables", field.name)
+        }
+        SchemaError::DuplicateQualifiedField { name, .. }
+        | SchemaError::DuplicateUnqualifiedField { name } => {
+            format!("column {name:?} appears twice")
+        }
+    }
+}
+
+/// An error while rows were read: a fixed text.
+pub(super) fn running(error: &DataFusionError) -> SourceError {
+    let problem = match root(error) {
+        DataFusionError::ArrowError(error, _) => arrow_problem(error),
+        DataFusionError::ParquetError(_) => "a Parquet file is damaged",
+        DataFusionError::ObjectStore(_) | DataFusionError::IoError(_) => "a file cannot be read",
+        DataFusionError::ResourcesExhausted(_) => "the query needs too much memory",
+        _ => "the query fails on a row",
+    };
+    SourceError::Failed { problem }
+}
+
+fn arrow_problem(error: &ArrowError) -> &'static str {
+    match error {
+        ArrowError::CastError(_) | ArrowError::ParseError(_) => {
+            "a value cannot be converted as the query asks (TRY_CAST gives NULL instead)"
+        }
+        ArrowError::DivideByZero => "the query divides by zero",
+        ArrowError::ArithmeticOverflow(_) => "the query's arithmetic overflows",
+        ArrowError::CsvError(_) => "a CSV file is damaged",
+        ArrowError::ParquetError(_) => "a Parquet file is damaged",
+        ArrowError::IoError(..) => "a file cannot be read",
+        ArrowError::MemoryError(_) => "the query needs too much memory",
+        _ => "the query fails on a row",
+    }
+}
+
+fn root(error: &DataFusionError) -> &DataFusionError {
+    match error {
+        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => root(inner),
+        DataFusionError::Shared(inner) => root(inner),
+        DataFusionError::Collection(all) => all.first().map_or(error, root),
+        DataFusionError::External(inner) => inner.downcast_ref().map_or(error, root),
+        DataFusionError::ArrowError(inner, _) => match inner.as_ref() {
+            ArrowError::ExternalError(inner) => inner.downcast_ref().map_or(error, root),
+            _ => error,
+        },
+        _ => error,
+    }
+}
