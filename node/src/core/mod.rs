@@ -3,5 +3,6 @@
 pub mod check;
 pub mod contribution;
 pub mod holdout;
+pub mod ledger;
 pub mod model;
 pub mod table;

@@ -1,0 +1,241 @@
+//! What the entries add up to: prices per study, part and cap. Integers only; what does not fit is refused.
+//!
+//! Two studies share their split into training and hold-out only if they belong to one family with one rule (or hold out
+//! by one column). Within such a group a customer is in one part; across groups it may be in either, so groups add up.
+
+use std::collections::BTreeMap;
+
+use aquifer_shared::base::ids::{Name, StudyHash};
+use aquifer_shared::base::time::Timestamp;
+use aquifer_shared::base::units::MicroRho;
+use aquifer_shared::domain::sum::{HoldOut, Part, StudyTerms};
+use serde::Serialize;
+
+use super::entry::{Close, EndReason, Parts, Spend};
+
+/// What the unit allows in all; no defaults.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Caps {
+    /// Per contract (by name, all its versions), for good.
+    pub per_contract: MicroRho,
+    /// All contracts together, in any 365 days.
+    pub per_year: MicroRho,
+}
+
+/// One study's account.
+#[derive(Clone, Debug)]
+pub(super) struct Account {
+    /// Its terms, as accepted.
+    pub terms: StudyTerms,
+    /// What was set aside.
+    pub reserved: Parts,
+    /// What was paid, in order.
+    pub spends: Vec<(u64, Spend)>,
+    /// Attempts that are over.
+    pub closes: Vec<Close>,
+    /// Set once the rest of the reservation was returned.
+    pub ended: Option<EndReason>,
+    /// Entry that accepted it.
+    pub seq: u64,
+}
+
+/// Which budget is looked at.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Scope<'a> {
+    /// Everything that a contract has ever cost.
+    Contract(&'a Name),
+    /// Everything after this moment, reservations included.
+    Since(Timestamp),
+}
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Count {
+    /// Charges.
+    Spent,
+    /// Charges and what open studies may still charge.
+    Committed,
+}
+
+/// Budget under one cap, in micro-rho.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+pub struct CapReport {
+    /// The cap.
+    pub cap: MicroRho,
+    /// Charged.
+    pub spent: MicroRho,
+    /// Set aside by open studies and not charged yet.
+    pub reserved: MicroRho,
+    /// Left for new studies.
+    pub left: MicroRho,
+}
+
+/// One study's part of the budget.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct StudyReport {
+    /// The study.
+    pub study: StudyHash,
+    /// Its name.
+    pub name: Name,
+    /// Its purpose.
+    pub purpose: Name,
+    /// Charged, part by part.
+    pub spent: Parts,
+    /// Set aside and not charged, part by part.
+    pub reserved: Parts,
+    /// Charged: the larger part, or both where they may share a customer.
+    pub urho: MicroRho,
+    /// Delta of its statement.
+    pub delta: f64,
+    /// At how many nodes a customer may be.
+    pub multiplicity: u16,
+    /// Attempts charged.
+    pub attempts: u32,
+    /// Set once it is over.
+    pub ended: Option<EndReason>,
+}
+
+/// The whole budget.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct BudgetReport {
+    /// Contract that the caps are shown for.
+    pub contract: Name,
+    /// Its cap.
+    pub per_contract: CapReport,
+    /// The yearly cap.
+    pub per_year: CapReport,
+    /// Studies in the order of their acceptance.
+    pub studies: Vec<StudyReport>,
+}
+
+impl Account {
+    /// Charges, part by part, after a moment.
+    pub fn spent(&self, since: Timestamp) -> Option<Parts> {
+        let counted = self.spends.iter().filter(|(_, spend)| spend.at > since);
+        counted
+            .map(|(_, spend)| Parts::only(spend.part, spend.urho))
+            .try_fold(Parts::default(), Parts::checked_add)
+    }
+
+    /// What may still be charged, part by part.
+    pub fn outstanding(&self) -> Option<Parts> {
+        if self.ended.is_some() {
+            return Some(Parts::default());
+        }
+        Some(self.reserved.left_after(self.spent(Timestamp(0))?))
+    }
+
+    fn counted(&self, scope: Scope, count: Count) -> Option<Parts> {
+        let since = match scope {
+            Scope::Contract(name) if *name != self.terms.contract_name => {
+                return Some(Parts::default());
+            }
+            Scope::Contract(_) => Timestamp(0),
+            Scope::Since(start) => start,
+        };
+        let spent = self.spent(since)?;
+        match count {
+            Count::Spent => Some(spent),
+            Count::Committed => spent.checked_add(self.outstanding()?),
+        }
+    }
+
+    pub fn report(&self, study: StudyHash) -> Option<StudyReport> {
+        let spent = self.spent(Timestamp(0))?;
+        Some(StudyReport {
+            study,
+            name: self.terms.name.clone(),
+            purpose: self.terms.purpose.clone(),
+            spent,
+            reserved: self.outstanding()?,
+            urho: combine(spent, adds(&self.terms))?,
+            delta: self.terms.delta.get(),
+            multiplicity: self.terms.multiplicity,
+            attempts: u32::try_from(self.spends.len()).ok()?,
+            ended: self.ended,
+        })
+    }
+}
+
+/// What a study sets aside: per part its cap, or the price of all its attempts where that is less.
+#[must_use]
+pub fn reservation(terms: &StudyTerms) -> Option<Parts> {
+    let of = |part| -> Option<MicroRho> {
+        let all = terms.part_price(part)?;
+        Some(
+            all.checked_mul(terms.attempts_max.into())?
+                .min(terms.urho_cap),
+        )
+    };
+    Some(Parts {
+        training: of(Part::Training)?,
+        holdout: of(Part::HoldOut)?,
+    })
+}
+
+/// Everything that accounts, and perhaps one more reservation, come to under a scope.
+pub(super) fn total<'a>(
+    accounts: impl Iterator<Item = &'a Account>,
+    extra: Option<(&StudyTerms, Parts)>,
+    scope: Scope,
+    count: Count,
+) -> Option<MicroRho> {
+    let mut groups: BTreeMap<Split, Parts> = BTreeMap::new();
+    for account in accounts {
+        add(&mut groups, &account.terms, account.counted(scope, count)?)?;
+    }
+    if let Some((terms, parts)) = extra {
+        add(&mut groups, terms, parts)?;
+    }
+    let prices = groups
+        .into_iter()
+        .map(|(split, parts)| combine(parts, split.adds));
+    prices.into_iter().try_fold(MicroRho::ZERO, |sum, price| {
+        price.and_then(|price| sum.checked_add(price))
+    })
+}
+
+fn add(groups: &mut BTreeMap<Split, Parts>, terms: &StudyTerms, parts: Parts) -> Option<()> {
+    let group = groups.entry(Split::of(terms)).or_default();
+    *group = group.checked_add(parts)?;
+    Some(())
+}
+
+/// A set of studies with the same split of customers.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+struct Split {
+    rule: Rule,
+    adds: bool,
+}
+
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Rule {
+    Hash(Name, u32),
+    Column(String),
+}
+
+impl Split {
+    fn of(terms: &StudyTerms) -> Self {
+        let rule = match &terms.holdout {
+            HoldOut::Fraction(ppm) => Rule::Hash(terms.family.clone(), *ppm),
+            HoldOut::Column(column) => Rule::Column(column.clone()),
+        };
+        let adds = adds(terms);
+        Self { rule, adds }
+    }
+}
+
+/// A customer at several nodes may be in training at one and held out at another.
+fn adds(terms: &StudyTerms) -> bool {
+    terms.multiplicity > 1
+}
+
+fn combine(parts: Parts, adds: bool) -> Option<MicroRho> {
+    if adds {
+        return parts.training.checked_add(parts.holdout);
+    }
+    Some(parts.training.max(parts.holdout))
+}
+
+/// The rolling year of [`Caps::per_year`].
+pub(super) const YEAR_MS: u64 = 365 * 24 * 3_600 * 1_000;

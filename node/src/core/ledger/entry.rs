@@ -1,0 +1,308 @@
+//! What a ledger can say: kinds of entries and their encoding.
+//!
+//! An entry is written once and never changed; the budget is the fold over all of them.
+
+use aquifer_shared::base::ids::{Hash32, StudyHash};
+use aquifer_shared::base::time::Timestamp;
+use aquifer_shared::base::units::MicroRho;
+use aquifer_shared::domain::sum::{Part, StudyTerms, study_hash};
+use aquifer_shared::protocol::codec::{CodecError, decode, encode};
+use aquifer_shared::protocol::wire::Approval;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// One statement of the ledger.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Entry {
+    /// Budget is set aside: the study is accepted.
+    Reserve(Reserve),
+    /// An attempt is paid for.
+    Spend(Spend),
+    /// An attempt is over; returns nothing.
+    Close(Close),
+    /// A study is over; what it did not spend is free again.
+    Return(Return),
+    /// A study waits for a person.
+    Hold(Hold),
+    /// A person said no to a study that waited.
+    Decline(Decline),
+    /// The operator wrote off budget after the ledger had lost entries.
+    WriteOff(WriteOff),
+}
+
+/// A price per part.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Parts {
+    /// Customers that the model learns from.
+    pub training: MicroRho,
+    /// Customers kept for evaluation.
+    pub holdout: MicroRho,
+}
+
+/// Content of [`Entry::Reserve`].
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Reserve {
+    /// When.
+    pub at: Timestamp,
+    /// Encoded study terms.
+    pub terms: Vec<u8>,
+    /// The approvals that the decision rests on.
+    pub approvals: Vec<Approval>,
+    /// What is set aside.
+    pub parts: Parts,
+    /// A person at the unit decided.
+    pub by_person: bool,
+}
+
+/// Content of [`Entry::Spend`].
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Spend {
+    /// When.
+    pub at: Timestamp,
+    /// The study.
+    pub study: StudyHash,
+    /// Round, from 0.
+    pub round: u32,
+    /// Attempt, from 0.
+    pub attempt: u32,
+    /// Whose budget.
+    pub part: Part,
+    /// The price.
+    pub urho: MicroRho,
+    /// Honest noise shares that the price rests on; 1 in node-noise.
+    pub honest: u16,
+    /// Scale of the noise.
+    pub sigma_share: u64,
+    /// Squared reach of one customer.
+    pub delta_sq: u64,
+    /// At how many nodes a customer may be.
+    pub multiplicity: u16,
+    /// What was asked.
+    pub task: Hash32,
+    /// SHA-256 of the update's frame, which is stored beside the entry until the study ends.
+    pub update: Hash32,
+}
+
+/// Content of [`Entry::Close`].
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Close {
+    /// When.
+    pub at: Timestamp,
+    /// The study.
+    pub study: StudyHash,
+    /// Round, from 0.
+    pub round: u32,
+    /// Attempt, from 0.
+    pub attempt: u32,
+    /// How it ended.
+    pub outcome: AttemptOutcome,
+}
+
+/// How a charged attempt ended.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AttemptOutcome {
+    /// A sum was released.
+    Released,
+    /// The coordinator gave it up.
+    Failed,
+    /// The node stopped in between.
+    Lost,
+    /// The node heard no more of it.
+    Unknown,
+}
+
+/// Content of [`Entry::Return`].
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Return {
+    /// When.
+    pub at: Timestamp,
+    /// The study.
+    pub study: StudyHash,
+    /// Why.
+    pub reason: EndReason,
+}
+
+/// Why a study is over at this node.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EndReason {
+    /// A model version was published.
+    Published,
+    /// A candidate waits for a person at the coordinator.
+    Held,
+    /// Nothing was published.
+    Aborted,
+    /// Its time was up.
+    Expired,
+    /// The unit took its consent back.
+    Withdrawn,
+}
+
+/// Content of [`Entry::Hold`].
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Hold {
+    /// When.
+    pub at: Timestamp,
+    /// Encoded study terms.
+    pub terms: Vec<u8>,
+    /// Approvals that came with them.
+    pub approvals: Vec<Approval>,
+}
+
+/// Content of [`Entry::Decline`].
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Decline {
+    /// When.
+    pub at: Timestamp,
+    /// The study.
+    pub study: StudyHash,
+}
+
+/// Content of [`Entry::WriteOff`].
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct WriteOff {
+    /// When.
+    pub at: Timestamp,
+    /// Counted as spent under every cap.
+    pub urho: MicroRho,
+}
+
+impl Parts {
+    /// The price of one part.
+    #[must_use]
+    pub fn of(&self, part: Part) -> MicroRho {
+        match part {
+            Part::Training => self.training,
+            Part::HoldOut => self.holdout,
+        }
+    }
+
+    /// Part by part; `None` where a sum does not fit.
+    #[must_use]
+    pub fn checked_add(self, other: Self) -> Option<Self> {
+        Some(Self {
+            training: self.training.checked_add(other.training)?,
+            holdout: self.holdout.checked_add(other.holdout)?,
+        })
+    }
+
+    /// What is left part by part.
+    #[must_use]
+    pub fn left_after(self, other: Self) -> Self {
+        Self {
+            training: self.training.left_after(other.training),
+            holdout: self.holdout.left_after(other.holdout),
+        }
+    }
+
+    /// A price in one part alone.
+    #[must_use]
+    pub fn only(part: Part, urho: MicroRho) -> Self {
+        match part {
+            Part::Training => Self {
+                training: urho,
+                holdout: MicroRho::ZERO,
+            },
+            Part::HoldOut => Self {
+                training: MicroRho::ZERO,
+                holdout: urho,
+            },
+        }
+    }
+}
+
+impl Entry {
+    /// Kind and body, as they enter the chain.
+    #[must_use]
+    pub fn to_link(&self) -> (u8, Vec<u8>) {
+        match self {
+            Self::Reserve(body) => (1, encode(body)),
+            Self::Spend(body) => (2, encode(body)),
+            Self::Close(body) => (3, encode(body)),
+            Self::Return(body) => (4, encode(body)),
+            Self::Hold(body) => (5, encode(body)),
+            Self::Decline(body) => (6, encode(body)),
+            Self::WriteOff(body) => (7, encode(body)),
+        }
+    }
+
+    /// Reads kind and body.
+    ///
+    /// # Errors
+    ///
+    /// An unknown kind, or a body that does not decode.
+    pub fn from_link(kind: u8, body: &[u8]) -> Result<Self, CodecError> {
+        Ok(match kind {
+            1 => Self::Reserve(read("reservation", body)?),
+            2 => Self::Spend(read("charge", body)?),
+            3 => Self::Close(read("close", body)?),
+            4 => Self::Return(read("return", body)?),
+            5 => Self::Hold(read("hold", body)?),
+            6 => Self::Decline(read("decline", body)?),
+            7 => Self::WriteOff(read("write-off", body)?),
+            got => return Err(CodecError::Kind { got }),
+        })
+    }
+
+    /// When it was written.
+    #[must_use]
+    pub fn at(&self) -> Timestamp {
+        match self {
+            Self::Reserve(body) => body.at,
+            Self::Spend(body) => body.at,
+            Self::Close(body) => body.at,
+            Self::Return(body) => body.at,
+            Self::Hold(body) => body.at,
+            Self::Decline(body) => body.at,
+            Self::WriteOff(body) => body.at,
+        }
+    }
+}
+
+/// Study terms from the bytes that are hashed and signed.
+///
+/// # Errors
+///
+/// Bytes that are no study terms.
+pub fn read_terms(bytes: &[u8]) -> Result<(StudyHash, StudyTerms), CodecError> {
+    let terms = decode("study terms", bytes, ENTRY_BYTES_MAX)?;
+    Ok((study_hash(bytes), terms))
+}
+
+fn read<T: Serialize + DeserializeOwned>(what: &'static str, body: &[u8]) -> Result<T, CodecError> {
+    decode(what, body, ENTRY_BYTES_MAX)
+}
+
+/// Largest entry: study terms of the longest study, with approvals.
+pub const ENTRY_BYTES_MAX: usize = 2 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_read_back() {
+        let entry = Entry::Spend(Spend {
+            at: Timestamp(7),
+            study: StudyHash([1; 32]),
+            round: 2,
+            attempt: 1,
+            part: Part::HoldOut,
+            urho: MicroRho(3_361),
+            honest: 1,
+            sigma_share: 11_259,
+            delta_sq: 851_968,
+            multiplicity: 1,
+            task: Hash32([2; 32]),
+            update: Hash32([3; 32]),
+        });
+        let (kind, body) = entry.to_link();
+        assert_eq!(Entry::from_link(kind, &body), Ok(entry));
+    }
+
+    #[test]
+    fn unknown_kinds_are_refused() {
+        assert_eq!(Entry::from_link(99, &[]), Err(CodecError::Kind { got: 99 }));
+    }
+}

@@ -1,0 +1,105 @@
+//! The fold: what each entry does to the state, and what it may not contradict.
+
+use aquifer_shared::base::ids::StudyHash;
+
+use super::Ledger;
+use super::batch::Waiting;
+use super::budget::Account;
+use super::entry::{Decline, Entry, Hold, Reserve, Spend, read_terms};
+
+impl Ledger {
+    /// Takes one entry; the error says what it contradicts.
+    pub(super) fn apply(&mut self, seq: u64, entry: Entry) -> Result<(), &'static str> {
+        self.latest = self.latest.max(entry.at());
+        match entry {
+            Entry::Reserve(body) => self.apply_reserve(seq, body),
+            Entry::Spend(body) => self.apply_spend(seq, body),
+            Entry::Close(body) => {
+                self.account(&body.study)?.closes.push(body);
+                Ok(())
+            }
+            Entry::Return(body) => {
+                self.account(&body.study)?.ended = Some(body.reason);
+                Ok(())
+            }
+            Entry::Hold(body) => self.apply_hold(seq, body),
+            Entry::Decline(body) => self.apply_decline(seq, body),
+            Entry::WriteOff(body) => {
+                self.written_off.push(body);
+                Ok(())
+            }
+        }
+    }
+
+    fn account(&mut self, study: &StudyHash) -> Result<&mut Account, &'static str> {
+        let account = self.accounts.get_mut(study);
+        account.ok_or("a study that was not accepted")
+    }
+
+    fn apply_reserve(&mut self, seq: u64, body: Reserve) -> Result<(), &'static str> {
+        let (study, terms) = read_terms(&body.terms).map_err(|_| "unreadable study terms")?;
+        if self.accounts.contains_key(&study) {
+            return Err("a second reservation of one study");
+        }
+        self.waiting.remove(&study);
+        let account = Account {
+            terms,
+            reserved: body.parts,
+            spends: Vec::new(),
+            closes: Vec::new(),
+            ended: None,
+            seq,
+        };
+        self.accounts.insert(study, account);
+        Ok(())
+    }
+
+    fn apply_spend(&mut self, seq: u64, body: Spend) -> Result<(), &'static str> {
+        let account = self.account(&body.study)?;
+        let left = account.outstanding().ok_or("a sum that does not fit")?;
+        if body.urho > left.of(body.part) {
+            return Err("a charge above its reservation");
+        }
+        let last = account
+            .spends
+            .last()
+            .map(|(_, last)| (last.round, last.attempt));
+        if last.is_some_and(|last| last >= (body.round, body.attempt)) {
+            return Err("a charge for an attempt that is not above the last one");
+        }
+        account.spends.push((seq, body));
+        Ok(())
+    }
+
+    fn apply_decline(&mut self, seq: u64, body: Decline) -> Result<(), &'static str> {
+        let waiting = self.waiting.get_mut(&body.study);
+        let waiting = waiting.ok_or("a study that does not wait")?;
+        (waiting.declined, waiting.seq) = (true, seq);
+        Ok(())
+    }
+
+    fn apply_hold(&mut self, seq: u64, body: Hold) -> Result<(), &'static str> {
+        let (study, terms) = read_terms(&body.terms).map_err(|_| "unreadable study terms")?;
+        if self.accounts.contains_key(&study) {
+            return Err("a study that was accepted waits for a person");
+        }
+        let waiting = Waiting {
+            terms,
+            bytes: body.terms,
+            approvals: body.approvals,
+            since: body.at,
+            declined: false,
+            seq,
+        };
+        self.waiting.insert(study, waiting);
+        Ok(())
+    }
+}
+
+impl Account {
+    /// Whether an attempt's end was noted.
+    pub(super) fn is_closed(&self, round: u32, attempt: u32) -> bool {
+        let closes = &mut self.closes.iter().rev();
+        closes.any(|close| (close.round, close.attempt) == (round, attempt))
+    }
+}

@@ -1,0 +1,488 @@
+//! The spending record of a node: what was set aside, what was paid, what is left. Never refunds.
+//!
+//! State is a fold over chained entries. Appending is proposing: an entry counts at once (so nothing is overspent while the
+//! disk works), but only [`Ledger::confirm`] makes it durable, and only a durable charge yields a [`Charge`].
+
+mod batch;
+mod budget;
+mod entry;
+mod fold;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use aquifer_shared::base::hash::sha256;
+use aquifer_shared::base::ids::{Hash32, Name, StudyHash};
+use aquifer_shared::base::time::Timestamp;
+use aquifer_shared::base::units::MicroRho;
+use aquifer_shared::domain::sum::StudyTerms;
+use aquifer_shared::protocol::chain::Head;
+use aquifer_shared::protocol::wire::Approval;
+
+use budget::{Account, Count, Scope, YEAR_MS, total};
+
+pub use batch::{Batch, Beside, LedgerFault, Record, Shortfall, Standing, Waiting};
+pub use budget::{BudgetReport, CapReport, Caps, StudyReport, reservation};
+pub use entry::{
+    AttemptOutcome, Close, Decline, ENTRY_BYTES_MAX, EndReason, Entry, Hold, Parts, Reserve,
+    Return, Spend, WriteOff, read_terms,
+};
+
+/// The ledger in memory.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    head: Head,
+    durable: Head,
+    outbox: Vec<Record>,
+    in_flight: Option<Head>,
+    latest: Timestamp,
+    accounts: BTreeMap<StudyHash, Account>,
+    waiting: BTreeMap<StudyHash, Waiting>,
+    written_off: Vec<WriteOff>,
+}
+
+/// Proof that a spend is durable. Only [`Ledger::charge`] makes one, once the journal has it on disk.
+#[derive(Debug)]
+#[must_use = "the budget is spent even if nothing is sent"]
+pub struct Charge {
+    study: StudyHash,
+    round: u32,
+    attempt: u32,
+    task: Hash32,
+    update: Hash32,
+}
+
+impl Charge {
+    /// Whether it pays for sending exactly these bytes.
+    #[must_use]
+    pub fn covers(&self, update: &[u8]) -> bool {
+        self.update == sha256(update)
+    }
+
+    /// The task that was answered.
+    #[must_use]
+    pub fn task(&self) -> Hash32 {
+        self.task
+    }
+
+    /// Study, round and attempt.
+    #[must_use]
+    pub fn attempt(&self) -> (StudyHash, u32, u32) {
+        (self.study, self.round, self.attempt)
+    }
+}
+
+impl Ledger {
+    /// The state that durable entries, in order, add up to.
+    ///
+    /// # Errors
+    ///
+    /// A broken chain, an unreadable entry, or one that overspends: such a ledger must not be used.
+    pub fn open<'a>(entries: impl IntoIterator<Item = &'a [u8]>) -> Result<Self, LedgerFault> {
+        let mut ledger = Self::default();
+        for bytes in entries {
+            ledger.follow(bytes)?;
+        }
+        Ok(ledger)
+    }
+
+    /// Takes the next durable entry at start.
+    ///
+    /// # Errors
+    ///
+    /// As [`Ledger::open`].
+    pub fn follow(&mut self, bytes: &[u8]) -> Result<(), LedgerFault> {
+        let (link, head) = self.head.follow(bytes, ENTRY_BYTES_MAX)?;
+        let seq = link.seq;
+        let entry = Entry::from_link(link.kind, &link.body)
+            .map_err(|source| LedgerFault::Entry { seq, source })?;
+        self.apply(seq, entry)
+            .map_err(|what| LedgerFault::Contradiction { seq, what })?;
+        (self.head, self.durable) = (head, head);
+        Ok(())
+    }
+
+    /// Position of the last entry that is on disk.
+    #[must_use]
+    pub fn durable(&self) -> Head {
+        self.durable
+    }
+
+    /// The present, which never runs backwards: a clock set back frees no budget.
+    #[must_use]
+    pub fn present(&self, now: Timestamp) -> Timestamp {
+        now.max(self.latest)
+    }
+
+    /// Where a study stands, entries on their way to the disk included.
+    #[must_use]
+    pub fn standing(&self, study: &StudyHash) -> Standing {
+        if let Some(account) = self.accounts.get(study) {
+            return account.ended.map_or(Standing::Accepted, Standing::Ended);
+        }
+        match self.waiting.get(study) {
+            Some(waiting) if waiting.declined => Standing::Declined,
+            Some(_) => Standing::Held,
+            None => Standing::Unknown,
+        }
+    }
+
+    /// Whether the entry that gave a study its standing is on disk.
+    #[must_use]
+    pub fn is_durable(&self, study: &StudyHash) -> bool {
+        let accepted = self.accounts.get(study).map(|account| account.seq);
+        let seq = accepted.or_else(|| self.waiting.get(study).map(|waiting| waiting.seq));
+        seq.is_some_and(|seq| seq <= self.durable.seq)
+    }
+
+    /// Terms of an accepted study.
+    #[must_use]
+    pub fn terms(&self, study: &StudyHash) -> Option<&StudyTerms> {
+        self.accounts.get(study).map(|account| &account.terms)
+    }
+
+    /// Studies whose budget is set aside.
+    pub fn open_studies(&self) -> impl Iterator<Item = (&StudyHash, &StudyTerms)> {
+        let open = self
+            .accounts
+            .iter()
+            .filter(|(_, account)| account.ended.is_none());
+        open.map(|(study, account)| (study, &account.terms))
+    }
+
+    /// Studies that wait for a person or were declined.
+    pub fn waiting(&self) -> impl Iterator<Item = (&StudyHash, &Waiting)> {
+        self.waiting.iter()
+    }
+
+    /// A study that waits for a person or was declined.
+    #[must_use]
+    pub fn waiting_for(&self, study: &StudyHash) -> Option<&Waiting> {
+        self.waiting.get(study)
+    }
+
+    /// Round and attempt of a study's last charge.
+    #[must_use]
+    pub fn last_charged(&self, study: &StudyHash) -> Option<(u32, u32)> {
+        let last = self.accounts.get(study)?.spends.last()?;
+        Some((last.1.round, last.1.attempt))
+    }
+
+    /// Hash of the task that an attempt was charged for, durable or not.
+    #[must_use]
+    pub fn charged_task(&self, study: &StudyHash, round: u32, attempt: u32) -> Option<Hash32> {
+        self.spend_of(study, round, attempt)
+            .map(|(_, spend)| spend.task)
+    }
+
+    /// Proof of a charge, if it is durable.
+    #[must_use]
+    pub fn charge(&self, study: &StudyHash, round: u32, attempt: u32) -> Option<Charge> {
+        let (seq, spend) = self.spend_of(study, round, attempt)?;
+        (*seq <= self.durable.seq).then_some(Charge {
+            study: *study,
+            round,
+            attempt,
+            task: spend.task,
+            update: spend.update,
+        })
+    }
+
+    /// Charged attempts without a close, after a start.
+    #[must_use]
+    pub fn unclosed(&self) -> Vec<(StudyHash, u32, u32)> {
+        let mut found = Vec::new();
+        for (study, account) in &self.accounts {
+            for (_, spend) in &account.spends {
+                if !account.is_closed(spend.round, spend.attempt) {
+                    found.push((*study, spend.round, spend.attempt));
+                }
+            }
+        }
+        found
+    }
+
+    /// Sets budget aside for a study that policy accepts.
+    ///
+    /// # Errors
+    ///
+    /// A cap would be passed; nothing changed.
+    pub fn reserve(
+        &mut self,
+        now: Timestamp,
+        caps: Caps,
+        offer: (&[u8], &StudyTerms, &[Approval]),
+        by_person: bool,
+    ) -> Result<(), Shortfall> {
+        let (bytes, terms, approvals) = offer;
+        let parts = self.affordable(now, caps, terms)?;
+        self.append(Entry::Reserve(Reserve {
+            at: self.present(now),
+            terms: bytes.to_vec(),
+            approvals: approvals.to_vec(),
+            parts,
+            by_person,
+        }));
+        Ok(())
+    }
+
+    /// What a study would set aside.
+    ///
+    /// # Errors
+    ///
+    /// A cap would be passed, or a sum does not fit.
+    pub fn affordable(
+        &self,
+        now: Timestamp,
+        caps: Caps,
+        terms: &StudyTerms,
+    ) -> Result<Parts, Shortfall> {
+        let nothing = Shortfall {
+            left: MicroRho::ZERO,
+        };
+        let parts = reservation(terms).ok_or(nothing)?;
+        let year = Scope::Since(self.year_start(now));
+        for (scope, cap) in [
+            (Scope::Contract(&terms.contract_name), caps.per_contract),
+            (year, caps.per_year),
+        ] {
+            let committed = self.total(None, scope, Count::Committed).ok_or(nothing)?;
+            let with = self.total(Some((terms, parts)), scope, Count::Committed);
+            if with.is_none_or(|with| with > cap) {
+                let left = cap.left_after(committed);
+                return Err(Shortfall { left });
+            }
+        }
+        Ok(parts)
+    }
+
+    /// Keeps a study for a person.
+    pub fn hold(&mut self, now: Timestamp, bytes: &[u8], approvals: &[Approval]) {
+        let at = self.present(now);
+        self.append(Entry::Hold(Hold {
+            at,
+            terms: bytes.to_vec(),
+            approvals: approvals.to_vec(),
+        }));
+    }
+
+    /// A person says no to a study that waits.
+    pub fn decline(&mut self, now: Timestamp, study: StudyHash) {
+        let at = self.present(now);
+        self.append(Entry::Decline(Decline { at, study }));
+    }
+
+    /// Pays for an attempt whose update is ready, and stores the update with it.
+    ///
+    /// # Errors
+    ///
+    /// The study's reservation does not cover it, or it is not open; nothing changed.
+    ///
+    /// # Panics
+    ///
+    /// If the round does not exist: the caller has checked the task.
+    pub fn spend(
+        &mut self,
+        now: Timestamp,
+        attempt: (StudyHash, u32, u32),
+        task: Hash32,
+        update: Vec<u8>,
+    ) -> Result<(), Shortfall> {
+        let (study, round, number) = attempt;
+        let nothing = Shortfall {
+            left: MicroRho::ZERO,
+        };
+        let account = self.accounts.get(&study).ok_or(nothing)?;
+        let terms = &account.terms;
+        let priced = terms.rounds[round as usize];
+        let left = account.outstanding().ok_or(nothing)?.of(priced.part);
+        if priced.urho > left {
+            return Err(Shortfall { left });
+        }
+        let spend = Spend {
+            at: self.present(now),
+            study,
+            round,
+            attempt: number,
+            part: priced.part,
+            urho: priced.urho,
+            honest: 1,
+            sigma_share: priced.sigma_share,
+            delta_sq: priced.delta_sq,
+            multiplicity: terms.multiplicity,
+            task,
+            update: sha256(&update),
+        };
+        self.append_with(
+            Entry::Spend(spend),
+            Beside::Store {
+                study,
+                round,
+                attempt: number,
+                update,
+            },
+        );
+        Ok(())
+    }
+
+    /// Whether a study's reservation covers one more attempt of a round.
+    ///
+    /// # Errors
+    ///
+    /// What is left, where it does not.
+    pub fn covers(&self, study: &StudyHash, round: u32) -> Result<(), Shortfall> {
+        let nothing = Shortfall {
+            left: MicroRho::ZERO,
+        };
+        let account = self.accounts.get(study).ok_or(nothing)?;
+        let priced = account.terms.rounds.get(round as usize).ok_or(nothing)?;
+        let left = account.outstanding().ok_or(nothing)?.of(priced.part);
+        if priced.urho > left {
+            return Err(Shortfall { left });
+        }
+        Ok(())
+    }
+
+    /// Notes how a charged attempt ended; an attempt that was never charged or is closed is left alone.
+    pub fn close(
+        &mut self,
+        now: Timestamp,
+        (study, round, attempt): (StudyHash, u32, u32),
+        outcome: AttemptOutcome,
+    ) {
+        let charged = self.charged_task(&study, round, attempt).is_some();
+        let closed = self
+            .accounts
+            .get(&study)
+            .is_some_and(|account| account.is_closed(round, attempt));
+        if charged && !closed {
+            let at = self.present(now);
+            self.append(Entry::Close(Close {
+                at,
+                study,
+                round,
+                attempt,
+                outcome,
+            }));
+        }
+    }
+
+    /// Ends an open study: what it did not spend is free for others, what it stored is dropped.
+    pub fn give_back(&mut self, now: Timestamp, study: StudyHash, reason: EndReason) {
+        if self.standing(&study) == Standing::Accepted {
+            let at = self.present(now);
+            let entry = Entry::Return(Return { at, study, reason });
+            self.append_with(entry, Beside::Drop(study));
+        }
+    }
+
+    /// Counts this much as spent under every cap, after entries were lost.
+    pub fn write_off(&mut self, now: Timestamp, urho: MicroRho) {
+        let at = self.present(now);
+        self.append(Entry::WriteOff(WriteOff { at, urho }));
+    }
+
+    /// Whether entries wait for a transaction.
+    #[must_use]
+    pub fn has_outbox(&self) -> bool {
+        !self.outbox.is_empty()
+    }
+
+    /// Whether a transaction is under way.
+    #[must_use]
+    pub fn is_writing(&self) -> bool {
+        self.in_flight.is_some()
+    }
+
+    /// Entries for the next transaction, unless one is under way or there are none.
+    pub fn next_batch(&mut self) -> Option<Batch> {
+        if self.in_flight.is_some() || self.outbox.is_empty() {
+            return None;
+        }
+        self.in_flight = Some(self.head);
+        Some(Batch {
+            records: std::mem::take(&mut self.outbox),
+            head: self.head,
+        })
+    }
+
+    /// The journal has everything up to this head on disk.
+    ///
+    /// # Panics
+    ///
+    /// If that is not the head of the batch under way: the journal wrote something else.
+    pub fn confirm(&mut self, head: Head) {
+        assert_eq!(self.in_flight, Some(head), "the journal confirms its batch");
+        self.in_flight = None;
+        self.durable = head;
+    }
+
+    /// Spent, reserved and left, by cap and by study; `None` where a sum does not fit (nothing is left then).
+    #[must_use]
+    pub fn report(&self, now: Timestamp, caps: Caps, contract: &Name) -> Option<BudgetReport> {
+        let mut studies: Vec<_> = self.accounts.iter().collect();
+        studies.sort_by_key(|(_, account)| account.seq);
+        let reports = studies
+            .into_iter()
+            .map(|(study, account)| account.report(*study));
+        Some(BudgetReport {
+            contract: contract.clone(),
+            per_contract: self.cap_report(Scope::Contract(contract), caps.per_contract)?,
+            per_year: self.cap_report(Scope::Since(self.year_start(now)), caps.per_year)?,
+            studies: reports.collect::<Option<_>>()?,
+        })
+    }
+
+    fn cap_report(&self, scope: Scope, cap: MicroRho) -> Option<CapReport> {
+        let spent = self.total(None, scope, Count::Spent)?;
+        let committed = self.total(None, scope, Count::Committed)?;
+        Some(CapReport {
+            cap,
+            spent,
+            reserved: committed.left_after(spent),
+            left: cap.left_after(committed),
+        })
+    }
+
+    fn year_start(&self, now: Timestamp) -> Timestamp {
+        Timestamp(self.present(now).0.saturating_sub(YEAR_MS))
+    }
+
+    fn total(
+        &self,
+        extra: Option<(&StudyTerms, Parts)>,
+        scope: Scope,
+        count: Count,
+    ) -> Option<MicroRho> {
+        let since = match scope {
+            Scope::Contract(_) => Timestamp(0),
+            Scope::Since(start) => start,
+        };
+        let lost = self.written_off.iter().filter(|entry| entry.at > since);
+        let lost = lost
+            .map(|entry| entry.urho)
+            .try_fold(MicroRho::ZERO, MicroRho::checked_add)?;
+        total(self.accounts.values(), extra, scope, count)?.checked_add(lost)
+    }
+
+    fn spend_of(&self, study: &StudyHash, round: u32, attempt: u32) -> Option<&(u64, Spend)> {
+        let spends = &self.accounts.get(study)?.spends;
+        let wanted = |(_, spend): &&(u64, Spend)| (spend.round, spend.attempt) == (round, attempt);
+        spends.iter().rev().find(wanted)
+    }
+
+    fn append(&mut self, entry: Entry) {
+        self.append_with(entry, Beside::Nothing);
+    }
+
+    fn append_with(&mut self, entry: Entry, beside: Beside) {
+        let (kind, body) = entry.to_link();
+        let (bytes, head) = self.head.append(kind, body);
+        let seq = head.seq;
+        self.apply(seq, entry)
+            .expect("own entries follow from the state: checked by the caller");
+        self.head = head;
+        self.outbox.push(Record { seq, bytes, beside });
+    }
+}

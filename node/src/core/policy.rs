@@ -1,0 +1,220 @@
+//! What a unit's own policy says to a study: accept, hold for a person, or refuse with a fixed code.
+//!
+//! Decided on public facts alone: terms, approvals, the contract, node.toml, the ledger. Customers are never looked at.
+
+use aquifer_shared::base::ids::{Hash32, IdentityKey, Name, StudyHash};
+use aquifer_shared::base::time::Timestamp;
+use aquifer_shared::base::units::MicroRho;
+use aquifer_shared::domain::predictor::plan::additive_rounds;
+use aquifer_shared::domain::sum::{
+    BrokenRule, HoldOut, Part, Plan, RoundTerms, SLOTS_MS, StudyTerms, TrustMode, smallest_slot_ms,
+};
+use aquifer_shared::protocol::wire::{Approval, RefusalCode, approve_digest};
+use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
+
+use super::ledger::{Caps, Ledger, Shortfall, read_terms};
+
+/// The unit's own rules, from node.toml.
+#[derive(Clone, Debug)]
+pub struct NodePolicy {
+    /// Budget caps.
+    pub caps: Caps,
+    /// Purposes that the unit serves.
+    pub purposes: Vec<Name>,
+    /// Identity keys whose approval counts.
+    pub approvers: Vec<IdentityKey>,
+    /// Whether a person at the unit decides on every study.
+    pub by_person: bool,
+    /// Smallest roster.
+    pub members_min: usize,
+    /// Whether studies marked synthetic are taken.
+    pub allow_synthetic: bool,
+    /// The unit's declared size.
+    pub customers_max: u64,
+}
+
+/// The public facts about the unit's contract that terms are held against.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ContractFacts {
+    /// Its name.
+    pub name: Name,
+    /// Its version.
+    pub version: u32,
+    /// Its hash.
+    pub hash: Hash32,
+    /// At how many nodes it says that a customer may be.
+    pub multiplicity: u16,
+    /// Ordered or not, and number of cells, of every feature.
+    pub shapes: Vec<(bool, usize)>,
+    /// The column of the mapped table that can fix a hold-out.
+    pub holdout_column: Option<String>,
+}
+
+/// Everything that a decision rests on beside the study and the ledger.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// The unit's policy.
+    pub policy: NodePolicy,
+    /// Its contract.
+    pub contract: ContractFacts,
+    /// Its identity key.
+    pub identity: IdentityKey,
+}
+
+/// What policy says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Review {
+    /// Set budget aside.
+    Accept(StudyHash, Box<StudyTerms>),
+    /// Ask a person.
+    Hold(StudyHash, Box<StudyTerms>),
+    /// No, with the code and its detail.
+    Refuse(RefusalCode, u64),
+}
+
+impl Rules {
+    /// Holds an offer against every rule, in a fixed order; the first that it breaks decides.
+    #[must_use]
+    pub fn review(
+        &self,
+        now: Timestamp,
+        ledger: &Ledger,
+        bytes: &[u8],
+        approvals: &[Approval],
+    ) -> Review {
+        let Ok((study, terms)) = read_terms(bytes) else {
+            return Review::Refuse(RefusalCode::TermsDiffer, 0);
+        };
+        let verdict = self
+            .check_terms(&terms)
+            .and_then(|()| self.check_contract(&terms))
+            .and_then(|()| self.check_approval(&study, approvals))
+            .and_then(|()| self.check_public_sizes(now, ledger, &terms))
+            .and_then(|()| self.check_roster(&terms))
+            .and_then(|()| self.check_kind(&terms));
+        if let Err(code) = verdict {
+            return Review::Refuse(code, 0);
+        }
+        let affordable = ledger.affordable(now, self.policy.caps, &terms);
+        if let Err(Shortfall { left }) = affordable {
+            return Review::Refuse(RefusalCode::Budget, left.0);
+        }
+        if self.policy.by_person {
+            return Review::Hold(study, Box::new(terms));
+        }
+        Review::Accept(study, Box::new(terms))
+    }
+
+    fn check_terms(&self, terms: &StudyTerms) -> Result<(), RefusalCode> {
+        if terms.version != aquifer_shared::domain::sum::SUM_VERSION {
+            return Err(RefusalCode::Version);
+        }
+        terms.check().map_err(|broken| match broken {
+            BrokenRule::Mode => RefusalCode::TrustMode,
+            BrokenRule::Roster => RefusalCode::Roster,
+            _ => RefusalCode::TermsDiffer,
+        })?;
+        let priced = terms.price().is_some_and(|price| terms.urho >= price);
+        if !priced || !self.has_planned_rounds(terms) {
+            return Err(RefusalCode::TermsDiffer);
+        }
+        Ok(())
+    }
+
+    /// Whether the rounds are those that the plan gives for this unit's own contract.
+    fn has_planned_rounds(&self, terms: &StudyTerms) -> bool {
+        match terms.plan {
+            Plan::Additive { clip, rounds } => {
+                let evaluation = terms.rounds.last().filter(|last| last.part == Part::HoldOut);
+                let urho = evaluation.map_or(MicroRho::ZERO, |last| last.urho);
+                let planned = additive_rounds(&self.contract.shapes, urho, clip, rounds);
+                planned.is_some_and(|planned| planned == terms.rounds)
+            }
+            Plan::Synthetic { cells, rounds } => {
+                let fits = |round: &RoundTerms| round.cells_max == cells;
+                terms.rounds.len() == usize::from(rounds) && terms.rounds.iter().all(fits)
+            }
+        }
+    }
+
+    fn check_contract(&self, terms: &StudyTerms) -> Result<(), RefusalCode> {
+        let own = &self.contract;
+        let same = terms.contract_name == own.name
+            && terms.contract_version == own.version
+            && terms.contract_hash == own.hash;
+        if !same {
+            return Err(RefusalCode::ContractDiffers);
+        }
+        if terms.multiplicity < own.multiplicity {
+            return Err(RefusalCode::TermsDiffer);
+        }
+        if !self.policy.purposes.contains(&terms.purpose) {
+            return Err(RefusalCode::PurposeUnknown);
+        }
+        Ok(())
+    }
+
+    fn check_approval(&self, study: &StudyHash, approvals: &[Approval]) -> Result<(), RefusalCode> {
+        let digest = approve_digest(study);
+        let counts = |approval: &Approval| {
+            let pinned = self.policy.approvers.contains(&approval.key);
+            let key = UnparsedPublicKey::new(&ED25519, approval.key.0);
+            pinned && key.verify(&digest.0, &approval.signature).is_ok()
+        };
+        if approvals.iter().any(counts) {
+            return Ok(());
+        }
+        Err(RefusalCode::NotApproved)
+    }
+
+    fn check_public_sizes(
+        &self,
+        now: Timestamp,
+        ledger: &Ledger,
+        terms: &StudyTerms,
+    ) -> Result<(), RefusalCode> {
+        // A node's own declared size is part of the population, whatever the study says.
+        let honest = terms.population >= self.policy.customers_max.min(terms.customers_max);
+        let delta_max = 1.0 / (10.0 * terms.population.max(1) as f64);
+        if !honest || terms.delta.get() > delta_max * (1.0 + f64::EPSILON) {
+            return Err(RefusalCode::DeltaTooLarge);
+        }
+        if ledger.present(now) > terms.expires {
+            return Err(RefusalCode::Expired);
+        }
+        if terms.mode != TrustMode::NodeNoise {
+            return Err(RefusalCode::TrustMode);
+        }
+        Ok(())
+    }
+
+    fn check_roster(&self, terms: &StudyTerms) -> Result<(), RefusalCode> {
+        let member = terms.member(&self.identity).is_some();
+        if !member || terms.roster.len() < self.policy.members_min {
+            return Err(RefusalCode::Roster);
+        }
+        Ok(())
+    }
+
+    fn check_kind(&self, terms: &StudyTerms) -> Result<(), RefusalCode> {
+        let synthetic_plan = matches!(terms.plan, Plan::Synthetic { .. });
+        let taken = self.policy.allow_synthetic || !(terms.synthetic || synthetic_plan);
+        let features = self.contract.shapes.len() as u64;
+        let slot_min = smallest_slot_ms(terms.customers_max, features);
+        let slotted = SLOTS_MS.contains(&terms.slot_ms) && terms.slot_ms >= slot_min;
+        if !taken || (synthetic_plan && !terms.synthetic) || !(slotted || terms.synthetic) {
+            return Err(RefusalCode::Synthetic);
+        }
+        let kept = match &terms.holdout {
+            HoldOut::Fraction(ppm) => *ppm < 1_000_000,
+            HoldOut::Column(asked) => self.contract.holdout_column.as_ref() == Some(asked),
+        };
+        if !kept {
+            return Err(RefusalCode::HoldOut);
+        }
+        if terms.customers_max < self.policy.customers_max {
+            return Err(RefusalCode::DeltaTooLarge);
+        }
+        Ok(())
+    }
+}
