@@ -5,4 +5,6 @@ pub mod contribution;
 pub mod holdout;
 pub mod ledger;
 pub mod model;
+pub mod participant;
+pub mod policy;
 pub mod table;

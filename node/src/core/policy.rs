@@ -5,9 +5,10 @@
 use aquifer_shared::base::ids::{Hash32, IdentityKey, Name, StudyHash};
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::base::units::MicroRho;
-use aquifer_shared::domain::predictor::plan::additive_rounds;
+use aquifer_shared::domain::predictor::plan::{Shape, additive_rounds};
 use aquifer_shared::domain::sum::{
-    BrokenRule, HoldOut, Part, Plan, RoundTerms, SLOTS_MS, StudyTerms, TrustMode, smallest_slot_ms,
+    BrokenRule, HoldOut, Part, Plan, RoundTerms, SLOTS_MS, SUM_VERSION, StudyTerms, TrustMode,
+    smallest_slot_ms,
 };
 use aquifer_shared::protocol::wire::{Approval, RefusalCode, approve_digest};
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
@@ -44,8 +45,8 @@ pub struct ContractFacts {
     pub hash: Hash32,
     /// At how many nodes it says that a customer may be.
     pub multiplicity: u16,
-    /// Ordered or not, and number of cells, of every feature.
-    pub shapes: Vec<(bool, usize)>,
+    /// Its features, as plans see them.
+    pub shapes: Vec<Shape>,
     /// The column of the mapped table that can fix a hold-out.
     pub holdout_column: Option<String>,
 }
@@ -106,7 +107,7 @@ impl Rules {
     }
 
     fn check_terms(&self, terms: &StudyTerms) -> Result<(), RefusalCode> {
-        if terms.version != aquifer_shared::domain::sum::SUM_VERSION {
+        if terms.version != SUM_VERSION {
             return Err(RefusalCode::Version);
         }
         terms.check().map_err(|broken| match broken {
@@ -125,7 +126,10 @@ impl Rules {
     fn has_planned_rounds(&self, terms: &StudyTerms) -> bool {
         match terms.plan {
             Plan::Additive { clip, rounds } => {
-                let evaluation = terms.rounds.last().filter(|last| last.part == Part::HoldOut);
+                let evaluation = terms
+                    .rounds
+                    .last()
+                    .filter(|last| last.part == Part::HoldOut);
                 let urho = evaluation.map_or(MicroRho::ZERO, |last| last.urho);
                 let planned = additive_rounds(&self.contract.shapes, urho, clip, rounds);
                 planned.is_some_and(|planned| planned == terms.rounds)
@@ -176,7 +180,7 @@ impl Rules {
         // A node's own declared size is part of the population, whatever the study says.
         let honest = terms.population >= self.policy.customers_max.min(terms.customers_max);
         let delta_max = 1.0 / (10.0 * terms.population.max(1) as f64);
-        if !honest || terms.delta.get() > delta_max * (1.0 + f64::EPSILON) {
+        if !honest || terms.delta.get() > delta_max {
             return Err(RefusalCode::DeltaTooLarge);
         }
         if ledger.present(now) > terms.expires {

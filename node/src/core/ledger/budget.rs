@@ -11,6 +11,7 @@ use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::sum::{HoldOut, Part, StudyTerms};
 use serde::Serialize;
 
+use super::Ledger;
 use super::entry::{Close, EndReason, Parts, Spend};
 
 /// What the unit allows in all; no defaults.
@@ -153,6 +154,35 @@ impl Account {
             multiplicity: self.terms.multiplicity,
             attempts: u32::try_from(self.spends.len()).ok()?,
             ended: self.ended,
+        })
+    }
+}
+
+impl Ledger {
+    /// Spent, reserved and left, by cap and by study; `None` where a sum does not fit (nothing is left then).
+    #[must_use]
+    pub fn report(&self, now: Timestamp, caps: Caps, contract: &Name) -> Option<BudgetReport> {
+        let mut studies: Vec<_> = self.accounts.iter().collect();
+        studies.sort_by_key(|(_, account)| account.seq);
+        let reports = studies
+            .into_iter()
+            .map(|(study, account)| account.report(*study));
+        Some(BudgetReport {
+            contract: contract.clone(),
+            per_contract: self.cap_report(Scope::Contract(contract), caps.per_contract)?,
+            per_year: self.cap_report(Scope::Since(self.year_start(now)), caps.per_year)?,
+            studies: reports.collect::<Option<_>>()?,
+        })
+    }
+
+    fn cap_report(&self, scope: Scope, cap: MicroRho) -> Option<CapReport> {
+        let spent = self.total(None, scope, Count::Spent)?;
+        let committed = self.total(None, scope, Count::Committed)?;
+        Some(CapReport {
+            cap,
+            spent,
+            reserved: committed.left_after(spent),
+            left: cap.left_after(committed),
         })
     }
 }

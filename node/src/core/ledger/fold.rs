@@ -19,7 +19,9 @@ impl Ledger {
                 Ok(())
             }
             Entry::Return(body) => {
-                self.account(&body.study)?.ended = Some(body.reason);
+                if self.waiting.remove(&body.study).is_none() {
+                    self.account(&body.study)?.ended = Some(body.reason);
+                }
                 Ok(())
             }
             Entry::Hold(body) => self.apply_hold(seq, body),

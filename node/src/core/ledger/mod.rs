@@ -13,7 +13,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 use aquifer_shared::base::hash::sha256;
-use aquifer_shared::base::ids::{Hash32, Name, StudyHash};
+use aquifer_shared::base::ids::{Hash32, StudyHash};
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::sum::StudyTerms;
@@ -149,6 +149,21 @@ impl Ledger {
             .iter()
             .filter(|(_, account)| account.ended.is_none());
         open.map(|(study, account)| (study, &account.terms))
+    }
+
+    /// Studies, open or waiting, whose time is over.
+    #[must_use]
+    pub fn expired(&self, now: Timestamp) -> Vec<StudyHash> {
+        let present = self.present(now);
+        let open = self.open_studies();
+        let waiting = self
+            .waiting
+            .iter()
+            .map(|(study, waiting)| (study, &waiting.terms));
+        open.chain(waiting)
+            .filter(|(_, terms)| present > terms.expires)
+            .map(|(study, _)| *study)
+            .collect()
     }
 
     /// Studies that wait for a person or were declined.
@@ -368,9 +383,10 @@ impl Ledger {
         }
     }
 
-    /// Ends an open study: what it did not spend is free for others, what it stored is dropped.
+    /// Ends an open or waiting study: what it did not spend is free for others, what it stored is dropped.
     pub fn give_back(&mut self, now: Timestamp, study: StudyHash, reason: EndReason) {
-        if self.standing(&study) == Standing::Accepted {
+        let standing = self.standing(&study);
+        if !matches!(standing, Standing::Unknown | Standing::Ended(_)) {
             let at = self.present(now);
             let entry = Entry::Return(Return { at, study, reason });
             self.append_with(entry, Beside::Drop(study));
@@ -418,33 +434,7 @@ impl Ledger {
         self.durable = head;
     }
 
-    /// Spent, reserved and left, by cap and by study; `None` where a sum does not fit (nothing is left then).
-    #[must_use]
-    pub fn report(&self, now: Timestamp, caps: Caps, contract: &Name) -> Option<BudgetReport> {
-        let mut studies: Vec<_> = self.accounts.iter().collect();
-        studies.sort_by_key(|(_, account)| account.seq);
-        let reports = studies
-            .into_iter()
-            .map(|(study, account)| account.report(*study));
-        Some(BudgetReport {
-            contract: contract.clone(),
-            per_contract: self.cap_report(Scope::Contract(contract), caps.per_contract)?,
-            per_year: self.cap_report(Scope::Since(self.year_start(now)), caps.per_year)?,
-            studies: reports.collect::<Option<_>>()?,
-        })
-    }
-
-    fn cap_report(&self, scope: Scope, cap: MicroRho) -> Option<CapReport> {
-        let spent = self.total(None, scope, Count::Spent)?;
-        let committed = self.total(None, scope, Count::Committed)?;
-        Some(CapReport {
-            cap,
-            spent,
-            reserved: committed.left_after(spent),
-            left: cap.left_after(committed),
-        })
-    }
-
+    /// Start of the rolling year.
     fn year_start(&self, now: Timestamp) -> Timestamp {
         Timestamp(self.present(now).0.saturating_sub(YEAR_MS))
     }
