@@ -1,0 +1,3 @@
+//! What the coordinator decides: studies, rounds, models. No socket, store, clock or random source.
+
+pub mod study_file;
