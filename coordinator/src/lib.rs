@@ -1,3 +1,1 @@
 //! Coordinator.
-
-pub mod core;

@@ -1,1 +1,3 @@
-//! Tests.
+//! What tests, demo and bench share: checks of the source text, the synthetic company, data sets, real processes.
+
+pub mod tidy;

@@ -1,3 +1,0 @@
-//! What the coordinator decides: studies, rounds, models. No socket, store, clock or random source.
-
-pub mod study_file;
