@@ -1,4 +1,5 @@
 //! Sockets, files, clocks and randomness.
 
+pub mod certificates;
 pub mod keys;
 pub mod noise;
