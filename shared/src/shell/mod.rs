@@ -3,3 +3,4 @@
 pub mod certificates;
 pub mod keys;
 pub mod noise;
+pub mod tls;
