@@ -66,6 +66,14 @@ impl Split {
         self.held_out.expose().get(row) == (part == Part::HoldOut)
     }
 
+    /// -1 for every row from `start` that belongs to a part, 0 for the others.
+    pub(super) fn masks(&self, part: Part, start: usize, out: &mut [i32]) {
+        let (held_out, invert) = (self.held_out.expose(), part == Part::Training);
+        for (row, mask) in (start..).zip(out) {
+            *mask = -i32::from(held_out.get(row) != invert);
+        }
+    }
+
     /// Number of rows of both parts together.
     #[must_use]
     pub fn rows(&self) -> usize {
@@ -87,4 +95,89 @@ fn is_held_out(key: &hmac::Key, family: &Name, customer: &str, ppm: u32) -> bool
     let mut first = [0; 8];
     first.copy_from_slice(&tag.as_ref()[..8]);
     u128::from(u64::from_be_bytes(first)) * 1_000_000 < u128::from(ppm) << 64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::table::TableBuilder;
+
+    fn table(customers: usize, held_out: Option<&str>) -> Table {
+        let mut builder = TableBuilder::new(vec![2], held_out);
+        for row in 0..customers {
+            let id = format!("customer-{row}");
+            builder.push([0], false, &id, row % 3 == 0).unwrap();
+        }
+        builder.finish()
+    }
+
+    fn family(name: &str) -> Name {
+        name.parse().unwrap()
+    }
+
+    fn held_out(split: &Split) -> Vec<bool> {
+        let rows = 0..split.rows();
+        rows.map(|row| split.contains(Part::HoldOut, row)).collect()
+    }
+
+    fn by_fraction(key: u8, name: &str, ppm: u32) -> Vec<bool> {
+        let rule = HoldOut::Fraction(ppm);
+        held_out(&Split::of(&table(2_000, None), &[key; 32], &family(name), &rule).unwrap())
+    }
+
+    #[test]
+    fn the_published_membership() {
+        // HMAC-SHA256 computed independently: key 07…07, message "churn" + id.
+        let table = table(20, None);
+        let rule = HoldOut::Fraction(150_000);
+        let split = Split::of(&table, &[7; 32], &family("churn"), &rule).unwrap();
+        let rows: Vec<usize> = (0..20)
+            .filter(|row| split.contains(Part::HoldOut, *row))
+            .collect();
+        assert_eq!(rows, [2, 11, 18]);
+    }
+
+    #[test]
+    fn the_share_is_kept_and_each_key_and_family_has_its_own() {
+        let count = |rows: &[bool]| rows.iter().filter(|held_out| **held_out).count();
+        let rows = by_fraction(1, "churn", 150_000);
+        assert!((230..370).contains(&count(&rows)), "{}", count(&rows));
+        assert_eq!(rows, by_fraction(1, "churn", 150_000));
+        assert_ne!(rows, by_fraction(2, "churn", 150_000));
+        assert_ne!(rows, by_fraction(1, "upsell", 150_000));
+        assert_eq!(count(&by_fraction(1, "churn", 0)), 0);
+        assert_eq!(count(&by_fraction(1, "churn", 1_000_000)), 2_000);
+    }
+
+    #[test]
+    fn a_column_may_fix_it() {
+        let table = table(9, Some("split"));
+        let of = |asked: &str| {
+            let rule = HoldOut::Column(asked.to_owned());
+            Split::of(&table, &[0; 32], &family("churn"), &rule)
+        };
+        let split = of("split").unwrap();
+        assert_eq!(held_out(&split).iter().filter(|bit| **bit).count(), 3);
+        assert!(split.contains(Part::Training, 1) && !split.contains(Part::Training, 3));
+        assert_eq!(of("other").unwrap_err().declared.as_deref(), Some("split"));
+    }
+
+    #[test]
+    fn masks_say_what_contains_says() {
+        let split = Split::of(
+            &table(200, Some("s")),
+            &[0; 32],
+            &family("f"),
+            &HoldOut::Column("s".into()),
+        );
+        let split = split.unwrap();
+        for part in [Part::Training, Part::HoldOut] {
+            let mut masks = [7; 130];
+            split.masks(part, 70, &mut masks);
+            for (row, mask) in (70..).zip(masks) {
+                assert_eq!(mask == -1, split.contains(part, row));
+                assert!(mask == -1 || mask == 0);
+            }
+        }
+    }
 }

@@ -1,8 +1,9 @@
-//! Pure parts of the node: encoded customers, their contributions, the hold-out, findings.
+//! Pure parts of the node: encoded customers, their contributions, the hold-out, findings, budget, answers.
 
 pub mod check;
 pub mod contribution;
 pub mod holdout;
+mod kernel;
 pub mod ledger;
 pub mod model;
 pub mod participant;
