@@ -1,0 +1,3 @@
+//! Sockets, files, clocks and the store.
+
+pub mod store;

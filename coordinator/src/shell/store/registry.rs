@@ -1,0 +1,317 @@
+//! Who may connect: parties, their certificates, one-time tickets, and the revision that tells a running server to look.
+
+use aquifer_shared::base::ids::{Hash32, IdentityKey, Name, Role};
+use aquifer_shared::base::time::Timestamp;
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row};
+
+use super::{Store, StoreFault, fault, intact};
+
+/// A node or a person in the registry.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Party {
+    /// Its name; unique.
+    pub name: Name,
+    /// What its certificate allows.
+    pub role: Role,
+    /// Its identity key.
+    pub identity: IdentityKey,
+    /// SHA-256 of its current certificate.
+    pub fingerprint: Hash32,
+    /// SHA-256 of the certificate before, still good until its own end; zero if none.
+    pub fingerprint_before: Hash32,
+    /// End of its current certificate.
+    pub certificate_until: Timestamp,
+    /// Its certificates are worthless.
+    pub revoked: bool,
+    /// Last hello; 0 if never.
+    pub last_seen: Timestamp,
+    /// Position of its ledger at the last hello.
+    pub ledger_seq: u64,
+    /// Program version at the last hello.
+    pub software: String,
+}
+
+/// A ticket that was given out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ticketed {
+    /// Whom it is for.
+    pub name: Name,
+    /// What it makes of its holder.
+    pub role: Role,
+    /// When it ends.
+    pub expires: Timestamp,
+    /// It was redeemed.
+    pub used: bool,
+}
+
+/// What became of a ticket's secret.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Redeemed {
+    /// Bound to the joiner.
+    Done,
+    /// Unknown, used, or for another name.
+    Invalid,
+    /// Too late.
+    Expired,
+}
+
+const PARTIES: &str = "SELECT name, role, identity, fingerprint, fingerprint_before, certificate_until, revoked, last_seen, \
+                     ledger_seq, software FROM parties ORDER BY name";
+
+impl Store {
+    /// Keeps a ticket's secret as a hash.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub async fn add_ticket(
+        &self,
+        secret_hash: Hash32,
+        ticket: &Ticketed,
+    ) -> Result<(), StoreFault> {
+        sqlx::query("INSERT INTO tickets (secret_hash, name, role, expires, used) VALUES ($1, $2, $3, $4, 0)")
+            .bind(secret_hash.to_string())
+            .bind(ticket.name.as_str().to_owned())
+            .bind(ticket.role.to_string())
+            .bind(ticket.expires.0 as i64)
+            .execute(&self.pool)
+            .await
+            .map(drop)
+            .map_err(fault("keep a ticket"))
+    }
+
+    /// What a secret was given out for.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub async fn ticket(&self, secret_hash: Hash32) -> Result<Option<Ticketed>, StoreFault> {
+        let row =
+            sqlx::query("SELECT name, role, expires, used FROM tickets WHERE secret_hash = $1")
+                .bind(secret_hash.to_string())
+                .fetch_optional(&self.pool)
+                .await
+                .map_err(fault("look up a ticket"))?;
+        row.as_ref().map(read_ticket).transpose()
+    }
+
+    /// Uses a ticket once and binds the joiner to its name, in one transaction.
+    ///
+    /// A name that exists keeps its row only if it was revoked before; otherwise the ticket is refused.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub async fn redeem(
+        &self,
+        secret_hash: Hash32,
+        joiner: &Party,
+        now: Timestamp,
+    ) -> Result<Redeemed, StoreFault> {
+        let mut transaction = self.pool.begin().await.map_err(fault("begin"))?;
+        let row = sqlx::query("UPDATE tickets SET used = 1 WHERE secret_hash = $1 AND used = 0 RETURNING name, role, expires, used")
+            .bind(secret_hash.to_string())
+            .fetch_optional(&mut *transaction)
+            .await
+            .map_err(fault("use a ticket"))?;
+        let Some(ticket) = row.as_ref().map(read_ticket).transpose()? else {
+            return Ok(Redeemed::Invalid);
+        };
+        if ticket.name != joiner.name || ticket.role != joiner.role {
+            return Ok(Redeemed::Invalid);
+        }
+        if ticket.expires <= now {
+            return Ok(Redeemed::Expired);
+        }
+        if !bind_party(&mut transaction, joiner).await? {
+            return Ok(Redeemed::Invalid);
+        }
+        bump(&mut transaction).await?;
+        transaction.commit().await.map_err(fault("bind a joiner"))?;
+        Ok(Redeemed::Done)
+    }
+
+    /// All parties by name.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub async fn parties(&self) -> Result<Vec<Party>, StoreFault> {
+        let rows = sqlx::query(PARTIES)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(fault("list its parties"))?;
+        rows.iter().map(read_party).collect()
+    }
+
+    /// Makes a certificate the party's current one; the one before stays good until its own end.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub async fn renew(
+        &self,
+        name: &Name,
+        fingerprint: Hash32,
+        until: Timestamp,
+    ) -> Result<(), StoreFault> {
+        let mut transaction = self.pool.begin().await.map_err(fault("begin"))?;
+        sqlx::query("UPDATE parties SET fingerprint_before = fingerprint, fingerprint = $1, certificate_until = $2 WHERE name = $3 AND revoked = 0")
+            .bind(fingerprint.to_string())
+            .bind(until.0 as i64)
+            .bind(name.as_str().to_owned())
+            .execute(&mut *transaction)
+            .await
+            .map_err(fault("renew a certificate"))?;
+        bump(&mut transaction).await?;
+        transaction
+            .commit()
+            .await
+            .map_err(fault("renew a certificate"))
+    }
+
+    /// Makes a party's certificates worthless; false if there is no such party.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub async fn revoke(&self, name: &Name) -> Result<bool, StoreFault> {
+        let mut transaction = self.pool.begin().await.map_err(fault("begin"))?;
+        let done = sqlx::query("UPDATE parties SET revoked = 1 WHERE name = $1")
+            .bind(name.as_str().to_owned())
+            .execute(&mut *transaction)
+            .await
+            .map_err(fault("revoke a party"))?;
+        bump(&mut transaction).await?;
+        transaction
+            .commit()
+            .await
+            .map_err(fault("revoke a party"))?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// Notes a hello.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub async fn seen(
+        &self,
+        name: &Name,
+        now: Timestamp,
+        ledger_seq: u64,
+        software: &str,
+    ) -> Result<(), StoreFault> {
+        sqlx::query(
+            "UPDATE parties SET last_seen = $1, ledger_seq = $2, software = $3 WHERE name = $4",
+        )
+        .bind(now.0 as i64)
+        .bind(ledger_seq as i64)
+        .bind(software.to_owned())
+        .bind(name.as_str().to_owned())
+        .execute(&self.pool)
+        .await
+        .map(drop)
+        .map_err(fault("note a hello"))
+    }
+
+    /// Rises with every change of the registry, also by another process.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub async fn revision(&self) -> Result<i64, StoreFault> {
+        sqlx::query_scalar("SELECT number FROM revision WHERE only_row = 1")
+            .fetch_one(&self.pool)
+            .await
+            .map_err(fault("read its revision"))
+    }
+
+    /// One line of the audit table.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub async fn audit(
+        &self,
+        at: Timestamp,
+        who: &str,
+        what: &str,
+        subject: &str,
+    ) -> Result<(), StoreFault> {
+        sqlx::query("INSERT INTO audit (at, who, what, subject) VALUES ($1, $2, $3, $4)")
+            .bind(at.0 as i64)
+            .bind(who.to_owned())
+            .bind(what.to_owned())
+            .bind(subject.to_owned())
+            .execute(&self.pool)
+            .await
+            .map(drop)
+            .map_err(fault("write an audit line"))
+    }
+}
+
+async fn bump(transaction: &mut AnyConnection) -> Result<(), StoreFault> {
+    sqlx::query("UPDATE revision SET number = number + 1 WHERE only_row = 1")
+        .execute(transaction)
+        .await
+        .map(drop)
+        .map_err(fault("raise its revision"))
+}
+
+/// False if the name is taken by a party that was not revoked.
+async fn bind_party(transaction: &mut AnyConnection, joiner: &Party) -> Result<bool, StoreFault> {
+    let done = sqlx::query(
+        "INSERT INTO parties (name, role, identity, fingerprint, fingerprint_before, certificate_until, revoked, last_seen, \
+         ledger_seq, software) VALUES ($1, $2, $3, $4, $5, $6, 0, 0, 0, '') \
+         ON CONFLICT (name) DO UPDATE SET role = excluded.role, identity = excluded.identity, \
+         fingerprint = excluded.fingerprint, fingerprint_before = excluded.fingerprint_before, \
+         certificate_until = excluded.certificate_until, revoked = 0 WHERE parties.revoked = 1",
+    )
+    .bind(joiner.name.as_str().to_owned())
+    .bind(joiner.role.to_string())
+    .bind(joiner.identity.to_string())
+    .bind(joiner.fingerprint.to_string())
+    .bind(joiner.fingerprint_before.to_string())
+    .bind(joiner.certificate_until.0 as i64)
+    .execute(transaction)
+    .await
+    .map_err(fault("bind a joiner"))?;
+    Ok(done.rows_affected() > 0)
+}
+
+fn read_ticket(row: &AnyRow) -> Result<Ticketed, StoreFault> {
+    let what = "a ticket";
+    Ok(Ticketed {
+        name: intact(what)(text(row, 0, what)?.parse())?,
+        role: intact(what)(text(row, 1, what)?.parse())?,
+        expires: Timestamp(number(row, 2, what)?),
+        used: number(row, 3, what)? != 0,
+    })
+}
+
+fn read_party(row: &AnyRow) -> Result<Party, StoreFault> {
+    let what = "a party";
+    Ok(Party {
+        name: intact(what)(text(row, 0, what)?.parse())?,
+        role: intact(what)(text(row, 1, what)?.parse())?,
+        identity: intact(what)(text(row, 2, what)?.parse())?,
+        fingerprint: intact(what)(text(row, 3, what)?.parse())?,
+        fingerprint_before: intact(what)(text(row, 4, what)?.parse())?,
+        certificate_until: Timestamp(number(row, 5, what)?),
+        revoked: number(row, 6, what)? != 0,
+        last_seen: Timestamp(number(row, 7, what)?),
+        ledger_seq: number(row, 8, what)?,
+        software: text(row, 9, what)?,
+    })
+}
+
+pub(super) fn text(row: &AnyRow, column: usize, what: &'static str) -> Result<String, StoreFault> {
+    intact(what)(row.try_get::<String, _>(column))
+}
+
+pub(super) fn number(row: &AnyRow, column: usize, what: &'static str) -> Result<u64, StoreFault> {
+    let value = intact(what)(row.try_get::<i64, _>(column))?;
+    intact(what)(u64::try_from(value))
+}

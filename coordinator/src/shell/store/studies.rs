@@ -1,0 +1,184 @@
+//! Studies, their contracts, and the append-only records from which a study's machine is rebuilt.
+
+use aquifer_shared::base::ids::{Hash32, Name, StudyHash};
+use aquifer_shared::base::time::Timestamp;
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use super::registry::{number, text};
+use super::{Store, StoreFault, fault, intact};
+
+/// A submitted study.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredStudy {
+    /// Hash of its terms.
+    pub hash: StudyHash,
+    /// Its name.
+    pub name: Name,
+    /// Encoded terms, as hashed.
+    pub terms: Vec<u8>,
+    /// Hash of its contract.
+    pub contract_hash: Hash32,
+    /// When it was submitted.
+    pub submitted: Timestamp,
+    /// When it ended; 0 if it has not.
+    pub ended: Timestamp,
+}
+
+impl Store {
+    /// Keeps a study and its contract; a study that is there already stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub async fn add_study(
+        &self,
+        study: &StoredStudy,
+        contract_name: &Name,
+        contract_version: u32,
+        contract_text: &str,
+    ) -> Result<(), StoreFault> {
+        let mut transaction = self.pool.begin().await.map_err(fault("begin"))?;
+        sqlx::query("INSERT INTO contracts (hash, name, version, text) VALUES ($1, $2, $3, $4) ON CONFLICT (hash) DO NOTHING")
+            .bind(study.contract_hash.to_string())
+            .bind(contract_name.as_str().to_owned())
+            .bind(i64::from(contract_version))
+            .bind(contract_text.to_owned())
+            .execute(&mut *transaction)
+            .await
+            .map_err(fault("keep a contract"))?;
+        sqlx::query(
+            "INSERT INTO studies (hash, name, terms, contract_hash, submitted, ended) VALUES ($1, $2, $3, $4, $5, 0) \
+             ON CONFLICT (hash) DO NOTHING",
+        )
+        .bind(study.hash.to_string())
+        .bind(study.name.as_str().to_owned())
+        .bind(study.terms.clone())
+        .bind(study.contract_hash.to_string())
+        .bind(study.submitted.0 as i64)
+        .execute(&mut *transaction)
+        .await
+        .map_err(fault("keep a study"))?;
+        transaction.commit().await.map_err(fault("keep a study"))
+    }
+
+    /// All studies, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub async fn studies(&self) -> Result<Vec<StoredStudy>, StoreFault> {
+        let rows = sqlx::query(
+            "SELECT hash, name, terms, contract_hash, submitted, ended FROM studies ORDER BY submitted, hash",
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(fault("list its studies"))?;
+        rows.iter().map(read_study).collect()
+    }
+
+    /// Appends records to a study, all or none; `first` is the number of the first.
+    ///
+    /// Durable when it returns.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails; also if another process has appended meanwhile.
+    pub async fn append(
+        &self,
+        study: &StudyHash,
+        first: u64,
+        records: &[Vec<u8>],
+    ) -> Result<(), StoreFault> {
+        let mut transaction = self.pool.begin().await.map_err(fault("begin"))?;
+        for (seq, record) in (first..).zip(records) {
+            sqlx::query("INSERT INTO records (study, seq, body) VALUES ($1, $2, $3)")
+                .bind(study.to_string())
+                .bind(seq as i64)
+                .bind(record.clone())
+                .execute(&mut *transaction)
+                .await
+                .map_err(fault("append to a study"))?;
+        }
+        transaction
+            .commit()
+            .await
+            .map_err(fault("append to a study"))
+    }
+
+    /// All records of a study, in order.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub async fn records(&self, study: &StudyHash) -> Result<Vec<Vec<u8>>, StoreFault> {
+        let rows = sqlx::query("SELECT body FROM records WHERE study = $1 ORDER BY seq")
+            .bind(study.to_string())
+            .fetch_all(&self.pool)
+            .await
+            .map_err(fault("read a study"))?;
+        rows.iter()
+            .map(|row| intact("a record")(row.try_get::<Vec<u8>, _>(0)))
+            .collect()
+    }
+
+    /// Notes the end of a study.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub async fn end_study(&self, study: &StudyHash, now: Timestamp) -> Result<(), StoreFault> {
+        sqlx::query("UPDATE studies SET ended = $1 WHERE hash = $2 AND ended = 0")
+            .bind(now.0 as i64)
+            .bind(study.to_string())
+            .execute(&self.pool)
+            .await
+            .map(drop)
+            .map_err(fault("end a study"))
+    }
+
+    /// A contract's text by its hash.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub async fn contract(&self, hash: &Hash32) -> Result<Option<String>, StoreFault> {
+        sqlx::query_scalar("SELECT text FROM contracts WHERE hash = $1")
+            .bind(hash.to_string())
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(fault("read a contract"))
+    }
+
+    /// A contract's text by name and version; the newest version where none is given.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub async fn contract_by_name(
+        &self,
+        name: &str,
+        version: Option<u32>,
+    ) -> Result<Option<String>, StoreFault> {
+        sqlx::query_scalar(
+            "SELECT text FROM contracts WHERE name = $1 AND (version = $2 OR $2 < 0) ORDER BY version DESC, hash LIMIT 1",
+        )
+        .bind(name.to_owned())
+        .bind(version.map_or(-1, i64::from))
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(fault("read a contract"))
+    }
+}
+
+fn read_study(row: &AnyRow) -> Result<StoredStudy, StoreFault> {
+    let what = "a study";
+    Ok(StoredStudy {
+        hash: StudyHash(intact(what)(text(row, 0, what)?.parse::<Hash32>())?.0),
+        name: intact(what)(text(row, 1, what)?.parse())?,
+        terms: intact(what)(row.try_get::<Vec<u8>, _>(2))?,
+        contract_hash: intact(what)(text(row, 3, what)?.parse())?,
+        submitted: Timestamp(number(row, 4, what)?),
+        ended: Timestamp(number(row, 5, what)?),
+    })
+}
