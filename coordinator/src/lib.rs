@@ -1,2 +1,3 @@
 //! Coordinator.
-pub mod shell;
+
+pub mod core;

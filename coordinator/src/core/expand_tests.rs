@@ -1,0 +1,194 @@
+//! What must hold for every expansion of a study file.
+
+use aquifer_shared::domain::predictor::plan::{CLIP_TIGHT, CLIP_WIDE};
+use aquifer_shared::protocol::codec::decode;
+
+use super::*;
+
+const CONTRACT: &str = r#"
+[contract]
+name = "customers"
+version = 1
+
+[table.customers]
+privacy_unit = "customer"
+label = { column = "left", positive = "yes" }
+
+[table.customers.column.tenure]
+low = 0
+high = 72
+
+[table.customers.column.plan]
+levels = ["basic", "plus"]
+"#;
+
+const STUDY: &str = r#"
+name = "churn"
+purpose = "churn.train"
+contract = { name = "customers", version = 1 }
+plan = "additive"
+epsilon = 1.0
+customers_max = 10000
+population = 80000
+"#;
+
+/// Linear stand-in: epsilon 1 is 30 000 micro-rho, at any delta.
+const LINEAR: Accountant = Accountant {
+    largest_urho: |epsilon, _| MicroRho((epsilon.get() * 30_000.0) as u64),
+    epsilon: |urho, _| urho.0 as f64 / 30_000.0,
+};
+
+const NOW: Timestamp = Timestamp(1_000);
+
+fn registry() -> Vec<(Name, IdentityKey)> {
+    let node = |name: &str, key| (name.parse().unwrap(), IdentityKey([key; 32]));
+    vec![
+        node("north", 9),
+        node("south", 3),
+        node("west", 5),
+        node("east", 7),
+    ]
+}
+
+fn expand_text(study: &str, contract: &str) -> Result<Expanded, ExpandError> {
+    let contract = Contract::parse(contract).unwrap();
+    let file = StudyFile::parse(study).unwrap();
+    expand(&file, &contract, &registry(), [7; 16], NOW, LINEAR)
+}
+
+fn expanded(extra: &str) -> Expanded {
+    expand_text(&format!("{STUDY}{extra}"), CONTRACT).unwrap()
+}
+
+#[track_caller]
+fn check_refused(from: &str, to: &str, expected: &str) {
+    assert!(STUDY.contains(from), "{from}");
+    let error = expand_text(&STUDY.replacen(from, to, 1), CONTRACT).unwrap_err();
+    assert!(error.to_string().contains(expected), "{error}");
+}
+
+#[test]
+fn defaults_are_those_of_the_design() {
+    let study = expanded("");
+    let terms = &study.terms;
+    assert_eq!((terms.quorum, terms.attempts_max), (3, 2));
+    let times = (terms.slot_ms, terms.phase_ms, terms.attempt_ttl_ms);
+    assert_eq!(times, (20, 2_000, 120_000));
+    assert_eq!(terms.expires, NOW.after_ms(24 * 3_600_000));
+    assert_eq!(terms.family.as_str(), "customers");
+    assert_eq!(
+        (terms.urho, terms.urho_cap),
+        (MicroRho(30_000), MicroRho(30_000))
+    );
+    assert_eq!(terms.rounds.len(), 10);
+    assert_eq!(study.hash, study_hash(&study.bytes));
+    assert_eq!(decode("terms", &study.bytes, 1 << 20), Ok(terms.clone()));
+}
+
+#[test]
+fn members_stand_by_rising_key() {
+    let study = expanded("nodes = [\"north\", \"south\", \"west\"]");
+    let names: Vec<&str> = study.members.iter().map(Name::as_str).collect();
+    assert_eq!(names, ["south", "west", "north"]);
+    assert!(study.terms.roster.is_sorted());
+    assert_eq!(expanded("").terms.roster.len(), 4);
+}
+
+#[test]
+fn residuals_are_clipped_by_epsilon_however_it_is_stated() {
+    let clip = |extra: &str| {
+        let text = STUDY.replace("epsilon = 1.0", extra);
+        match expand_text(&text, CONTRACT).unwrap().terms.plan {
+            Plan::Additive { clip, .. } => clip,
+            Plan::Synthetic { .. } => 0,
+        }
+    };
+    assert_eq!(
+        (clip("epsilon = 1.0"), clip("urho = 30000")),
+        (CLIP_TIGHT, CLIP_TIGHT)
+    );
+    assert_eq!(
+        (clip("epsilon = 1.5"), clip("urho = 30001")),
+        (CLIP_WIDE, CLIP_WIDE)
+    );
+}
+
+#[test]
+fn spare_attempts_raise_the_cap_by_the_dearest_round() {
+    assert_eq!(
+        expanded("spare_attempts = 2").terms.urho_cap,
+        MicroRho(90_000)
+    );
+}
+
+#[test]
+fn a_customer_at_several_nodes_stays_within_the_target() {
+    let terms = expanded("multiplicity = 3").terms;
+    assert_eq!(terms.part_price(Part::HoldOut), Some(MicroRho(5_000)));
+    assert!(quoted_urho(&terms).unwrap() <= MicroRho(30_000));
+    assert!(quoted_urho(&terms).unwrap() > MicroRho(29_900));
+}
+
+#[test]
+fn a_synthetic_study_needs_its_mark() {
+    let synthetic = "{ synthetic = { cells = 100, rounds = 50 } }\nslot_ms = 0";
+    let text = STUDY.replace("\"additive\"", synthetic);
+    assert_eq!(expand_text(&text, CONTRACT), Err(ExpandError::NotMarked));
+    let terms = expand_text(&format!("{text}synthetic = true"), CONTRACT)
+        .unwrap()
+        .terms;
+    assert_eq!(
+        (terms.rounds.len(), terms.slot_ms, terms.phase_ms),
+        (50, 0, 2_000)
+    );
+    assert_eq!(
+        (terms.rounds[0].urho, terms.rounds[0].cells_max),
+        (MicroRho(600), 100)
+    );
+}
+
+#[test]
+fn what_does_not_fit_is_refused_by_name() {
+    check_refused("version = 1", "version = 2", "customers version 2");
+    let pinned = format!("version = 1, hash = \"{}\"", Hash32([1; 32]));
+    check_refused("version = 1", &pinned, "pins contract hash 0101");
+    check_refused("plan", "nodes = [\"mars\"]\nplan", "node mars is not");
+    check_refused("plan", "nodes = [\"west\", \"west\"]\nplan", "named twice");
+    check_refused("plan", "delta = 1e-5\nplan", "1 / (10 · population)");
+    check_refused("80000", "0", "population is 0");
+    check_refused("10000", "0", "customers_max is 0");
+    check_refused("plan", "slot_ms = 30\nplan", "one of 20, 50");
+    check_refused("10000", "10000000\nslot_ms = 20", "one of 1000, 2000");
+    check_refused("plan", "phase_ms = 5\nplan", "from 20 (the slot)");
+    check_refused("plan", "quorum = 5\nplan", "quorum is 5");
+    check_refused("plan", "attempts_max = 5\nplan", "attempts_max is 5");
+    check_refused("plan", "expires = 1000\nplan", "later than now");
+    check_refused("plan", "expires_in_hours = 9000\nplan", "within a year");
+    check_refused(
+        "plan",
+        "holdout = { column = \" \" }\nplan",
+        "name of a column",
+    );
+    check_refused("plan", "trust = \"shared-noise\"\nplan", "not offered");
+    check_refused("epsilon = 1.0", "urho = 7", "raise epsilon");
+    check_refused("epsilon = 1.0", "urho = 0", "epsilon is 0");
+    let many = STUDY.replace("plan", "multiplicity = 1\nplan");
+    let contract = CONTRACT.replace("version = 1", "version = 1\nmultiplicity = 2");
+    let error = expand_text(&many, &contract).unwrap_err();
+    assert!(error.to_string().contains("at least the contract's 2"));
+}
+
+#[test]
+fn too_little_data_is_told_beforehand() {
+    let told = |study: &Expanded, text: &str| study.notes.iter().any(|note| note.contains(text));
+    let (large, small) = (
+        STUDY.replace("80000", "90000"),
+        STUDY.replace("80000", "900"),
+    );
+    let large = expand_text(&large, CONTRACT).unwrap();
+    assert!(!told(&large, "too_little_data"), "{:?}", large.notes);
+    let small = expand_text(&small, CONTRACT).unwrap();
+    assert!(told(&small, "too little data to tell"), "{:?}", small.notes);
+    assert!(told(&small, "epsilon 1 at delta 1e-6"), "{:?}", small.notes);
+    assert!(told(&small, "spare_attempts is 0"));
+}

@@ -1,0 +1,5 @@
+//! What the coordinator decides: studies, rounds, models. No socket, store, clock or random source.
+
+pub mod expand;
+mod expand_notes;
+pub mod study_file;
