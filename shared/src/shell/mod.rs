@@ -2,5 +2,6 @@
 
 pub mod certificates;
 pub mod keys;
+pub mod link;
 pub mod noise;
 pub mod tls;
