@@ -1,3 +1,4 @@
 //! Coordinator.
 
 pub mod core;
+pub mod shell;
