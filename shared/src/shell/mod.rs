@@ -4,4 +4,5 @@ pub mod certificates;
 pub mod keys;
 pub mod link;
 pub mod noise;
+pub mod quic;
 pub mod tls;

@@ -1,0 +1,333 @@
+//! QUIC endpoints and frames on their streams.
+//!
+//! Under TLS 1.3 [`connect`] succeeds before the server has judged the client's certificate: a party counts as joined only
+//! after the coordinator's `Welcome`, and a refused certificate shows at the first use of a stream.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::time::Duration;
+
+use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use quinn::{
+    ClientConfig, Connection, Endpoint, EndpointConfig, IdleTimeout, RecvStream, SendStream,
+    ServerConfig, TokioRuntime, TransportConfig, VarInt,
+};
+use rustls_pki_types::CertificateDer;
+use socket2::SockRef;
+use tokio::task::JoinSet;
+
+use super::certificates::{CertificateFault, PeerCertificate};
+pub use super::link::{CLOSE_DONE, CertificateProblem, LinkError, close_code, close_reason};
+use crate::protocol::codec::CodecError;
+use crate::protocol::wire::{CloseReason, HEADER_BYTES, Message, frame, read_body, read_header};
+
+/// Kind and body of a frame.
+pub type Frame = (u8, Vec<u8>);
+
+/// An endpoint that accepts connections, and makes none.
+///
+/// # Errors
+///
+/// The socket cannot be opened.
+pub fn server_endpoint(
+    listen: SocketAddr,
+    tls: Arc<QuicServerConfig>,
+) -> Result<Endpoint, LinkError> {
+    let mut config = ServerConfig::with_crypto(tls);
+    config.transport_config(transport());
+    config.max_incoming(INCOMING_MAX);
+    endpoint(listen, Some(config))
+}
+
+/// An endpoint for connections to `remote` and others of its address family.
+///
+/// # Errors
+///
+/// The socket cannot be opened.
+pub fn client_endpoint(
+    remote: SocketAddr,
+    tls: Arc<QuicClientConfig>,
+) -> Result<Endpoint, LinkError> {
+    let any = match remote {
+        SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+        SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
+    };
+    let mut config = ClientConfig::new(tls);
+    config.transport_config(transport());
+    let mut endpoint = endpoint(any, None)?;
+    endpoint.set_default_client_config(config);
+    Ok(endpoint)
+}
+
+/// Connects within [`CONNECT_TIMEOUT`]; whether the server takes our certificate shows only at the first message.
+///
+/// # Errors
+///
+/// Nobody answers, or the server's certificate is not of the pinned authority.
+pub async fn connect(
+    endpoint: &Endpoint,
+    remote: SocketAddr,
+    server_name: &str,
+) -> Result<Connection, LinkError> {
+    let unanswered = || LinkError::Unanswered {
+        address: remote.to_string(),
+        waited: CONNECT_TIMEOUT,
+    };
+    let connecting = endpoint
+        .connect(remote, server_name)
+        .map_err(|source| LinkError::Start {
+            address: remote.to_string(),
+            source,
+        })?;
+    match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
+        Err(_) => Err(unanswered()),
+        Ok(Err(quinn::ConnectionError::TimedOut)) => Err(unanswered()),
+        Ok(connected) => Ok(connected?),
+    }
+}
+
+/// A client's connection together with its endpoint.
+#[derive(Debug)]
+pub struct Link {
+    /// The endpoint that drives the connection.
+    pub endpoint: Endpoint,
+    /// The connection.
+    pub connection: Connection,
+}
+
+impl Link {
+    /// Finds `address` (`HOST:PORT`), and connects to the first of its addresses that answers; call it within a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// The address is unknown, nobody answers, or the server's certificate is not of the pinned authority.
+    pub async fn open(
+        address: &str,
+        server_name: &str,
+        tls: Arc<QuicClientConfig>,
+    ) -> Result<Self, LinkError> {
+        let unknown = |source| LinkError::Resolve {
+            address: address.to_owned(),
+            source,
+        };
+        let found = tokio::net::lookup_host(address).await.map_err(unknown)?;
+        let mut tries = JoinSet::new();
+        for (remote, turn) in found.take(ADDRESSES_MAX).zip(0..) {
+            let (tls, server_name) = (tls.clone(), server_name.to_owned());
+            tries.spawn(async move {
+                // One silent address (IPv6 of a host that listens on IPv4 alone) must not hold up the others.
+                tokio::time::sleep(ADDRESS_STAGGER * turn).await;
+                let endpoint = client_endpoint(remote, tls)?;
+                let connection = connect(&endpoint, remote, &server_name).await?;
+                Ok(Self {
+                    endpoint,
+                    connection,
+                })
+            });
+        }
+        let mut last = unknown(std::io::ErrorKind::NotFound.into());
+        while let Some(tried) = tries.join_next().await {
+            match tried {
+                Ok(Ok(link)) => return Ok(link),
+                Ok(Err(LinkError::Unanswered { .. })) if !is_unknown(&last) => {}
+                Ok(Err(error)) => last = error,
+                Err(_) => {}
+            }
+        }
+        Err(last)
+    }
+
+    /// Closes the connection and waits until the other side has been told.
+    pub async fn close(self) {
+        self.connection.close(CLOSE_DONE, b"");
+        // Bounded: a peer that is gone cannot be told.
+        let idle = self.endpoint.wait_idle();
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, idle).await;
+    }
+}
+
+/// Closes a connection for a reason, which the other side reads as [`LinkError::Closed`].
+pub fn close(connection: &Connection, reason: CloseReason) {
+    connection.close(close_code(reason), b"");
+}
+
+/// Who is at the other end of a connection to the main endpoint.
+///
+/// # Errors
+///
+/// The other side showed no certificate, or one that the authority does not write.
+pub fn peer_certificate(connection: &Connection) -> Result<PeerCertificate, LinkError> {
+    let shown = connection
+        .peer_identity()
+        .and_then(|any| any.downcast::<Vec<CertificateDer<'static>>>().ok())
+        .ok_or(LinkError::Theirs(CertificateProblem::Missing))?;
+    let leaf = shown.first().ok_or(CertificateFault::Peer {
+        what: "certificate",
+    })?;
+    Ok(PeerCertificate::parse(leaf)?)
+}
+
+/// Sends one message. Not to be cancelled: half a frame may have been sent then.
+///
+/// # Errors
+///
+/// The connection or the stream is gone, or the message is above its limit.
+pub async fn send<M: Message>(stream: &mut SendStream, message: &M) -> Result<(), LinkError> {
+    let bytes = frame(message);
+    let length = bytes.len() - HEADER_BYTES;
+    if length > M::BYTES_MAX {
+        return Err(LinkError::Codec(CodecError::TooLong {
+            what: M::NAME,
+            length,
+            limit: M::BYTES_MAX,
+        }));
+    }
+    Ok(stream.write_all(&bytes).await?)
+}
+
+/// Reads one frame of at most `limit` bytes; none where the stream ends cleanly. Not to be cancelled: see [`FrameReader`].
+///
+/// # Errors
+///
+/// The connection or the stream is gone, another version, a longer frame, or an end within a frame.
+pub async fn receive_frame(
+    stream: &mut RecvStream,
+    limit: usize,
+) -> Result<Option<Frame>, LinkError> {
+    fill(stream, &mut Vec::new(), limit).await
+}
+
+/// Reads one message that must come. Not to be cancelled: see [`FrameReader`].
+///
+/// # Errors
+///
+/// As [`receive_frame`], and an end or another message where this one was due.
+pub async fn receive<M: Message>(stream: &mut RecvStream) -> Result<M, LinkError> {
+    let Some((kind, body)) = receive_frame(stream, M::BYTES_MAX).await? else {
+        return Err(LinkError::Ended { expected: M::NAME });
+    };
+    Ok(read_body(kind, &body)?)
+}
+
+/// Reads one message that must come within `wait`: for peers who are not known yet.
+///
+/// # Errors
+///
+/// As [`receive`], and [`LinkError::TimedOut`].
+pub async fn receive_within<M: Message>(
+    stream: &mut RecvStream,
+    wait: Duration,
+) -> Result<M, LinkError> {
+    let received = tokio::time::timeout(wait, receive(stream)).await;
+    received.map_err(|_| LinkError::TimedOut)?
+}
+
+/// Reads frames and keeps what has come of the next one, so that [`FrameReader::next`] may be cancelled (as `select!` does).
+#[derive(Debug)]
+pub struct FrameReader {
+    stream: RecvStream,
+    buffer: Vec<u8>,
+}
+
+impl FrameReader {
+    /// Reads from this stream, at the start of a frame.
+    #[must_use]
+    pub fn new(stream: RecvStream) -> Self {
+        Self {
+            stream,
+            buffer: Vec::new(),
+        }
+    }
+
+    /// The next frame of at most `limit` bytes; none where the stream ends cleanly.
+    ///
+    /// # Errors
+    ///
+    /// As [`receive_frame`].
+    pub async fn next(&mut self, limit: usize) -> Result<Option<Frame>, LinkError> {
+        fill(&mut self.stream, &mut self.buffer, limit).await
+    }
+
+    /// Tells the other side to send no more.
+    pub fn stop(&mut self, reason: CloseReason) {
+        // Fails only where the stream has ended already.
+        let _ = self.stream.stop(close_code(reason));
+    }
+}
+
+fn is_unknown(error: &LinkError) -> bool {
+    matches!(error, LinkError::Resolve { .. })
+}
+
+/// Fills `buffer` until it holds one frame and takes that. Memory grows with what came, not with what a header claims.
+async fn fill(
+    stream: &mut RecvStream,
+    buffer: &mut Vec<u8>,
+    limit: usize,
+) -> Result<Option<Frame>, LinkError> {
+    loop {
+        let missing = match buffer.first_chunk::<HEADER_BYTES>() {
+            None => HEADER_BYTES - buffer.len(),
+            Some(header) => {
+                let (kind, length) = read_header(*header, limit)?;
+                if buffer.len() == HEADER_BYTES + length {
+                    let body = buffer.split_off(HEADER_BYTES);
+                    buffer.clear();
+                    return Ok(Some((kind, body)));
+                }
+                HEADER_BYTES + length - buffer.len()
+            }
+        };
+        match stream.read_chunk(missing, true).await? {
+            Some(chunk) => buffer.extend_from_slice(&chunk.bytes),
+            None if buffer.is_empty() => return Ok(None),
+            None => return Err(LinkError::Truncated { got: buffer.len() }),
+        }
+    }
+}
+
+fn endpoint(bind: SocketAddr, server: Option<ServerConfig>) -> Result<Endpoint, LinkError> {
+    let fault = |source| LinkError::Socket {
+        address: bind.to_string(),
+        source,
+    };
+    let socket = UdpSocket::bind(bind).map_err(fault)?;
+    let buffers = SockRef::from(&socket);
+    // Wishes: the kernel gives less where its limit is lower, and smaller buffers cost retransmissions only.
+    let _ = buffers.set_recv_buffer_size(SOCKET_RECEIVE_BYTES);
+    let _ = buffers.set_send_buffer_size(SOCKET_SEND_BYTES);
+    let runtime = Arc::new(TokioRuntime);
+    Endpoint::new(EndpointConfig::default(), server, socket, runtime).map_err(fault)
+}
+
+fn transport() -> Arc<TransportConfig> {
+    let mut config = TransportConfig::default();
+    config
+        .keep_alive_interval(Some(KEEP_ALIVE))
+        .max_idle_timeout(Some(IdleTimeout::from(VarInt::from_u32(IDLE_MS))))
+        .max_concurrent_uni_streams(VarInt::from_u32(0))
+        .max_concurrent_bidi_streams(VarInt::from_u32(STREAMS_MAX))
+        .stream_receive_window(VarInt::from_u32(STREAM_WINDOW_BYTES))
+        .receive_window(VarInt::from_u32(CONNECTION_WINDOW_BYTES))
+        .send_window(u64::from(CONNECTION_WINDOW_BYTES))
+        .datagram_receive_buffer_size(None);
+    Arc::new(config)
+}
+
+/// How long one address is tried.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+const IDLE_MS: u32 = 30_000;
+/// Bidirectional streams that a peer may have open.
+const STREAMS_MAX: u32 = 64;
+const STREAM_WINDOW_BYTES: u32 = 8 << 20;
+const CONNECTION_WINDOW_BYTES: u32 = 32 << 20;
+const SOCKET_RECEIVE_BYTES: usize = 8 << 20;
+const SOCKET_SEND_BYTES: usize = 2 << 20;
+/// Handshakes that wait to be accepted.
+const INCOMING_MAX: usize = 1_024;
+/// Addresses of one host that are tried.
+const ADDRESSES_MAX: usize = 8;
+/// Pause before the next address of a host is tried as well.
+const ADDRESS_STAGGER: Duration = Duration::from_millis(250);
