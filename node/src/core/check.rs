@@ -1,5 +1,9 @@
-//! Findings about the unit's rows: counts and example row numbers, never a value.
+//! Findings about the unit's rows (counts and example row numbers, never a value), and what a study would send.
 
+use aquifer_shared::base::ids::{AttemptId, Hash32};
+use aquifer_shared::domain::predictor::arithmetic::{COUNT, EVALUATION_BINS, Q};
+use aquifer_shared::domain::predictor::plan::{CLIP_TIGHT, CLIP_WIDE, RESIDUAL_ROUNDS};
+use aquifer_shared::protocol::wire::{Update, frame};
 use serde::Serialize;
 
 /// How often something was found, and where first.
@@ -45,6 +49,80 @@ pub struct Findings {
     pub columns: Vec<ColumnFindings>,
 }
 
+/// One kind of private sum of an additive study, as it would leave the node.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Outgoing {
+    /// Which sum.
+    pub sum: &'static str,
+    /// How many of them.
+    pub times: u16,
+    /// Who is in it.
+    pub customers: &'static str,
+    /// What one customer adds before noise.
+    pub one_customer: String,
+    /// Largest number of integers, each with noise.
+    pub cells_max: usize,
+    /// Largest message with all its headers.
+    pub bytes_max: usize,
+}
+
+/// Everything about customers that an additive study would send, for features with these numbers of cells.
+#[must_use]
+pub fn outgoing(cells: &[usize]) -> Vec<Outgoing> {
+    let (features, total) = (cells.len(), cells.iter().sum());
+    let residual =
+        |bound: String| format!("at most {bound} in one bin of each of {features} features");
+    let sum = |sum, times, customers, one_customer, cells_max| Outgoing {
+        sum,
+        times,
+        customers,
+        one_customer,
+        cells_max,
+        bytes_max: update_bytes(cells_max),
+    };
+    let training = "not held out";
+    vec![
+        sum(
+            "counts",
+            1,
+            training,
+            format!("{COUNT} in one cell of each of {features} features"),
+            total,
+        ),
+        sum(
+            "residuals, first",
+            1,
+            training,
+            residual((Q / 2).to_string()),
+            total,
+        ),
+        sum(
+            "residuals, later",
+            RESIDUAL_ROUNDS - 1,
+            training,
+            residual(format!("{CLIP_TIGHT} ({CLIP_WIDE} above epsilon 1)")),
+            total,
+        ),
+        sum(
+            "evaluation",
+            1,
+            "held out",
+            format!("{COUNT} in one of {} cells", 2 * EVALUATION_BINS),
+            2 * EVALUATION_BINS,
+        ),
+    ]
+}
+
+fn update_bytes(cells: usize) -> usize {
+    let update = Update {
+        attempt: AttemptId::default(),
+        task: Hash32::default(),
+        cells: vec![0; cells],
+        signature: vec![0; 64],
+    };
+    frame(&update).len()
+}
+
 impl Finding {
     /// Notes a row (numbers are from 1).
     pub fn add(&mut self, row: u64) {
@@ -70,5 +148,61 @@ impl Findings {
     }
 }
 
+impl Findings {
+    /// What a node would refuse to start with, in words without a value.
+    #[must_use]
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        let (missing, repeated) = (&self.without_customer, &self.repeated_customer);
+        if missing.rows > 0 {
+            problems.push(format!("{} rows have no customer", missing.rows));
+        }
+        if repeated.rows > 0 {
+            let rows = repeated.rows;
+            problems.push(format!(
+                "{rows} rows repeat a customer, expected one row per customer"
+            ));
+        }
+        if self.customers == 0 {
+            problems.push("no row has a customer and a label".to_owned());
+        }
+        problems
+    }
+}
+
 /// Example row numbers per finding.
 const EXAMPLES_MAX: usize = 5;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn examples_are_few() {
+        let mut finding = Finding::default();
+        (1..=9).for_each(|row| finding.add(row));
+        assert_eq!((finding.rows, finding.examples), (9, vec![1, 2, 3, 4, 5]));
+    }
+
+    #[test]
+    fn only_what_stops_a_node_is_a_problem() {
+        let mut findings = Findings::for_columns(["tenure"]);
+        assert_eq!(findings.problems(), ["no row has a customer and a label"]);
+        findings.customers = 1;
+        findings.columns[0].missing.add(1);
+        findings.without_label.add(2);
+        assert!(findings.problems().is_empty());
+        findings.without_customer.add(3);
+        findings.repeated_customer.add(4);
+        assert_eq!(findings.problems().len(), 2);
+    }
+
+    #[test]
+    fn a_study_sends_ten_sums_of_known_size() {
+        let sums = outgoing(&[65, 3]);
+        assert_eq!(sums.iter().map(|sum| sum.times).sum::<u16>(), 10);
+        assert_eq!(sums[0].cells_max, 68);
+        assert_eq!(sums[0].bytes_max - sums[3].bytes_max, (68 - 64) * 8);
+        assert!(sums[0].bytes_max < 68 * 8 + 200);
+    }
+}

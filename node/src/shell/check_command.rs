@@ -1,16 +1,216 @@
 //! `aquifer-node check`: what is wrong with the unit's rows, and exactly what a study would send. Sends nothing.
 
+use std::fmt::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::source::DataConfig;
+use aquifer_shared::domain::contract::Contract;
+use serde::Serialize;
 
-/// Prints the findings; exit code 1 where a study would be refused because of them. Blocks: runs the query engine.
+use super::encode::inspect;
+use super::source::DataConfig;
+use crate::core::check::{Finding, Findings, Outgoing, outgoing};
+
+/// What is printed, for programs.
+///
+/// # Privacy
+///
+/// Exact counts and row numbers for the unit's own people; never a value, and never sent.
+#[derive(Debug, Serialize)]
+struct Report {
+    contract: String,
+    version: u32,
+    contract_hash: String,
+    basis: String,
+    customers_max: u64,
+    #[serde(flatten)]
+    findings: Findings,
+    problems: Vec<String>,
+    would_send: Vec<Outgoing>,
+}
+
+/// Prints the findings; exit code 1 where a node would not start with them. Blocks: runs the query engine.
 ///
 /// # Errors
 ///
 /// Whatever is wrong with files or mapping.
 pub fn run(config: &DataConfig, directory: &Path, json: bool) -> anyhow::Result<ExitCode> {
-    let _ = (config, directory, json);
-    Ok(ExitCode::SUCCESS)
+    let report = report(config, directory)?;
+    let text = if json {
+        serde_json::to_string_pretty(&report)? + "\n"
+    } else {
+        shown(&report)
+    };
+    print!("{text}");
+    Ok(if report.problems.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(1)
+    })
+}
+
+fn report(config: &DataConfig, directory: &Path) -> anyhow::Result<Report> {
+    let encoded = inspect(config, directory)?;
+    let Contract { name, version, .. } = &encoded.contract;
+    Ok(Report {
+        contract: name.to_string(),
+        version: *version,
+        contract_hash: encoded.contract.hash().to_string(),
+        basis: config.basis.clone(),
+        customers_max: config.customers_max,
+        problems: encoded.findings.problems(),
+        findings: encoded.findings,
+        would_send: outgoing(encoded.table.cells()),
+    })
+}
+
+fn shown(report: &Report) -> String {
+    let mut out = String::new();
+    write_report(report, &mut out).expect("writing to a string cannot fail");
+    out
+}
+
+fn write_report(report: &Report, out: &mut String) -> std::fmt::Result {
+    let (name, version, hash) = (&report.contract, report.version, &report.contract_hash);
+    writeln!(out, "contract   {name}, version {version}, {hash}")?;
+    writeln!(out, "basis      {}", report.basis)?;
+    let findings = &report.findings;
+    writeln!(
+        out,
+        "rows       {} in the mapped table, {} customers with a label (declared: at most {})",
+        findings.rows, findings.customers, report.customers_max
+    )?;
+    for (what, finding) in [
+        ("no label (left out)", &findings.without_label),
+        ("no customer", &findings.without_customer),
+        ("customer repeated", &findings.repeated_customer),
+    ] {
+        write_finding("           ", what, finding, out)?;
+    }
+    writeln!(out, "\ncolumns")?;
+    for column in &findings.columns {
+        let kinds = [
+            ("missing", &column.missing),
+            ("out of range", &column.out_of_range),
+            ("not in the list", &column.unknown_level),
+        ];
+        let clean = kinds.iter().all(|kind| kind.1.rows == 0);
+        let verdict = if clean { ": nothing to report" } else { "" };
+        writeln!(out, "  {}{verdict}", column.column)?;
+        for (what, finding) in kinds {
+            write_finding("    ", what, finding, out)?;
+        }
+    }
+    writeln!(
+        out,
+        "\nan additive study would send, each number with noise"
+    )?;
+    for sum in &report.would_send {
+        writeln!(
+            out,
+            "  {} x {}: at most {} integers, {} bytes; a customer who is {} adds {}",
+            sum.times, sum.sum, sum.cells_max, sum.bytes_max, sum.customers, sum.one_customer
+        )?;
+    }
+    writeln!(
+        out,
+        "  and nothing else about customers: no row counts, no metrics, no error text"
+    )?;
+    for problem in &report.problems {
+        writeln!(out, "\nproblem: {problem}")?;
+    }
+    Ok(())
+}
+
+fn write_finding(
+    indent: &str,
+    what: &str,
+    finding: &Finding,
+    out: &mut String,
+) -> std::fmt::Result {
+    if finding.rows == 0 {
+        return Ok(());
+    }
+    let examples: Vec<String> = finding.examples.iter().map(u64::to_string).collect();
+    let (rows, examples) = (finding.rows, examples.join(", "));
+    writeln!(out, "{indent}{what}: {rows} rows, for example {examples}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    const CONTRACT: &str = r#"
+[contract]
+name = "churn"
+version = 1
+[table.customers]
+privacy_unit = "id"
+label = { column = "left", positive = "yes" }
+[table.customers.column.tenure]
+low = 0
+high = 64
+[table.customers.column.plan]
+levels = ["basic", "plus"]
+"#;
+
+    fn report_on(rows: &str) -> Report {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("contract.toml"), CONTRACT).unwrap();
+        std::fs::write(directory.path().join("c.csv"), rows).unwrap();
+        let config = DataConfig {
+            contract: "contract.toml".into(),
+            query: "SELECT * FROM customers".to_owned(),
+            basis: "consent".to_owned(),
+            customers_max: 10,
+            holdout_column: None,
+            tables: BTreeMap::from([("customers".to_owned(), "c.csv".into())]),
+        };
+        report(&config, directory.path()).unwrap()
+    }
+
+    #[test]
+    fn people_and_programs_read_counts_and_rows_but_no_value() {
+        let report =
+            report_on("id,tenure,plan,left\nCANARY,-1,CANARY,yes\nb,CANARY,plus,no\nCANARY,1,,\n");
+        let (text, json) = (shown(&report), serde_json::to_string(&report).unwrap());
+        assert!(
+            !text.contains("CANARY") && !json.contains("CANARY"),
+            "{text}\n{json}"
+        );
+        assert!(
+            text.contains("3 in the mapped table, 2 customers"),
+            "{text}"
+        );
+        assert!(text.contains("missing: 1 rows, for example 2"), "{text}");
+        assert!(
+            text.contains("out of range: 1 rows, for example 1"),
+            "{text}"
+        );
+        assert!(
+            text.contains("not in the list: 1 rows, for example 1"),
+            "{text}"
+        );
+        assert!(
+            text.contains("7 x residuals, later: at most 68 integers"),
+            "{text}"
+        );
+        assert!(
+            json.contains(r#""without_label":{"rows":1,"examples":[3]}"#),
+            "{json}"
+        );
+        assert!(report.problems.is_empty());
+    }
+
+    #[test]
+    fn what_stops_a_node_is_a_problem() {
+        let report = report_on("id,tenure,plan,left\na,1,plus,yes\na,1,plus,no\n");
+        assert_eq!(
+            report.problems,
+            ["1 rows repeat a customer, expected one row per customer"]
+        );
+        assert!(shown(&report).contains("customer repeated: 1 rows, for example 2"));
+    }
 }
