@@ -2,6 +2,8 @@
 
 pub mod check;
 pub mod contribution;
+#[cfg(test)]
+pub(crate) mod fixtures;
 pub mod holdout;
 mod kernel;
 pub mod ledger;

@@ -222,3 +222,190 @@ impl Rules {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::fixtures::{NOW, URHO, name, offer, public, rules, synthetic, terms};
+
+    #[track_caller]
+    fn check(terms: &StudyTerms, rules: &Rules, expected: Result<(), RefusalCode>) {
+        let (_, offer) = offer(terms);
+        let found = rules.review(NOW, &Ledger::default(), &offer.terms, &offer.approvals);
+        let found = match found {
+            Review::Refuse(code, _) => Err(code),
+            Review::Accept(..) => Ok(()),
+            Review::Hold(..) => panic!("nobody asked for a person"),
+        };
+        assert_eq!(found, expected);
+    }
+
+    /// The sample study with one thing changed.
+    #[track_caller]
+    fn check_changed(change: impl FnOnce(&mut StudyTerms), expected: RefusalCode) {
+        let mut changed = terms();
+        change(&mut changed);
+        check(&changed, &rules(), Err(expected));
+    }
+
+    #[test]
+    fn the_sample_study_is_accepted() {
+        check(&terms(), &rules(), Ok(()));
+        check(&synthetic(3), &rules(), Ok(()));
+    }
+
+    #[test]
+    fn another_version_is_refused_before_anything_else() {
+        check_changed(|terms| terms.version = 2, RefusalCode::Version);
+    }
+
+    #[test]
+    fn terms_that_break_a_rule_are_refused() {
+        let code = RefusalCode::TermsDiffer;
+        check_changed(|terms| terms.rounds[0].sigma_share -= 1, code);
+        check_changed(|terms| terms.urho_cap = MicroRho(1), code);
+        check_changed(|terms| terms.urho = MicroRho(URHO.0 - 1), code);
+        check_changed(|terms| terms.rounds.swap(0, 1), code);
+        check_changed(|terms| terms.rounds.truncate(3), code);
+        check_changed(|terms| terms.roster.reverse(), RefusalCode::Roster);
+        check_changed(
+            |terms| terms.mode = TrustMode::SharedNoise,
+            RefusalCode::TrustMode,
+        );
+    }
+
+    #[test]
+    fn rounds_of_another_contract_are_refused() {
+        check_changed(
+            |terms| terms.rounds[0].cells_max += 1,
+            RefusalCode::TermsDiffer,
+        );
+    }
+
+    #[test]
+    fn another_contract_or_purpose_is_refused() {
+        let code = RefusalCode::ContractDiffers;
+        check_changed(|terms| terms.contract_version = 2, code);
+        check_changed(|terms| terms.contract_hash = Hash32([0; 32]), code);
+        check_changed(
+            |terms| terms.purpose = name("marketing"),
+            RefusalCode::PurposeUnknown,
+        );
+    }
+
+    #[test]
+    fn a_study_without_a_pinned_approval_is_refused() {
+        let mut strict = rules();
+        strict.policy.approvers = vec![public(9)];
+        check(&terms(), &strict, Err(RefusalCode::NotApproved));
+        let (_, mut offer) = offer(&terms());
+        offer.approvals[0].signature[5] ^= 1;
+        let found = rules().review(NOW, &Ledger::default(), &offer.terms, &offer.approvals);
+        assert_eq!(found, Review::Refuse(RefusalCode::NotApproved, 0));
+    }
+
+    #[test]
+    fn an_approval_of_another_study_does_not_count() {
+        let (_, other) = offer(&synthetic(1));
+        let (_, own) = offer(&terms());
+        let found = rules().review(NOW, &Ledger::default(), &own.terms, &other.approvals);
+        assert_eq!(found, Review::Refuse(RefusalCode::NotApproved, 0));
+    }
+
+    #[test]
+    fn delta_follows_the_population() {
+        let code = RefusalCode::DeltaTooLarge;
+        check_changed(|terms| terms.population = 100_001, code);
+        check_changed(|terms| terms.population = 10, code);
+        let mut fits = terms();
+        fits.population = 100_000;
+        check(&fits, &rules(), Ok(()));
+    }
+
+    #[test]
+    fn an_expired_study_is_refused() {
+        check_changed(
+            |terms| terms.expires = Timestamp(NOW.0 - 1),
+            RefusalCode::Expired,
+        );
+    }
+
+    #[test]
+    fn the_roster_names_this_node_and_enough_others() {
+        check_changed(
+            |terms| {
+                terms.roster = vec![public(3)];
+                terms.quorum = 1;
+            },
+            RefusalCode::Roster,
+        );
+        let mut strict = rules();
+        strict.policy.members_min = 3;
+        check(&terms(), &strict, Err(RefusalCode::Roster));
+    }
+
+    #[test]
+    fn slots_hide_the_computing_time() {
+        let code = RefusalCode::Synthetic;
+        check_changed(|terms| terms.slot_ms = 0, code);
+        check_changed(|terms| terms.slot_ms = 21, code);
+        check_changed(|terms| terms.customers_max = 10_000_000, code);
+        let mut strict = rules();
+        strict.policy.allow_synthetic = false;
+        check(&synthetic(1), &strict, Err(code));
+    }
+
+    #[test]
+    fn an_unknown_holdout_column_is_refused() {
+        let holdout = HoldOut::Column("split".into());
+        check_changed(
+            |terms| terms.holdout = holdout.clone(),
+            RefusalCode::HoldOut,
+        );
+        let mut known = rules();
+        known.contract.holdout_column = Some("split".into());
+        let mut study = terms();
+        study.holdout = holdout;
+        check(&study, &known, Ok(()));
+    }
+
+    #[test]
+    fn a_study_for_smaller_units_is_refused() {
+        check_changed(
+            |terms| terms.customers_max = 999,
+            RefusalCode::DeltaTooLarge,
+        );
+    }
+
+    #[test]
+    fn a_study_above_the_cap_is_refused_with_what_is_left() {
+        let mut tight = rules();
+        tight.policy.caps.per_year = MicroRho(URHO.0 - 1);
+        let (_, offer) = offer(&terms());
+        let found = tight.review(NOW, &Ledger::default(), &offer.terms, &offer.approvals);
+        assert_eq!(found, Review::Refuse(RefusalCode::Budget, URHO.0 - 1));
+    }
+
+    #[test]
+    fn numbers_that_mean_nothing_do_not_decode() {
+        let (_, sound) = offer(&terms());
+        let delta = 1e-6_f64.to_le_bytes();
+        let at = sound.terms.windows(8).position(|bytes| bytes == delta);
+        for bad in [f64::NAN, -1e-6, f64::INFINITY, 0.0] {
+            let mut bytes = sound.terms.clone();
+            bytes[at.unwrap()..at.unwrap() + 8].copy_from_slice(&bad.to_le_bytes());
+            let found = rules().review(NOW, &Ledger::default(), &bytes, &sound.approvals);
+            assert_eq!(found, Review::Refuse(RefusalCode::TermsDiffer, 0), "{bad}");
+        }
+    }
+
+    #[test]
+    fn any_other_bytes_are_refused() {
+        let (_, sound) = offer(&terms());
+        for cut in 0..sound.terms.len() {
+            let bytes = &sound.terms[..cut];
+            let found = rules().review(NOW, &Ledger::default(), bytes, &sound.approvals);
+            assert_eq!(found, Review::Refuse(RefusalCode::TermsDiffer, 0));
+        }
+    }
+}

@@ -7,3 +7,5 @@ mod csv_value;
 pub mod encode;
 pub mod source;
 pub mod source_error;
+pub mod store;
+pub mod witness;

@@ -1,1 +1,229 @@
-//! t
+//! Budgets add up, never wrap, never come back.
+
+use aquifer_shared::domain::sum::{HoldOut, StudyTerms};
+
+use super::*;
+use crate::core::fixtures::{NOW, URHO, name, offer, synthetic, terms};
+
+const TASK: Hash32 = Hash32([9; 32]);
+const DAY_MS: u64 = 24 * 3_600 * 1_000;
+
+fn caps(contract: u64, year: u64) -> Caps {
+    Caps {
+        per_contract: MicroRho(contract),
+        per_year: MicroRho(year),
+    }
+}
+
+fn reserve(
+    ledger: &mut Ledger,
+    now: Timestamp,
+    caps: Caps,
+    terms: &StudyTerms,
+) -> Result<StudyHash, Shortfall> {
+    let (study, offer) = offer(terms);
+    ledger.reserve(now, caps, (&offer.terms, terms, &offer.approvals), false)?;
+    Ok(study)
+}
+
+fn variant(number: u8, family: &str) -> StudyTerms {
+    StudyTerms {
+        study_id: [number; 16],
+        family: name(family),
+        ..terms()
+    }
+}
+
+/// Reserves studies of these families one after the other; tells which were affordable.
+#[track_caller]
+fn check_reserves(cap: u64, studies: &[StudyTerms], expected: &[bool]) {
+    let mut ledger = Ledger::default();
+    let found: Vec<bool> = studies
+        .iter()
+        .map(|terms| reserve(&mut ledger, NOW, caps(cap, u64::MAX), terms).is_ok())
+        .collect();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn reservations_add_up_to_the_cap_and_not_beyond() {
+    let studies = [1, 2, 3].map(|number| variant(number, "churn"));
+    check_reserves(2 * URHO.0, &studies, &[true, true, false]);
+}
+
+#[test]
+fn training_and_holdout_of_one_split_do_not_add() {
+    check_reserves(URHO.0, &[terms()], &[true]);
+    check_reserves(URHO.0 - 1, &[terms()], &[false]);
+}
+
+#[test]
+fn the_parts_add_where_a_customer_may_be_at_several_nodes() {
+    let twice = StudyTerms {
+        multiplicity: 2,
+        ..terms()
+    };
+    check_reserves(2 * URHO.0 - 1, std::slice::from_ref(&twice), &[false]);
+    check_reserves(2 * URHO.0, &[twice], &[true]);
+}
+
+#[test]
+fn other_families_split_otherwise_so_their_larger_parts_add() {
+    let column = StudyTerms {
+        study_id: [3; 16],
+        holdout: HoldOut::Column("split".into()),
+        ..terms()
+    };
+    let studies = [variant(1, "churn"), variant(2, "value"), column];
+    check_reserves(3 * URHO.0 - 1, &studies, &[true, true, false]);
+    check_reserves(3 * URHO.0, &studies, &[true, true, true]);
+}
+
+#[test]
+fn a_sum_that_does_not_fit_is_a_refusal() {
+    let mut ledger = Ledger::default();
+    reserve(&mut ledger, NOW, caps(u64::MAX, u64::MAX), &terms()).unwrap();
+    ledger.write_off(NOW, MicroRho(u64::MAX));
+    let next = variant(2, "value");
+    assert!(reserve(&mut ledger, NOW, caps(u64::MAX, u64::MAX), &next).is_err());
+}
+
+#[test]
+fn the_end_of_a_study_frees_what_it_did_not_spend() {
+    let mut ledger = Ledger::default();
+    let cap = caps(4_000, u64::MAX);
+    let study = reserve(&mut ledger, NOW, cap, &synthetic(3)).unwrap();
+    ledger.spend(NOW, (study, 0, 0), TASK, vec![1]).unwrap();
+    let next = StudyTerms {
+        study_id: [2; 16],
+        ..synthetic(2)
+    };
+    let refused = reserve(&mut ledger, NOW, cap, &next);
+    let left = MicroRho(0);
+    assert_eq!(refused, Err(Shortfall { left }));
+    ledger.give_back(NOW, study, EndReason::Aborted);
+    assert!(reserve(&mut ledger, NOW, cap, &next).is_ok());
+    let report = ledger.report(NOW, cap, &name("churn")).unwrap();
+    let contract = report.per_contract;
+    let found = (contract.spent.0, contract.reserved.0, contract.left.0);
+    assert_eq!(found, (1_000, 3_000, 0));
+}
+
+#[test]
+fn every_attempt_counts_and_the_reservation_is_the_limit() {
+    let mut ledger = Ledger::default();
+    let wide = caps(u64::MAX, u64::MAX);
+    let study = reserve(&mut ledger, NOW, wide, &synthetic(2)).unwrap();
+    for attempt in [(0, 0), (0, 1), (1, 0)] {
+        let attempt = (study, attempt.0, attempt.1);
+        ledger.spend(NOW, attempt, TASK, vec![1]).unwrap();
+    }
+    let left = MicroRho(0);
+    let refused = ledger.spend(NOW, (study, 1, 1), TASK, vec![1]);
+    assert_eq!(refused, Err(Shortfall { left }));
+    assert_eq!(ledger.covers(&study, 1), Err(Shortfall { left }));
+}
+
+#[test]
+fn the_yearly_cap_looks_back_365_days() {
+    let mut ledger = Ledger::default();
+    let cap = caps(u64::MAX, 3_000);
+    let expires = NOW.after_ms(800 * DAY_MS);
+    let year = |number| StudyTerms {
+        study_id: [number; 16],
+        expires,
+        urho_cap: MicroRho(2_000),
+        urho: MicroRho(2_000),
+        ..synthetic(2)
+    };
+    let study = reserve(&mut ledger, NOW, cap, &year(1)).unwrap();
+    ledger.spend(NOW, (study, 0, 0), TASK, vec![1]).unwrap();
+    ledger.spend(NOW, (study, 1, 0), TASK, vec![1]).unwrap();
+    ledger.give_back(NOW, study, EndReason::Published);
+    let before = NOW.after_ms(364 * DAY_MS);
+    assert!(reserve(&mut ledger, before, cap, &year(2)).is_err());
+    let after = NOW.after_ms(366 * DAY_MS);
+    assert!(reserve(&mut ledger, after, cap, &year(3)).is_ok());
+}
+
+#[test]
+fn a_clock_set_back_frees_nothing() {
+    let mut ledger = Ledger::default();
+    let cap = caps(u64::MAX, 3_000);
+    let study = reserve(&mut ledger, NOW, cap, &synthetic(2)).unwrap();
+    let long_ago = Timestamp(1_000);
+    ledger
+        .spend(long_ago, (study, 0, 0), TASK, vec![1])
+        .unwrap();
+    ledger.give_back(long_ago, study, EndReason::Published);
+    assert_eq!(ledger.present(long_ago), NOW);
+    let report = ledger.report(long_ago, cap, &name("churn")).unwrap();
+    assert_eq!(report.per_year.spent, MicroRho(1_000));
+}
+
+#[test]
+fn a_charge_is_proof_only_once_it_is_durable() {
+    let mut ledger = Ledger::default();
+    let wide = caps(u64::MAX, u64::MAX);
+    let study = reserve(&mut ledger, NOW, wide, &synthetic(2)).unwrap();
+    ledger.spend(NOW, (study, 0, 0), TASK, vec![1, 2]).unwrap();
+    assert!(ledger.charge(&study, 0, 0).is_none());
+    let batch = ledger.next_batch().unwrap();
+    assert!(ledger.charge(&study, 0, 0).is_none());
+    ledger.confirm(batch.head);
+    let charge = ledger.charge(&study, 0, 0).unwrap();
+    assert!(charge.covers(&[1, 2]) && !charge.covers(&[1, 3]));
+}
+
+#[test]
+fn the_fold_of_what_was_written_is_the_same_ledger() {
+    let mut ledger = Ledger::default();
+    let wide = caps(u64::MAX, u64::MAX);
+    let study = reserve(&mut ledger, NOW, wide, &synthetic(2)).unwrap();
+    ledger.spend(NOW, (study, 0, 0), TASK, vec![1]).unwrap();
+    ledger.close(NOW, (study, 0, 0), AttemptOutcome::Released);
+    ledger.close(NOW, (study, 0, 0), AttemptOutcome::Lost);
+    let batch = ledger.next_batch().unwrap();
+    assert_eq!(batch.records.len(), 3, "an attempt is closed once");
+    ledger.confirm(batch.head);
+    let entries = batch.records.iter().map(|record| record.bytes.as_slice());
+    let again = Ledger::open(entries).unwrap();
+    assert_eq!(again.durable(), batch.head);
+    let contract = name("churn");
+    assert_eq!(
+        again.report(NOW, wide, &contract),
+        ledger.report(NOW, wide, &contract)
+    );
+}
+
+#[test]
+fn a_forged_ledger_that_overspends_is_refused() {
+    let mut ledger = Ledger::default();
+    let wide = caps(u64::MAX, u64::MAX);
+    let study = reserve(&mut ledger, NOW, wide, &synthetic(2)).unwrap();
+    let reserved = ledger.next_batch().unwrap().records.remove(0);
+    let spend = Entry::Spend(Spend {
+        at: NOW,
+        study,
+        round: 0,
+        attempt: 0,
+        part: aquifer_shared::domain::sum::Part::Training,
+        urho: MicroRho(1 << 30),
+        honest: 1,
+        sigma_share: 1_000,
+        delta_sq: 1,
+        multiplicity: 1,
+        task: TASK,
+        update: TASK,
+    });
+    let (kind, body) = spend.to_link();
+    let (_, head) = Head::default()
+        .follow(&reserved.bytes, ENTRY_BYTES_MAX)
+        .unwrap();
+    let (forged, _) = head.append(kind, body);
+    let opened = Ledger::open([reserved.bytes.as_slice(), forged.as_slice()]);
+    assert!(matches!(
+        opened,
+        Err(LedgerFault::Contradiction { seq: 2, .. })
+    ));
+}

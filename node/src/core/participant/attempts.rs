@@ -10,10 +10,9 @@ use aquifer_shared::protocol::codec::decode;
 use aquifer_shared::protocol::wire::{
     Message, RefusalCode, Task, TaskBody, Update, frame, update_digest,
 };
-use aws_lc_rs::signature::Ed25519KeyPair;
 
 use super::offers::code_of_end;
-use super::{ComputeJob, Effect, Live, NoiseKind, Outgoing, Participant, Released, Step};
+use super::{ComputeJob, Effect, Live, NoiseKind, Outgoing, Participant, Released, Sign, Step};
 use crate::core::ledger::{AttemptOutcome, Standing};
 
 /// A task that passed every check.
@@ -260,7 +259,7 @@ impl Participant {
         };
         let (_, noise) = desk.noise.take().expect("found above");
         let (id, task) = (live.id, live.task);
-        let update = seal(&self.key, id, task, &sum, &noise, bound);
+        let update = seal(&self.sign, id, task, &sum, &noise, bound);
         drop((sum, noise));
         live.step = Step::Charging(update.clone());
         let paid = self
@@ -366,7 +365,7 @@ fn read_task(terms: &StudyTerms, task: &Task) -> Option<Wanted> {
 ///
 /// The exact sum leaves this function only with noise in every cell.
 fn seal(
-    key: &Ed25519KeyPair,
+    sign: &Sign,
     attempt: AttemptId,
     task: Hash32,
     sum: &Secret<Vec<i64>>,
@@ -388,7 +387,7 @@ fn seal(
     };
     let cells: Vec<i64> = sum.iter().zip(noise).map(add).collect();
     let digest = update_digest(&attempt, &task, &cells);
-    let signature = key.sign(&digest.0).as_ref().to_vec();
+    let signature = sign(&digest);
     frame(&Update {
         attempt,
         task,

@@ -19,7 +19,6 @@ use aquifer_shared::protocol::chain::Head;
 use aquifer_shared::protocol::wire::{
     Decision, End, Offer, Refusal, RefusalCode, StudyEnd, Task, TaskBody,
 };
-use aws_lc_rs::signature::Ed25519KeyPair;
 
 use super::ledger::{AttemptOutcome, Batch, EndReason, Ledger};
 use super::policy::Rules;
@@ -27,11 +26,14 @@ use super::policy::Rules;
 pub use offers::DecideRefusal;
 pub use released::Released;
 
+/// Signs a labelled digest with the node's identity key: a function, so that the key stays with its owner.
+pub type Sign = Box<dyn Fn(&Hash32) -> Vec<u8> + Send>;
+
 /// The machine.
 pub struct Participant {
     rules: Rules,
     ledger: Ledger,
-    key: Ed25519KeyPair,
+    sign: Sign,
     desks: BTreeMap<StudyHash, Desk>,
     undecided: Vec<StudyHash>,
     effects: VecDeque<Effect>,
@@ -186,11 +188,11 @@ enum Step {
 impl Participant {
     /// A machine that continues from a ledger; attempts that were under way count as lost.
     #[must_use]
-    pub fn new(now: Timestamp, rules: Rules, ledger: Ledger, key: Ed25519KeyPair) -> Self {
+    pub fn new(now: Timestamp, rules: Rules, ledger: Ledger, sign: Sign) -> Self {
         let mut machine = Self {
             rules,
             ledger,
-            key,
+            sign,
             desks: BTreeMap::new(),
             undecided: Vec::new(),
             effects: VecDeque::new(),

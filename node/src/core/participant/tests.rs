@@ -1,1 +1,508 @@
-//! t
+//! The machine under a small world: a disk that may fail, a process that may die, a coordinator that asks again.
+
+use aquifer_shared::base::units::MicroRho;
+use aquifer_shared::domain::predictor::ModelState;
+use aquifer_shared::domain::sum::{StudyTerms, attempt_id, task_hash};
+use aquifer_shared::protocol::codec::encode;
+use aquifer_shared::protocol::wire::{
+    HEADER_BYTES, StudyOutcome, Update, Verdict, read_body, update_digest,
+};
+use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
+
+use super::*;
+use crate::core::fixtures::{NODE, NOW, offer, public, rules, sign, synthetic, terms};
+use crate::core::ledger::{Beside, Standing};
+use crate::core::policy::Rules;
+
+/// What survives a crash.
+#[derive(Clone, Default)]
+struct Disk {
+    entries: Vec<Vec<u8>>,
+    updates: BTreeMap<(StudyHash, u32, u32), Vec<u8>>,
+}
+
+/// A node, its disk, and everything that it ever sent.
+struct World {
+    rules: Rules,
+    disk: Disk,
+    node: Participant,
+    now: Timestamp,
+    sent: Vec<Outgoing>,
+    draws: i64,
+    /// Effects until the process dies; `after` says whether the last one is still carried out.
+    fuse: Option<(usize, bool)>,
+    /// Journal writes until the disk fails.
+    writes_left: Option<usize>,
+}
+
+/// The process died.
+#[derive(Debug, PartialEq)]
+struct Dead;
+
+impl World {
+    fn new(rules: Rules) -> Self {
+        Self {
+            node: Participant::new(NOW, rules.clone(), Ledger::default(), sign()),
+            rules,
+            disk: Disk::default(),
+            now: NOW,
+            sent: Vec::new(),
+            draws: 0,
+            fuse: None,
+            writes_left: None,
+        }
+    }
+
+    fn restart(&mut self) {
+        let entries = self.disk.entries.iter().map(Vec::as_slice);
+        let ledger = Ledger::open(entries).expect("the disk holds a sound ledger");
+        self.node = Participant::new(self.now, self.rules.clone(), ledger, sign());
+        self.fuse = None;
+        self.run().expect("no fuse");
+    }
+
+    fn tell(&mut self, event: Event) -> Result<(), Dead> {
+        self.node.handle(self.now, event);
+        self.run()
+    }
+
+    /// Carries out effects, and lets time pass while an update waits for its slot.
+    fn run(&mut self) -> Result<(), Dead> {
+        loop {
+            while let Some(effect) = self.node.poll_effect() {
+                let fuse = self.fuse.as_mut();
+                let dies = fuse.is_some_and(|(left, _)| {
+                    let now = *left == 0;
+                    *left = left.wrapping_sub(1);
+                    now
+                });
+                let after = self.fuse.is_some_and(|(_, after)| after);
+                if dies && !after {
+                    return Err(Dead);
+                }
+                self.carry_out(effect);
+                if dies {
+                    return Err(Dead);
+                }
+            }
+            match self.node.next_wakeup() {
+                Some(at) if at <= self.now.after_ms(1_000) => {
+                    self.now = self.now.max(at);
+                    self.node.handle(self.now, Event::Tick);
+                }
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Send(message) => self.sent.push(message),
+            Effect::Compute(job) => {
+                let sum = Ok(Secret::new(vec![5; job.terms.cells_max as usize - 1]));
+                let attempt = job.attempt;
+                self.node.handle(self.now, Event::Computed { attempt, sum });
+            }
+            Effect::Draw { study, kind } => {
+                self.draws += 1;
+                let noise = vec![1_000 * self.draws; kind.cells as usize];
+                let noise = Some(Secret::new(noise));
+                let drawn = Event::Drawn { study, kind, noise };
+                self.node.handle(self.now, drawn);
+            }
+            Effect::Journal(batch) => self.write(batch),
+            Effect::Recall {
+                study,
+                round,
+                attempt,
+            } => {
+                let update = self.disk.updates.get(&(study, round, attempt)).cloned();
+                let recalled = Event::Recalled {
+                    study,
+                    round,
+                    attempt,
+                    update,
+                };
+                self.node.handle(self.now, recalled);
+            }
+        }
+    }
+
+    fn write(&mut self, batch: Batch) {
+        if let Some(left) = &mut self.writes_left {
+            if *left == 0 {
+                return self.node.handle(self.now, Event::JournalFailed);
+            }
+            *left -= 1;
+        }
+        for record in batch.records {
+            self.disk.entries.push(record.bytes);
+            match record.beside {
+                Beside::Nothing => {}
+                Beside::Store {
+                    study,
+                    round,
+                    attempt,
+                    update,
+                } => drop(self.disk.updates.insert((study, round, attempt), update)),
+                Beside::Drop(study) => self.disk.updates.retain(|key, _| key.0 != study),
+            }
+        }
+        self.node.handle(self.now, Event::Journaled(batch.head));
+    }
+
+    fn updates(&self) -> Vec<Update> {
+        let frames = self.sent.iter().filter_map(|message| match message {
+            Outgoing::Update(released) => Some(released.frame()),
+            _ => None,
+        });
+        frames
+            .map(|frame| read_body(frame[1], &frame[HEADER_BYTES..]).unwrap())
+            .collect()
+    }
+
+    fn refusals(&self) -> Vec<(RefusalCode, u64)> {
+        let refusals = self.sent.iter().filter_map(|message| match message {
+            Outgoing::Refusal(refusal) => Some((refusal.code, refusal.detail)),
+            _ => None,
+        });
+        refusals.collect()
+    }
+
+    fn verdicts(&self) -> Vec<Verdict> {
+        let verdicts = self.sent.iter().filter_map(|message| match message {
+            Outgoing::Decision(decision) => Some(decision.verdict.clone()),
+            _ => None,
+        });
+        verdicts.collect()
+    }
+
+    fn spent(&self) -> MicroRho {
+        let caps = self.rules.policy.caps;
+        let contract = &self.rules.contract.name;
+        let report = self.node.ledger().report(self.now, caps, contract);
+        report.unwrap().per_contract.spent
+    }
+}
+
+fn task(study: StudyHash, round: u32, attempt: u32) -> Task {
+    task_with(study, round, attempt, &TaskBody::Synthetic(4))
+}
+
+fn task_with(study: StudyHash, round: u32, attempt: u32, body: &TaskBody) -> Task {
+    Task {
+        study,
+        round,
+        attempt,
+        body: encode(body),
+    }
+}
+
+/// A world with an accepted study.
+fn accepted(terms: &StudyTerms) -> (World, StudyHash) {
+    let mut world = World::new(rules());
+    let (study, offer) = offer(terms);
+    world.tell(Event::Offer(offer)).unwrap();
+    assert_eq!(world.verdicts(), [Verdict::Accepted]);
+    (world, study)
+}
+
+#[test]
+fn a_study_runs_from_offer_to_end() {
+    let (mut world, study) = accepted(&terms());
+    let bodies = [
+        TaskBody::Counts,
+        TaskBody::Residuals(ModelState::default()),
+        TaskBody::Residuals(ModelState::default()),
+        TaskBody::Evaluation(ModelState::default()),
+    ];
+    for (round, body) in (0..).zip(&bodies) {
+        let arrived = world.now;
+        let asked = task_with(study, round, 0, body);
+        world.tell(Event::Task(asked.clone())).unwrap();
+        let update = world.updates().pop().unwrap();
+        assert_eq!(update.attempt, attempt_id(&study, round, 0));
+        assert_eq!(update.task, task_hash(&study, round, &asked.body));
+        let digest = update_digest(&update.attempt, &update.task, &update.cells);
+        let key = UnparsedPublicKey::new(&ED25519, public(NODE).0);
+        assert!(key.verify(&digest.0, &update.signature).is_ok());
+        assert_eq!(world.now.since_ms(arrived) % 20, 0, "leaves at its slot");
+        assert!(world.now > arrived);
+        let (attempt, release) = (update.attempt, Hash32::default());
+        let end = End {
+            attempt,
+            released: true,
+            release,
+        };
+        world.tell(Event::End(end)).unwrap();
+    }
+    let noise: Vec<i64> = world.updates().iter().map(|u| u.cells[0] - 5).collect();
+    assert_eq!(noise, [1_000, 2_000, 3_000, 4_000], "noise is used once");
+    let outcome = StudyOutcome::Published;
+    world
+        .tell(Event::StudyEnd(StudyEnd { study, outcome }))
+        .unwrap();
+    assert!(world.disk.updates.is_empty());
+    let standing = world.node.ledger().standing(&study);
+    assert_eq!(standing, Standing::Ended(EndReason::Published));
+}
+
+#[test]
+fn a_repeated_task_gets_the_same_bytes_for_free() {
+    let (mut world, study) = accepted(&synthetic(3));
+    world.tell(Event::Task(task(study, 0, 0))).unwrap();
+    world.tell(Event::Task(task(study, 0, 0))).unwrap();
+    world.restart();
+    world.tell(Event::Task(task(study, 0, 0))).unwrap();
+    let updates = world.updates();
+    assert_eq!(updates.len(), 3);
+    assert!(updates.iter().all(|update| *update == updates[0]));
+    assert_eq!(world.spent(), MicroRho(1_000));
+}
+
+#[test]
+fn another_task_for_a_charged_attempt_is_refused() {
+    let (mut world, study) = accepted(&synthetic(3));
+    world.tell(Event::Task(task(study, 0, 1))).unwrap();
+    let other = task_with(study, 0, 1, &TaskBody::Synthetic(3));
+    world.tell(Event::Task(other)).unwrap();
+    world.tell(Event::Task(task(study, 0, 0))).unwrap();
+    let code = (RefusalCode::AlreadyCharged, 1);
+    assert_eq!(world.refusals(), [code, (RefusalCode::NotLive, 0)]);
+    assert_eq!(world.spent(), MicroRho(1_000));
+}
+
+#[track_caller]
+fn check_refused(asked: impl FnOnce(StudyHash) -> Task, expected: RefusalCode) {
+    let (mut world, study) = accepted(&synthetic(2));
+    world.tell(Event::Task(asked(study))).unwrap();
+    assert_eq!(world.refusals(), [(expected, 0)]);
+    assert_eq!(world.spent(), MicroRho::ZERO);
+}
+
+#[test]
+fn tasks_outside_the_terms_are_refused() {
+    check_refused(|study| task(study, 2, 0), RefusalCode::TermsDiffer);
+    check_refused(|study| task(study, 0, 2), RefusalCode::AttemptsUsedUp);
+    check_refused(
+        |study| task_with(study, 0, 0, &TaskBody::Synthetic(5)),
+        RefusalCode::TermsDiffer,
+    );
+    check_refused(
+        |study| task_with(study, 0, 0, &TaskBody::Counts),
+        RefusalCode::TermsDiffer,
+    );
+    check_refused(
+        |_| task(StudyHash([9; 32]), 0, 0),
+        RefusalCode::StudyUnknown,
+    );
+}
+
+#[test]
+fn a_hidden_trailing_byte_is_refused() {
+    check_refused(
+        |study| {
+            let mut asked = task(study, 0, 0);
+            asked.body.push(0);
+            asked
+        },
+        RefusalCode::TermsDiffer,
+    );
+}
+
+#[test]
+fn an_expired_study_answers_nothing_more() {
+    let (mut world, study) = accepted(&synthetic(2));
+    world.now = terms().expires.after_ms(1);
+    world.tell(Event::Task(task(study, 0, 0))).unwrap();
+    let standing = world.node.ledger().standing(&study);
+    assert_eq!(standing, Standing::Ended(EndReason::Expired));
+    assert_eq!(world.refusals(), [(RefusalCode::Expired, 0)]);
+}
+
+#[test]
+fn no_attempt_is_charged_above_the_reservation() {
+    let (mut world, study) = accepted(&synthetic(2));
+    for attempt in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+        let asked = task(study, attempt.0, attempt.1);
+        world.tell(Event::Task(asked)).unwrap();
+    }
+    assert_eq!(world.refusals(), [(RefusalCode::Budget, 0)]);
+    assert_eq!(world.spent(), MicroRho(3_000));
+    assert_eq!(world.updates().len(), 3);
+}
+
+#[test]
+fn failing_noise_sends_nothing_and_costs_nothing() {
+    let (mut world, study) = accepted(&terms());
+    let kind = NoiseKind {
+        sigma: terms().rounds[1].sigma_share,
+        cells: terms().rounds[1].cells_max,
+    };
+    let body = TaskBody::Residuals(ModelState::default());
+    let asked = task_with(study, 1, 0, &body);
+    world.node.handle(world.now, Event::Task(asked));
+    let noise = None;
+    let failed = Event::Drawn { study, kind, noise };
+    world.node.handle(world.now, failed);
+    world.node.effects.retain(|e| matches!(e, Effect::Send(_)));
+    world.run().unwrap();
+    assert_eq!(world.refusals(), [(RefusalCode::Unfit, 0)]);
+    assert_eq!(world.spent(), MicroRho::ZERO);
+}
+
+#[test]
+fn a_person_decides_where_policy_says_so() {
+    let mut by_person = rules();
+    by_person.policy.by_person = true;
+    let mut world = World::new(by_person);
+    let (study, offered) = offer(&terms());
+    world.tell(Event::Offer(offered.clone())).unwrap();
+    world.restart();
+    world.node.decide(world.now, study, true).unwrap();
+    world.run().unwrap();
+    world.tell(Event::Connected).unwrap();
+    let verdicts = [Verdict::Held, Verdict::Accepted, Verdict::Accepted];
+    assert_eq!(world.verdicts(), verdicts);
+    world.node.decide(world.now, study, false).unwrap();
+    world.run().unwrap();
+    let withdrawn = Verdict::Refused(RefusalCode::Withdrawn, 0);
+    assert_eq!(world.verdicts().pop(), Some(withdrawn));
+}
+
+#[test]
+fn a_person_may_say_no() {
+    let mut by_person = rules();
+    by_person.policy.by_person = true;
+    let mut world = World::new(by_person);
+    let (study, offered) = offer(&terms());
+    world.tell(Event::Offer(offered.clone())).unwrap();
+    world.node.decide(world.now, study, false).unwrap();
+    world.run().unwrap();
+    world.tell(Event::Offer(offered)).unwrap();
+    let refused = Verdict::Refused(RefusalCode::RefusedByPerson, 0);
+    let verdicts = [Verdict::Held, refused.clone(), refused];
+    assert_eq!(world.verdicts(), verdicts);
+    let unknown = StudyHash([1; 32]);
+    let decided = world.node.decide(world.now, unknown, true);
+    assert_eq!(decided, Err(DecideRefusal::Unknown(unknown)));
+}
+
+#[test]
+fn a_forgotten_attempt_is_given_up() {
+    let (mut world, study) = accepted(&synthetic(3));
+    world.tell(Event::Task(task(study, 0, 0))).unwrap();
+    world.now = world.now.after_ms(120_000);
+    world.tell(Event::Tick).unwrap();
+    assert!(world.node.ledger().unclosed().is_empty());
+    world.tell(Event::Task(task(study, 0, 0))).unwrap();
+    assert_eq!(world.updates().len(), 2, "stored bytes are still there");
+}
+
+#[test]
+fn a_disk_that_fails_stops_everything_before_it_is_sent() {
+    let script = |world: &mut World| {
+        let (study, offered) = offer(&synthetic(3));
+        world.tell(Event::Offer(offered)).unwrap();
+        for round in 0..3 {
+            world.tell(Event::Task(task(study, round, 0))).unwrap();
+        }
+    };
+    for writes in 0..4 {
+        let mut world = World::new(rules());
+        world.writes_left = Some(writes);
+        script(&mut world);
+        assert!(world.node.is_unfit());
+        assert_eq!(world.updates().len(), writes.saturating_sub(1));
+        assert!(world.node.poll_effect().is_none());
+        assert_eq!(world.node.next_wakeup(), None);
+        let (study, offered) = offer(&synthetic(2));
+        world.tell(Event::Offer(offered)).unwrap();
+        let unfit = Verdict::Refused(RefusalCode::Unfit, 0);
+        assert_eq!(world.verdicts().pop(), Some(unfit));
+        let decided = world.node.decide(world.now, study, true);
+        assert_eq!(decided, Err(DecideRefusal::Unfit));
+    }
+}
+
+/// Runs a whole study, killed once at one effect, asked again after the restart as a coordinator would.
+fn run_with_crash(fuse: usize, after: bool) -> (World, StudyHash, bool) {
+    let mut world = World::new(rules());
+    let (study, offered) = offer(&synthetic(3));
+    world.fuse = Some((fuse, after));
+    let mut died = false;
+    let mut events = vec![Event::Offer(offered.clone())];
+    let asked = [(0, 0), (1, 0), (2, 0)];
+    events.extend(asked.map(|(round, attempt)| Event::Task(task(study, round, attempt))));
+    for (index, event) in events.into_iter().enumerate() {
+        if world.tell(event) == Err(Dead) {
+            died = true;
+            world.restart();
+            let again = match index {
+                0 => Event::Offer(offered.clone()),
+                _ => Event::Task(task(study, index as u32 - 1, 0)),
+            };
+            world.tell(again).unwrap();
+        }
+    }
+    (world, study, died)
+}
+
+#[test]
+fn a_kill_at_every_effect_loses_and_overspends_nothing() {
+    for after in [false, true] {
+        for fuse in 0.. {
+            let (world, study, died) = run_with_crash(fuse, after);
+            check_history(&world, study);
+            if !died {
+                assert!(fuse > 10, "the fuse covers the study");
+                break;
+            }
+        }
+    }
+}
+
+/// What must hold whenever the process died.
+#[track_caller]
+fn check_history(world: &World, study: StudyHash) {
+    let updates = world.updates();
+    for update in &updates {
+        let same: Vec<_> = updates
+            .iter()
+            .filter(|other| other.attempt == update.attempt)
+            .collect();
+        assert!(same.iter().all(|other| *other == update), "byte-identical");
+    }
+    for round in 0..3 {
+        let id = attempt_id(&study, round, 0);
+        let sent = updates.iter().any(|update| update.attempt == id);
+        assert!(sent, "round {round} was answered");
+        let charge = world.node.ledger().charge(&study, round, 0);
+        assert!(charge.is_some(), "round {round} is paid");
+    }
+    assert_eq!(world.spent(), MicroRho(3_000), "each round is paid once");
+    let mut noise: Vec<i64> = updates.iter().map(|update| update.cells[0]).collect();
+    noise.sort_unstable();
+    noise.dedup();
+    assert_eq!(noise.len(), 3, "no noise is used twice");
+}
+
+#[test]
+fn two_studies_share_the_node_without_mixing() {
+    let (mut world, first) = accepted(&synthetic(3));
+    let other = StudyTerms {
+        study_id: [2; 16],
+        ..synthetic(3)
+    };
+    let (second, offered) = offer(&other);
+    world.tell(Event::Offer(offered)).unwrap();
+    world.node.handle(world.now, Event::Task(task(first, 0, 0)));
+    world
+        .node
+        .handle(world.now, Event::Task(task(second, 0, 0)));
+    world.run().unwrap();
+    let attempts: Vec<_> = world.updates().iter().map(|u| u.attempt).collect();
+    assert!(attempts.contains(&attempt_id(&first, 0, 0)));
+    assert!(attempts.contains(&attempt_id(&second, 0, 0)));
+    assert_eq!(world.spent(), MicroRho(2_000));
+}

@@ -1,0 +1,171 @@
+//! Studies, policies and keys for tests.
+
+use aquifer_shared::base::hash::sha256;
+use aquifer_shared::base::ids::{Hash32, IdentityKey, Name, StudyHash};
+use aquifer_shared::base::time::Timestamp;
+use aquifer_shared::base::units::MicroRho;
+use aquifer_shared::domain::predictor::plan::{CLIP_TIGHT, Shape, additive_rounds};
+use aquifer_shared::domain::sum::{
+    Gate, HoldOut, Plan, RoundTerms, SUM_VERSION, StudyTerms, TrustMode, sigma_share, study_hash,
+};
+use aquifer_shared::protocol::codec::encode;
+use aquifer_shared::protocol::wire::{Approval, Offer, approve_digest};
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+
+use super::ledger::Caps;
+use super::participant::Sign;
+use super::policy::{ContractFacts, NodePolicy, Rules};
+
+/// Start of every test.
+pub(crate) const NOW: Timestamp = Timestamp(1_700_000_000_000);
+/// Price of the sample study.
+pub(crate) const URHO: MicroRho = MicroRho(24_355);
+
+/// A key pair that is always the same.
+pub(crate) fn key(number: u8) -> Ed25519KeyPair {
+    Ed25519KeyPair::from_seed_unchecked(&[number; 32]).unwrap()
+}
+
+/// Its public half.
+pub(crate) fn public(number: u8) -> IdentityKey {
+    IdentityKey(key(number).public_key().as_ref().try_into().unwrap())
+}
+
+/// The node's signing function.
+pub(crate) fn sign() -> Sign {
+    let pair = key(NODE);
+    Box::new(move |digest: &Hash32| pair.sign(&digest.0).as_ref().to_vec())
+}
+
+/// A name.
+pub(crate) fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+fn shapes() -> Vec<Shape> {
+    vec![
+        Shape {
+            ordered: true,
+            cells: 65,
+        },
+        Shape {
+            ordered: false,
+            cells: 5,
+        },
+    ]
+}
+
+/// A policy that takes the sample study.
+pub(crate) fn rules() -> Rules {
+    Rules {
+        policy: NodePolicy {
+            caps: Caps {
+                per_contract: MicroRho(224_249),
+                per_year: MicroRho(224_249),
+            },
+            purposes: vec![name("churn.train")],
+            approvers: vec![public(APPROVER)],
+            by_person: false,
+            members_min: 1,
+            allow_synthetic: true,
+            customers_max: 1_000,
+        },
+        contract: ContractFacts {
+            name: name("churn"),
+            version: 1,
+            hash: sha256(b"churn"),
+            multiplicity: 1,
+            shapes: shapes(),
+            holdout_column: None,
+        },
+        identity: public(NODE),
+    }
+}
+
+/// The sample study: additive, two residual rounds.
+pub(crate) fn terms() -> StudyTerms {
+    let mut roster = vec![public(NODE), public(3)];
+    roster.sort();
+    StudyTerms {
+        version: SUM_VERSION,
+        study_id: [7; 16],
+        name: name("churn-1"),
+        family: name("churn"),
+        purpose: name("churn.train"),
+        contract_name: name("churn"),
+        contract_version: 1,
+        contract_hash: sha256(b"churn"),
+        plan: Plan::Additive {
+            clip: CLIP_TIGHT,
+            rounds: 2,
+        },
+        mode: TrustMode::NodeNoise,
+        roster,
+        d_max: 0,
+        c_max: 0,
+        multiplicity: 1,
+        rounds: additive_rounds(&shapes(), URHO, CLIP_TIGHT, 2).unwrap(),
+        attempts_max: 2,
+        urho_cap: URHO,
+        urho: URHO,
+        delta: 1e-6.try_into().unwrap(),
+        population: 40_000,
+        customers_max: 10_000,
+        holdout: HoldOut::Fraction(150_000),
+        slot_ms: 20,
+        phase_ms: 2_000,
+        attempt_ttl_ms: 120_000,
+        expires: NOW.after_ms(3_600_000),
+        quorum: 2,
+        gate: Gate::Open,
+        expected_gain_ppm: 0,
+        synthetic: false,
+    }
+}
+
+/// A study of synthetic sums, with spare attempts.
+pub(crate) fn synthetic(rounds: u16) -> StudyTerms {
+    let (cells, urho, delta_sq) = (4, MicroRho(1_000), 65_536);
+    let round = RoundTerms {
+        part: aquifer_shared::domain::sum::Part::Training,
+        cells_max: cells,
+        cell_abs_max: 256,
+        delta_sq,
+        urho,
+        sigma_share: sigma_share(delta_sq, 1, 1, urho).unwrap(),
+    };
+    let all = MicroRho(1_000 * u64::from(rounds));
+    StudyTerms {
+        plan: Plan::Synthetic { cells, rounds },
+        rounds: vec![round; rounds.into()],
+        urho: all,
+        urho_cap: all.checked_add(urho).unwrap(),
+        slot_ms: 0,
+        synthetic: true,
+        ..terms()
+    }
+}
+
+/// A study as the coordinator offers it, approved.
+pub(crate) fn offer(terms: &StudyTerms) -> (StudyHash, Offer) {
+    let bytes = encode(terms);
+    let study = study_hash(&bytes);
+    let signature = key(APPROVER).sign(&approve_digest(&study).0);
+    let approval = Approval {
+        key: public(APPROVER),
+        signature: signature.as_ref().to_vec(),
+    };
+    let approvals = vec![approval];
+    (
+        study,
+        Offer {
+            terms: bytes,
+            approvals,
+        },
+    )
+}
+
+/// Numbers of the key pairs.
+pub(crate) const NODE: u8 = 1;
+/// See [`NODE`].
+pub(crate) const APPROVER: u8 = 2;
