@@ -1,397 +1,400 @@
-//! The coordinator's side of the additive predictor: turns released sums into curves.
+//! The coordinator's side of learning: from released sums to bins, base and curves.
 //!
-//! Post-processing only: it may be repeated by anybody who has the released sums, and gives the same model.
-
-use ndarray::{Array1, Array2, ArrayView1, Axis, Slice};
+//! Pure post-processing of public numbers: it sees no customer, spends nothing, and anybody who has the released sums can
+//! repeat it to the bit.
 
 use super::ModelState;
-use super::arithmetic::{COUNT, CURVE_MAX, F, Q, half_up};
-use super::bins::{Bins, choose_bins, level_totals, per_feature};
-use super::linalg::{cholesky, solve};
+use super::arithmetic::{COUNT, CURVE_MAX, Q};
+use super::bins::{FeatureBins, choose};
 use super::plan::Shape;
+pub use super::step::StepReport;
+use super::step::{Fit, Frame, part};
+use super::stop::Stop;
+use super::totals::level;
 
-/// Variance of the prior of a step, and its split between neighbours and each bin alone.
-const PRIOR_VARIANCE: f64 = 0.25;
-const KERNEL: f64 = 0.9;
-const NUGGET: f64 = 0.1;
-/// Twice the length of the kernel, in quantiles.
-const KERNEL_WIDTH: f64 = 0.4;
-const STEP: f64 = 0.45;
-const MOMENTUM: f64 = 0.4;
-const BASE_STEP: f64 = 0.6;
-/// A move is cut short if it overshot by this many standard deviations of the noise.
-const OVERSHOOT_SDS: f64 = 2.0;
-const SCALE_MIN: f64 = 0.1;
-const RATE_MIN: f64 = 0.001;
-/// Below this many customers nothing is learnt.
-const CUSTOMERS_MIN: f64 = 200.0;
-/// Customers per standard deviation of the counting noise, at least.
-const CUSTOMERS_PER_SIGMA: f64 = 10.0;
-/// Share of curve entries at their bound that a model may have.
-const SATURATED_SHARE: f64 = 0.01;
-
-/// Why learning stops without a model; what was spent stays spent.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum Stop {
-    /// The noisy number of customers is below 200, or below ten standard deviations of the noise.
-    #[error("too_little_data: the noisy number of customers is too small for the noise")]
-    TooLittleData,
-    /// A figure is not finite, or a system could not be solved.
-    #[error("not_finite: a step could not be computed")]
-    NotFinite,
-    /// More than 1 % of the curve entries are at their bound.
-    #[error("saturated: more than 1 % of the curve entries are at their bound")]
-    Saturated,
-    /// A vector has another length than the plan says.
-    #[error("wrong_length: a released sum does not have the plan's length")]
-    WrongLength,
-}
-
-/// What one residual round did.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct StepReport {
-    /// Size of the step, weighted by noisy counts, in log-odds.
-    pub step_norm: f64,
-    /// Totals of the features differ by no more than noise explains.
-    pub consistent: bool,
-    /// The last move was cut short.
-    pub shortened: bool,
-}
-
-/// Bins, curves and base during a study.
-#[derive(Clone, Debug)]
+/// A study in progress: everything that its released sums say so far.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Learner {
-    shapes: Vec<Shape>,
-    bins: Bins,
-    sizes: Vec<usize>,
-    held: Array1<f64>,
-    priors: Vec<Array2<f64>>,
-    sigma_counts: f64,
-    consistent: bool,
-    base: i64,
-    curves: Vec<i64>,
-    velocity: Array1<f64>,
-    base_velocity: f64,
-    round: u32,
-    weight: f64,
-    rate_at_bound: bool,
-    scale: f64,
-    moved: Array1<f64>,
-    slope: Array1<f64>,
-    noise: Array1<f64>,
+    frame: Frame,
+    fit: Fit,
+}
+
+/// Something that a model's reader should know.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Warning {
+    /// The base rate is at 0.001 or 0.999.
+    RateAtBound,
+    /// The totals of this round (0 is the counting round) disagree by more than noise.
+    Inconsistent {
+        /// Which round.
+        round: usize,
+    },
+}
+
+/// A finished (or stopped) study's result: what the model file and its card say.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fitted {
+    /// Residual bound of the study.
+    pub clip: u32,
+    /// Base score.
+    pub base: i32,
+    /// Bins of every feature.
+    pub bins: Vec<FeatureBins>,
+    /// Curve of every feature.
+    pub curves: Vec<Vec<i32>>,
+    /// Standard deviation of every curve entry in log-odds: noise and sampling, approximate.
+    pub deviations: Vec<Vec<f64>>,
+    /// Noisy number of customers.
+    pub customers: f64,
+    /// One report per residual round.
+    pub rounds: Vec<StepReport>,
+    /// What a reader should know.
+    pub warnings: Vec<Warning>,
 }
 
 impl Learner {
-    /// Chooses bins from the released counting sum.
+    /// Chooses bins from the released counts.
     ///
-    /// `sigma` is the standard deviation of its total noise, in the sum's own integers.
+    /// `sums` holds one integer per fine cell, features in order; `sigma` is the standard deviation of the whole noise in a
+    /// cell, in the sum's integers ([`super::plan::total_sigma`]).
     ///
     /// # Errors
     ///
-    /// [`Stop::TooLittleData`], or [`Stop::WrongLength`].
-    pub fn after_counts(shapes: &[Shape], sums: &[i64], sigma: f64) -> Result<Self, Stop> {
-        if sums.len() != shapes.iter().map(|shape| shape.cells).sum::<usize>() || shapes.is_empty()
-        {
-            return Err(Stop::WrongLength);
+    /// A sum of another shape, or too few customers for the noise.
+    pub fn after_counts(
+        shapes: &[Shape],
+        sums: &[i64],
+        sigma: f64,
+        clip: u32,
+    ) -> Result<Self, Stop> {
+        let cells: Vec<usize> = shapes.iter().map(|shape| shape.cells).collect();
+        check_length("number of counts", sums.len(), cells.iter().sum())?;
+        if cells.contains(&0) || cells.is_empty() {
+            let (what, got, expected) = ("smallest number of cells of a feature", 0, 1);
+            return Err(Stop::Shape {
+                what,
+                got,
+                expected,
+            });
         }
-        let sigma_counts = sigma / COUNT as f64;
-        let (bins, consistent) = choose_bins(shapes, sums, sigma_counts);
-        let needed = CUSTOMERS_MIN.max(CUSTOMERS_PER_SIGMA * sigma_counts);
-        if bins.customers.is_nan() || bins.customers < needed {
-            return Err(Stop::TooLittleData);
+        let sigma = sigma / COUNT as f64;
+        let counts: Vec<f64> = sums.iter().map(|sum| *sum as f64 / COUNT as f64).collect();
+        let level = level(&counts, &cells, sigma);
+        let needed = (10.0 * sigma).max(CUSTOMERS_MIN);
+        let customers = level.total;
+        if !(customers.is_finite() && customers >= needed - 1e-6) {
+            return Err(Stop::TooLittleData { customers, needed });
         }
-        let sizes: Vec<usize> = bins.counts.iter().map(Vec::len).collect();
-        let size = sizes.iter().sum();
-        let priors = shapes
-            .iter()
-            .zip(&bins.counts)
-            .map(|(shape, held)| prior(*shape, held))
-            .collect();
-        Ok(Self {
-            shapes: shapes.to_vec(),
-            held: bins.counts.iter().flatten().copied().collect(),
-            bins,
-            sizes,
-            priors,
-            sigma_counts,
-            consistent,
-            base: 0,
-            curves: vec![0; size],
-            velocity: Array1::zeros(size),
-            base_velocity: 0.0,
-            round: 0,
-            weight: 0.25,
-            rate_at_bound: false,
-            scale: 1.0,
-            moved: Array1::zeros(size),
-            slope: Array1::zeros(size),
-            noise: Array1::zeros(size),
-        })
+        let mut rest = counts.as_slice();
+        let mut bins = Vec::with_capacity(shapes.len());
+        for shape in shapes {
+            let (own, others) = rest.split_at(shape.cells);
+            bins.push(choose(*shape, own, customers, sigma));
+            rest = others;
+        }
+        let frame = Frame::new(bins, customers, sigma, clip, level.consistent);
+        let fit = Fit::start(frame.counts.len());
+        Ok(Self { frame, fit })
     }
 
-    /// Takes in the released residual sum of the next round.
-    ///
-    /// `sigma` is the standard deviation of its total noise, in the sum's own integers.
+    /// Takes the next residual round's released sum: one integer per merged bin, features in order.
     ///
     /// # Errors
     ///
-    /// [`Stop::WrongLength`] or [`Stop::NotFinite`].
+    /// A sum of another shape, or numbers that give no finite step; the learner is then as it was before.
     pub fn step(&mut self, sums: &[i64], sigma: f64) -> Result<StepReport, Stop> {
-        if sums.len() != self.held.len() {
-            return Err(Stop::WrongLength);
-        }
-        let sigma = sigma / Q as f64;
-        let residuals: Vec<f64> = sums.iter().map(|sum| *sum as f64 / Q as f64).collect();
-        let levelled = level_totals(&residuals, &self.sizes, sigma);
-        let (mut total, mut sums) = (levelled.total, Array1::from(levelled.sums));
-        self.noise.fill(sigma * sigma * f64::from(1 + self.round));
-        if self.round == 0 {
-            self.start_at_base_rate(total, &mut sums);
-            total = 0.0;
-        }
-        let shortened = self.shorten(&mut sums, sigma);
-        let step = self.posterior_step(&sums)?;
-        let step_norm = (step.mapv(|entry| entry * entry) * &self.held).sum() / self.held.sum();
-        self.advance(&step, sums, total)?;
-        self.consistent &= levelled.consistent;
-        Ok(StepReport {
-            step_norm: step_norm.sqrt(),
-            consistent: levelled.consistent,
-            shortened,
-        })
+        check_length("number of residuals", sums.len(), self.frame.counts.len())?;
+        let mut next = self.fit.clone();
+        let report = next.step(&self.frame, sums, sigma / Q as f64)?;
+        self.fit = next;
+        Ok(report)
     }
 
-    /// The model as nodes need it for the next round.
+    /// The model as the next task carries it.
     #[must_use]
     pub fn state(&self) -> ModelState {
+        let bins = self.frame.bins.iter();
         ModelState {
-            base: self.base as i32,
-            bin_of_cell: self.bins.bin_of_cell.iter().flatten().copied().collect(),
-            curves: self.curves.iter().map(|entry| *entry as i32).collect(),
+            base: self.fit.base as i32,
+            bin_of_cell: bins.flat_map(|bins| bins.bin_of_cell.clone()).collect(),
+            curves: self.fit.curves.iter().map(|entry| *entry as i32).collect(),
         }
     }
 
-    /// Whether the model may be published as far as its curves tell.
-    ///
-    /// # Errors
-    ///
-    /// [`Stop::Saturated`].
-    pub fn check_saturation(&self) -> Result<(), Stop> {
-        let at_bound = self
-            .curves
-            .iter()
-            .filter(|entry| entry.abs() >= CURVE_MAX)
-            .count();
-        if at_bound as f64 > SATURATED_SHARE * self.curves.len() as f64 {
-            return Err(Stop::Saturated);
-        }
-        Ok(())
-    }
-
-    /// Bins and noisy counts.
+    /// Number of merged bins of all features: the length of a residual sum.
     #[must_use]
-    pub fn bins(&self) -> &Bins {
-        &self.bins
+    pub fn cells(&self) -> usize {
+        self.frame.counts.len()
     }
 
-    /// The features, in contract order.
+    /// Residual rounds so far.
     #[must_use]
-    pub fn shapes(&self) -> &[Shape] {
-        &self.shapes
+    pub fn rounds(&self) -> usize {
+        self.fit.reports.len()
     }
 
-    /// Merged bins of each feature.
-    #[must_use]
-    pub fn sizes(&self) -> &[usize] {
-        &self.sizes
-    }
-
-    /// Totals of the features have agreed in every round so far, up to noise.
+    /// Whether the totals of every round so far agreed as well as noise allows.
     #[must_use]
     pub fn consistent(&self) -> bool {
-        self.consistent
+        self.frame.consistent && self.fit.reports.iter().all(|report| report.consistent)
     }
 
-    /// The base rate was outside what the method can tell (warning `rate_at_bound`).
+    /// Noisy number of customers.
     #[must_use]
-    pub fn rate_at_bound(&self) -> bool {
-        self.rate_at_bound
+    pub fn customers(&self) -> f64 {
+        self.frame.customers
     }
 
-    /// Residual rounds taken in.
-    #[must_use]
-    pub fn rounds(&self) -> u32 {
-        self.round
-    }
-
-    /// Current factor of the steps (1 unless moves were cut short).
-    #[must_use]
-    pub fn step_scale(&self) -> f64 {
-        self.scale
-    }
-
-    /// Approximate standard deviation of every curve entry after the last round (noise and sampling), in log-odds.
+    /// The model as it stands, for publication.
     ///
     /// # Errors
     ///
-    /// [`Stop::NotFinite`].
-    pub fn bands(&self) -> Result<Vec<Vec<f64>>, Stop> {
-        let (mut bands, mut start) = (Vec::with_capacity(self.sizes.len()), 0);
-        for (prior, size) in self.priors.iter().zip(&self.sizes) {
-            let lower = cholesky(&self.gram(prior, start)).ok_or(Stop::NotFinite)?;
-            let reach = prior * &self.gains(start, *size);
-            let variance = |bin: usize| {
-                let row = reach.row(bin).to_owned();
-                (prior[[bin, bin]] - row.dot(&solve(&lower, &row))).max(0.0)
-            };
-            bands.push((0..*size).map(|bin| variance(bin).sqrt()).collect());
-            start += size;
+    /// No residual round yet, curves at their bounds, or numbers that give no finite band.
+    pub fn finish(&self) -> Result<Fitted, Stop> {
+        let (frame, fit) = (&self.frame, &self.fit);
+        if fit.reports.is_empty() {
+            let (what, got, expected) = ("number of residual rounds", 0, 1);
+            return Err(Stop::Shape {
+                what,
+                got,
+                expected,
+            });
         }
-        Ok(bands)
+        let at_bound = fit.curves.iter().filter(|entry| entry.abs() >= CURVE_MAX);
+        let (at_bound, entries) = (at_bound.count(), fit.curves.len());
+        if at_bound * 100 > entries {
+            return Err(Stop::Saturated { at_bound, entries });
+        }
+        let h = fit.weight * &frame.counts;
+        let deviations = frame.each(|feature, range| {
+            let found = frame.priors[feature].deviations(part(&h, range), part(&fit.noise, range));
+            found.map(|found| found.to_vec())
+        });
+        let curves = frame.each(|_, range| {
+            let own = part(&fit.curves, range);
+            Some(own.iter().map(|entry| *entry as i32).collect::<Vec<i32>>())
+        });
+        let round = fit.reports.len();
+        Ok(Fitted {
+            clip: frame.clip,
+            base: fit.base as i32,
+            bins: frame.bins.clone(),
+            curves: curves.ok_or(Stop::NotFinite { round })?,
+            deviations: deviations.ok_or(Stop::NotFinite { round })?,
+            customers: frame.customers,
+            rounds: fit.reports.clone(),
+            warnings: self.warnings(),
+        })
     }
 
-    /// Residuals of round 1 were taken at probability ½: moves them to the base rate.
-    fn start_at_base_rate(&mut self, total: f64, sums: &mut Array1<f64>) {
-        let raw = total / self.bins.customers + 0.5;
-        let rate = raw.clamp(RATE_MIN, 1.0 - RATE_MIN);
-        self.rate_at_bound = rate != raw;
-        self.weight = rate * (1.0 - rate);
-        self.base = half_up(F as f64 * (rate / (1.0 - rate)).ln());
-        self.noise += ((rate - 0.5) * self.sigma_counts).powi(2);
-        *sums -= &(&self.held * (rate - 0.5));
-    }
-
-    /// Ends the last move where the slope along it was zero, if the new sums say that it went too far by more than noise
-    /// explains (predictor, 5.3). All features step at once, so correlated ones overshoot together.
-    fn shorten(&mut self, sums: &mut Array1<f64>, sigma: f64) -> bool {
-        let (uphill, now) = (self.slope.dot(&self.moved), sums.dot(&self.moved));
-        let length = self.moved.dot(&self.moved).sqrt();
-        if !(uphill > 0.0 && now < -OVERSHOOT_SDS * sigma * length) {
-            return false;
-        }
-        let part = uphill / (uphill - now);
-        for (entry, moved) in self.curves.iter_mut().zip(&self.moved) {
-            let back = half_up(F as f64 * (1.0 - part) * moved);
-            *entry = (*entry - back).clamp(-CURVE_MAX, CURVE_MAX);
-        }
-        *sums = &self.slope * (1.0 - part) + &*sums * part;
-        self.scale = (self.scale * part).max(SCALE_MIN);
-        self.velocity.fill(0.0);
-        true
-    }
-
-    /// Posterior mean of the step of every feature, given sums = h · step + noise + sampling noise of variance h.
-    fn posterior_step(&self, sums: &Array1<f64>) -> Result<Array1<f64>, Stop> {
-        let mut all = Vec::with_capacity(sums.len());
-        for (feature, prior) in self.priors.iter().enumerate() {
-            let (start, size) = (all.len(), self.sizes[feature]);
-            let lower = cholesky(&self.gram(prior, start)).ok_or(Stop::NotFinite)?;
-            let own = part(sums, start, size).to_owned();
-            let step = prior.dot(&(self.gains(start, size) * solve(&lower, &own)));
-            let held = part(&self.held, start, size);
-            let level = (&step * &held).sum() / held.sum();
-            all.extend(step.iter().map(|entry| entry - level));
-        }
-        Ok(Array1::from(all))
-    }
-
-    /// `diag(h)·P·diag(h) + diag(noise + h)` for the feature whose bins begin at `start`.
-    fn gram(&self, prior: &Array2<f64>, start: usize) -> Array2<f64> {
-        let size = prior.nrows();
-        let gains = self.gains(start, size);
-        let mut gram =
-            Array2::from_shape_fn((size, size), |(a, b)| gains[a] * prior[[a, b]] * gains[b]);
-        for bin in 0..size {
-            gram[[bin, bin]] += self.noise[start + bin] + gains[bin];
-        }
-        gram
-    }
-
-    /// Curvature of the loss in every bin: h = w · noisy count.
-    fn gains(&self, start: usize, size: usize) -> Array1<f64> {
-        &part(&self.held, start, size) * self.weight
-    }
-
-    fn advance(&mut self, step: &Array1<f64>, slope: Array1<f64>, total: f64) -> Result<(), Stop> {
-        self.velocity = &self.velocity * MOMENTUM + &(step * (STEP * self.scale));
-        let pull = total / (self.weight * self.bins.customers);
-        self.base_velocity = MOMENTUM * self.base_velocity + BASE_STEP * pull;
-        let finite =
-            self.velocity.iter().all(|entry| entry.is_finite()) && self.base_velocity.is_finite();
-        if !finite {
-            return Err(Stop::NotFinite);
-        }
-        for ((entry, velocity), moved) in self
-            .curves
-            .iter_mut()
-            .zip(&self.velocity)
-            .zip(&mut self.moved)
-        {
-            let next = (*entry + half_up(F as f64 * velocity)).clamp(-CURVE_MAX, CURVE_MAX);
-            *moved = (next - *entry) as f64 / F as f64;
-            *entry = next;
-        }
-        self.slope = slope;
-        let base_max = i64::from(i32::MAX / 2);
-        self.base = (self.base + half_up(F as f64 * self.base_velocity)).clamp(-base_max, base_max);
-        self.round += 1;
-        Ok(())
+    fn warnings(&self) -> Vec<Warning> {
+        let counting = (0, self.frame.consistent);
+        let reports = self.fit.reports.iter();
+        let rounds = reports.map(|report| (report.round, report.consistent));
+        let inconsistent = std::iter::once(counting)
+            .chain(rounds)
+            .filter(|(_, consistent)| !consistent)
+            .map(|(round, _)| Warning::Inconsistent { round });
+        let rate = self.fit.rate_at_bound.then_some(Warning::RateAtBound);
+        rate.into_iter().chain(inconsistent).collect()
     }
 }
 
-/// Learns again from released sums alone: counting sum first, then residual sums, each with the standard deviation of its
-/// total noise in its own integers.
+/// The learner after these released sums: counts first, then residual rounds, each with the deviation of its noise.
+///
+/// What an auditor runs: the same sums give the same model, bit by bit.
 ///
 /// # Errors
 ///
-/// As the learner's own steps.
-pub fn replay(shapes: &[Shape], sums: &[(&[i64], f64)]) -> Result<Learner, Stop> {
-    let ((counts, sigma), residuals) = sums.split_first().ok_or(Stop::WrongLength)?;
-    let mut learner = Learner::after_counts(shapes, counts, *sigma)?;
-    residuals
-        .iter()
-        .try_for_each(|(sums, sigma)| learner.step(sums, *sigma).map(drop))?;
+/// As in a live study; also where there is no sum at all.
+pub fn replay(shapes: &[Shape], clip: u32, sums: &[(Vec<i64>, f64)]) -> Result<Learner, Stop> {
+    let Some(((counts, sigma), rounds)) = sums.split_first() else {
+        let (what, got, expected) = ("number of sums", 0, 1);
+        return Err(Stop::Shape {
+            what,
+            got,
+            expected,
+        });
+    };
+    let mut learner = Learner::after_counts(shapes, counts, *sigma, clip)?;
+    for (sums, sigma) in rounds {
+        learner.step(sums, *sigma)?;
+    }
     Ok(learner)
 }
 
-/// Middles of bins as shares of the customers before them.
-#[must_use]
-pub fn quantiles(held: &[f64]) -> Vec<f64> {
-    let total: f64 = held.iter().sum();
-    let before = held.iter().scan(0.0, |sum, count| {
-        *sum += count;
-        Some(*sum - count / 2.0)
-    });
-    before.map(|middle| middle / total).collect()
-}
-
-/// The entries of one feature.
-fn part(all: &Array1<f64>, start: usize, size: usize) -> ArrayView1<'_, f64> {
-    all.slice_axis(Axis(0), Slice::from(start..start + size))
-}
-
-/// Covariance of a step: near bins of an ordered feature move together, levels and *missing* alone.
-fn prior(shape: Shape, held: &[f64]) -> Array2<f64> {
-    let mut prior = Array2::eye(held.len()) * PRIOR_VARIANCE;
-    let ordered = held.len() - 1;
-    if !shape.ordered || ordered < 2 {
-        return prior;
-    }
-    let middle = quantiles(&held[..ordered]);
-    for a in 0..ordered {
-        for b in 0..ordered {
-            let near = (-(middle[a] - middle[b]).abs() / KERNEL_WIDTH).exp();
-            let own = if a == b { NUGGET } else { 0.0 };
-            prior[[a, b]] = PRIOR_VARIANCE * (KERNEL * near + own);
+impl Warning {
+    /// Fixed code, as cards show it.
+    #[must_use]
+    pub fn code(&self) -> String {
+        match self {
+            Self::RateAtBound => "rate_at_bound".to_owned(),
+            Self::Inconsistent { round } => format!("inconsistent_round_{round}"),
         }
     }
-    prior
 }
 
-/// Slices the curves of a state into features.
-#[must_use]
-pub fn curves_by_feature(state: &ModelState, sizes: &[usize]) -> Vec<Vec<i32>> {
-    per_feature(&state.curves, sizes)
-        .map(<[i32]>::to_vec)
-        .collect()
+fn check_length(what: &'static str, got: usize, expected: usize) -> Result<(), Stop> {
+    if got == expected {
+        return Ok(());
+    }
+    Err(Stop::Shape {
+        what,
+        got,
+        expected,
+    })
+}
+
+/// Fewer customers than this are no base for a model.
+const CUSTOMERS_MIN: f64 = 200.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::predictor::arithmetic::{
+        SCORE_MAX, half_up, probability, probability_index,
+    };
+
+    /// One yes/no feature and one number, `n` customers, all of them alike but for the level.
+    const SHAPES: [Shape; 2] = [
+        Shape {
+            ordered: false,
+            cells: 3,
+        },
+        Shape {
+            ordered: true,
+            cells: 5,
+        },
+    ];
+
+    fn counts(customers: i64) -> Vec<i64> {
+        let half = customers / 2;
+        [half, customers - half, 0, half, 0, customers - half, 0, 0]
+            .map(|count| count * COUNT)
+            .to_vec()
+    }
+
+    /// Residual sums of `customers`, of whom the share `rates[b]` of half `b` is positive, against the learner's model.
+    fn residuals(learner: &Learner, customers: i64, rates: [f64; 2]) -> Vec<i64> {
+        let state = learner.state();
+        let bins = &learner.frame.bins;
+        let mut sums = vec![0; learner.cells()];
+        for (half, rate) in rates.into_iter().enumerate() {
+            let level = usize::from(bins[0].bin_of_cell[half]);
+            let value = bins[0].counts.len() + usize::from(bins[1].bin_of_cell[2 * half]);
+            let score = i64::from(state.base + state.curves[level] + state.curves[value]);
+            let size = customers / 2;
+            let positive = half_up(size as f64 * rate);
+            let p = probability_index(score);
+            let sum = positive * (Q - p) - (size - positive) * p;
+            sums[level] += sum;
+            sums[value] += sum;
+        }
+        sums
+    }
+
+    fn learnt(customers: i64, rates: [f64; 2]) -> Learner {
+        let mut learner = Learner::after_counts(&SHAPES, &counts(customers), 0.0, 4_096).unwrap();
+        for _ in 0..8 {
+            let sums = residuals(&learner, customers, rates);
+            learner.step(&sums, 0.0).unwrap();
+        }
+        learner
+    }
+
+    #[test]
+    fn rates_are_learnt() {
+        let fitted = learnt(10_000, [0.1, 0.4]).finish().unwrap();
+        let score = |half: usize| {
+            let sum = fitted.base + fitted.curves[0][half] + fitted.curves[1][half];
+            probability(sum.into(), 4_096)
+        };
+        assert!((score(0) - 0.1).abs() < 0.01, "{}", score(0));
+        assert!((score(1) - 0.4).abs() < 0.01, "{}", score(1));
+        assert!(fitted.warnings.is_empty() && fitted.rounds.len() == 8);
+        assert!(fitted.rounds[7].step < fitted.rounds[0].step / 3.0);
+        assert!(fitted.deviations[0][2] > fitted.deviations[0][0]);
+    }
+
+    #[test]
+    fn the_same_sums_give_the_same_bits() {
+        let (mut first, mut sums) = (learnt(1_000, [0.2, 0.3]), vec![(counts(1_000), 0.0)]);
+        let mut again = replay(&SHAPES, 4_096, &sums).unwrap();
+        for _ in 0..8 {
+            sums.push((residuals(&again, 1_000, [0.2, 0.3]), 0.0));
+            again = replay(&SHAPES, 4_096, &sums).unwrap();
+        }
+        assert_eq!(again, first);
+        first
+            .step(&residuals(&again, 1_000, [0.9, 0.3]), 100.0)
+            .unwrap();
+        assert_ne!(again, first);
+    }
+
+    #[test]
+    fn one_class_only_is_published_with_a_warning() {
+        for (rate, base_sign) in [(0.0, -1), (1.0, 1)] {
+            let fitted = learnt(10_000, [rate, rate]).finish().unwrap();
+            assert_eq!(fitted.warnings, [Warning::RateAtBound]);
+            assert_eq!(fitted.base.signum(), base_sign);
+        }
+    }
+
+    #[test]
+    fn too_few_customers_stop_the_study() {
+        let few = Learner::after_counts(&SHAPES, &counts(198), 0.0, 4_096).unwrap_err();
+        assert_eq!(few.code(), "too_little_data");
+        let sigma = 101.0 * COUNT as f64;
+        assert!(Learner::after_counts(&SHAPES, &counts(1_000), sigma, 4_096).is_err());
+        assert!(Learner::after_counts(&SHAPES, &counts(200), 0.0, 4_096).is_ok());
+    }
+
+    #[test]
+    fn sums_of_another_shape_are_refused() {
+        let counts = counts(1_000);
+        assert!(Learner::after_counts(&SHAPES, &counts[1..], 0.0, 4_096).is_err());
+        assert!(Learner::after_counts(&[], &[], 0.0, 4_096).is_err());
+        let mut learner = Learner::after_counts(&SHAPES, &counts, 0.0, 4_096).unwrap();
+        assert!(learner.finish().is_err());
+        assert!(learner.step(&[0], 0.0).is_err());
+        let before = learner.clone();
+        let step = learner.step(&vec![0; learner.cells()], f64::NAN);
+        assert_eq!(step.unwrap_err().code(), "too_little_data");
+        assert_eq!(learner, before);
+        assert_eq!(
+            replay(&SHAPES, 4_096, &[]).unwrap_err().code(),
+            "wrong_shape"
+        );
+    }
+
+    #[test]
+    fn extreme_sums_stay_within_bounds() {
+        let mut learner = Learner::after_counts(&SHAPES, &counts(1_000), 0.0, 4_096).unwrap();
+        let sums: Vec<i64> = (0..learner.cells() as i64)
+            .map(|cell| (1 - 2 * (cell % 2)) << 58)
+            .collect();
+        for _ in 0..8 {
+            if learner.step(&sums, 0.0).is_err() {
+                break;
+            }
+        }
+        let state = learner.state();
+        assert!(i64::from(state.base).abs() <= SCORE_MAX);
+        assert!(
+            state
+                .curves
+                .iter()
+                .all(|entry| i64::from(*entry).abs() <= CURVE_MAX)
+        );
+        assert!(!learner.consistent() || learner.finish().is_err());
+    }
+
+    #[test]
+    fn totals_that_disagree_are_marked() {
+        let mut lost = counts(1_000);
+        lost[0] -= 100 * COUNT;
+        let learner = Learner::after_counts(&SHAPES, &lost, COUNT as f64, 4_096).unwrap();
+        assert!(!learner.consistent());
+        assert_eq!(learner.warnings(), [Warning::Inconsistent { round: 0 }]);
+    }
 }

@@ -5,6 +5,10 @@ pub mod bins;
 pub mod learner;
 mod linalg;
 pub mod plan;
+mod prior;
+mod step;
+pub mod stop;
+mod totals;
 
 use serde::{Deserialize, Serialize};
 

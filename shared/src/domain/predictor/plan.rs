@@ -32,6 +32,12 @@ pub fn clip_for(epsilon: Epsilon) -> u32 {
     }
 }
 
+/// Standard deviation of the whole noise in a cell of a released sum, in the sum's integers: every update brought its own.
+#[must_use]
+pub fn total_sigma(sigma_share: u64, updates: u32) -> f64 {
+    sigma_share as f64 * f64::from(updates).sqrt()
+}
+
 /// All rounds of an additive study: counts, residuals, evaluation.
 ///
 /// `None` where the price is too small or too large for scales within limits, or where there is no feature.
