@@ -1,3 +1,8 @@
 //! What tests, demo and bench share: checks of the source text, the synthetic company, data sets, real processes.
 
+pub mod company;
+pub mod exact;
+pub mod processes;
+pub mod random;
+pub mod synthetic;
 pub mod tidy;
