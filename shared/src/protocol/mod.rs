@@ -3,4 +3,5 @@
 pub mod ask;
 pub mod chain;
 pub mod codec;
+pub mod ticket;
 pub mod wire;
