@@ -1,6 +1,7 @@
 //! Sockets, files, clocks and randomness.
 
 pub mod certificates;
+pub mod directory;
 pub mod keys;
 pub mod link;
 pub mod noise;
