@@ -58,7 +58,13 @@ pub fn residual(label: bool, score: i64, bound: i64) -> i64 {
 /// Probability shown to people; undoes the bias of clipped residuals exactly (monotone in the score).
 #[must_use]
 pub fn probability(score: i64, clip: u32) -> f64 {
-    let plain = 1.0 / (1.0 + (-(score as f64) / F as f64).exp());
+    probability_at(score as f64, clip)
+}
+
+/// [`probability`] of a score between two integers.
+#[must_use]
+pub fn probability_at(score: f64, clip: u32) -> f64 {
+    let plain = 1.0 / (1.0 + (-score / F as f64).exp());
     let bound = f64::from(clip) / Q as f64;
     plain.min(bound) / (plain.min(bound) + (1.0 - plain).min(bound))
 }

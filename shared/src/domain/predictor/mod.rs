@@ -2,10 +2,13 @@
 
 pub mod arithmetic;
 pub mod bins;
+pub mod evaluation;
+pub mod gate;
 pub mod learner;
 mod linalg;
 pub mod plan;
 mod prior;
+mod renoise;
 mod step;
 pub mod stop;
 mod totals;
