@@ -5,6 +5,8 @@ mod column;
 mod csv_file;
 mod csv_value;
 pub mod encode;
+#[cfg(test)]
+mod parity;
 pub mod source;
 pub mod source_error;
 pub mod store;
