@@ -42,7 +42,45 @@ pub struct Encoded {
 ///
 /// Every row of the mapped table that has a label becomes one customer; nothing is kept of a value but its cell and the id.
 pub fn encode(config: &DataConfig, directory: &Path) -> Result<(Contract, Table), SourceError> {
-    let encoded = inspect(config, directory)?;
+    one_row_per_customer(read(config, directory, Rows::Labelled)?)
+}
+
+/// Like [`encode`], but with all customers, whether they have a label or not (the mapped table need not have one); for
+/// scores that stay in the unit. Labels and hold-out of the result mean nothing.
+///
+/// # Errors
+///
+/// Whatever is wrong with files, mapping or rows, without a value of a customer.
+///
+/// # Privacy
+///
+/// Must not be used for a contribution: customers without a label are no part of any study.
+pub fn encode_for_scoring(
+    config: &DataConfig,
+    directory: &Path,
+) -> Result<(Contract, Table), SourceError> {
+    one_row_per_customer(read(config, directory, Rows::All)?)
+}
+
+/// Like [`encode`], but reports missing and repeated customers instead of refusing them.
+///
+/// # Errors
+///
+/// Whatever is wrong with files or mapping.
+pub fn inspect(config: &DataConfig, directory: &Path) -> Result<Encoded, SourceError> {
+    read(config, directory, Rows::Labelled)
+}
+
+/// Which rows become customers.
+#[derive(Clone, Copy, PartialEq)]
+enum Rows {
+    /// Those with a label.
+    Labelled,
+    /// All.
+    All,
+}
+
+fn one_row_per_customer(encoded: Encoded) -> Result<(Contract, Table), SourceError> {
     let column = &encoded.contract.privacy_unit;
     let missing = &encoded.findings.without_customer;
     if missing.rows > 0 {
@@ -63,12 +101,7 @@ pub fn encode(config: &DataConfig, directory: &Path) -> Result<(Contract, Table)
     Ok((encoded.contract, encoded.table))
 }
 
-/// Like [`encode`], but reports missing and repeated customers instead of refusing them.
-///
-/// # Errors
-///
-/// Whatever is wrong with files or mapping.
-pub fn inspect(config: &DataConfig, directory: &Path) -> Result<Encoded, SourceError> {
+fn read(config: &DataConfig, directory: &Path, rows: Rows) -> Result<Encoded, SourceError> {
     let contract = read_contract(&directory.join(&config.contract))?;
     let stopped = SourceError::Failed {
         problem: "the query engine stopped",
@@ -85,7 +118,7 @@ pub fn inspect(config: &DataConfig, directory: &Path) -> Result<Encoded, SourceE
                 let runtime = runtime.map_err(|_| SourceError::Failed {
                     problem: "the query engine did not start",
                 })?;
-                runtime.block_on(read_rows(config, directory, contract))
+                runtime.block_on(read_rows(config, directory, contract, rows))
             });
         engine.ok().and_then(|engine| engine.join().ok())
     })
@@ -108,6 +141,7 @@ async fn read_rows(
     config: &DataConfig,
     directory: &Path,
     contract: Contract,
+    rows: Rows,
 ) -> Result<Encoded, SourceError> {
     let levels = contract.columns.iter().filter(|column| !column.shape().0);
     let levels = levels.map(|column| &column.name);
@@ -117,12 +151,13 @@ async fn read_rows(
     let source = Source::open(config, directory, text_columns.cloned().collect()).await?;
     let mapped = source.query(&config.query).await?;
     let holdout_column = config.holdout_column.as_deref();
-    let mapped = project(mapped, &contract, holdout_column)?;
+    let holdout_column = holdout_column.filter(|_| rows == Rows::Labelled);
+    let mapped = project(mapped, &contract, holdout_column, rows)?;
     let mut batches = mapped
         .execute_stream()
         .await
         .map_err(|error| running(&error))?;
-    let mut encoder = Encoder::new(&contract, holdout_column, config.customers_max);
+    let mut encoder = Encoder::new(&contract, holdout_column, config.customers_max, rows);
     while let Some(batch) = batches.next().await {
         encoder.batch(&batch.map_err(|error| running(&error))?)?;
     }
@@ -139,9 +174,13 @@ fn project(
     mapped: DataFrame,
     contract: &Contract,
     holdout_column: Option<&str>,
+    rows: Rows,
 ) -> Result<DataFrame, SourceError> {
     let id = (contract.privacy_unit.as_str(), Role::Id);
-    let label = (contract.label.column.as_str(), Role::Levels);
+    let label = match rows {
+        Rows::Labelled => (contract.label.column.as_str(), Role::Levels),
+        Rows::All => id,
+    };
     let holdout = holdout_column.map(|name| (name, Role::Levels));
     let features = contract.columns.iter().map(|column| {
         let role = match column.kind {
@@ -198,6 +237,7 @@ fn find(mapped: &DataFrame, name: &str, role: Role) -> Result<Expr, SourceError>
 /// Turns batches into rows of the table.
 struct Encoder<'a> {
     label: &'a str,
+    rows: Rows,
     features: Vec<Feature<'a>>,
     customers_max: u64,
     has_holdout: bool,
@@ -226,11 +266,17 @@ enum Remark {
 }
 
 impl<'a> Encoder<'a> {
-    fn new(contract: &'a Contract, holdout_column: Option<&str>, customers_max: u64) -> Self {
+    fn new(
+        contract: &'a Contract,
+        holdout_column: Option<&str>,
+        customers_max: u64,
+        rows: Rows,
+    ) -> Self {
         let cells = contract.shapes().into_iter().map(|shape| shape.1).collect();
         let names = contract.columns.iter().map(|column| column.name.as_str());
         Self {
             label: contract.label.positive.trim(),
+            rows,
             features: contract.columns.iter().map(Feature::of).collect(),
             customers_max,
             has_holdout: holdout_column.is_some(),
@@ -291,7 +337,8 @@ impl<'a> Encoder<'a> {
         if self.builder.rows() as u64 >= customers_max {
             return Err(SourceError::TooManyCustomers { customers_max });
         }
-        let pushed = self.builder.push(cells, label == self.label, id, held_out);
+        let positive = self.rows == Rows::Labelled && label == self.label;
+        let pushed = self.builder.push(cells, positive, id, held_out);
         pushed.map_err(|_| SourceError::Failed {
             problem: "the customer ids together exceed 4 GiB",
         })
@@ -519,6 +566,15 @@ levels = ["basic", "plus"]
         assert_eq!(table.labels(), [1, 0]);
         let held_out = table.held_out().unwrap().rows.expose();
         assert!(held_out.get(0) && !held_out.get(1));
+    }
+
+    #[test]
+    fn scores_are_for_customers_without_a_label_too() {
+        let unit = Unit::csv(GOOD).query("SELECT * EXCLUDE (\"Churn\") FROM customers");
+        let (_, table) = encode_for_scoring(&unit.config, unit.directory.path()).unwrap();
+        assert_eq!((table.rows(), table.customer(4)), (8, "a5"));
+        assert_eq!(table.labels(), [0; 8]);
+        check_refused(&unit, "column \"Churn\" of the mapped table is missing");
     }
 
     #[test]
