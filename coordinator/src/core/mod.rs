@@ -2,4 +2,6 @@
 
 pub mod expand;
 mod expand_notes;
+pub mod learning;
 pub mod study_file;
+pub mod update;
