@@ -2,6 +2,7 @@
 
 pub mod check_command;
 mod column;
+pub mod config;
 mod csv_file;
 mod csv_value;
 pub mod encode;
@@ -11,3 +12,4 @@ pub mod source;
 pub mod source_error;
 pub mod store;
 pub mod witness;
+pub mod worker;

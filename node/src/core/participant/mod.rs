@@ -97,6 +97,13 @@ pub enum Effect {
     Send(Outgoing),
     /// Add up this unit's customers.
     Compute(Box<ComputeJob>),
+    /// Split the customers by the study's hold-out rule, ahead of its first sum.
+    Prepare {
+        /// The study's family.
+        family: Name,
+        /// Its rule.
+        holdout: HoldOut,
+    },
     /// Draw noise.
     Draw {
         /// For which study.

@@ -2,12 +2,12 @@
 
 use aquifer_shared::base::ids::{AttemptId, StudyHash};
 use aquifer_shared::base::time::Timestamp;
-use aquifer_shared::domain::sum::{StudyTerms, study_hash};
+use aquifer_shared::domain::sum::{Plan, StudyTerms, study_hash};
 use aquifer_shared::protocol::wire::{
     Approval, Decision, Offer, Refusal, RefusalCode, StudyEnd, StudyOutcome, Verdict,
 };
 
-use super::{Outgoing, Participant};
+use super::{Effect, Outgoing, Participant};
 use crate::core::ledger::{EndReason, Standing};
 use crate::core::policy::Review;
 
@@ -157,7 +157,7 @@ impl Participant {
             match standing {
                 Standing::Accepted => {
                     self.say(study, Verdict::Accepted);
-                    self.draw_for_round(study, 0);
+                    self.prepare(study);
                 }
                 Standing::Held => self.say(study, Verdict::Held),
                 Standing::Declined => {
@@ -169,6 +169,21 @@ impl Participant {
                 Standing::Unknown => {}
             }
         }
+    }
+
+    /// What can be done before the first task: the split of the customers, the noise of the next round.
+    fn prepare(&mut self, study: StudyHash) {
+        let Some(terms) = self.ledger.terms(&study) else {
+            return;
+        };
+        let last = self.ledger.last_charged(&study);
+        let next = last.map_or(0, |(round, _)| round.saturating_add(1));
+        if !matches!(terms.plan, Plan::Synthetic { .. }) {
+            let (family, holdout) = (terms.family.clone(), terms.holdout.clone());
+            let effect = Effect::Prepare { family, holdout };
+            self.effects.push_back(effect);
+        }
+        self.draw_for_round(study, next);
     }
 
     pub(super) fn say(&mut self, study: StudyHash, verdict: Verdict) {

@@ -103,6 +103,7 @@ impl World {
                 let attempt = job.attempt;
                 self.node.handle(self.now, Event::Computed { attempt, sum });
             }
+            Effect::Prepare { .. } => {}
             Effect::Draw { study, kind } => {
                 self.draws += 1;
                 let noise = vec![1_000 * self.draws; kind.cells as usize];

@@ -1,0 +1,155 @@
+//! The two threads beside the loop: one adds up customers, one draws noise. Both answer through one queue.
+//!
+//! Sums and noise exist here and in the participant only, wiped when dropped; neither is ever printed.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+use aquifer_shared::base::ids::{Name, StudyHash};
+use aquifer_shared::base::secret::Secret;
+use aquifer_shared::domain::sum::HoldOut;
+use aquifer_shared::protocol::wire::RefusalCode;
+use aquifer_shared::shell::noise::Noise;
+use tokio::sync::mpsc::Sender;
+
+use crate::core::contribution::contribution;
+use crate::core::holdout::Split;
+use crate::core::participant::{ComputeJob, Event, NoiseKind};
+use crate::core::table::Table;
+
+/// The threads, as the loop sees them.
+pub struct Workers {
+    compute: SyncSender<Job>,
+    draw: SyncSender<(StudyHash, NoiseKind)>,
+}
+
+impl Workers {
+    /// Starts both threads; they end when this is dropped.
+    ///
+    /// # Errors
+    ///
+    /// The system gives no thread.
+    ///
+    /// # Privacy
+    ///
+    /// The table and the hold-out key move to the computing thread and stay there.
+    pub fn start(
+        table: Table,
+        holdout_key: Secret<[u8; 32]>,
+        noise: impl Noise + 'static,
+        events: Sender<Event>,
+    ) -> std::io::Result<Self> {
+        let (compute, jobs) = sync_channel(QUEUE_MAX);
+        let (draw, wishes) = sync_channel(QUEUE_MAX);
+        let computed = events.clone();
+        let compute_thread = thread::Builder::new().name("compute".into());
+        compute_thread.spawn(move || compute_all(&table, &holdout_key, &jobs, &computed))?;
+        let noise_thread = thread::Builder::new().name("noise".into());
+        noise_thread.spawn(move || draw_all(noise, &wishes, &events))?;
+        Ok(Self { compute, draw })
+    }
+
+    /// Asks for the split of the customers ahead of time; costs nothing but time where it is not done.
+    pub fn prepare(&self, family: Name, holdout: HoldOut) {
+        let _ = self.compute.try_send(Job::Prepare(family, holdout));
+    }
+
+    /// Asks for a sum; false where the queue is full or the thread has gone.
+    #[must_use]
+    pub fn compute(&self, job: Box<ComputeJob>) -> bool {
+        self.compute.try_send(Job::Compute(job)).is_ok()
+    }
+
+    /// Asks for noise; false where the queue is full or the thread has gone.
+    #[must_use]
+    pub fn draw(&self, study: StudyHash, kind: NoiseKind) -> bool {
+        self.draw.try_send((study, kind)).is_ok()
+    }
+}
+
+enum Job {
+    Prepare(Name, HoldOut),
+    Compute(Box<ComputeJob>),
+}
+
+fn draw_all(
+    mut noise: impl Noise,
+    wishes: &Receiver<(StudyHash, NoiseKind)>,
+    events: &Sender<Event>,
+) {
+    while let Ok((study, kind)) = wishes.recv() {
+        let drawn = noise.draw(kind.sigma, kind.cells as usize);
+        if let Err(fault) = &drawn {
+            tracing::error!(study = %study.short(), %fault, "no noise");
+        }
+        let noise = drawn.ok().map(Secret::new);
+        let event = Event::Drawn { study, kind, noise };
+        if events.blocking_send(event).is_err() {
+            return;
+        }
+    }
+}
+
+fn compute_all(
+    table: &Table,
+    key: &Secret<[u8; 32]>,
+    jobs: &Receiver<Job>,
+    events: &Sender<Event>,
+) {
+    let mut splits = Splits::default();
+    while let Ok(job) = jobs.recv() {
+        let job = match job {
+            Job::Compute(job) => job,
+            Job::Prepare(family, holdout) => {
+                // A rule that cannot be kept shows at the first sum.
+                let _ = splits.of(table, key, &family, &holdout);
+                continue;
+            }
+        };
+        let sum = splits
+            .of(table, key, &job.family, &job.holdout)
+            .and_then(|split| {
+                let sum = contribution(table, split, &job.body, &job.terms, job.clip);
+                sum.map_err(|_| RefusalCode::TermsDiffer)
+            });
+        let attempt = job.attempt;
+        let sum = sum.map(Secret::new);
+        let event = Event::Computed { attempt, sum };
+        if events.blocking_send(event).is_err() {
+            return;
+        }
+    }
+}
+
+/// Hold-outs that were computed, a few at a time.
+#[derive(Default)]
+struct Splits {
+    known: BTreeMap<(Name, String), Split>,
+}
+
+impl Splits {
+    fn of(
+        &mut self,
+        table: &Table,
+        key: &Secret<[u8; 32]>,
+        family: &Name,
+        rule: &HoldOut,
+    ) -> Result<&Split, RefusalCode> {
+        let place = (family.clone(), format!("{rule:?}"));
+        if !self.known.contains_key(&place) {
+            if self.known.len() >= SPLITS_MAX {
+                self.known.clear();
+            }
+            let split = Split::of(table, key.expose(), family, rule);
+            let split = split.map_err(|_| RefusalCode::HoldOut)?;
+            self.known.insert(place.clone(), split);
+        }
+        self.known.get(&place).ok_or(RefusalCode::HoldOut)
+    }
+}
+
+/// Jobs that may wait; more are refused.
+const QUEUE_MAX: usize = 256;
+/// Hold-outs kept in memory.
+const SPLITS_MAX: usize = 8;
