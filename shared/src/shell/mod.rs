@@ -2,6 +2,7 @@
 
 pub mod certificates;
 pub mod directory;
+pub mod join;
 pub mod keys;
 pub mod link;
 pub mod noise;
