@@ -2,7 +2,9 @@
 
 pub mod company;
 pub mod exact;
+pub mod noise;
 pub mod processes;
 pub mod random;
 pub mod synthetic;
 pub mod tidy;
+pub mod training;

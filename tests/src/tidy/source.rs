@@ -29,6 +29,38 @@ impl Source {
         }
     }
 
+    /// Marks files that are modules of tests: those that another file declares under `#[cfg(test)]`, and what is below them.
+    pub(super) fn mark_test_modules(files: &mut [Self]) {
+        let declared: Vec<String> = files.iter().flat_map(Self::test_modules).collect();
+        for file in files {
+            let of = |stem: &String| {
+                let rest = file.path.strip_prefix(stem.as_str());
+                rest.is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
+            };
+            if declared.iter().any(of) {
+                file.in_tests.fill(true);
+            }
+        }
+    }
+
+    /// Paths, without `.rs`, of the files that this one declares as modules of tests.
+    fn test_modules(&self) -> Vec<String> {
+        let (own, name) = self.path.rsplit_once('/').unwrap_or(("", &self.path));
+        let below = match name.strip_suffix(".rs") {
+            Some("mod" | "lib" | "main") | None => own.to_owned(),
+            Some(stem) => format!("{own}/{stem}"),
+        };
+        let lines = self.text.lines().map(str::trim).zip(&self.in_tests);
+        let declared = lines.filter(|(_, test)| **test).filter_map(|(line, _)| {
+            if let Some(path) = line.strip_prefix("#[path = \"") {
+                return Some(format!("{own}/{}", path.strip_suffix(".rs\"]")?));
+            }
+            let (_, name) = line.strip_suffix(';')?.rsplit_once("mod ")?;
+            Some(format!("{below}/{name}"))
+        });
+        declared.collect()
+    }
+
     /// Is it Rust?
     #[must_use]
     pub fn is_rust(&self) -> bool {
@@ -201,6 +233,23 @@ mod tests {
     #[test]
     fn lifetimes_stay() {
         check_blanked("&'a str, 'b'", "&'a str,    ");
+    }
+
+    #[test]
+    fn files_of_tests_are_told_from_shipped_code() {
+        let mut files = [
+            Source::new("node/src/core/mod.rs", "mod a;\n#[cfg(test)]\nmod tests;\n"),
+            Source::new(
+                "node/src/core/a.rs",
+                "fn a() {}\n#[cfg(test)]\npub(crate) mod deep;\n#[cfg(test)]\n#[path = \"far.rs\"]\nmod tests;\n",
+            ),
+            Source::new("node/src/core/far.rs", "fn d() {}\n"),
+            Source::new("node/src/core/a/deep.rs", "fn b() {}\n"),
+            Source::new("node/src/core/tests.rs", "fn c() {}\n"),
+        ];
+        Source::mark_test_modules(&mut files);
+        let shipped: Vec<usize> = files.iter().map(|file| file.shipped().count()).collect();
+        assert_eq!(shipped, [1, 1, 0, 0, 0]);
     }
 
     #[test]
