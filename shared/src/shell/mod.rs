@@ -5,6 +5,8 @@ pub mod directory;
 pub mod join;
 pub mod keys;
 pub mod link;
+pub mod logging;
 pub mod noise;
 pub mod quic;
+pub mod report;
 pub mod tls;
