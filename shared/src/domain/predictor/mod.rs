@@ -1,5 +1,6 @@
 //! The `additive` predictor: one curve per feature, learnt from private sums and nothing else.
 
+pub mod additive;
 pub mod arithmetic;
 pub mod bins;
 pub mod evaluation;
@@ -12,6 +13,7 @@ mod renoise;
 mod step;
 pub mod stop;
 mod totals;
+pub mod words;
 
 use serde::{Deserialize, Serialize};
 
