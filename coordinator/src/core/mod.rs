@@ -1,7 +1,12 @@
 //! What the coordinator decides: studies, rounds, models. No socket, store, clock or random source.
 
+pub mod event;
 pub mod expand;
 mod expand_notes;
+mod gather;
 pub mod learning;
+pub mod resume;
+mod round;
+pub mod study;
 pub mod study_file;
 pub mod update;

@@ -1,0 +1,403 @@
+//! A study from approval to its end: offers, decisions, rounds, restarts.
+//!
+//! Decides only: sends nothing, stores nothing, reads no clock. Never uses an attempt number twice, never asks before the
+//! number is durable, never publishes a sum that is not.
+
+use std::collections::VecDeque;
+
+use aquifer_shared::base::ids::StudyHash;
+use aquifer_shared::base::limits::APPROVALS_MAX;
+use aquifer_shared::base::time::Timestamp;
+use aquifer_shared::domain::predictor::plan::Shape;
+use aquifer_shared::domain::sum::{BrokenRule, StudyTerms, study_hash};
+use aquifer_shared::protocol::ask::{ReleasedSum, RoundStatus};
+use aquifer_shared::protocol::codec::{CodecError, decode};
+use aquifer_shared::protocol::wire::{
+    Approval, End, Message, Offer, RefusalCode, StudyEnd, Task, Verdict,
+};
+
+use super::event::{Abort, Effect, Ending, Event, Member, Record, Token};
+use super::learning::{Learning, learning};
+use super::round::Attempt;
+
+/// The coordinator's side of one study.
+pub struct Study {
+    pub(super) hash: StudyHash,
+    pub(super) terms: StudyTerms,
+    bytes: Vec<u8>,
+    pub(super) learning: Box<dyn Learning>,
+    pub(super) offer_ms: u64,
+    pub(super) approvals: Vec<Approval>,
+    pub(super) seats: Vec<Seat>,
+    pub(super) stage: Stage,
+    pub(super) pending: Option<Pending>,
+    /// Sums decided; the first `durable` of them are released.
+    pub(super) sums: Vec<ReleasedSum>,
+    pub(super) durable: usize,
+    pub(super) rounds: Vec<RoundStatus>,
+    /// Lowest attempt number of the live round that no member has seen.
+    pub(super) attempt_floor: u32,
+    next_token: u64,
+    effects: VecDeque<Effect>,
+}
+
+/// Why bytes are not a study that can run.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum BadTerms {
+    /// They do not decode.
+    #[error(transparent)]
+    Codec(#[from] CodecError),
+    /// They break a rule.
+    #[error(transparent)]
+    Rule(#[from] BrokenRule),
+}
+
+/// A place in the roster.
+#[derive(Clone, Debug)]
+pub(super) struct Seat {
+    pub(super) verdict: Option<Verdict>,
+    pub(super) connected: bool,
+    pub(super) standing: Standing,
+}
+
+/// Whether a member that accepted takes part now.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Standing {
+    /// It does.
+    In,
+    /// Not in this attempt.
+    OutOfAttempt,
+    /// In no attempt of this round.
+    OutOfRound,
+    /// Never again.
+    OutOfStudy,
+}
+
+pub(super) enum Stage {
+    /// Waits for an approver.
+    Submitted,
+    /// Waits for the members, until then; after that for people only.
+    Offered {
+        /// Until when.
+        deadline: Timestamp,
+        /// It has passed.
+        late: bool,
+    },
+    /// An attempt is out.
+    Gathering(Box<Attempt>),
+    /// All sums are released; the model is being made.
+    Concluding,
+    /// Over.
+    Ended(Ending),
+}
+
+/// What happens when records are durable.
+pub(super) struct Pending {
+    pub(super) token: Token,
+    /// Closes the attempt before.
+    pub(super) close: Option<End>,
+    pub(super) then: Then,
+}
+
+pub(super) enum Then {
+    Gather(Box<Attempt>),
+    Conclude,
+    End(Ending),
+}
+
+impl Study {
+    /// A study that nobody has signed yet, from the bytes of its terms and its contract's features.
+    ///
+    /// `offer_ms` is how long members that do not answer are waited for.
+    ///
+    /// # Errors
+    ///
+    /// Bytes that are not terms, or terms that break a rule.
+    pub fn new(bytes: Vec<u8>, shapes: &[Shape], offer_ms: u64) -> Result<Self, BadTerms> {
+        let terms: StudyTerms = decode("study terms", &bytes, Offer::BYTES_MAX)?;
+        terms.check()?;
+        let seat = Seat {
+            verdict: None,
+            connected: false,
+            standing: Standing::In,
+        };
+        Ok(Self {
+            hash: study_hash(&bytes),
+            learning: learning(&terms, shapes),
+            seats: vec![seat; terms.roster.len()],
+            terms,
+            bytes,
+            offer_ms,
+            approvals: Vec::new(),
+            stage: Stage::Submitted,
+            pending: None,
+            sums: Vec::new(),
+            durable: 0,
+            rounds: Vec::new(),
+            attempt_floor: 0,
+            next_token: 0,
+            effects: VecDeque::new(),
+        })
+    }
+
+    /// Takes in what happened. Events that do not fit the state, repeated ones included, change nothing.
+    pub fn handle(&mut self, now: Timestamp, event: Event) {
+        match event {
+            Event::Approved(approval) => self.approve(now, approval),
+            Event::Connected(member) => self.connected(now, member),
+            Event::Disconnected(member) => self.with_seat(member, |seat| seat.connected = false),
+            Event::Decided(member, verdict) => self.decided(member, verdict),
+            Event::Update(member, update) => self.update(member, update),
+            Event::Malformed(member, malformed) => self.malformed(member, malformed),
+            Event::Refused(member, refusal) => self.refused(member, &refusal),
+            Event::Persisted(token) => self.persisted(now, token),
+            Event::Concluded(ending) => {
+                if matches!(self.stage, Stage::Concluding) {
+                    self.end(now, ending);
+                }
+            }
+            Event::Abort(reason) => self.end(now, Ending::Aborted(Abort::ByPerson(reason))),
+            Event::Tick => {}
+        }
+        self.advance(now);
+    }
+
+    /// The next thing to do.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// When [`Event::Tick`] is needed if nothing else happens before.
+    #[must_use]
+    pub fn next_wakeup(&self) -> Option<Timestamp> {
+        let expiry = self.terms.expires.after_ms(1);
+        match &self.stage {
+            Stage::Submitted => Some(expiry),
+            Stage::Offered { .. } | Stage::Gathering(_) if self.pending.is_some() => Some(expiry),
+            Stage::Offered { late: true, .. } => Some(expiry),
+            Stage::Offered { deadline, .. } => Some(expiry.min(*deadline)),
+            Stage::Gathering(attempt) => Some(expiry.min(self.gathered_at(attempt))),
+            Stage::Concluding | Stage::Ended(_) => None,
+        }
+    }
+
+    /// What members are asked to accept.
+    #[must_use]
+    pub fn offer(&self) -> Offer {
+        Offer {
+            terms: self.bytes.clone(),
+            approvals: self.approvals.clone(),
+        }
+    }
+
+    /// Moves on if time or the members allow it.
+    fn advance(&mut self, now: Timestamp) {
+        if matches!(self.stage, Stage::Concluding | Stage::Ended(_)) || self.is_ending() {
+            return;
+        }
+        if now > self.terms.expires {
+            return self.end(now, Ending::Aborted(Abort::Expired));
+        }
+        if self.pending.is_some() {
+            return;
+        }
+        match self.stage {
+            Stage::Offered { deadline, late } => self.advance_offer(now, deadline, late),
+            Stage::Gathering(_) => self.advance_attempt(now),
+            Stage::Submitted | Stage::Concluding | Stage::Ended(_) => {}
+        }
+    }
+
+    /// The stage of waiting for members, from now.
+    pub(super) fn offered(&self, now: Timestamp) -> Stage {
+        Stage::Offered {
+            deadline: now.after_ms(self.offer_ms),
+            late: false,
+        }
+    }
+
+    fn approve(&mut self, now: Timestamp, approval: Approval) {
+        let open = matches!(self.stage, Stage::Submitted | Stage::Offered { .. });
+        let known = self.approvals.iter().any(|known| known.key == approval.key);
+        if !open || known || self.approvals.len() >= APPROVALS_MAX || self.pending.is_some() {
+            return;
+        }
+        self.approvals.push(approval.clone());
+        self.persist(vec![Record::Approved { approval, at: now }]);
+        if matches!(self.stage, Stage::Submitted) {
+            self.stage = self.offered(now);
+        }
+        for member in self.connected_where(|seat| !seat.has_answered()) {
+            self.effects.push_back(Effect::Offer(member));
+        }
+    }
+
+    fn connected(&mut self, now: Timestamp, member: Member) {
+        self.with_seat(member, |seat| seat.connected = true);
+        let Some(seat) = self.seats.get(member) else {
+            return;
+        };
+        let (answered, eligible) = (seat.has_answered(), seat.is_eligible());
+        match &self.stage {
+            Stage::Ended(ending) => {
+                let end = self.study_end(ending);
+                return self.effects.push_back(Effect::StudyEnd(member, end));
+            }
+            Stage::Submitted | Stage::Concluding => return,
+            Stage::Offered { .. } | Stage::Gathering(_) => {}
+        }
+        if !answered {
+            self.effects.push_back(Effect::Offer(member));
+        }
+        if eligible && self.pending.is_none() {
+            self.ask_again(now, member);
+        }
+    }
+
+    fn decided(&mut self, member: Member, verdict: Verdict) {
+        let running = matches!(self.stage, Stage::Gathering(_));
+        let open = running || matches!(self.stage, Stage::Offered { .. });
+        let open = open && !self.is_ending();
+        let Some(seat) = self.seats.get_mut(member).filter(|_| open) else {
+            return;
+        };
+        if seat.verdict.as_ref() == Some(&verdict) {
+            return;
+        }
+        if seat.verdict == Some(Verdict::Accepted) && running {
+            seat.standing = Standing::OutOfStudy;
+        }
+        seat.verdict = Some(verdict.clone());
+        let eligible = seat.is_eligible();
+        self.persist(vec![Record::Decision {
+            member: member as u32,
+            verdict,
+        }]);
+        // A latecomer helps from here on.
+        if let (Stage::Gathering(attempt), None, true) = (&self.stage, &self.pending, eligible) {
+            let task = attempt.task();
+            self.effects.push_back(Effect::Task(member, task));
+        }
+    }
+
+    /// Starts once all have answered, or at the deadline; ends the study where the quorum is out of reach.
+    fn advance_offer(&mut self, now: Timestamp, deadline: Timestamp, late: bool) {
+        let count =
+            |counts: fn(&Seat) -> bool| self.seats.iter().filter(|seat| counts(seat)).count();
+        let (accepted, quorum) = (count(Seat::has_accepted), usize::from(self.terms.quorum));
+        let open = count(|seat| !seat.has_answered());
+        let held = count(|seat| seat.verdict == Some(Verdict::Held));
+        let late = late || now >= deadline;
+        self.stage = Stage::Offered { deadline, late };
+        if accepted >= quorum && (open == 0 || late) {
+            return self.start(now);
+        }
+        // People may take until the study expires; silent nodes may not.
+        let hopeful = accepted + if late { held } else { open };
+        if hopeful < quorum {
+            self.end(
+                now,
+                Ending::Aborted(Abort::TooFewAccepted {
+                    accepted: accepted as u32,
+                    members: self.seats.len() as u32,
+                    quorum: quorum as u32,
+                }),
+            );
+        }
+    }
+
+    /// Ends the study; durable before anybody hears of it.
+    pub(super) fn end(&mut self, now: Timestamp, ending: Ending) {
+        if matches!(self.stage, Stage::Ended(_)) || self.is_ending() {
+            return;
+        }
+        // What is on its way to the disk stays true: that attempt is closed as it was going to be.
+        let close = match (self.pending.take(), &self.stage) {
+            (Some(pending), _) => pending.close,
+            (None, Stage::Gathering(attempt)) => Some(attempt.end(None)),
+            (None, _) => None,
+        };
+        let record = Record::Ended {
+            ending: ending.clone(),
+            at: now,
+        };
+        self.persist_then(vec![record], close, Then::End(ending));
+    }
+
+    pub(super) fn ended(&mut self, ending: Ending) {
+        let end = self.study_end(&ending);
+        for member in self.connected_where(|_| true) {
+            self.effects
+                .push_back(Effect::StudyEnd(member, end.clone()));
+        }
+        self.effects.push_back(Effect::Finished(ending.clone()));
+        self.stage = Stage::Ended(ending);
+    }
+
+    fn study_end(&self, ending: &Ending) -> StudyEnd {
+        StudyEnd {
+            study: self.hash,
+            outcome: ending.outcome(),
+        }
+    }
+
+    fn is_ending(&self) -> bool {
+        let then = self.pending.as_ref().map(|pending| &pending.then);
+        matches!(then, Some(Then::End(_)))
+    }
+
+    pub(super) fn persist_then(&mut self, records: Vec<Record>, close: Option<End>, then: Then) {
+        let token = self.persist(records);
+        self.pending = Some(Pending { token, close, then });
+    }
+
+    fn persist(&mut self, records: Vec<Record>) -> Token {
+        let token = Token(self.next_token);
+        self.next_token += 1;
+        self.effects.push_back(Effect::Persist { token, records });
+        token
+    }
+
+    pub(super) fn push(&mut self, effect: Effect) {
+        self.effects.push_back(effect);
+    }
+
+    pub(super) fn send_task(&mut self, task: &Task) {
+        for member in self.connected_where(Seat::is_eligible) {
+            self.push(Effect::Task(member, task.clone()));
+        }
+    }
+
+    pub(super) fn connected_where(&self, counts: impl Fn(&Seat) -> bool) -> Vec<Member> {
+        let seats = self.seats.iter().enumerate();
+        seats
+            .filter(|(_, seat)| seat.connected && counts(seat))
+            .map(|(member, _)| member)
+            .collect()
+    }
+
+    pub(super) fn with_seat(&mut self, member: Member, change: impl FnOnce(&mut Seat)) {
+        if let Some(seat) = self.seats.get_mut(member) {
+            change(seat);
+        }
+    }
+}
+
+impl Seat {
+    pub(super) fn has_accepted(&self) -> bool {
+        self.verdict == Some(Verdict::Accepted)
+    }
+
+    pub(super) fn is_eligible(&self) -> bool {
+        self.has_accepted() && self.standing == Standing::In
+    }
+
+    /// Whether it has said its last word: a person may still decide, a further approval may still come.
+    pub(super) fn has_answered(&self) -> bool {
+        match &self.verdict {
+            None | Some(Verdict::Held) => false,
+            Some(Verdict::Refused(code, _)) => *code != RefusalCode::NotApproved,
+            Some(Verdict::Accepted) => true,
+        }
+    }
+}
