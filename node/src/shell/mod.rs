@@ -1,15 +1,20 @@
 //! What touches the world: sources of data, commands.
 
 pub mod check_command;
+pub mod clock;
 mod column;
 pub mod config;
+pub mod control;
 mod csv_file;
 mod csv_value;
 pub mod encode;
+pub mod link;
 #[cfg(test)]
 mod parity;
+pub mod serve;
 pub mod source;
 pub mod source_error;
 pub mod store;
+pub mod views;
 pub mod witness;
 pub mod worker;

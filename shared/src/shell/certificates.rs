@@ -97,6 +97,8 @@ pub struct PeerCertificate {
     pub name: Name,
     /// The holder's role.
     pub role: Role,
+    /// The certificate's first moment.
+    pub not_before: Timestamp,
     /// The certificate's last moment.
     pub not_after: Timestamp,
 }
@@ -259,8 +261,16 @@ impl PeerCertificate {
             fingerprint: sha256(der),
             name,
             role,
+            not_before: timestamp(parsed.validity().not_before.timestamp()),
             not_after: timestamp(parsed.validity().not_after.timestamp()),
         })
+    }
+
+    /// Whether less than a third of its life is left: time to renew it.
+    #[must_use]
+    pub fn wants_renewal(&self, now: Timestamp) -> bool {
+        let life_ms = self.not_after.since_ms(self.not_before);
+        self.not_after.since_ms(now) < life_ms / 3
     }
 }
 

@@ -1,0 +1,257 @@
+//! The session with the coordinator: connects, comes back after a loss, greets, renews the certificate, passes frames on.
+//!
+//! Runs beside the loop and knows nothing of studies. What cannot be delivered is dropped: the coordinator asks again.
+
+use std::time::Duration;
+
+use aquifer_shared::base::limits::FRAME_BYTES_MAX;
+use aquifer_shared::domain::sum::SUM_VERSION;
+use aquifer_shared::protocol::chain::Head;
+use aquifer_shared::protocol::wire::{
+    CloseReason, Goodbye, Hello, Message, Renew, Renewed, Welcome, frame, read_body,
+};
+use aquifer_shared::shell::directory::{DirectoryFault, IdentityDirectory};
+use aquifer_shared::shell::keys::random_bytes32;
+use aquifer_shared::shell::quic::{
+    Frame, FrameReader, Link, LinkError, close, receive_within, send,
+};
+use quinn::SendStream;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::clock::now;
+
+/// What the loop hears.
+#[derive(Debug)]
+pub enum LinkEvent {
+    /// The coordinator welcomed this node.
+    Up,
+    /// A frame came.
+    Frame(u8, Vec<u8>),
+    /// The session is over for good: nothing but a person helps.
+    Over(LinkFault),
+}
+
+/// Why there will be no session any more.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkFault {
+    /// The connection cannot be used.
+    #[error("no session with the coordinator")]
+    Link(#[from] LinkError),
+    /// The identity cannot be used.
+    #[error("the node's identity cannot be used")]
+    Directory(#[from] DirectoryFault),
+}
+
+/// The ends that the session task holds.
+pub struct Ends {
+    /// To the loop.
+    pub events: mpsc::Sender<LinkEvent>,
+    /// Frames from the loop.
+    pub outgoing: mpsc::Receiver<Vec<u8>>,
+    /// The ledger's head, for greetings.
+    pub head: watch::Receiver<Head>,
+}
+
+/// Keeps a session up until it is over for good or the loop goes away.
+pub async fn run(mut identity: IdentityDirectory, mut ends: Ends) {
+    let mut tries = 0;
+    loop {
+        match session(&mut identity, &mut ends, &mut tries).await {
+            Ok(Ended::LoopGone) => return,
+            Ok(Ended::Lost(error)) => {
+                tracing::warn!(reason = %error, "no session; trying again");
+            }
+            Err(fault) => {
+                // The loop may have gone already.
+                let _ = ends.events.send(LinkEvent::Over(fault)).await;
+                return;
+            }
+        }
+        let pause = pause_ms(tries);
+        tries = tries.saturating_add(1);
+        tokio::select! {
+            () = sleep(Duration::from_millis(pause)) => {}
+            () = ends.events.closed() => return,
+        }
+    }
+}
+
+enum Ended {
+    LoopGone,
+    Lost(LinkError),
+}
+
+async fn session(
+    identity: &mut IdentityDirectory,
+    ends: &mut Ends,
+    tries: &mut u32,
+) -> Result<Ended, LinkFault> {
+    let greeted = greet(identity, ends).await;
+    let (link, writer, reader) = match greeted {
+        Ok(greeted) => greeted,
+        Err(LinkFault::Link(error)) if error.may_pass() => return Ok(Ended::Lost(error)),
+        Err(fault) => return Err(fault),
+    };
+    *tries = 0;
+    // What waited for another session is asked for again in this one.
+    while ends.outgoing.try_recv().is_ok() {}
+    if ends.events.send(LinkEvent::Up).await.is_err() {
+        link.close().await;
+        return Ok(Ended::LoopGone);
+    }
+    tracing::info!("session is up");
+    let ended = exchange(identity, ends, writer, reader).await;
+    match ended {
+        Ok(ended @ Ended::LoopGone) => {
+            close(&link.connection, CloseReason::Shutdown);
+            link.close().await;
+            Ok(ended)
+        }
+        Ok(ended) => Ok(ended),
+        Err(LinkFault::Link(error)) if error.may_pass() => Ok(Ended::Lost(error)),
+        Err(fault) => {
+            close(&link.connection, CloseReason::Protocol);
+            link.close().await;
+            Err(fault)
+        }
+    }
+}
+
+async fn greet(
+    identity: &IdentityDirectory,
+    ends: &Ends,
+) -> Result<(Link, SendStream, FrameReader), LinkFault> {
+    let link = identity.connect(identity.client_config()?).await?;
+    let opened = link.connection.open_bi().await;
+    let (mut writer, mut reader) = opened.map_err(LinkError::from)?;
+    let head = *ends.head.borrow();
+    let hello = Hello {
+        protocol: SUM_VERSION,
+        software: env!("CARGO_PKG_VERSION").to_owned(),
+        ledger_seq: head.seq,
+        ledger_head: head.hash,
+    };
+    send(&mut writer, &hello).await?;
+    let welcome: Welcome = receive_within(&mut reader, WELCOME_WAIT).await?;
+    let (own, theirs) = (now(), welcome.now);
+    let apart_ms = own.since_ms(theirs).max(theirs.since_ms(own));
+    if apart_ms > CLOCK_APART_MS {
+        tracing::warn!(apart_ms, "this clock and the coordinator's differ");
+    }
+    Ok((link, writer, FrameReader::new(reader)))
+}
+
+async fn exchange(
+    identity: &mut IdentityDirectory,
+    ends: &mut Ends,
+    mut writer: SendStream,
+    mut reader: FrameReader,
+) -> Result<Ended, LinkFault> {
+    let mut renewal = Instant::now();
+    loop {
+        tokio::select! {
+            next = reader.next(FRAME_BYTES_MAX) => {
+                let Some((kind, body)) = next? else {
+                    return Ok(Ended::Lost(LinkError::Finished));
+                };
+                if let Some(ended) = take(identity, ends, (kind, body)).await? {
+                    return Ok(ended);
+                }
+            }
+            next = ends.outgoing.recv() => {
+                let Some(bytes) = next else { return Ok(Ended::LoopGone) };
+                writer.write_all(&bytes).await.map_err(LinkError::from)?;
+            }
+            () = sleep_until(renewal) => {
+                renewal = Instant::now() + RENEWAL_CHECK;
+                if identity.certificate().wants_renewal(now()) {
+                    let csr = identity.renewal_request()?;
+                    send(&mut writer, &Renew { csr }).await?;
+                }
+            }
+        }
+    }
+}
+
+/// Takes a frame: the session's own are handled here, others go to the loop.
+async fn take(
+    identity: &mut IdentityDirectory,
+    ends: &Ends,
+    (kind, body): Frame,
+) -> Result<Option<Ended>, LinkFault> {
+    match kind {
+        Renewed::KIND => {
+            let renewed: Renewed = read_body(kind, &body).map_err(LinkError::from)?;
+            match identity.store_renewed(&renewed.certificate) {
+                Ok(()) => tracing::info!("certificate renewed"),
+                // The old one still holds; it is tried again before it ends.
+                Err(fault) => tracing::error!(%fault, "the renewed certificate was not stored"),
+            }
+            Ok(None)
+        }
+        Goodbye::KIND => {
+            let goodbye: Goodbye = read_body(kind, &body).map_err(LinkError::from)?;
+            let closed = LinkError::Closed(goodbye.reason);
+            if closed.may_pass() {
+                return Ok(Some(Ended::Lost(closed)));
+            }
+            Err(closed.into())
+        }
+        _ => {
+            let sent = ends.events.send(LinkEvent::Frame(kind, body)).await;
+            Ok(sent.is_err().then_some(Ended::LoopGone))
+        }
+    }
+}
+
+/// A message as the loop hands it over.
+#[must_use]
+pub fn bytes_of<M: Message>(message: &M) -> Vec<u8> {
+    frame(message)
+}
+
+/// Pause before the next try: doubling up to a limit, and anything from half of it to all of it.
+fn pause_ms(tries: u32) -> u64 {
+    let full = PAUSE_MS_MIN
+        .saturating_mul(1 << tries.min(16))
+        .min(PAUSE_MS_MAX);
+    let random = random_bytes32().map_or(0, |bytes| u64::from(bytes[0]));
+    full / 2 + full * random / 512
+}
+
+const PAUSE_MS_MIN: u64 = 100;
+const PAUSE_MS_MAX: u64 = 10_000;
+const WELCOME_WAIT: Duration = Duration::from_secs(10);
+/// How often the certificate's age is looked at.
+const RENEWAL_CHECK: Duration = Duration::from_secs(600);
+/// Clocks that differ by more than this are worth a warning: expiry and the yearly budget follow them.
+const CLOCK_APART_MS: u64 = 60_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_a_limit() {
+        assert!((50..=100).contains(&pause_ms(0)));
+        assert!((5_000..=10_000).contains(&pause_ms(40)));
+        assert!((0..100).all(|tries| pause_ms(tries) <= PAUSE_MS_MAX));
+    }
+
+    #[test]
+    fn a_renewal_is_due_in_the_last_third() {
+        use aquifer_shared::base::time::Timestamp;
+        use aquifer_shared::shell::certificates::PeerCertificate;
+        let certificate = PeerCertificate {
+            fingerprint: Default::default(),
+            name: "north".parse().unwrap(),
+            role: aquifer_shared::base::ids::Role::Node,
+            not_before: Timestamp(0),
+            not_after: Timestamp(300),
+        };
+        assert!(!certificate.wants_renewal(Timestamp(200)));
+        assert!(certificate.wants_renewal(Timestamp(201)));
+        assert!(certificate.wants_renewal(Timestamp(900)));
+    }
+}

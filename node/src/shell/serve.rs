@@ -1,0 +1,289 @@
+//! `aquifer-node run`: the loop. Waits for a frame, a sum, noise, a question or the clock; lets the participant decide; acts.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context;
+use aquifer_shared::base::secret::Secret;
+use aquifer_shared::base::time::Timestamp;
+use aquifer_shared::protocol::chain::Head;
+use aquifer_shared::protocol::codec::CodecError;
+use aquifer_shared::protocol::wire::{End, Message, Offer, RefusalCode, StudyEnd, Task, read_body};
+use aquifer_shared::shell::directory::IdentityDirectory;
+use aquifer_shared::shell::keys::{Identity, read_private};
+use aquifer_shared::shell::noise::OpenDpNoise;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+
+use super::clock::now;
+use super::config::NodeConfig;
+use super::control::{Asked, Door};
+use super::encode::encode;
+use super::link::{self, Ends, LinkEvent, LinkFault, bytes_of};
+use super::store::Store;
+use super::views::{Answer, Query, answer};
+use super::worker::Workers;
+use crate::core::ledger::Batch;
+use crate::core::participant::{Effect, Event, Outgoing, Participant, Sign};
+
+/// Why the node stopped.
+#[derive(Debug)]
+pub enum Stopped {
+    /// It was asked to.
+    Asked,
+    /// There will be no session any more.
+    NoSession(LinkFault),
+    /// The ledger cannot be written.
+    Unfit,
+}
+
+struct Node {
+    participant: Participant,
+    store: Store,
+    workers: Workers,
+    outgoing: mpsc::Sender<Vec<u8>>,
+    head: watch::Sender<Head>,
+}
+
+/// Runs the node of a directory until it is stopped.
+///
+/// # Errors
+///
+/// Configuration, identity, ledger or data cannot be used: nothing was sent.
+///
+/// # Privacy
+///
+/// The table lives in the computing thread; only charged, noisy sums reach the session.
+pub fn run(directory: &Path) -> anyhow::Result<Stopped> {
+    let config = NodeConfig::load(directory)?;
+    let identity = IdentityDirectory::load(directory)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("the runtime did not start")?;
+    // The ledger first: a second process is refused before it reads any data.
+    let (ledger, witness) = (
+        config.ledger_path(directory),
+        config.witness_path(directory),
+    );
+    let (store, ledger) = runtime.block_on(Store::open(&ledger, &witness))?;
+    let door = {
+        let _inside = runtime.enter();
+        Door::open(directory)?
+    };
+    let (contract, table) = encode(&config.data, directory)?;
+    tracing::info!(contract = %contract.name, version = contract.version, "data attached");
+    let (results, heard) = mpsc::channel(QUEUE_MAX);
+    let key = holdout_key(directory)?;
+    let workers = Workers::start(table, key, OpenDpNoise, results).context("no thread")?;
+    let signer = Identity::load(&directory.join("identity.key"))?;
+    let rules = config.rules(&contract, identity.identity().public());
+    let participant = Participant::new(now(), rules, ledger, sign_with(signer));
+    let (outgoing, queued) = mpsc::channel(QUEUE_MAX);
+    let (head, head_seen) = watch::channel(participant.ledger().durable());
+    let (events, linked) = mpsc::channel(QUEUE_MAX);
+    let ends = Ends {
+        events,
+        outgoing: queued,
+        head: head_seen,
+    };
+    let node = Node {
+        participant,
+        store,
+        workers,
+        outgoing,
+        head,
+    };
+    runtime.block_on(async {
+        let (to_loop, asked) = mpsc::channel(QUEUE_MAX);
+        tokio::spawn(door.serve(to_loop));
+        let session = tokio::spawn(link::run(identity, ends));
+        let stopped = node.turn(heard, linked, asked).await?;
+        // The session says goodbye once the loop's ends are gone.
+        let _ = tokio::time::timeout(GOODBYE_WAIT, session).await;
+        Ok(stopped)
+    })
+}
+
+/// The node's signing function.
+#[must_use]
+pub fn sign_with(identity: Identity) -> Sign {
+    Box::new(move |digest| identity.sign(digest))
+}
+
+/// The key of the hold-out: who is held out, nobody else can tell.
+fn holdout_key(directory: &Path) -> anyhow::Result<Secret<[u8; 32]>> {
+    let path = directory.join(HOLDOUT_KEY);
+    let bytes = read_private(&path)?;
+    let key: [u8; 32] = bytes.as_slice().try_into().map_err(|_| {
+        let (path, length) = (path.display(), bytes.len());
+        anyhow::anyhow!("{path} has {length} bytes, expected 32")
+    })?;
+    Ok(Secret::new(key))
+}
+
+impl Node {
+    async fn turn(
+        mut self,
+        mut results: mpsc::Receiver<Event>,
+        mut link: mpsc::Receiver<LinkEvent>,
+        mut asked: mpsc::Receiver<Asked>,
+    ) -> anyhow::Result<Stopped> {
+        let mut interrupted = signal(SignalKind::interrupt())?;
+        let mut terminated = signal(SignalKind::terminate())?;
+        // Beyond a file size limit a write shall fail instead of killing the process.
+        let _too_long = signal(SignalKind::from_raw(SIGXFSZ))?;
+        let stopped = loop {
+            self.act().await;
+            if self.participant.is_unfit() {
+                break Stopped::Unfit;
+            }
+            let event = tokio::select! {
+                Some(event) = results.recv() => event,
+                heard = link.recv() => match heard {
+                    None => break Stopped::Asked,
+                    Some(LinkEvent::Over(fault)) => break Stopped::NoSession(fault),
+                    Some(LinkEvent::Up) => Event::Connected,
+                    Some(LinkEvent::Frame(kind, body)) => match read_frame(kind, &body) {
+                        Ok(event) => event,
+                        Err(error) => break Stopped::NoSession(LinkFault::Link(error.into())),
+                    },
+                },
+                Some((query, reply)) = asked.recv() => {
+                    let answer = self.answer(&query).await;
+                    // Who asked may have gone.
+                    let _ = reply.send(answer);
+                    Event::Tick
+                }
+                () = until(self.participant.next_wakeup()) => Event::Tick,
+                _ = interrupted.recv() => break Stopped::Asked,
+                _ = terminated.recv() => break Stopped::Asked,
+            };
+            self.participant.handle(now(), event);
+        };
+        if !matches!(stopped, Stopped::Unfit) {
+            self.store.close().await?;
+        }
+        Ok(stopped)
+    }
+
+    async fn act(&mut self) {
+        while let Some(effect) = self.participant.poll_effect() {
+            match effect {
+                Effect::Send(message) => self.send(message),
+                Effect::Journal(batch) => {
+                    let event = self.write(batch).await;
+                    self.participant.handle(now(), event);
+                }
+                Effect::Prepare { family, holdout } => self.workers.prepare(family, holdout),
+                Effect::Compute(job) => {
+                    let attempt = job.attempt;
+                    if !self.workers.compute(job) {
+                        let sum = Err(RefusalCode::Unfit);
+                        let event = Event::Computed { attempt, sum };
+                        self.participant.handle(now(), event);
+                    }
+                }
+                Effect::Draw { study, kind } => {
+                    if !self.workers.draw(study, kind) {
+                        let noise = None;
+                        let event = Event::Drawn { study, kind, noise };
+                        self.participant.handle(now(), event);
+                    }
+                }
+                Effect::Recall {
+                    study,
+                    round,
+                    attempt,
+                } => {
+                    let update = self.store.recall(&study, round, attempt).await;
+                    let update = update.unwrap_or_else(|fault| {
+                        tracing::error!(study = %study.short(), round, attempt, %fault, "stored update");
+                        None
+                    });
+                    let event = Event::Recalled {
+                        study,
+                        round,
+                        attempt,
+                        update,
+                    };
+                    self.participant.handle(now(), event);
+                }
+            }
+        }
+    }
+
+    async fn write(&mut self, batch: Batch) -> Event {
+        match self.store.append(&batch).await {
+            Ok(head) => {
+                self.head.send_replace(head);
+                Event::Journaled(head)
+            }
+            Err(fault) => {
+                let fault = anyhow::Error::from(fault);
+                tracing::error!(
+                    fault = format!("{fault:#}"),
+                    "the ledger cannot be written; nothing more is sent"
+                );
+                Event::JournalFailed
+            }
+        }
+    }
+
+    fn send(&self, message: Outgoing) {
+        let bytes = match message {
+            Outgoing::Decision(decision) => {
+                let study = decision.study.short();
+                tracing::info!(%study, verdict = ?decision.verdict, "decision");
+                bytes_of(&decision)
+            }
+            Outgoing::Refusal(refusal) => {
+                let study = refusal.study.short();
+                tracing::warn!(%study, code = ?refusal.code, detail = refusal.detail, "refusal");
+                bytes_of(&refusal)
+            }
+            Outgoing::Update(released) => {
+                tracing::debug!(bytes = released.frame().len(), "update");
+                released.into_frame()
+            }
+        };
+        if self.outgoing.try_send(bytes).is_err() {
+            tracing::warn!("a message was dropped: no session takes it");
+        }
+    }
+
+    /// Answers a question once its effects are carried out: what is said to be decided is durable.
+    async fn answer(&mut self, query: &Query) -> Answer {
+        let answer = answer(&mut self.participant, now(), query);
+        self.act().await;
+        if self.participant.is_unfit() {
+            return Answer::Refused("the ledger cannot be written; nothing was decided".to_owned());
+        }
+        answer
+    }
+}
+
+fn read_frame(kind: u8, body: &[u8]) -> Result<Event, CodecError> {
+    Ok(match kind {
+        Offer::KIND => Event::Offer(read_body(kind, body)?),
+        Task::KIND => Event::Task(read_body(kind, body)?),
+        End::KIND => Event::End(read_body(kind, body)?),
+        StudyEnd::KIND => Event::StudyEnd(read_body(kind, body)?),
+        got => return Err(CodecError::Kind { got }),
+    })
+}
+
+async fn until(wakeup: Option<Timestamp>) {
+    match wakeup {
+        Some(at) => tokio::time::sleep(Duration::from_millis(at.since_ms(now()))).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Name of the hold-out key in a node's directory.
+pub const HOLDOUT_KEY: &str = "node.key";
+/// Frames, results and questions that may wait.
+const QUEUE_MAX: usize = 256;
+const GOODBYE_WAIT: Duration = Duration::from_secs(4);
+/// "File size limit exceeded" on every Linux that Rust runs on but MIPS.
+const SIGXFSZ: i32 = 25;
