@@ -429,6 +429,8 @@ mod tests {
             .sign_csr(&request.value, &name("north"), Role::Node, NOW, 30)
             .unwrap();
         let peer = PeerCertificate::parse(&issued.der).unwrap();
+        let not_before = peer.not_before;
+        assert!(not_before <= NOW);
         let not_after = NOW.after_ms(30 * 24 * 3_600 * 1_000);
         assert_eq!(
             peer,
@@ -436,6 +438,7 @@ mod tests {
                 fingerprint: issued.fingerprint,
                 name: name("north"),
                 role: Role::Node,
+                not_before,
                 not_after
             }
         );
