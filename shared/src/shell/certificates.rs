@@ -112,9 +112,10 @@ impl CertificateAuthority {
     pub fn create(name: &Name, now: Timestamp) -> Result<Self, CertificateFault> {
         let key = KeyPair::generate().map_err(|_| CertificateFault::Library)?;
         let mut params = params(now, DAYS_MAX)?;
-        params
-            .distinguished_name
-            .push(DnType::CommonName, name.as_str());
+        // Two authorities of one name are told apart by their subjects, and so in what is said of a foreign certificate.
+        let mark = sha256(key.der_bytes()).to_string();
+        let subject = format!("{name} authority {}", &mark[..16]);
+        params.distinguished_name.push(DnType::CommonName, subject);
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let certificate = params

@@ -127,8 +127,8 @@ pub enum CertificateProblem {
     /// Issued for another use, for example for servers.
     #[error("it was issued for another use")]
     WrongUse,
-    /// Another name, or malformed.
-    #[error("it is malformed or for another name")]
+    /// Another name, malformed, or with a signature that does not verify.
+    #[error("it is malformed, forged or for another name")]
     Bad,
 }
 
@@ -149,6 +149,22 @@ impl LinkError {
             | Self::Transport { .. } => true,
             Self::Closed(reason) => matches!(reason, CloseReason::Shutdown | CloseReason::Busy),
             _ => false,
+        }
+    }
+}
+
+impl LinkError {
+    /// The reason to close the connection for, where the other side's conduct was the error.
+    #[must_use]
+    pub fn blame(&self) -> Option<CloseReason> {
+        match self {
+            Self::Codec(CodecError::Version { .. }) => Some(CloseReason::Version),
+            Self::Codec(_) | Self::Ended { .. } | Self::Truncated { .. } => {
+                Some(CloseReason::Protocol)
+            }
+            Self::Theirs(CertificateProblem::Expired) => Some(CloseReason::Expired),
+            Self::Theirs(_) | Self::Identity(_) => Some(CloseReason::WrongRole),
+            _ => None,
         }
     }
 }

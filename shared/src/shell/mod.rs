@@ -6,6 +6,8 @@ pub mod join;
 pub mod keys;
 pub mod link;
 pub mod logging;
+#[cfg(test)]
+mod loopback;
 pub mod noise;
 pub mod quic;
 pub mod report;
