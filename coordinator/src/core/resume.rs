@@ -2,7 +2,7 @@
 //!
 //! The same records give the same study, up to what members have to say again.
 
-use aquifer_shared::base::ids::StudyHash;
+use aquifer_shared::base::ids::{AttemptId, StudyHash};
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::domain::predictor::plan::Shape;
 use aquifer_shared::domain::sum::StudyTerms;
@@ -170,6 +170,12 @@ impl Study {
     #[must_use]
     pub fn rounds(&self) -> &[RoundStatus] {
         &self.rounds
+    }
+
+    /// Whether this is the attempt that gathers updates now.
+    #[must_use]
+    pub fn is_live(&self, attempt: &AttemptId) -> bool {
+        matches!(&self.stage, Stage::Gathering(live) if live.is(attempt))
     }
 
     /// What a member said, and whether it has a session; `None` outside the roster.

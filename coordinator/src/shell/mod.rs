@@ -1,3 +1,11 @@
 //! Sockets, files, clocks and the store.
 
+pub mod clock;
+pub mod front;
+pub mod hub;
+pub mod live;
+pub mod publish;
+pub mod registry;
+pub mod requests;
+pub mod session;
 pub mod store;

@@ -145,7 +145,7 @@ impl Store {
         rows.iter().map(read_party).collect()
     }
 
-    /// Makes a certificate the party's current one; the one before stays good until its own end.
+    /// Makes a certificate the party's current one; the one `shown` when asking stays good until its own end.
     ///
     /// # Errors
     ///
@@ -154,11 +154,13 @@ impl Store {
         &self,
         name: &Name,
         fingerprint: Hash32,
+        shown: Hash32,
         until: Timestamp,
     ) -> Result<(), StoreFault> {
         let mut transaction = self.pool.begin().await.map_err(fault("begin"))?;
-        sqlx::query("UPDATE parties SET fingerprint_before = fingerprint, fingerprint = $1, certificate_until = $2 WHERE name = $3 AND revoked = 0")
+        sqlx::query("UPDATE parties SET fingerprint = $1, fingerprint_before = $2, certificate_until = $3 WHERE name = $4 AND revoked = 0")
             .bind(fingerprint.to_string())
+            .bind(shown.to_string())
             .bind(until.0 as i64)
             .bind(name.as_str().to_owned())
             .execute(&mut *transaction)

@@ -83,7 +83,7 @@ async fn a_name_is_bound_until_it_is_revoked(store: &Store) {
 async fn a_renewed_certificate_leaves_the_old_one_known(store: &Store) {
     let name = "north".parse().unwrap();
     store
-        .renew(&name, Hash32([9; 32]), Timestamp(2_000))
+        .renew(&name, Hash32([9; 32]), Hash32([8; 32]), Timestamp(2_000))
         .await
         .unwrap();
     store.seen(&name, Timestamp(5), 42, "0.1.0").await.unwrap();

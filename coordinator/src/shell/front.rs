@@ -1,0 +1,193 @@
+//! What all connections share: the registry, the way to the hub, and who is connected.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aquifer_shared::base::ids::Name;
+use aquifer_shared::protocol::ask::{Request, Response};
+use aquifer_shared::protocol::wire::{CloseReason, Decision, Hello, Refusal, Update};
+use aquifer_shared::shell::certificates::{CertificateAuthority, PeerCertificate};
+use aquifer_shared::shell::quic::close;
+use quinn::Connection;
+use tokio::sync::mpsc;
+
+use super::clock::now;
+use super::registry::Registry;
+use super::store::{Party, Store};
+
+/// Commands that may wait for the hub before connections are slowed down.
+pub const COMMANDS_MAX: usize = 1_024;
+/// Connections at a time.
+pub const CONNECTIONS_MAX: usize = 4_096;
+/// Connections of one party at a time.
+pub const CONNECTIONS_PER_PARTY_MAX: usize = 16;
+
+/// An encoded frame; one TASK goes to many nodes.
+pub type SharedFrame = Arc<[u8]>;
+
+/// What a connection tells the hub.
+#[derive(Debug)]
+pub enum Command {
+    /// A node's session is open.
+    Opened {
+        /// The node.
+        party: Box<Party>,
+        /// Which session of it.
+        session: u64,
+        /// Its first words.
+        hello: Hello,
+        /// Frames for it.
+        outbox: mpsc::Sender<SharedFrame>,
+    },
+    /// A node's session is over.
+    Closed {
+        /// The node.
+        party: Box<Party>,
+        /// Which session of it.
+        session: u64,
+    },
+    /// A node said something.
+    Said {
+        /// The node.
+        party: Box<Party>,
+        /// What.
+        message: Said,
+    },
+    /// Somebody asks.
+    Asked {
+        /// Who.
+        party: Box<Party>,
+        /// What.
+        request: Request,
+        /// Answers; dropped after the last.
+        answers: mpsc::Sender<Response>,
+    },
+    /// The process is to stop.
+    Stop,
+}
+
+/// What a node says within a session.
+#[derive(Debug)]
+pub enum Said {
+    /// On a study.
+    Decision(Decision),
+    /// A noisy sum.
+    Update(Update),
+    /// Not this round.
+    Refusal(Refusal),
+}
+
+/// Shared by all connections.
+pub struct Front {
+    /// Who may speak.
+    pub registry: Registry,
+    /// For renewals.
+    pub store: Store,
+    /// Signs renewals.
+    pub authority: Arc<CertificateAuthority>,
+    /// Life of a renewed certificate.
+    pub certificate_days: u32,
+    /// To the hub.
+    pub hub: mpsc::Sender<Command>,
+    live: Mutex<HashMap<u64, Live>>,
+    counter: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Live {
+    peer: PeerCertificate,
+    connection: Connection,
+}
+
+impl Front {
+    /// Nobody is connected yet.
+    #[must_use]
+    pub fn new(
+        registry: Registry,
+        store: Store,
+        authority: Arc<CertificateAuthority>,
+        certificate_days: u32,
+        hub: mpsc::Sender<Command>,
+    ) -> Self {
+        let (live, counter) = (Mutex::default(), AtomicU64::new(1));
+        Self {
+            registry,
+            store,
+            authority,
+            certificate_days,
+            hub,
+            live,
+            counter,
+        }
+    }
+
+    /// Counts a connection in; the number by which it leaves, or none if there are too many.
+    pub fn enter(&self, peer: &PeerCertificate, connection: &Connection) -> Option<u64> {
+        let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = live
+            .values()
+            .filter(|other| other.peer.name == peer.name)
+            .count();
+        if live.len() >= CONNECTIONS_MAX || own >= CONNECTIONS_PER_PARTY_MAX {
+            return None;
+        }
+        let number = self.counter.fetch_add(1, Ordering::Relaxed);
+        live.insert(
+            number,
+            Live {
+                peer: peer.clone(),
+                connection: connection.clone(),
+            },
+        );
+        Some(number)
+    }
+
+    /// Counts a connection out.
+    pub fn leave(&self, number: u64) {
+        self.live
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&number);
+    }
+
+    /// Closes every connection whose certificate is no longer good: revoked, replaced twice, or expired.
+    pub async fn close_unwelcome(&self) {
+        let all: Vec<(PeerCertificate, Connection)> = {
+            let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+            live.values()
+                .map(|one| (one.peer.clone(), one.connection.clone()))
+                .collect()
+        };
+        for (peer, connection) in all {
+            if let Err(reason) = self.check(&peer).await {
+                tracing::info!(party = %peer.name, ?reason, "connection closed");
+                close(&connection, reason);
+            }
+        }
+    }
+
+    /// The party behind a certificate now, or why it may not speak.
+    ///
+    /// # Errors
+    ///
+    /// The reason to close with.
+    pub async fn check(&self, peer: &PeerCertificate) -> Result<Party, CloseReason> {
+        if peer.not_after <= now() {
+            return Err(CloseReason::Expired);
+        }
+        self.registry.admit(peer).await
+    }
+
+    /// Closes everything, with a reason.
+    pub fn close_all(&self, reason: CloseReason) {
+        let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        live.values().for_each(|one| close(&one.connection, reason));
+    }
+
+    /// Names of parties with a connection.
+    pub fn connected(&self) -> Vec<Name> {
+        let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        live.values().map(|one| one.peer.name.clone()).collect()
+    }
+}

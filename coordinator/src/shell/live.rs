@@ -1,0 +1,174 @@
+//! A study in the running coordinator: its machine, its contract, and how far it is saved.
+
+use anyhow::Context as _;
+use aquifer_shared::base::ids::{IdentityKey, Name, StudyHash};
+use aquifer_shared::base::time::Timestamp;
+use aquifer_shared::domain::contract::Contract;
+use aquifer_shared::domain::sum::StudyTerms;
+use aquifer_shared::protocol::ask::{
+    MemberStatus, Response, StudyDetail, StudyState, StudyStatus, SumsBundle,
+};
+use aquifer_shared::protocol::wire::Offer;
+
+use super::requests::ACCOUNTANT;
+use super::store::StoredStudy;
+use crate::core::event::{Ending, Record, Token};
+use crate::core::expand::{quoted_urho, shapes};
+use crate::core::study::Study;
+
+/// How long members that do not answer an offer are waited for.
+const OFFER_MS: u64 = 30_000;
+
+/// A study with all that belongs to it.
+pub struct Live {
+    /// Its identity.
+    pub hash: StudyHash,
+    /// Its terms.
+    pub terms: StudyTerms,
+    /// Its contract.
+    pub contract: Contract,
+    /// The contract's text.
+    pub contract_text: String,
+    /// The core's machine.
+    pub machine: Study,
+    /// Names of the members, in the order of the roster; empty until known.
+    pub names: Vec<Option<Name>>,
+    /// When it was submitted.
+    pub submitted: Timestamp,
+    /// When it ended; 0 if it has not.
+    pub ended: Timestamp,
+    /// How many records are durable.
+    pub saved: u64,
+    /// Records that wait for the store.
+    pub unsaved: Option<(Token, Vec<Vec<u8>>)>,
+    /// The model waits for the store.
+    pub unconcluded: bool,
+    /// What watchers heard last.
+    pub told: Option<StudyStatus>,
+    epsilon: f64,
+}
+
+impl Live {
+    /// A study from the store, going on where its records stop.
+    ///
+    /// # Errors
+    ///
+    /// A contract or records that this program did not write.
+    pub fn resume(
+        stored: StoredStudy,
+        contract_text: String,
+        records: Vec<Record>,
+        now: Timestamp,
+        name_of: impl Fn(&IdentityKey) -> Option<Name>,
+    ) -> anyhow::Result<Self> {
+        let contract =
+            Contract::parse(&contract_text).context("a stored contract does not parse")?;
+        let saved = records.len() as u64;
+        let machine = Study::resume(now, stored.terms, &shapes(&contract), OFFER_MS, records)
+            .with_context(|| format!("study {} does not resume", stored.hash.short()))?;
+        let terms = machine.terms().clone();
+        let quoted = quoted_urho(&terms).unwrap_or(terms.urho);
+        Ok(Self {
+            hash: stored.hash,
+            names: terms.roster.iter().map(name_of).collect(),
+            epsilon: (ACCOUNTANT.epsilon)(quoted, terms.delta),
+            terms,
+            contract,
+            contract_text,
+            machine,
+            submitted: stored.submitted,
+            ended: stored.ended,
+            saved,
+            unsaved: None,
+            unconcluded: false,
+            told: None,
+        })
+    }
+
+    /// It has not ended.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.machine.ending().is_none()
+    }
+
+    /// Epsilon at the study's delta, rounded up at the fourth decimal.
+    #[must_use]
+    pub fn epsilon(&self) -> f64 {
+        self.epsilon
+    }
+
+    /// The message that offers it to a node.
+    #[must_use]
+    pub fn offer(&self) -> Offer {
+        self.machine.offer()
+    }
+
+    /// Its line in the list.
+    #[must_use]
+    pub fn status(&self) -> StudyStatus {
+        StudyStatus {
+            study: self.hash,
+            name: self.terms.name.clone(),
+            purpose: self.terms.purpose.clone(),
+            state: self.machine.state(),
+            reason: self
+                .machine
+                .ending()
+                .map(Ending::reason)
+                .unwrap_or_default(),
+            rounds_done: self.machine.released().len() as u32,
+            rounds_total: self.terms.rounds.len() as u32,
+            urho: quoted_urho(&self.terms).unwrap_or(self.terms.urho).0,
+            epsilon: self.epsilon,
+            delta: self.terms.delta.get(),
+            submitted: self.submitted,
+            ended: self.ended,
+        }
+    }
+
+    /// All about it.
+    #[must_use]
+    pub fn detail(&self) -> StudyDetail {
+        let offer = self.offer();
+        let member = |(index, key): (usize, &IdentityKey)| {
+            let (verdict, connected) = self.machine.member(index).unwrap_or((None, false));
+            let short = || format!("{:.12}", key.to_string()).parse().ok();
+            let name = self.names[index].clone().or_else(short)?;
+            Some(MemberStatus {
+                name,
+                key: *key,
+                verdict: verdict.cloned(),
+                connected,
+            })
+        };
+        StudyDetail {
+            status: self.status(),
+            terms: offer.terms,
+            approvals: offer.approvals,
+            members: self
+                .terms
+                .roster
+                .iter()
+                .enumerate()
+                .filter_map(member)
+                .collect(),
+            rounds: self.machine.rounds().to_vec(),
+        }
+    }
+
+    /// What a replay needs.
+    #[must_use]
+    pub fn sums(&self) -> Response {
+        Response::Sums(Box::new(SumsBundle {
+            terms: self.offer().terms,
+            contract: self.contract_text.clone(),
+            sums: self.machine.released().to_vec(),
+        }))
+    }
+
+    /// Nothing is left to do for it, not even a durable write.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        !self.is_running() && self.unsaved.is_none() && self.machine.state() != StudyState::Running
+    }
+}

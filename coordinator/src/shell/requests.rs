@@ -1,0 +1,428 @@
+//! Answers to questions, each after a look at the asker's role: least rights, and a refusal says whom to ask.
+
+use aquifer_shared::base::ids::{IdentityKey, Role, StudyHash};
+use aquifer_shared::domain::contract::Contract;
+use aquifer_shared::protocol::ask::{ModelEntry, NodeEntry, Request, Response};
+use aquifer_shared::protocol::wire::Approval;
+use aquifer_shared::shell::keys::random_bytes32;
+use aquifer_shared::shell::noise;
+use tokio::sync::mpsc;
+
+use super::clock::now;
+use super::hub::Hub;
+use super::live::Live;
+use super::publish;
+use super::store::{Party, StoreFault, StoredModel, StoredStudy};
+use crate::core::event::Event;
+use crate::core::expand::{Accountant, expand};
+use crate::core::study_file::StudyFile;
+use crate::core::update::is_approval;
+
+/// How rho and (epsilon, delta) convert: OpenDP's way.
+pub(super) const ACCOUNTANT: Accountant = Accountant {
+    largest_urho: noise::largest_urho,
+    epsilon: noise::epsilon,
+};
+
+const READERS: &[Role] = &[
+    Role::Operator,
+    Role::Approver,
+    Role::Analyst,
+    Role::Auditor,
+    Role::Dpo,
+];
+const OPERATORS: &[Role] = &[Role::Operator];
+const APPROVERS: &[Role] = &[Role::Approver, Role::Operator];
+const MODEL_READERS: &[Role] = &[
+    Role::Node,
+    Role::Operator,
+    Role::Approver,
+    Role::Analyst,
+    Role::Auditor,
+    Role::Dpo,
+];
+
+/// Who may ask what.
+fn allowed(request: &Request) -> &'static [Role] {
+    match request {
+        Request::StudySubmit { .. } | Request::StudyAbort(_) => OPERATORS,
+        // Until the compliance loop is built, nodes may pin the operator's own key as approver.
+        Request::StudyApprove { .. } | Request::ModelRelease { .. } => APPROVERS,
+        Request::StudyList | Request::StudyShow(_) | Request::StudyWatch(_) | Request::Nodes => {
+            READERS
+        }
+        Request::ModelList
+        | Request::ModelFetch(_)
+        | Request::ModelSums(_)
+        | Request::ContractShow(_)
+        | Request::Renew { .. } => MODEL_READERS,
+    }
+}
+
+impl Hub {
+    /// The answer to a question; none where a watcher was added instead.
+    pub(super) async fn respond(
+        &mut self,
+        party: &Party,
+        request: Request,
+        answers: &mpsc::Sender<Response>,
+    ) -> Option<Response> {
+        let roles = allowed(&request);
+        if !roles.contains(&party.role) {
+            let list: Vec<String> = roles.iter().map(Role::to_string).collect();
+            let text = format!(
+                "role {} may not do this; ask someone with role {}",
+                party.role,
+                list.join(" or ")
+            );
+            return Some(refused("role", text));
+        }
+        let result = match request {
+            Request::StudySubmit {
+                study,
+                contract,
+                dry_run,
+            } => self.submit(party, &study, &contract, dry_run).await,
+            Request::StudyApprove { study, signature } => {
+                self.approve(party, study, signature).await
+            }
+            Request::StudyList => Ok(Response::Studies(self.statuses())),
+            Request::StudyShow(which) => Ok(self
+                .find(&which)
+                .map_or_else(|no| no, |hash| self.detail(&hash))),
+            Request::StudyWatch(which) => match self.find(&which) {
+                Ok(hash) => {
+                    self.watch(hash, answers.clone());
+                    return None;
+                }
+                Err(no) => Ok(no),
+            },
+            Request::StudyAbort(which) => self.abort(party, &which).await,
+            Request::ModelList => self.models().await,
+            Request::ModelFetch(which) => self.model(&which).await,
+            Request::ModelSums(which) => self.sums(&which).await,
+            Request::ModelRelease { model, publish } => self.decide(party, &model, publish).await,
+            Request::Nodes => self.nodes().await,
+            Request::ContractShow(which) => self.contract(&which).await,
+            Request::Renew { .. } => Ok(refused(
+                "request",
+                "renewal belongs to the connection".into(),
+            )),
+        };
+        Some(result.unwrap_or_else(|error| {
+            let error = anyhow::Error::from(error);
+            tracing::error!(error = format!("{error:#}"), "a question was not answered");
+            refused(
+                "store",
+                "the coordinator's store does not work; its operator finds the reason in the log"
+                    .into(),
+            )
+        }))
+    }
+
+    async fn submit(
+        &mut self,
+        party: &Party,
+        study: &str,
+        contract_text: &str,
+        dry_run: bool,
+    ) -> Result<Response, StoreFault> {
+        let file = match StudyFile::parse(study) {
+            Ok(file) => file,
+            Err(error) => return Ok(refused("study-file", format!("study file: {error}"))),
+        };
+        let contract = match Contract::parse(contract_text) {
+            Ok(contract) => contract,
+            Err(error) => return Ok(refused("contract", format!("contract file: {error}"))),
+        };
+        let nodes = self.front.registry.nodes().await?;
+        let registry: Vec<_> = nodes
+            .into_iter()
+            .map(|node| (node.name, node.identity))
+            .collect();
+        let Ok(random) = random_bytes32() else {
+            return Ok(refused("random", "the system gives no randomness".into()));
+        };
+        let mut id = [0; 16];
+        id.copy_from_slice(&random[..16]);
+        let expanded = match expand(&file, &contract, &registry, id, now(), ACCOUNTANT) {
+            Ok(expanded) => expanded,
+            Err(error) => return Ok(refused(error.code(), error.to_string())),
+        };
+        if let Err(error) = noise::check_charge(&expanded.terms) {
+            return Ok(refused("price", error.to_string()));
+        }
+        let response = Response::Submitted {
+            terms: expanded.bytes.clone(),
+            study: expanded.hash,
+            notes: expanded.notes.clone(),
+        };
+        if dry_run {
+            return Ok(response);
+        }
+        let stored = StoredStudy {
+            hash: expanded.hash,
+            name: expanded.terms.name.clone(),
+            terms: expanded.bytes,
+            contract_hash: contract.hash(),
+            submitted: now(),
+            ended: Default::default(),
+        };
+        let (name, version) = (contract.name.clone(), contract.version);
+        self.store
+            .add_study(&stored, &name, version, contract_text)
+            .await?;
+        self.store
+            .audit(
+                now(),
+                party.name.as_str(),
+                "submit",
+                &stored.hash.to_string(),
+            )
+            .await?;
+        let members: Vec<_> = expanded
+            .terms
+            .roster
+            .iter()
+            .copied()
+            .zip(expanded.members.iter().cloned())
+            .collect();
+        let name_of = |key: &IdentityKey| {
+            members
+                .iter()
+                .find(|(known, _)| known == key)
+                .map(|(_, name)| name.clone())
+        };
+        let live = match Live::resume(stored, contract_text.to_owned(), Vec::new(), now(), name_of)
+        {
+            Ok(live) => live,
+            Err(error) => return Ok(refused("study", error.to_string())),
+        };
+        let hash = live.hash;
+        self.studies.insert(hash, live);
+        for (member, (key, _)) in members.iter().enumerate() {
+            if self.is_connected(key) {
+                self.handle(hash, Event::Connected(member)).await;
+            }
+        }
+        self.drive(hash).await;
+        Ok(response)
+    }
+
+    async fn approve(
+        &mut self,
+        party: &Party,
+        study: StudyHash,
+        signature: Vec<u8>,
+    ) -> Result<Response, StoreFault> {
+        let approval = Approval {
+            key: party.identity,
+            signature,
+        };
+        if !self.studies.contains_key(&study) {
+            return Ok(unknown("study", &study.short()));
+        }
+        if !is_approval(&study, &approval) {
+            return Ok(refused(
+                "signature",
+                "the signature is not of this study by your identity key".into(),
+            ));
+        }
+        self.store
+            .audit(now(), party.name.as_str(), "approve", &study.to_string())
+            .await?;
+        self.handle(study, Event::Approved(approval)).await;
+        Ok(Response::Done(format!("study {} approved", study.short())))
+    }
+
+    async fn abort(&mut self, party: &Party, which: &str) -> Result<Response, StoreFault> {
+        let hash = match self.find(which) {
+            Ok(hash) => hash,
+            Err(no) => return Ok(no),
+        };
+        if self
+            .studies
+            .get(&hash)
+            .is_none_or(|live| !live.is_running())
+        {
+            return Ok(refused(
+                "ended",
+                format!("study {} has ended already", hash.short()),
+            ));
+        }
+        self.store
+            .audit(now(), party.name.as_str(), "abort", &hash.to_string())
+            .await?;
+        self.handle(hash, Event::Abort(format!("by {}", party.name)))
+            .await;
+        Ok(Response::Done(format!("study {} stopped", hash.short())))
+    }
+
+    fn statuses(&self) -> Vec<aquifer_shared::protocol::ask::StudyStatus> {
+        let mut all: Vec<_> = self.studies.values().map(Live::status).collect();
+        all.sort_by_key(|status| std::cmp::Reverse(status.submitted));
+        all
+    }
+
+    fn detail(&self, hash: &StudyHash) -> Response {
+        let Some(live) = self.studies.get(hash) else {
+            return unknown("study", &hash.short());
+        };
+        Response::Study(Box::new(live.detail()))
+    }
+
+    /// A study by name (the newest), by hash, or by a unique start of the hash.
+    fn find(&self, which: &str) -> Result<StudyHash, Response> {
+        let named = self
+            .studies
+            .values()
+            .filter(|live| live.terms.name.as_str() == which);
+        if let Some(live) = named.max_by_key(|live| live.submitted) {
+            return Ok(live.hash);
+        }
+        let starts = which.len() >= 4;
+        let mut found = self
+            .studies
+            .keys()
+            .filter(|hash| starts && hash.to_string().starts_with(which));
+        match (found.next(), found.next()) {
+            (Some(hash), None) => Ok(*hash),
+            (Some(_), Some(_)) => Err(refused(
+                "ambiguous",
+                "several studies start like this; give more digits".into(),
+            )),
+            _ => Err(unknown("study", which)),
+        }
+    }
+
+    async fn models(&self) -> Result<Response, StoreFault> {
+        let models = self.store.models().await?;
+        Ok(Response::Models(
+            models
+                .iter()
+                .filter_map(publish::entry)
+                .collect::<Vec<ModelEntry>>(),
+        ))
+    }
+
+    async fn find_model(&self, which: &str) -> Result<Result<StoredModel, Response>, StoreFault> {
+        let (name, version) = match which.split_once('@') {
+            Some((name, version)) => (name, version.parse::<u32>().ok()),
+            None => (which, None),
+        };
+        if which.contains('@') && version.is_none() {
+            return Ok(Err(refused(
+                "version",
+                "expected NAME or NAME@VERSION".into(),
+            )));
+        }
+        let fits = |model: &StoredModel| {
+            model.name.as_str() == name
+                && version.map_or(model.published, |wanted| model.version == wanted)
+        };
+        let found = self
+            .store
+            .models()
+            .await?
+            .into_iter()
+            .filter(fits)
+            .max_by_key(|model| model.version);
+        Ok(found.ok_or_else(|| unknown("published model", which)))
+    }
+
+    async fn model(&self, which: &str) -> Result<Response, StoreFault> {
+        Ok(self
+            .find_model(which)
+            .await?
+            .map_or_else(|no| no, |model| Response::Model(model.file)))
+    }
+
+    async fn sums(&self, which: &str) -> Result<Response, StoreFault> {
+        let model = match self.find_model(which).await? {
+            Ok(model) => model,
+            Err(no) => return Ok(no),
+        };
+        let live = self.studies.get(&model.study);
+        Ok(live.map_or_else(|| unknown("study", &model.study.short()), Live::sums))
+    }
+
+    async fn decide(
+        &mut self,
+        party: &Party,
+        which: &str,
+        publish: bool,
+    ) -> Result<Response, StoreFault> {
+        let model = match self.find_model(which).await? {
+            Ok(model) => model,
+            Err(no) => return Ok(no),
+        };
+        let what = if publish { "release" } else { "drop" };
+        self.store
+            .audit(now(), party.name.as_str(), what, which)
+            .await?;
+        if !self
+            .store
+            .decide_model(&model.name, model.version, publish)
+            .await?
+        {
+            return Ok(refused(
+                "not-held",
+                format!("{}@{} is not held", model.name, model.version),
+            ));
+        }
+        Ok(Response::Done(format!(
+            "{}@{}: {what} done",
+            model.name, model.version
+        )))
+    }
+
+    async fn nodes(&self) -> Result<Response, StoreFault> {
+        let connected = self.front.connected();
+        let entry = |party: Party| NodeEntry {
+            connected: match party.role {
+                Role::Node => self.is_connected(&party.identity),
+                _ => connected.contains(&party.name),
+            },
+            name: party.name,
+            role: party.role,
+            key: party.identity,
+            revoked: party.revoked,
+            certificate_until: party.certificate_until,
+            last_seen: party.last_seen,
+            ledger_seq: party.ledger_seq,
+            software: party.software,
+        };
+        Ok(Response::Nodes(
+            self.store.parties().await?.into_iter().map(entry).collect(),
+        ))
+    }
+
+    async fn contract(&self, which: &str) -> Result<Response, StoreFault> {
+        let (name, version) = match which.split_once('@') {
+            Some((name, version)) => (name, version.parse().ok()),
+            None => (which, None),
+        };
+        let by_hash = match which.parse() {
+            Ok(hash) => self.store.contract(&hash).await?,
+            Err(_) => None,
+        };
+        let found = match by_hash {
+            Some(text) => Some(text),
+            None => self.store.contract_by_name(name, version).await?,
+        };
+        Ok(found.map_or_else(|| unknown("contract", which), Response::Contract))
+    }
+}
+
+/// A refusal by a rule.
+fn refused(code: &str, message: String) -> Response {
+    Response::Refused {
+        code: code.to_owned(),
+        message,
+    }
+}
+
+fn unknown(what: &str, which: &str) -> Response {
+    let which: String = which.chars().take(80).collect();
+    refused("unknown", format!("there is no {what} {which:?}"))
+}

@@ -1,0 +1,256 @@
+//! One connection to the main endpoint: who it is, its streams, a node's session, questions.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aquifer_shared::base::ids::Role;
+use aquifer_shared::base::limits::FRAME_BYTES_MAX;
+use aquifer_shared::domain::sum::SUM_VERSION;
+use aquifer_shared::protocol::ask::{Request, Response};
+use aquifer_shared::protocol::codec::CodecError;
+use aquifer_shared::protocol::wire::{
+    CloseReason, Decision, Goodbye, Hello, Message, Refusal, Renew, Renewed, Update, Welcome,
+    frame, read_body,
+};
+use aquifer_shared::shell::certificates::{PeerCertificate, check_request};
+use aquifer_shared::shell::quic::{FrameReader, close, peer_certificate, receive_frame, send};
+use quinn::{Connection, Incoming, RecvStream, SendStream};
+use tokio::sync::mpsc;
+
+use super::clock::now;
+use super::front::{Command, Front, Said, SharedFrame};
+use super::store::Party;
+
+/// Frames that may wait for one node before its session is given up.
+const OUTBOX_MAX: usize = 256;
+/// How long a handshake and a first frame may take.
+const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long an answer may take to leave.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Serves a connection until it ends.
+pub async fn serve_connection(front: Arc<Front>, incoming: Incoming) {
+    let Ok(Ok(connection)) = tokio::time::timeout(GREETING_TIMEOUT, incoming).await else {
+        return;
+    };
+    let Ok(peer) = peer_certificate(&connection) else {
+        return close(&connection, CloseReason::Protocol);
+    };
+    if let Err(reason) = front.check(&peer).await {
+        tracing::info!(party = %peer.name, ?reason, "connection refused");
+        return close(&connection, reason);
+    }
+    let Some(number) = front.enter(&peer, &connection) else {
+        return close(&connection, CloseReason::Busy);
+    };
+    while let Ok((sending, receiving)) = connection.accept_bi().await {
+        let stream = Stream {
+            front: front.clone(),
+            connection: connection.clone(),
+            peer: peer.clone(),
+            number,
+        };
+        tokio::spawn(stream.serve(sending, receiving));
+    }
+    front.leave(number);
+}
+
+struct Stream {
+    front: Arc<Front>,
+    connection: Connection,
+    peer: PeerCertificate,
+    number: u64,
+}
+
+impl Stream {
+    async fn serve(self, sending: SendStream, mut receiving: RecvStream) {
+        let first = receive_frame(&mut receiving, FRAME_BYTES_MAX);
+        let Ok(Ok(Some((kind, body)))) = tokio::time::timeout(GREETING_TIMEOUT, first).await else {
+            return;
+        };
+        let party = match self.front.check(&self.peer).await {
+            Ok(party) => party,
+            Err(reason) => return close(&self.connection, reason),
+        };
+        let served = match kind {
+            Hello::KIND if party.role == Role::Node => match read_body(kind, &body) {
+                Ok(hello) => self.session(party, hello, sending, receiving).await,
+                Err(error) => Err(error),
+            },
+            Request::KIND => match read_body(kind, &body) {
+                Ok(Request::Renew { csr }) => {
+                    self.renew_on_request(&party, &csr, sending).await;
+                    Ok(())
+                }
+                Ok(request) => {
+                    self.answer(party, request, sending).await;
+                    Ok(())
+                }
+                Err(error) => Err(error),
+            },
+            Hello::KIND => return close(&self.connection, CloseReason::WrongRole),
+            got => Err(CodecError::Kind { got }),
+        };
+        if let Err(error) = served {
+            tracing::warn!(party = %self.peer.name, %error, "connection broke the protocol");
+            close(&self.connection, CloseReason::Protocol);
+        }
+    }
+
+    async fn answer(&self, party: Party, request: Request, mut sending: SendStream) {
+        let (answers, mut replies) = mpsc::channel(8);
+        let command = Command::Asked {
+            party: Box::new(party),
+            request,
+            answers,
+        };
+        if self.front.hub.send(command).await.is_err() {
+            return close(&self.connection, CloseReason::Shutdown);
+        }
+        while let Some(response) = replies.recv().await {
+            let sent = tokio::time::timeout(ANSWER_TIMEOUT, send(&mut sending, &response)).await;
+            if !matches!(sent, Ok(Ok(()))) {
+                return;
+            }
+        }
+        // Fails only where the asker has gone.
+        let _ = sending.finish();
+    }
+
+    async fn renew_on_request(&self, party: &Party, csr: &[u8], mut sending: SendStream) {
+        let response = match renewed(&self.front, &self.peer, party, csr).await {
+            Ok(certificate) => Response::Certificate(certificate),
+            Err(error) => Response::Refused {
+                code: "request-invalid".into(),
+                message: format!("the certificate was not renewed: {error}"),
+            },
+        };
+        // Fails only where the asker has gone.
+        let _ = send(&mut sending, &response).await;
+        let _ = sending.finish();
+    }
+
+    async fn session(
+        &self,
+        party: Party,
+        hello: Hello,
+        mut sending: SendStream,
+        receiving: RecvStream,
+    ) -> Result<(), CodecError> {
+        if hello.protocol != SUM_VERSION {
+            close(&self.connection, CloseReason::Version);
+            return Ok(());
+        }
+        let welcome = Welcome {
+            name: party.name.clone(),
+            now: now(),
+        };
+        if send(&mut sending, &welcome).await.is_err() {
+            return Ok(());
+        }
+        let (outbox, queue) = mpsc::channel(OUTBOX_MAX);
+        let party = Box::new(party);
+        let opened = Command::Opened {
+            party: party.clone(),
+            session: self.number,
+            hello,
+            outbox: outbox.clone(),
+        };
+        let _ = self.front.hub.send(opened).await;
+        let writer = tokio::spawn(write_all(sending, queue));
+        let listened = self.listen(&party, receiving, &outbox).await;
+        let _ = self
+            .front
+            .hub
+            .send(Command::Closed {
+                party,
+                session: self.number,
+            })
+            .await;
+        drop(outbox);
+        writer.abort();
+        listened
+    }
+
+    async fn listen(
+        &self,
+        party: &Party,
+        receiving: RecvStream,
+        outbox: &mpsc::Sender<SharedFrame>,
+    ) -> Result<(), CodecError> {
+        let mut reader = FrameReader::new(receiving);
+        while let Ok(Some((kind, body))) = reader.next(FRAME_BYTES_MAX).await {
+            let message = match kind {
+                Decision::KIND => Said::Decision(read_body(kind, &body)?),
+                Update::KIND => Said::Update(read_body(kind, &body)?),
+                Refusal::KIND => Said::Refusal(read_body(kind, &body)?),
+                Renew::KIND => {
+                    let renew: Renew = read_body(kind, &body)?;
+                    self.renew(party, &renew, outbox).await;
+                    continue;
+                }
+                Goodbye::KIND => return read_body::<Goodbye>(kind, &body).map(drop),
+                got => return Err(CodecError::Kind { got }),
+            };
+            let party = Box::new(party.clone());
+            if self
+                .front
+                .hub
+                .send(Command::Said { party, message })
+                .await
+                .is_err()
+            {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Signs a new certificate for the keys of a request, and makes it the party's current one before it is sent.
+    async fn renew(&self, party: &Party, renew: &Renew, outbox: &mpsc::Sender<SharedFrame>) {
+        match renewed(&self.front, &self.peer, party, &renew.csr).await {
+            Ok(certificate) => {
+                let message = frame(&Renewed { certificate });
+                let _ = outbox.send(message.into()).await;
+            }
+            Err(error) => tracing::warn!(party = %party.name, %error, "certificate not renewed"),
+        }
+    }
+}
+
+/// A new certificate for the keys of a request; the one shown on this connection stays good until its own end.
+///
+/// # Errors
+///
+/// A request that is none, or a store that fails.
+pub async fn renewed(
+    front: &Front,
+    peer: &PeerCertificate,
+    party: &Party,
+    csr: &[u8],
+) -> anyhow::Result<Vec<u8>> {
+    check_request(csr)?;
+    let issued =
+        front
+            .authority
+            .sign_csr(csr, &party.name, party.role, now(), front.certificate_days)?;
+    front
+        .store
+        .renew(
+            &party.name,
+            issued.fingerprint,
+            peer.fingerprint,
+            issued.not_after,
+        )
+        .await?;
+    front.registry.refresh().await?;
+    Ok(issued.der)
+}
+
+async fn write_all(mut sending: SendStream, mut queue: mpsc::Receiver<SharedFrame>) {
+    while let Some(frame) = queue.recv().await {
+        if sending.write_all(&frame).await.is_err() {
+            return;
+        }
+    }
+}
