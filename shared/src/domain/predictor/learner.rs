@@ -4,6 +4,7 @@
 //! repeat it to the bit.
 
 use super::ModelState;
+use super::additive::{Additive, Curve};
 use super::arithmetic::{COUNT, CURVE_MAX, Q};
 use super::bins::{FeatureBins, choose};
 use super::plan::Shape;
@@ -221,6 +222,20 @@ pub fn replay(shapes: &[Shape], clip: u32, sums: &[(Vec<i64>, f64)]) -> Result<L
         learner.step(sums, *sigma)?;
     }
     Ok(learner)
+}
+
+impl Fitted {
+    /// The model as a function; `actionable` says of each feature whether counterfactuals may change it.
+    #[must_use]
+    pub fn additive(&self, actionable: &[bool]) -> Additive {
+        let parts = self.bins.iter().zip(&self.curves).zip(actionable);
+        let curves = parts.map(|((bins, entries), actionable)| Curve {
+            bins: bins.clone(),
+            entries: entries.clone(),
+            actionable: *actionable,
+        });
+        Additive::new(self.base, self.clip, curves.collect())
+    }
 }
 
 impl Warning {
