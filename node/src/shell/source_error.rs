@@ -107,20 +107,29 @@ pub enum SourceError {
 /// files hold (a file without a header has customers in their place).
 pub(super) fn planning(error: &DataFusionError, query: &str, names: &[String]) -> SourceError {
     let shown = match root(error) {
-        DataFusionError::SQL(error, _) => Some(error.to_string()),
-        DataFusionError::Plan(text) | DataFusionError::NotImplemented(text) => Some(text.clone()),
-        DataFusionError::SchemaError(error, _) => Some(schema_problem(error)),
-        _ => None,
+        DataFusionError::SQL(error, _) => error.to_string(),
+        DataFusionError::Plan(text) | DataFusionError::NotImplemented(text) => text.clone(),
+        DataFusionError::SchemaError(error, _) => schema_problem(error),
+        _ => UNPLANNED.to_owned(),
     };
-    let quotes = |text: &String| {
-        let private = |name: &&String| text.contains(*name) && !query.contains(*name);
-        !names.iter().any(|name| private(&name))
-    };
-    let problem = shown.filter(quotes);
+    let private = |name: &&String| names_it(&shown, name) && !names_it(query, name);
+    let problem = (!names.iter().any(|name| private(&name))).then_some(shown.as_str());
     SourceError::Query {
-        problem: problem.unwrap_or_else(|| "it cannot be planned for these tables".to_owned()),
+        problem: problem.unwrap_or(UNPLANNED).to_owned(),
     }
 }
+
+/// Whether a text holds a name as a whole word.
+fn names_it(text: &str, name: &str) -> bool {
+    let inside = |letter: char| letter.is_alphanumeric() || letter == '_';
+    text.match_indices(name).any(|(start, _)| {
+        let before = text[..start].chars().next_back();
+        let after = text[start + name.len()..].chars().next();
+        !before.is_some_and(inside) && !after.is_some_and(inside)
+    })
+}
+
+const UNPLANNED: &str = "it cannot be planned for these tables";
 
 fn schema_problem(error: &SchemaError) -> String {
     match error {
@@ -175,5 +184,44 @@ fn root(error: &DataFusionError) -> &DataFusionError {
             _ => error,
         },
         _ => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_planning(text: &str, query: &str, expected: &str) {
+        let names = ["y", "7590-VHVEG", "tenure"].map(str::to_owned);
+        let error = planning(&DataFusionError::Plan(text.to_owned()), query, &names);
+        assert_eq!(
+            error.to_string(),
+            format!("the query of node.toml: {expected}")
+        );
+    }
+
+    #[test]
+    fn names_from_files_are_shown_only_where_the_query_has_them() {
+        check_planning("any table is missing", "SELECT x", "any table is missing");
+        check_planning(
+            "cannot add \"tenure\"",
+            "SELECT tenure + 'a'",
+            "cannot add \"tenure\"",
+        );
+        check_planning("cannot add t.tenure", "SELECT tenure2", UNPLANNED);
+        check_planning("fields are: 7590-VHVEG", "SELECT x", UNPLANNED);
+    }
+
+    #[test]
+    fn values_in_the_engines_texts_are_dropped() {
+        let inner = ArrowError::CastError("cannot cast CANARY".to_owned());
+        let error = DataFusionError::ArrowError(Box::new(inner), None);
+        let error = DataFusionError::Context("CANARY".to_owned(), Box::new(error));
+        let shown = format!("{:?}", running(&error));
+        assert!(
+            !shown.contains("CANARY") && shown.contains("TRY_CAST"),
+            "{shown}"
+        );
     }
 }
