@@ -3,6 +3,8 @@
 pub mod event;
 pub mod expand;
 mod expand_notes;
+#[cfg(test)]
+mod fixtures;
 mod gather;
 pub mod learning;
 pub mod resume;

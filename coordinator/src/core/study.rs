@@ -401,3 +401,7 @@ impl Seat {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "study_tests.rs"]
+mod tests;
