@@ -1,6 +1,7 @@
 //! What touches the world: sources of data, commands.
 
 pub mod check_command;
+pub mod cli;
 pub mod clock;
 mod column;
 pub mod config;
@@ -8,6 +9,8 @@ pub mod control;
 mod csv_file;
 mod csv_value;
 pub mod encode;
+pub mod join_command;
+pub mod ledger_command;
 pub mod link;
 #[cfg(test)]
 mod parity;
@@ -15,6 +18,7 @@ pub mod serve;
 pub mod source;
 pub mod source_error;
 pub mod store;
+pub mod unit_commands;
 pub mod views;
 pub mod witness;
 pub mod worker;

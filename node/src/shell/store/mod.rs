@@ -11,7 +11,9 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use aquifer_shared::base::ids::StudyHash;
+use aquifer_shared::base::ids::{Hash32, StudyHash};
+use aquifer_shared::base::time::Timestamp;
+use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::protocol::chain::Head;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteLockingMode, SqliteSynchronous,
@@ -40,6 +42,8 @@ pub struct Unwitnessed {
     ledger: Ledger,
     witness_path: PathBuf,
     verdict: Result<Option<Witness>, LockReason>,
+    /// Hash of every entry, from the first.
+    hashes: Vec<Hash32>,
 }
 
 impl Store {
@@ -172,12 +176,14 @@ impl Unwitnessed {
             failed: false,
             _lock: lock,
         };
-        let (folded, verdict) = store.read(witness).await?;
+        let (folded, hashes) = store.read().await?;
+        let verdict = compare(&hashes, witness)?;
         Ok(Self {
             store,
             ledger: folded,
             witness_path: witness.to_owned(),
             verdict,
+            hashes,
         })
     }
 
@@ -217,6 +223,46 @@ impl Unwitnessed {
         Ok((self.store, self.ledger))
     }
 
+    /// Whether the chain passes through this head.
+    #[must_use]
+    pub fn contains(&self, head: Head) -> bool {
+        is_in(&self.hashes, head)
+    }
+
+    /// Counts this much as spent under every cap and unlocks the ledger. For the operator's own decision only.
+    ///
+    /// # Errors
+    ///
+    /// Ledger or witness cannot be written; the ledger stays locked then.
+    pub async fn write_off(mut self, now: Timestamp, urho: MicroRho) -> Result<(), StoreFault> {
+        self.ledger.write_off(now, urho);
+        let batch = self.ledger.next_batch();
+        // The ledger first: a crash in between leaves it locked, not unlocked without the entry.
+        if let Some(batch) = batch {
+            let head = self.store.append(&batch).await?;
+            self.ledger.confirm(head);
+        }
+        let (store, _) = self.overrule()?;
+        store.close().await
+    }
+
+    /// Closes the file; the lock is held by what is returned, until it is dropped.
+    ///
+    /// # Errors
+    ///
+    /// The disk refuses.
+    pub async fn retire(self) -> Result<File, StoreFault> {
+        let Store {
+            connection,
+            path,
+            _lock,
+            ..
+        } = self.store;
+        let closed = connection.close().await;
+        closed.map_err(|source| StoreFault::of(&path, source))?;
+        Ok(_lock)
+    }
+
     /// The store, with the witness made anew from the ledger as it is. For the operator's own decision only.
     ///
     /// # Errors
@@ -229,41 +275,53 @@ impl Unwitnessed {
     }
 }
 
-type Verdict = Result<Option<Witness>, LockReason>;
-
 impl Store {
-    /// Folds all entries and compares them with the witness on the way.
-    async fn read(&mut self, witness_path: &Path) -> Result<(Ledger, Verdict), StoreFault> {
-        let witness = match Witness::open(witness_path) {
-            Ok(found) => Ok(found),
-            Err(WitnessFault::Unreadable { .. }) => Err(LockReason::Unreadable),
-            Err(fault) => return Err(fault.into()),
-        };
-        let watched = witness.as_ref().ok().and_then(Option::as_ref);
-        let watched = watched.map(|(_, head)| *head);
-        let mut ledger = Ledger::default();
-        let mut seen = watched.is_some_and(|head| head == Head::default());
+    /// Folds all entries.
+    async fn read(&mut self) -> Result<(Ledger, Vec<Hash32>), StoreFault> {
+        let (mut ledger, mut hashes) = (Ledger::default(), Vec::new());
         let rows = sqlx::query("SELECT bytes FROM entries ORDER BY seq")
             .fetch_all(&mut self.connection)
             .await
             .map_err(|source| StoreFault::of(&self.path, source))?;
         for row in rows {
             ledger.follow(row.get::<&[u8], _>(0))?;
-            seen |= watched == Some(ledger.durable());
+            hashes.push(ledger.durable().hash);
         }
-        let own = ledger.durable().seq;
-        let verdict = match (witness, watched) {
-            (Err(reason), _) => Err(reason),
-            (Ok(None), _) if own > 0 => Err(LockReason::Missing { ledger: own }),
-            (Ok(Some((file, _))), Some(_)) if seen => Ok(Some(file)),
-            (Ok(Some(_)), Some(head)) if head.seq > own => Err(LockReason::Behind {
-                ledger: own,
-                witness: head.seq,
-            }),
-            (Ok(Some(_)), Some(head)) => Err(LockReason::Forked { seq: head.seq }),
-            (Ok(_), _) => Ok(None),
-        };
-        Ok((ledger, verdict))
+        Ok((ledger, hashes))
+    }
+}
+
+/// Holds the entries against the witness.
+fn compare(
+    hashes: &[Hash32],
+    witness: &Path,
+) -> Result<Result<Option<Witness>, LockReason>, StoreFault> {
+    let ledger = hashes.len() as u64;
+    let (file, head) = match Witness::open(witness) {
+        Ok(Some(found)) => found,
+        Ok(None) if ledger == 0 => return Ok(Ok(None)),
+        Ok(None) => return Ok(Err(LockReason::Missing { ledger })),
+        Err(WitnessFault::Unreadable { .. }) => return Ok(Err(LockReason::Unreadable)),
+        Err(fault) => return Err(fault.into()),
+    };
+    if is_in(hashes, head) {
+        return Ok(Ok(Some(file)));
+    }
+    let (seq, witness) = (head.seq, head.seq);
+    if seq > ledger {
+        return Ok(Err(LockReason::Behind { ledger, witness }));
+    }
+    Ok(Err(LockReason::Forked { seq }))
+}
+
+/// Whether a chain passes through a head.
+fn is_in(hashes: &[Hash32], head: Head) -> bool {
+    let before = usize::try_from(head.seq)
+        .ok()
+        .and_then(|seq| seq.checked_sub(1));
+    match before {
+        None => head == Head::default(),
+        Some(index) => hashes.get(index) == Some(&head.hash),
     }
 }
 

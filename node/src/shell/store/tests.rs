@@ -2,7 +2,6 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use aquifer_shared::base::ids::Hash32;
 use tempfile::TempDir;
 
 use super::*;
@@ -197,4 +196,19 @@ async fn after_a_failed_write_nothing_more_is_written() {
     };
     let again = store.append(&batch).await;
     assert!(matches!(again, Err(StoreFault::Stopped { .. })));
+}
+
+#[tokio::test]
+async fn a_write_off_unlocks_and_leaves_nothing() {
+    let place = Place::new();
+    filled(&place).await;
+    std::fs::remove_file(place.witness()).unwrap();
+    let opened = Unwitnessed::open(&place.ledger(), &place.witness()).await;
+    let caps = rules().policy.caps;
+    let opened = opened.unwrap();
+    opened.write_off(NOW, caps.per_contract).await.unwrap();
+    let (_, ledger) = place.open().await.unwrap();
+    let report = ledger.report(NOW, caps, &rules().contract.name).unwrap();
+    assert_eq!(report.per_contract.left, MicroRho::ZERO);
+    assert_eq!(report.per_year.left, MicroRho::ZERO);
 }

@@ -1,0 +1,225 @@
+//! The command line of `aquifer-node`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use aquifer_shared::shell::join::JoinFault;
+use aquifer_shared::shell::link::LinkError;
+use aquifer_shared::shell::report::{Outcome, chain, finish, refused};
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+
+use super::config::NodeConfig;
+use super::link::LinkFault;
+use super::serve::{self, Stopped};
+use super::store::StoreFault;
+use super::views::Query;
+use super::{check_command, join_command, ledger_command, unit_commands};
+
+/// Guards a business unit's customers: takes part in studies, lets nothing out but charged, noisy sums.
+#[derive(Debug, Parser)]
+#[command(name = "aquifer-node", version, after_help = EXAMPLES)]
+pub struct Arguments {
+    /// The node's directory: identity, node.toml, ledger.
+    #[arg(
+        long,
+        global = true,
+        env = "AQUIFER_NODE_DIR",
+        default_value = ".",
+        value_name = "DIR"
+    )]
+    dir: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Redeem a ticket: make keys, get a certificate, write a commented node.toml.
+    Join {
+        /// The line that `aquifer-coordinator invite` printed.
+        ticket: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Report what is wrong with the unit's rows, and exactly what a study would send; sends nothing.
+    Check {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Attach the data and take part in studies until stopped.
+    Run,
+    /// Show what was spent, reserved and is left, by study, as rho and as (epsilon, delta).
+    Budget {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Studies that wait for a decision or run here.
+    Studies {
+        #[command(subcommand)]
+        command: StudiesCommand,
+    },
+    /// Ways out of a locked ledger.
+    Ledger {
+        #[command(subcommand)]
+        command: LedgerCommand,
+    },
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum StudiesCommand {
+    /// List them.
+    List {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Approve a study that waits: budget is set aside, rounds may start.
+    Approve {
+        /// Name, hash, or a start of the hash (6 digits or more).
+        study: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Refuse a study that waits, or withdraw from one that runs.
+    Refuse {
+        /// Name, hash, or a start of the hash (6 digits or more).
+        study: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum LedgerCommand {
+    /// Go on with a newer copy of the ledger, or with the present one where only the witness was lost.
+    Adopt {
+        /// The newer copy.
+        file: Option<PathBuf>,
+    },
+    /// Give up all that is left under every cap.
+    WriteOff {
+        /// Really.
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// Carries out a command.
+#[must_use]
+pub fn run(arguments: &Arguments) -> ExitCode {
+    let directory = &arguments.dir;
+    if let Command::Check { json } = arguments.command {
+        let checked = NodeConfig::load(directory)
+            .map_err(Into::into)
+            .and_then(|config| check_command::run(&config.data, directory, json));
+        return checked.unwrap_or_else(|error| finish(Err(error)));
+    }
+    finish(sort(carry_out(&arguments.command, directory)))
+}
+
+fn carry_out(command: &Command, directory: &Path) -> anyhow::Result<Outcome> {
+    match command {
+        Command::Join { ticket, json } => join_command::run(ticket, directory, *json),
+        Command::Check { .. } => unreachable!("carried out by run"),
+        Command::Run => stopped(serve::run(directory)?),
+        Command::Budget { json } => unit_commands::run(directory, &Query::Budget, *json),
+        Command::Studies { command } => {
+            let (query, json) = command.query();
+            unit_commands::run(directory, &query, json)
+        }
+        Command::Ledger { command } => match command {
+            LedgerCommand::Adopt { file } => ledger_command::adopt(directory, file.as_deref()),
+            LedgerCommand::WriteOff { yes } => ledger_command::write_off(directory, *yes),
+        },
+        Command::Completions { shell } => {
+            let mut command = Arguments::command();
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut command, "aquifer-node", &mut script);
+            aquifer_shared::shell::report::print(&String::from_utf8_lossy(&script))?;
+            Ok(Outcome::Done)
+        }
+    }
+}
+
+impl StudiesCommand {
+    fn query(&self) -> (Query, bool) {
+        let decide = |study: &String, approve| Query::Decide {
+            study: study.clone(),
+            approve,
+        };
+        match self {
+            Self::List { json } => (Query::Studies, *json),
+            Self::Approve { study, json } => (decide(study, true), *json),
+            Self::Refuse { study, json } => (decide(study, false), *json),
+        }
+    }
+}
+
+fn stopped(stopped: Stopped) -> anyhow::Result<Outcome> {
+    match stopped {
+        Stopped::Asked => Ok(Outcome::Done),
+        Stopped::NoSession(fault) => Err(fault.into()),
+        Stopped::Unfit => anyhow::bail!(
+            "the ledger cannot be written: nothing was sent since; free space or repair the disk, then start the node again"
+        ),
+    }
+}
+
+/// Tells what the rules refuse (exit code 1) from what failed (2).
+fn sort(ended: anyhow::Result<Outcome>) -> anyhow::Result<Outcome> {
+    match ended {
+        Err(error) if is_refusal(&error) => Ok(refused(&chain(&error))),
+        ended => ended,
+    }
+}
+
+fn is_refusal(error: &anyhow::Error) -> bool {
+    if let Some(fault) = error.downcast_ref::<StoreFault>() {
+        return fault.is_refusal();
+    }
+    if let Some(fault) = error.downcast_ref::<JoinFault>() {
+        return fault.is_refusal();
+    }
+    let link = match error.downcast_ref::<LinkFault>() {
+        Some(LinkFault::Link(link)) => Some(link),
+        _ => error.downcast_ref::<LinkError>(),
+    };
+    link.is_some_and(|link| matches!(link, LinkError::Closed(_) | LinkError::Ours(_)))
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  aquifer-node join TICKET --dir north        make keys and a commented node.toml
+  aquifer-node check --dir north              look at the rows, send nothing
+  aquifer-node run --dir north                take part until stopped
+  aquifer-node budget --dir north --json      what was spent, reserved, left
+  aquifer-node studies approve churn-1        where node.toml says approval = \"person\"
+
+Exit codes: 0 done, 1 refused, 2 failed. Logs: AQUIFER_LOG (filter), AQUIFER_LOG_FORMAT (text or json).";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn the_directory_may_come_after_the_command() {
+        let arguments = Arguments::parse_from(["aquifer-node", "budget", "--dir", "north"]);
+        assert_eq!(arguments.dir, Path::new("north"));
+    }
+}

@@ -1,0 +1,83 @@
+//! `aquifer-node join`: redeems a ticket and leaves a directory that wants nothing but the unit's own node.toml.
+
+use std::path::Path;
+
+use anyhow::Context;
+use aquifer_shared::base::ids::Role;
+use aquifer_shared::protocol::ticket::Ticket;
+use aquifer_shared::shell::join::{JoinFault, redeem};
+use aquifer_shared::shell::keys::{fingerprint, random_bytes32, write_private};
+use aquifer_shared::shell::report::{Outcome, print, print_json, refused};
+use serde::Serialize;
+
+use super::clock::now;
+use super::config::{CONFIG_FILE, SAMPLE};
+use super::serve::HOLDOUT_KEY;
+
+#[derive(Serialize)]
+struct Report {
+    name: String,
+    address: String,
+    identity: String,
+    fingerprint: String,
+    certificate_until: u64,
+    directory: String,
+}
+
+/// Redeems a ticket for a node.
+///
+/// # Errors
+///
+/// The ticket is not taken, the coordinator cannot be reached, or the directory cannot be written.
+pub fn run(ticket: &str, directory: &Path, json: bool) -> anyhow::Result<Outcome> {
+    let role = Ticket::parse(ticket).map_err(JoinFault::from)?.role;
+    if role != Role::Node {
+        let why = format!("the ticket is for a person ({role}): use `aquifer join`");
+        return Ok(refused(&why));
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("the runtime did not start")?;
+    let made = runtime.block_on(redeem(ticket, directory, now()))?;
+    let key = directory.join(HOLDOUT_KEY);
+    if !key.exists() {
+        write_private(&key, &random_bytes32()?)?;
+    }
+    let config = directory.join(CONFIG_FILE);
+    if !config.exists() {
+        let written = std::fs::write(&config, SAMPLE);
+        written.with_context(|| format!("could not write {}", config.display()))?;
+    }
+    let identity = made.identity().public();
+    let coordinator = made.coordinator();
+    let report = Report {
+        name: coordinator.name.to_string(),
+        address: coordinator.address.clone(),
+        identity: identity.to_string(),
+        fingerprint: fingerprint(&identity),
+        certificate_until: made.certificate().not_after.0,
+        directory: directory.display().to_string(),
+    };
+    if json {
+        print_json(&report)?;
+    } else {
+        print(&text(&report))?;
+    }
+    Ok(Outcome::Done)
+}
+
+fn text(report: &Report) -> String {
+    let Report {
+        name,
+        address,
+        fingerprint,
+        directory,
+        ..
+    } = report;
+    format!(
+        "joined {address} as node {name}\n\
+         fingerprint {fingerprint} (compare it by voice with the operator's)\n\
+         next: describe the unit's data in {directory}/{CONFIG_FILE}, then run `aquifer-node check` and `aquifer-node run`\n"
+    )
+}

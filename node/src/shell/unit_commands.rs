@@ -1,0 +1,189 @@
+//! `aquifer-node budget` and `aquifer-node studies`: asked of the running node, or of its ledger where none runs.
+
+use std::path::Path;
+
+use anyhow::Context;
+use aquifer_shared::domain::contract::Contract;
+use aquifer_shared::shell::directory::{IDENTITY_KEY, IdentityDirectory};
+use aquifer_shared::shell::keys::Identity;
+use aquifer_shared::shell::report::{Outcome, Table, Tone, print, print_json, refused};
+
+use super::clock::now;
+use super::config::NodeConfig;
+use super::control::ask;
+use super::serve::sign_with;
+use super::store::Store;
+use super::views::{Amount, Answer, BudgetView, Line, Query, StudyView, answer};
+use crate::core::participant::{Effect, Event, Participant};
+
+/// Asks and prints.
+///
+/// # Errors
+///
+/// Neither a running node nor its ledger can be asked.
+pub fn run(directory: &Path, query: &Query, json: bool) -> anyhow::Result<Outcome> {
+    let answer = match ask(directory, query)? {
+        Some(answer) => answer,
+        None => ask_ledger(directory, query)?,
+    };
+    match answer {
+        Answer::Refused(why) => Ok(refused(&why)),
+        Answer::Budget(view) => {
+            if json {
+                print_json(&view)?;
+            } else {
+                print_budget(&view)?;
+            }
+            Ok(Outcome::Done)
+        }
+        Answer::Studies(studies) => {
+            if json {
+                print_json(&studies)?;
+            } else {
+                print_studies(&studies)?;
+            }
+            Ok(Outcome::Done)
+        }
+        Answer::Decided(study) => {
+            if json {
+                print_json(&study)?;
+            } else {
+                let (name, state) = (&study.name, &study.state);
+                print(&format!(
+                    "study {name} ({}) is {state}\n",
+                    &study.study[..12]
+                ))?;
+            }
+            Ok(Outcome::Done)
+        }
+    }
+}
+
+/// Opens the ledger for one question.
+fn ask_ledger(directory: &Path, query: &Query) -> anyhow::Result<Answer> {
+    let config = NodeConfig::load(directory)?;
+    let identity = IdentityDirectory::load(directory)?;
+    let path = directory.join(&config.data.contract);
+    let text = std::fs::read_to_string(&path);
+    let text = text.with_context(|| format!("could not read {}", path.display()))?;
+    let contract = Contract::parse(&text);
+    let contract = contract.with_context(|| format!("{} is no contract", path.display()))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("the runtime did not start")?;
+    runtime.block_on(async {
+        let (ledger, witness) = (
+            config.ledger_path(directory),
+            config.witness_path(directory),
+        );
+        let (mut store, ledger) = Store::open(&ledger, &witness).await?;
+        let rules = config.rules(&contract, identity.identity().public());
+        let signer = Identity::load(&directory.join(IDENTITY_KEY))?;
+        let mut node = Participant::new(now(), rules, ledger, sign_with(signer));
+        let answer = answer(&mut node, now(), query);
+        while let Some(effect) = node.poll_effect() {
+            if let Effect::Journal(batch) = effect {
+                let head = store.append(&batch).await?;
+                node.handle(now(), Event::Journaled(head));
+            }
+        }
+        store.close().await?;
+        Ok(answer)
+    })
+}
+
+fn print_budget(view: &BudgetView) -> anyhow::Result<()> {
+    let delta = format!("epsilon at delta {:e}", view.delta);
+    let headings = ["budget", "cap", "spent", "reserved", "left", delta.as_str()];
+    let mut caps = Table::new(&headings);
+    let contract = format!("contract {}", view.contract);
+    for (name, line) in [
+        (contract.as_str(), &view.per_contract),
+        ("any 365 days", &view.per_year),
+    ] {
+        caps.toned_row(cap_row(name, line));
+    }
+    caps.print()?;
+    if view.studies.is_empty() {
+        return print("\nno study has been accepted yet\n");
+    }
+    let mut studies = Table::new(&[
+        "study", "hash", "purpose", "spent", "epsilon", "delta", "reserved", "attempts", "state",
+    ]);
+    for line in &view.studies {
+        studies.row([
+            line.name.clone(),
+            line.study[..12].to_owned(),
+            line.purpose.clone(),
+            format!("{} + {} held out", line.spent_training, line.spent_holdout),
+            format!("{:.4}", line.spent.epsilon),
+            format!("{:e}", line.delta),
+            format!("{} + {}", line.reserved_training, line.reserved_holdout),
+            line.attempts.to_string(),
+            line.state.clone(),
+        ]);
+    }
+    print("\n")?;
+    studies.print()?;
+    print(
+        "\nmicro-rho (zCDP, neighbours differ by one customer of this unit); epsilon is rounded up\n",
+    )
+}
+
+fn cap_row(name: &str, line: &Line) -> [(String, Tone); 6] {
+    let tone = match (line.left.rho_micro, line.cap.rho_micro) {
+        (0, _) => Tone::Bad,
+        (left, cap) if left < cap / 5 => Tone::Warning,
+        _ => Tone::Good,
+    };
+    let plain = |amount: &Amount| (amount.rho_micro.to_string(), Tone::Plain);
+    let epsilon = format!(
+        "spent {:.4}, cap {:.4}",
+        line.spent.epsilon, line.cap.epsilon
+    );
+    [
+        (name.to_owned(), Tone::Plain),
+        plain(&line.cap),
+        plain(&line.spent),
+        plain(&line.reserved),
+        (line.left.rho_micro.to_string(), tone),
+        (epsilon, Tone::Plain),
+    ]
+}
+
+fn print_studies(studies: &[StudyView]) -> anyhow::Result<()> {
+    if studies.is_empty() {
+        return print("no study waits or runs here\n");
+    }
+    let mut table = Table::new(&[
+        "study",
+        "hash",
+        "purpose",
+        "state",
+        "micro-rho",
+        "epsilon",
+        "delta",
+        "sums",
+        "members",
+        "copies",
+        "hours left",
+    ]);
+    for study in studies {
+        let hours = study.expires.saturating_sub(now().0) / 3_600_000;
+        table.row([
+            study.name.clone(),
+            study.study[..12].to_owned(),
+            study.purpose.clone(),
+            study.state.clone(),
+            study.price.rho_micro.to_string(),
+            format!("{:.4}", study.price.epsilon),
+            format!("{:e}", study.delta),
+            study.sums.to_string(),
+            study.members.to_string(),
+            study.multiplicity.to_string(),
+            hours.to_string(),
+        ]);
+    }
+    table.print()
+}
