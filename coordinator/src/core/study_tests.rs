@@ -208,6 +208,18 @@ fn a_repeated_update_counts_once() {
 }
 
 #[test]
+fn the_first_update_of_a_member_counts() {
+    let mut world = World::running([Prompt, Prompt, Silent, Silent]);
+    let task = world.tasks[0].1.clone();
+    let other = world.sent(0, &update_of(0, &task, vec![5; CELLS as usize]));
+    world.say(other);
+    let third = world.sent(2, &update(2, &task, CELLS));
+    world.say(third);
+    world.sleep();
+    assert_eq!(world.study.released()[0].cells, [111; 3]);
+}
+
+#[test]
 fn late_updates_change_nothing() {
     let mut world = World::running([Prompt, Prompt, Prompt, Silent]);
     let task = world.tasks[0].1.clone();
@@ -366,6 +378,32 @@ fn a_person_stops_a_study_once() {
     assert_eq!(world.study_ends.len(), MEMBERS + 1);
     world.say(Event::Decided(1, Verdict::Held));
     assert!(matches!(world.journal.last(), Some(Record::Ended { .. })));
+}
+
+#[test]
+fn nothing_is_written_after_the_end() {
+    let mut world = World::running([Silent; MEMBERS]);
+    let now = world.now;
+    world
+        .study
+        .handle(now, Event::Abort("wrong file".to_owned()));
+    let refused = Verdict::Refused(RefusalCode::Withdrawn, 0);
+    world.study.handle(now, Event::Decided(1, refused));
+    let effect = world.study.poll_effect();
+    assert!(matches!(effect, Some(Effect::Persist { .. })), "{effect:?}");
+    assert_eq!(world.study.poll_effect(), None);
+}
+
+#[test]
+fn a_sum_that_is_not_durable_is_not_released() {
+    let mut world = World::running([Prompt, Prompt, Prompt, Silent]);
+    let task = world.tasks[0].1.clone();
+    let last = world.sent(3, &update(3, &task, CELLS));
+    world.study.handle(world.now, last);
+    let effect = world.study.poll_effect();
+    assert!(matches!(effect, Some(Effect::Persist { .. })), "{effect:?}");
+    assert_eq!(world.study.poll_effect(), None);
+    assert!(world.study.released().is_empty());
 }
 
 #[test]
