@@ -18,7 +18,7 @@ impl Source {
     #[must_use]
     pub fn new(path: &str, text: &str) -> Self {
         let code = blank(text);
-        let whole = is_test_file(path);
+        let whole = path.starts_with("tests/tests/");
         let mut in_tests = vec![whole; code.lines().count()];
         mark_test_items(&code, &mut in_tests);
         Self {
@@ -82,12 +82,6 @@ impl Source {
         numbered
             .filter_map(move |(index, (line, &test))| (test == tests).then_some((index + 1, line)))
     }
-}
-
-/// Tests and fixtures of a module that is too long to hold them are files of their own, declared under `#[cfg(test)]`.
-fn is_test_file(path: &str) -> bool {
-    let suffixes = ["/tests.rs", "_tests.rs", "/fixtures.rs", "/suite.rs"];
-    path.starts_with("tests/tests/") || suffixes.iter().any(|suffix| path.ends_with(suffix))
 }
 
 fn mark_test_items(code: &str, in_tests: &mut [bool]) {
