@@ -7,11 +7,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use aquifer_shared::base::units::MicroRho;
 use serde_json::Value;
 
-use crate::company::{Company, SPLIT_COLUMN};
+use crate::company::Company;
+use crate::policy::Policy;
 use crate::processes::{Outcome, Process, Watcher, command, free_ports, run, wait_for};
+use crate::study::{ENDS, WATCH, list, state};
 
 /// How long a process may take until it is ready.
 const READY_MS: u64 = 20_000;
@@ -38,30 +39,6 @@ pub struct Node {
     pub folder: PathBuf,
     /// Its process, while it runs.
     pub process: Option<Process>,
-}
-
-/// What a node's own file says beside its data.
-#[derive(Clone, Debug)]
-pub struct Policy {
-    /// Cap per contract and per year.
-    pub cap: MicroRho,
-    /// Purposes that are allowed.
-    pub purposes: Vec<String>,
-    /// `automatic` or `person`.
-    pub approval: &'static str,
-    /// Whether studies marked synthetic are taken.
-    pub allow_synthetic: bool,
-}
-
-impl Default for Policy {
-    fn default() -> Self {
-        Self {
-            cap: MicroRho(224_249),
-            purposes: vec!["churn.train".to_owned()],
-            approval: "automatic",
-            allow_synthetic: false,
-        }
-    }
 }
 
 impl Cluster {
@@ -241,7 +218,7 @@ impl Cluster {
         for (unit, name) in company.units.iter().enumerate() {
             let folder = self.join_node(name)?;
             company.write_unit(unit, &folder.join("customers.csv"))?;
-            self.write_policy(&folder, company, policy, &key)?;
+            policy.write(&self.folder, &folder, company, &key)?;
             self.nodes.push(Node {
                 name: name.clone(),
                 folder,
@@ -256,42 +233,6 @@ impl Cluster {
     #[must_use]
     pub fn contract(&self) -> PathBuf {
         self.folder.join("contract.toml")
-    }
-
-    /// Writes a node's contract and `node.toml`.
-    ///
-    /// # Errors
-    ///
-    /// A file could not be written.
-    pub fn write_policy(
-        &self,
-        folder: &Path,
-        company: &Company,
-        policy: &Policy,
-        approver: &str,
-    ) -> Result<()> {
-        let name = folder.file_name().unwrap_or_default().to_string_lossy();
-        let witness = self.folder.join("witness").join(&*name);
-        fs::create_dir_all(&witness)?;
-        fs::write(folder.join("contract.toml"), company.contract.to_toml())?;
-        let purposes: Vec<String> = policy
-            .purposes
-            .iter()
-            .map(|purpose| format!("{purpose:?}"))
-            .collect();
-        let text = format!(
-            "[data]\ncontract = \"contract.toml\"\nquery = \"SELECT * FROM customers\"\nbasis = \"made-up or public data\"\n\
-             customers_max = {}\nholdout_column = \"{SPLIT_COLUMN}\"\n[data.tables]\ncustomers = \"customers.csv\"\n\
-             [ledger]\nwitness = {:?}\n[policy]\nrho_micro_per_contract = {cap}\nrho_micro_per_year = {cap}\n\
-             purposes = [{}]\napprovers = [\"{approver}\"]\napproval = \"{}\"\nallow_synthetic = {}\n",
-            company.customers_max(),
-            witness.join("ledger.witness"),
-            purposes.join(", "),
-            policy.approval,
-            policy.allow_synthetic,
-            cap = policy.cap.0,
-        );
-        Ok(fs::write(folder.join("node.toml"), text)?)
     }
 
     /// Starts a node (again).
@@ -473,6 +414,21 @@ impl Cluster {
         tail(&self.folder.join(format!("{name}.log")))
     }
 
+    /// Process ids of everything that runs.
+    #[must_use]
+    pub fn pids(&self) -> Vec<u32> {
+        let nodes = self.nodes.iter().filter_map(|node| node.process.as_ref());
+        nodes.chain(&self.coordinator).map(Process::pid).collect()
+    }
+
+    /// Leaves everything running when this value goes.
+    pub fn leave(&mut self) {
+        let nodes = self.nodes.iter_mut().filter_map(|node| node.process.take());
+        nodes
+            .chain(self.coordinator.take())
+            .for_each(std::mem::forget);
+    }
+
     /// Stops everything, nodes first.
     ///
     /// # Errors
@@ -487,62 +443,6 @@ impl Cluster {
         self.coordinator
             .take()
             .map_or(Ok(()), |mut process| process.stop().map(drop))
-    }
-}
-
-/// Name under which the operator's watching command is measured: it is no part of the deployment.
-pub const WATCH: &str = "watch";
-const ENDS: [&str; 3] = ["published", "held", "aborted"];
-
-/// Where a study stands, from a line of `study watch --json`.
-#[must_use]
-pub fn state(status: &Value) -> &str {
-    status["status"]["state"]
-        .as_str()
-        .or_else(|| status["state"].as_str())
-        .unwrap_or_default()
-}
-
-/// A list that a command printed, bare or under a name.
-#[must_use]
-pub fn list<'a>(value: &'a Value, name: &str) -> Option<&'a Vec<Value>> {
-    value.as_array().or_else(|| value.get(name)?.as_array())
-}
-
-/// What a study file says.
-#[derive(Clone, Debug)]
-pub struct Study<'a> {
-    /// Name of study and model.
-    pub name: &'a str,
-    /// Target.
-    pub epsilon: f64,
-    /// Delta of the statement.
-    pub delta: f64,
-    /// Trust mode.
-    pub trust: &'a str,
-    /// Further lines.
-    pub more: &'a str,
-}
-
-impl Study<'_> {
-    /// The file for a company, held out by column.
-    #[must_use]
-    pub fn file(&self, company: &Company) -> String {
-        let contract = &company.contract;
-        let population = (company.customers.len() as u64).next_multiple_of(10_000);
-        format!(
-            "name = \"{}\"\npurpose = \"churn.train\"\ncontract = {{ name = \"{}\", version = {} }}\nplan = \"additive\"\n\
-             epsilon = {:?}\ndelta = {:e}\ntrust = \"{}\"\nnodes = \"all\"\ncustomers_max = {}\npopulation = {population}\n\
-             holdout = {{ column = \"{SPLIT_COLUMN}\" }}\nexpires_in_hours = 24\n{}\n",
-            self.name,
-            contract.name,
-            contract.version,
-            self.epsilon,
-            self.delta,
-            self.trust,
-            company.customers_max(),
-            self.more,
-        )
     }
 }
 

@@ -3,9 +3,12 @@
 pub mod cluster;
 pub mod company;
 pub mod exact;
+pub mod measured;
 pub mod noise;
+pub mod policy;
 pub mod processes;
 pub mod random;
+pub mod study;
 pub mod synthetic;
 pub mod tidy;
 pub mod training;

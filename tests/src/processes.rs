@@ -454,6 +454,20 @@ pub fn free_ports<const N: usize>() -> Result<[u16; N]> {
     Ok(ports)
 }
 
+/// Bytes that crossed the loopback device since the machine started, headers included; each packet counts once.
+///
+/// # Errors
+///
+/// The system does not tell.
+pub fn loopback_bytes() -> Result<u64> {
+    let text = fs::read_to_string("/proc/net/dev")?;
+    let line = text
+        .lines()
+        .find_map(|line| line.trim_start().strip_prefix("lo:"));
+    let sent = line.and_then(|line| line.split_whitespace().nth(8)?.parse().ok());
+    sent.context("/proc/net/dev names no loopback device")
+}
+
 /// A command of one of the programs under test.
 #[must_use]
 pub fn command<S: AsRef<OsStr>>(name: &str, arguments: impl IntoIterator<Item = S>) -> Command {

@@ -1,0 +1,162 @@
+//! A study on a whole deployment, with what it cost: time, CPU, memory, bytes, budget, and its exact quality.
+
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use aquifer_shared::base::units::{Delta, Epsilon, MicroRho};
+use aquifer_shared::domain::predictor::ModelState;
+use aquifer_shared::shell::noise::largest_urho;
+use serde_json::Value;
+
+use crate::cluster::Cluster;
+use crate::processes::loopback_bytes;
+use crate::study::state;
+use crate::training::Trained;
+
+/// How long a study may stand still.
+const STEP_MS: u64 = 60_000;
+
+/// A study that ran on real processes.
+#[derive(Clone, Debug)]
+pub struct Measured {
+    /// Its hash.
+    pub hash: String,
+    /// The last status.
+    pub status: Value,
+    /// From the command that submits it to the release.
+    pub seconds: f64,
+    /// Bytes on the loopback device meanwhile.
+    pub bytes: u64,
+    /// The released model, if there is one.
+    pub model: Option<Model>,
+}
+
+/// A released model, as its file says.
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// The file.
+    pub file: Value,
+    /// What scores need.
+    pub trained: Trained,
+}
+
+impl Measured {
+    /// Submits, approves and follows a study; fetches the model.
+    ///
+    /// # Errors
+    ///
+    /// A command failed, or nothing changed for a minute.
+    pub fn run(
+        cluster: &Cluster,
+        name: &str,
+        study: &str,
+        see: impl FnMut(&Value),
+    ) -> Result<Self> {
+        let (started, before) = (Instant::now(), loopback_bytes()?);
+        let hash = cluster.submit(study)?;
+        let watch = cluster.watch(&hash)?;
+        cluster.approve(&hash)?;
+        let status = cluster.follow(&watch, STEP_MS, see)?;
+        let (seconds, bytes) = (started.elapsed().as_secs_f64(), loopback_bytes()? - before);
+        let released = state(&status) != "aborted";
+        let model = released.then(|| Model::fetch(cluster, name)).transpose()?;
+        Ok(Self {
+            hash,
+            status,
+            seconds,
+            bytes,
+            model,
+        })
+    }
+
+    /// Sums of the study.
+    #[must_use]
+    pub fn sums(&self) -> u64 {
+        self.status["rounds"]
+            .as_array()
+            .map_or(0, |rounds| rounds.len() as u64)
+    }
+}
+
+impl Model {
+    /// Fetches the newest version of a model, published or held.
+    ///
+    /// # Errors
+    ///
+    /// The command failed, or the file is not one of the additive predictor.
+    pub fn fetch(cluster: &Cluster, name: &str) -> Result<Self> {
+        let text = cluster
+            .aquifer(["model", "export", name])?
+            .success()
+            .context("aquifer model export")?;
+        let file: Value = serde_json::from_str(&text).context("the model file is JSON")?;
+        let model = &file["model"];
+        let features = model["features"]
+            .as_array()
+            .context("the model has features")?;
+        let lists = |key: &str| -> Result<Vec<i64>> {
+            let lists = features
+                .iter()
+                .map(|feature| feature[key].as_array().context("a feature has lists"));
+            let numbers = lists.collect::<Result<Vec<_>>>()?.into_iter().flatten();
+            numbers
+                .map(|number| number.as_i64().context("lists hold integers"))
+                .collect()
+        };
+        let integer = |key: &str| {
+            model[key]
+                .as_i64()
+                .with_context(|| format!("the model has no {key}"))
+        };
+        let state = ModelState {
+            base: i32::try_from(integer("base")?)?,
+            bin_of_cell: lists("bin_of_cell")?
+                .into_iter()
+                .map(u16::try_from)
+                .collect::<Result<_, _>>()?,
+            curves: lists("curve")?
+                .into_iter()
+                .map(i32::try_from)
+                .collect::<Result<_, _>>()?,
+        };
+        let clip = u32::try_from(integer("clip")?)?;
+        Ok(Self {
+            trained: Trained {
+                state,
+                clip,
+                sums: Vec::new(),
+            },
+            file,
+        })
+    }
+
+    /// AUC of the private evaluation, if it is shown.
+    #[must_use]
+    pub fn private_auc(&self) -> Option<f64> {
+        self.file["card"]["quality"]["auc"].as_f64()
+    }
+
+    /// Why no private figure is shown.
+    #[must_use]
+    pub fn private_reason(&self) -> Option<String> {
+        let quality = &self.file["card"]["quality"];
+        let reason = quality["reason"].as_str().map(str::to_owned);
+        self.private_auc()
+            .is_none()
+            .then(|| reason.unwrap_or_else(|| "too little data to tell".to_owned()))
+    }
+}
+
+/// The price of a study at its target.
+///
+/// # Errors
+///
+/// Numbers outside their range.
+pub fn price(epsilon: f64, delta: f64) -> Result<MicroRho> {
+    let urho = largest_urho(Epsilon::try_from(epsilon)?, Delta::try_from(delta)?);
+    ensure!(
+        urho.0 > 0,
+        "epsilon {epsilon} at delta {delta:e} has no price above 0"
+    );
+    Ok(urho)
+}

@@ -1,0 +1,71 @@
+//! `node.toml` of a unit: its data, its limits, whom it trusts.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::Result;
+use aquifer_shared::base::units::MicroRho;
+
+use crate::company::{Company, SPLIT_COLUMN};
+
+/// What a node's own file says beside its data.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// Cap per contract and per year.
+    pub cap: MicroRho,
+    /// Purposes that are allowed.
+    pub purposes: Vec<String>,
+    /// `automatic` or `person`.
+    pub approval: &'static str,
+    /// Whether studies marked synthetic are taken.
+    pub allow_synthetic: bool,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            cap: MicroRho(224_249),
+            purposes: vec!["churn.train".to_owned()],
+            approval: "automatic",
+            allow_synthetic: false,
+        }
+    }
+}
+
+impl Policy {
+    /// Writes contract and `node.toml` of a node into its directory; the witness goes beside all nodes.
+    ///
+    /// # Errors
+    ///
+    /// A file could not be written.
+    pub fn write(
+        &self,
+        deployment: &Path,
+        folder: &Path,
+        company: &Company,
+        approver: &str,
+    ) -> Result<()> {
+        let name = folder.file_name().unwrap_or_default().to_string_lossy();
+        let witness = deployment.join("witness").join(&*name);
+        fs::create_dir_all(&witness)?;
+        fs::write(folder.join("contract.toml"), company.contract.to_toml())?;
+        let purposes: Vec<String> = self
+            .purposes
+            .iter()
+            .map(|purpose| format!("{purpose:?}"))
+            .collect();
+        let text = format!(
+            "[data]\ncontract = \"contract.toml\"\nquery = \"SELECT * FROM customers\"\nbasis = \"made-up or public data\"\n\
+             customers_max = {}\nholdout_column = \"{SPLIT_COLUMN}\"\n[data.tables]\ncustomers = \"customers.csv\"\n\
+             [ledger]\nwitness = {:?}\n[policy]\nrho_micro_per_contract = {cap}\nrho_micro_per_year = {cap}\n\
+             purposes = [{}]\napprovers = [\"{approver}\"]\napproval = \"{}\"\nallow_synthetic = {}\n",
+            company.customers_max(),
+            witness.join("ledger.witness"),
+            purposes.join(", "),
+            self.approval,
+            self.allow_synthetic,
+            cap = self.cap.0,
+        );
+        Ok(fs::write(folder.join("node.toml"), text)?)
+    }
+}
