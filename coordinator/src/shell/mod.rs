@@ -1,7 +1,9 @@
 //! Sockets, files, clocks and the store.
 
 pub mod clock;
+pub mod config;
 pub mod front;
+pub mod home;
 pub mod hub;
 pub mod live;
 pub mod publish;

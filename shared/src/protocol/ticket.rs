@@ -211,7 +211,9 @@ pub fn secret_hash(secret: &[u8; 32]) -> Hash32 {
     labelled("aquifer/ticket-secret/1", &[secret])
 }
 
-fn is_address(text: &str) -> bool {
+/// Whether a text is `HOST:PORT`, an IPv6 address in brackets.
+#[must_use]
+pub fn is_address(text: &str) -> bool {
     let Some((host, port)) = text.rsplit_once(':') else {
         return false;
     };
@@ -225,7 +227,9 @@ fn is_address(text: &str) -> bool {
     host_fits && port_fits
 }
 
-fn is_host(text: &str) -> bool {
+/// Whether a text can be a host name or an IP address.
+#[must_use]
+pub fn is_host(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:".contains(&byte);
     (1..=HOST_BYTES_MAX).contains(&text.len()) && text.bytes().all(plain)
 }

@@ -10,7 +10,12 @@ mod studies;
 #[cfg(test)]
 mod suite;
 
-use std::path::Path;
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
 use sqlx::{AnyPool, Executor};
@@ -47,24 +52,29 @@ pub struct Store {
 impl Store {
     /// Opens the store at a `sqlite://` or `postgres://` URL and brings its tables up to date.
     ///
-    /// A relative SQLite path is taken from `dir`.
+    /// A relative SQLite path is taken from `dir`; a new file is readable for its owner alone. A store that is up to date is
+    /// only read.
     ///
     /// # Errors
     ///
-    /// If the database cannot be opened or written.
+    /// If the database cannot be opened, or its tables are missing and cannot be made.
     pub async fn open(url: &str, dir: &Path) -> Result<Self, StoreFault> {
+        let opened = "open its database";
         sqlx::any::install_default_drivers();
-        let sqlite = url.strip_prefix("sqlite://").map(|file| dir.join(file));
-        let address = sqlite.as_ref().map_or_else(
-            || url.to_owned(),
-            |file| format!("sqlite://{}?mode=rwc", file.display()),
-        );
-        let pooled = AnyPoolOptions::new().max_connections(if sqlite.is_some() { 1 } else { 8 });
-        let durable = sqlite.is_some();
-        let pool = pooled
+        let (address, connections) = match sqlite_file(url, dir) {
+            None => (url.to_owned(), SERVER_CONNECTIONS_MAX),
+            Some(file) => {
+                make_private(&file).map_err(|error| fault(opened)(error.into()))?;
+                (sqlite_url(&file), 1)
+            }
+        };
+        let sqlite = address.starts_with(SQLITE);
+        let pool = AnyPoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
             .after_connect(move |connection, _| {
                 Box::pin(async move {
-                    if durable {
+                    if sqlite {
                         connection.execute("PRAGMA journal_mode = WAL").await?;
                         connection.execute("PRAGMA synchronous = FULL").await?;
                     }
@@ -73,15 +83,64 @@ impl Store {
             })
             .connect(&address)
             .await
-            .map_err(fault("open its database"))?;
+            .map_err(fault(opened))?;
         let store = Self { pool };
         store.migrate().await?;
         Ok(store)
     }
 
+    /// Whether nobody was ever invited or registered here, and no study submitted.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub async fn is_empty(&self) -> Result<bool, StoreFault> {
+        let rows: i64 = sqlx::query_scalar(
+            "SELECT (SELECT count(*) FROM parties) + (SELECT count(*) FROM tickets) + (SELECT count(*) FROM studies)",
+        )
+        .fetch_one(&self.pool)
+        .await
+        .map_err(fault("count its rows"))?;
+        Ok(rows == 0)
+    }
+
     /// Closes all connections; what was committed stays.
     pub async fn close(self) {
         self.pool.close().await;
+    }
+}
+
+/// The file of a `sqlite://` URL; none for a database server.
+#[must_use]
+pub fn sqlite_file(url: &str, dir: &Path) -> Option<PathBuf> {
+    url.strip_prefix(SQLITE).map(|file| dir.join(file))
+}
+
+/// The URL of a file, whatever characters its path has.
+fn sqlite_url(file: &Path) -> String {
+    let whole = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    let mut url = SQLITE.to_owned();
+    for byte in whole.as_os_str().as_bytes() {
+        match byte {
+            b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => {
+                url.push(char::from(*byte));
+            }
+            other => url.push_str(&format!("%{other:02X}")),
+        }
+    }
+    url + "?mode=rw"
+}
+
+/// Makes an empty file for its owner alone, unless there is one.
+fn make_private(file: &Path) -> io::Result<()> {
+    let made = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(file);
+    match made {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
     }
 }
 
@@ -94,3 +153,9 @@ fn fault(what: &'static str) -> impl FnOnce(sqlx::Error) -> StoreFault {
 fn intact<T, E>(what: &'static str) -> impl FnOnce(Result<T, E>) -> Result<T, StoreFault> {
     move |value| value.map_err(|_| StoreFault::Damaged { what })
 }
+
+const SQLITE: &str = "sqlite://";
+/// Connections to a database server; a SQLite file gets one.
+const SERVER_CONNECTIONS_MAX: u32 = 8;
+/// How long an answer waits for a free connection, or for the database to come up.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);

@@ -1,0 +1,369 @@
+//! The coordinator's directory: its authority, its release key, its configuration, and an empty store.
+//!
+//! Made whole by `init` and never overwritten. The server's own key is not kept at all: every start makes a new one.
+
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use aquifer_shared::base::ids::Name;
+use aquifer_shared::base::limits::DOCUMENT_BYTES_MAX;
+use aquifer_shared::base::time::Timestamp;
+use aquifer_shared::shell::certificates::{CertificateAuthority, CertificateFault};
+use aquifer_shared::shell::keys::{Identity, KeyFault, read_private, write_private};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use zeroize::Zeroizing;
+
+use super::config::{Config, ConfigError};
+use super::store::{Store, StoreFault, sqlite_file};
+
+/// The authority's private key.
+pub const AUTHORITY_KEY: &str = "ca.key";
+/// The authority's certificate.
+pub const AUTHORITY: &str = "ca.pem";
+/// The Ed25519 key that signs releases.
+pub const RELEASE_KEY: &str = "release.key";
+/// The configuration.
+pub const CONFIG: &str = "coordinator.toml";
+
+/// What a coordinator is: read from its directory, with a server certificate of its own making.
+pub struct Home {
+    /// The directory.
+    pub dir: PathBuf,
+    /// How it runs.
+    pub config: Config,
+    /// Issues certificates.
+    pub authority: Arc<CertificateAuthority>,
+    /// Signs releases.
+    pub release: Arc<Identity>,
+    /// The server's certificate (PEM), made when the directory was read, good for [`SERVER_DAYS`].
+    pub server_certificate: String,
+    /// The server's key (PEM); in memory only.
+    pub server_key: Zeroizing<String>,
+}
+
+/// A coordinator's directory cannot be made or read.
+#[derive(Debug, thiserror::Error)]
+pub enum HomeFault {
+    /// Something is there that would be overwritten.
+    #[error("{} exists already and is never overwritten; choose another directory", path.display())]
+    Occupied {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The store is another coordinator's.
+    #[error("the store {store} holds a registry already; choose an empty database")]
+    StoreInUse {
+        /// The store, without its password.
+        store: String,
+    },
+    /// No coordinator was made here.
+    #[error("{} is missing; run `aquifer-coordinator init` first, or name its directory with --dir", path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file or directory cannot be read or written.
+    #[error("could not read or write {}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The configuration cannot be used.
+    #[error("{} cannot be used", path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        source: ConfigError,
+    },
+    /// A key cannot be made or used.
+    #[error("a key of the coordinator cannot be made or used")]
+    Key(#[from] KeyFault),
+    /// A certificate cannot be made or used.
+    #[error("a certificate of the coordinator cannot be made or used")]
+    Certificate(#[from] CertificateFault),
+    /// The store cannot be opened.
+    #[error("the store cannot be used")]
+    Store(#[from] StoreFault),
+}
+
+impl HomeFault {
+    /// Whether this is a refusal by rule (exit code 1) rather than a failure (exit code 2).
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Occupied { .. } | Self::StoreInUse { .. })
+    }
+}
+
+impl Home {
+    /// Makes a coordinator: authority, release key, empty store, commented configuration. All or nothing.
+    ///
+    /// # Errors
+    ///
+    /// One of the files exists, the store is not empty, or something cannot be written; nothing is left behind then.
+    pub async fn create(dir: &Path, config: &Config, now: Timestamp) -> Result<Self, HomeFault> {
+        let store = sqlite_file(config.store.expose(), dir);
+        let mut taken = FILES
+            .map(|file| dir.join(file))
+            .into_iter()
+            .chain(store.clone());
+        if let Some(path) = taken.find(|path| path.exists()) {
+            return Err(HomeFault::Occupied { path });
+        }
+        private_dir(dir, true)?;
+        let stage = dir.join(STAGE);
+        if stage.exists() {
+            // Keys of a try that ended early; nobody ever saw them.
+            fs::remove_dir_all(&stage).map_err(at(&stage))?;
+        }
+        let mut placed = Vec::new();
+        let made = fill(dir, config, now, &mut placed).await;
+        // What is left there is of no use to anybody.
+        let _ = fs::remove_dir_all(&stage);
+        if let Err(fault) = made {
+            placed
+                .iter()
+                .chain(&store)
+                .for_each(|path| drop(fs::remove_file(path)));
+            return Err(fault);
+        }
+        Self::load(dir, now)
+    }
+
+    /// Reads a coordinator's directory, and makes a server certificate for this start.
+    ///
+    /// # Errors
+    ///
+    /// A file is missing, malformed or readable for others.
+    pub fn load(dir: &Path, now: Timestamp) -> Result<Self, HomeFault> {
+        let missing = FILES.into_iter().rev().map(|file| dir.join(file));
+        if let Some(path) = missing.into_iter().find(|path| !path.exists()) {
+            return Err(HomeFault::Missing { path });
+        }
+        let path = dir.join(CONFIG);
+        let config = Config::parse(&read_text(&path)?);
+        let config = config.map_err(|source| HomeFault::Config { path, source })?;
+        let key = read_private(&dir.join(AUTHORITY_KEY))?;
+        let key = str::from_utf8(&key).map_err(|_| CertificateFault::Pem { what: "key" })?;
+        let authority = CertificateAuthority::load(&read_text(&dir.join(AUTHORITY))?, key)?;
+        let server = authority.server_certificate(config.server_name.as_str(), now, SERVER_DAYS)?;
+        Ok(Self {
+            dir: dir.to_owned(),
+            authority: Arc::new(authority),
+            release: Arc::new(Identity::load(&dir.join(RELEASE_KEY))?),
+            server_certificate: server.value,
+            server_key: server.key_pem,
+            config,
+        })
+    }
+
+    /// Opens the coordinator's store.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be opened or brought up to date.
+    pub async fn store(&self) -> Result<Store, StoreFault> {
+        Store::open(self.config.store.expose(), &self.dir).await
+    }
+}
+
+impl std::fmt::Debug for Home {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Home")
+            .field("dir", &self.dir)
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Makes everything aside and puts it in place, the configuration last; notes what is in place.
+async fn fill(
+    dir: &Path,
+    config: &Config,
+    now: Timestamp,
+    placed: &mut Vec<PathBuf>,
+) -> Result<(), HomeFault> {
+    let stage = dir.join(STAGE);
+    private_dir(&stage, false)?;
+    let name: Name = "aquifer".parse().expect("a plain word is a name");
+    let authority = CertificateAuthority::create(&name, now)?;
+    authority.server_certificate(config.server_name.as_str(), now, SERVER_DAYS)?;
+    let put = |file: &str, text: &str| write_private(&stage.join(file), text.as_bytes());
+    put(AUTHORITY_KEY, &authority.key_pem())?;
+    put(AUTHORITY, &authority.certificate_pem())?;
+    put(CONFIG, &config.to_text())?;
+    Identity::generate()?.save(&stage.join(RELEASE_KEY))?;
+    let store = Store::open(config.store.expose(), dir).await?;
+    let empty = store.is_empty().await;
+    store.close().await;
+    if !empty? {
+        let store = config.store.to_string();
+        return Err(HomeFault::StoreInUse { store });
+    }
+    for file in FILES {
+        let target = dir.join(file);
+        let moved = renameat_with(CWD, stage.join(file), CWD, &target, RenameFlags::NOREPLACE);
+        moved.map_err(|error| at(&target)(error.into()))?;
+        placed.push(target);
+    }
+    let opened = File::open(dir);
+    opened.and_then(|dir| dir.sync_all()).map_err(at(dir))
+}
+
+fn private_dir(path: &Path, parents: bool) -> Result<(), HomeFault> {
+    let mut builder = DirBuilder::new();
+    builder.mode(0o700).recursive(parents);
+    builder.create(path).map_err(at(path))
+}
+
+fn read_text(path: &Path) -> Result<String, HomeFault> {
+    let length = fs::metadata(path).map_err(at(path))?.len();
+    if length > DOCUMENT_BYTES_MAX as u64 {
+        return Err(at(path)(io::ErrorKind::FileTooLarge.into()));
+    }
+    fs::read_to_string(path).map_err(at(path))
+}
+
+fn at(path: &Path) -> impl Fn(io::Error) -> HomeFault {
+    let path = path.to_owned();
+    move |source| HomeFault::File {
+        path: path.clone(),
+        source,
+    }
+}
+
+/// How long a server certificate is valid.
+pub const SERVER_DAYS: u32 = 30;
+/// All files of a coordinator but its store; the last is put in place last.
+const FILES: [&str; 4] = [AUTHORITY_KEY, AUTHORITY, RELEASE_KEY, CONFIG];
+const STAGE: &str = ".init";
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_790_000_000_000);
+
+    fn config() -> Config {
+        let address = |text: &str| text.parse().unwrap();
+        Config::new(address("127.0.0.1:7400"), address("127.0.0.1:7401"))
+    }
+
+    fn names(dir: &Path) -> Vec<String> {
+        let entries = fs::read_dir(dir).unwrap();
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[tokio::test]
+    async fn what_was_made_is_read_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().join("a b%20?c/coordinator");
+        let made = Home::create(&dir, &config(), NOW).await.unwrap();
+        assert_eq!(
+            names(&dir),
+            [
+                "ca.key",
+                "ca.pem",
+                "coordinator.toml",
+                "release.key",
+                "store.sqlite"
+            ]
+        );
+        for file in names(&dir) {
+            assert_eq!(
+                dir.join(&file).metadata().unwrap().mode() & 0o777,
+                0o600,
+                "{file}"
+            );
+        }
+        let home = Home::load(&dir, NOW).unwrap();
+        assert_eq!(home.authority.certificate(), made.authority.certificate());
+        assert_eq!(home.release.public(), made.release.public());
+        assert_eq!(home.config, config());
+        assert_ne!(home.server_certificate, made.server_certificate);
+        assert!(home.store().await.unwrap().is_empty().await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn nothing_is_overwritten() {
+        for file in [
+            "ca.key",
+            "ca.pem",
+            "release.key",
+            "coordinator.toml",
+            "store.sqlite",
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            fs::write(dir.path().join(file), "mine").unwrap();
+            let fault = Home::create(dir.path(), &config(), NOW).await.unwrap_err();
+            assert!(
+                fault.is_refusal() && fault.to_string().contains(file),
+                "{fault}"
+            );
+            assert_eq!(names(dir.path()), [file]);
+            assert_eq!(fs::read_to_string(dir.path().join(file)).unwrap(), "mine");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_failed_leaves_nothing_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = config();
+        config.store = "sqlite://no/such/place.sqlite".parse().unwrap();
+        assert!(Home::create(dir.path(), &config, NOW).await.is_err());
+        config.store = "sqlite://store.sqlite".parse().unwrap();
+        config.server_name = "-_-".parse().unwrap();
+        assert!(Home::create(dir.path(), &config, NOW).await.is_err());
+        assert_eq!(names(dir.path()), [""; 0]);
+    }
+
+    #[tokio::test]
+    async fn a_try_that_ended_early_does_not_stand_in_the_way() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join(STAGE)).unwrap();
+        fs::write(dir.path().join(STAGE).join("ca.key"), "half").unwrap();
+        assert!(Home::create(dir.path(), &config(), NOW).await.is_ok());
+        assert_eq!(names(dir.path()).len(), 5);
+    }
+
+    #[tokio::test]
+    async fn a_store_in_use_is_refused_and_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let other = tempfile::tempdir().unwrap();
+        let mut config = config();
+        let path = other.path().join("other.sqlite");
+        let url = format!("sqlite://{}", path.display());
+        config.store = url.parse().unwrap();
+        Store::open(&url, other.path()).await.unwrap().close().await;
+        let fault = Home::create(dir.path(), &config, NOW).await.unwrap_err();
+        assert!(matches!(fault, HomeFault::Occupied { path: found } if found == path));
+        assert!(path.exists());
+    }
+
+    #[test]
+    fn a_directory_without_a_coordinator_says_what_to_do() {
+        let dir = tempfile::tempdir().unwrap();
+        let fault = Home::load(dir.path(), NOW).unwrap_err();
+        assert!(matches!(fault, HomeFault::Missing { path } if path.ends_with(CONFIG)));
+    }
+
+    #[tokio::test]
+    async fn a_malformed_configuration_is_named_with_its_place() {
+        let dir = tempfile::tempdir().unwrap();
+        Home::create(dir.path(), &config(), NOW).await.unwrap();
+        fs::write(dir.path().join(CONFIG), "\nlisten = 3\n").unwrap();
+        let fault = Home::load(dir.path(), NOW).unwrap_err();
+        assert!(matches!(fault, HomeFault::Config { source, .. } if source.line == 2));
+    }
+}
