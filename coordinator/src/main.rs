@@ -1,3 +1,15 @@
-//! Entry point.
+//! `aquifer-coordinator`: entry point. Wires arguments and logs to commands, nothing else.
 
-fn main() {}
+use std::process::ExitCode;
+
+use aquifer_coordinator::shell::cli;
+use aquifer_shared::shell::{logging, report};
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let arguments = cli::Arguments::parse();
+    if let Err(fault) = logging::init() {
+        return report::finish(Err(fault.into()));
+    }
+    cli::run(arguments)
+}

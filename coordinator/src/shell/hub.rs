@@ -166,9 +166,16 @@ impl Hub {
         }
     }
 
-    /// Tells every running study that has this member.
+    /// Tells every study that has this member: those that run, and those that ended before the member's reservation did.
     async fn tell_studies(&mut self, key: &IdentityKey, event: impl Fn(usize) -> Event) {
-        let hashes: Vec<StudyHash> = self.running().collect();
+        let current = now();
+        let concerned = |live: &&Live| live.is_running() || live.terms.expires > current;
+        let hashes: Vec<StudyHash> = self
+            .studies
+            .values()
+            .filter(concerned)
+            .map(|live| live.hash)
+            .collect();
         for hash in hashes {
             let member = self
                 .studies

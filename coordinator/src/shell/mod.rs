@@ -1,13 +1,16 @@
 //! Sockets, files, clocks and the store.
 
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod front;
 pub mod home;
 pub mod hub;
+pub mod joining;
 pub mod live;
 pub mod publish;
 pub mod registry;
 pub mod requests;
+pub mod serve;
 pub mod session;
 pub mod store;

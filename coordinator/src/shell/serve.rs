@@ -1,0 +1,106 @@
+//! The running coordinator: both endpoints, the hub, and a clean end.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use aquifer_shared::protocol::wire::CloseReason;
+use aquifer_shared::shell::quic::{CLOSE_DONE, server_endpoint};
+use aquifer_shared::shell::report::Outcome;
+use aquifer_shared::shell::tls::{Credentials, server_join, server_main};
+use quinn::Endpoint;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Semaphore, mpsc};
+
+use super::front::{COMMANDS_MAX, CONNECTIONS_MAX, Command, Front};
+use super::home::Home;
+use super::hub::Hub;
+use super::joining::{Desk, serve_join};
+use super::registry::Registry;
+use super::session::serve_connection;
+
+/// Serves until SIGTERM or SIGINT; with `json` the addresses are printed as one JSON line once both endpoints are open.
+///
+/// # Errors
+///
+/// A store, certificate or address that cannot be used.
+pub async fn serve(home: Home, json: bool) -> anyhow::Result<Outcome> {
+    let store = home.store().await?;
+    let registry = Registry::load(store.clone()).await?;
+    let (commands, queue) = mpsc::channel(COMMANDS_MAX);
+    let authority = home.authority.clone();
+    let days = home.config.certificate_days.get();
+    let front = Arc::new(Front::new(
+        registry,
+        store.clone(),
+        authority,
+        days,
+        commands.clone(),
+    ));
+    let hub = Hub::load(front.clone(), store.clone(), home.release.clone()).await?;
+    let own = Credentials {
+        certificate_pem: &home.server_certificate,
+        key_pem: &home.server_key,
+    };
+    let main = server_endpoint(
+        home.config.listen,
+        server_main(front.authority.certificate(), own)?,
+    )?;
+    let join = server_endpoint(home.config.listen_join, server_join(own)?)?;
+    let desk = Desk {
+        store: store.clone(),
+        authority: front.authority.clone(),
+        certificate_days: days,
+    };
+    announce(&main, &join, json)?;
+    let joining = tokio::spawn(serve_join(join.clone(), desk));
+    let accepting = tokio::spawn(accept(main.clone(), front.clone()));
+    tokio::spawn(stop_on_signal(commands)?);
+    let ended = hub.run(queue).await;
+    accepting.abort();
+    joining.abort();
+    front.close_all(CloseReason::Shutdown);
+    main.close(CLOSE_DONE, b"");
+    join.close(CLOSE_DONE, b"");
+    main.wait_idle().await;
+    store.close().await;
+    ended.map(|()| Outcome::Done)
+}
+
+fn announce(main: &Endpoint, join: &Endpoint, json: bool) -> anyhow::Result<()> {
+    let (main, join) = (main.local_addr()?, join.local_addr()?);
+    match json {
+        true => println!(
+            "{}",
+            serde_json::json!({ "listening": main.to_string(), "join": join.to_string() })
+        ),
+        false => println!("listening on {main} for nodes and people, on {join} for tickets"),
+    }
+    Ok(())
+}
+
+async fn accept(endpoint: Endpoint, front: Arc<Front>) {
+    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    while let Some(incoming) = endpoint.accept().await {
+        let Ok(place) = room.clone().try_acquire_owned() else {
+            incoming.refuse();
+            continue;
+        };
+        let front = front.clone();
+        tokio::spawn(async move {
+            serve_connection(front, incoming).await;
+            drop(place);
+        });
+    }
+}
+
+fn stop_on_signal(commands: mpsc::Sender<Command>) -> anyhow::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate()).context("could not watch for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("could not watch for SIGINT")?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        let _ = commands.send(Command::Stop).await;
+    })
+}
