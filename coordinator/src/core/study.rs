@@ -255,6 +255,11 @@ impl Study {
     }
 
     fn decided(&mut self, member: Member, verdict: Verdict) {
+        if let (Stage::Ended(ending), Verdict::Accepted | Verdict::Held) = (&self.stage, &verdict) {
+            // It was away when the study ended, and keeps budget aside until it hears of it.
+            let end = self.study_end(ending);
+            return self.effects.push_back(Effect::StudyEnd(member, end));
+        }
         let running = matches!(self.stage, Stage::Gathering(_));
         let open = running || matches!(self.stage, Stage::Offered { .. });
         let open = open && !self.is_ending();
