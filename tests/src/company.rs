@@ -136,6 +136,20 @@ impl Company {
         Ok(())
     }
 
+    /// Puts all customers into one unit.
+    pub fn merge_units(&mut self) {
+        self.units = vec!["all".to_owned()];
+        self.customers
+            .iter_mut()
+            .for_each(|customer| customer.unit = 0);
+    }
+
+    /// Keeps the first units and their customers only.
+    pub fn keep_units(&mut self, count: usize) {
+        self.units.truncate(count);
+        self.customers.retain(|customer| customer.unit < count);
+    }
+
     /// Whether a customer's label is the positive one.
     #[must_use]
     pub fn is_positive(&self, customer: &Customer) -> bool {

@@ -5,10 +5,12 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use aquifer_shared::base::units::{Delta, Epsilon, MicroRho};
 use aquifer_shared::domain::predictor::ModelState;
+use aquifer_shared::domain::sum::smallest_slot_ms;
 use aquifer_shared::shell::noise::largest_urho;
 use serde_json::Value;
 
 use crate::cluster::Cluster;
+use crate::company::Company;
 use crate::processes::loopback_bytes;
 use crate::study::state;
 use crate::training::Trained;
@@ -145,6 +147,13 @@ impl Model {
             .is_none()
             .then(|| reason.unwrap_or_else(|| "too little data to tell".to_owned()))
     }
+}
+
+/// The answer slot that the coordinator chooses for a company's declared sizes.
+#[must_use]
+pub fn slot_seconds(company: &Company) -> f64 {
+    let features = company.contract.columns.len() as u64;
+    f64::from(smallest_slot_ms(company.customers_max(), features)) / 1e3
 }
 
 /// The price of a study at its target.

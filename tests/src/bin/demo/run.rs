@@ -7,13 +7,12 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use aquifer_shared::base::units::{Epsilon, MicroRho};
 use aquifer_shared::domain::predictor::plan::clip_for;
-use aquifer_shared::domain::sum::smallest_slot_ms;
 use aquifer_shared::shell::noise::OpenDpNoise;
 use aquifer_shared::shell::report::{note, print};
 use aquifer_tests::cluster::Cluster;
 use aquifer_tests::company::{Company, Customer};
 use aquifer_tests::exact::{auc, log_loss};
-use aquifer_tests::measured::{Measured, Model, price};
+use aquifer_tests::measured::{Measured, Model, price, slot_seconds};
 use aquifer_tests::policy::Policy;
 use aquifer_tests::processes::{Report, command, run};
 use aquifer_tests::study::Study;
@@ -240,11 +239,6 @@ fn deployment(cluster: &Cluster) -> Report {
     let mut report = cluster.watcher().report();
     report.each.remove(aquifer_tests::study::WATCH);
     report
-}
-
-fn slot_seconds(company: &Company) -> f64 {
-    let features = company.contract.columns.len() as u64;
-    f64::from(smallest_slot_ms(company.customers_max(), features)) / 1e3
 }
 
 fn figures(
