@@ -29,6 +29,8 @@ use crate::core::update;
 
 /// How often the registry's revision is looked at, for changes by other processes.
 const REGISTRY_POLL: Duration = Duration::from_millis(250);
+/// How often live connections are held against the ends of their certificates.
+const EXPIRY_POLL: Duration = Duration::from_secs(5);
 /// How long a store that failed is left alone.
 const RETRY: Duration = Duration::from_secs(1);
 /// The longest sleep between two looks at the studies.
@@ -98,6 +100,8 @@ impl Hub {
     pub async fn run(mut self, mut commands: mpsc::Receiver<Command>) -> anyhow::Result<()> {
         let mut poll = interval(REGISTRY_POLL);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut expiry = interval(EXPIRY_POLL);
+        expiry.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.tick().await;
         loop {
             let wakeup = self.wakeup();
@@ -108,6 +112,7 @@ impl Hub {
                 },
                 () = sleep_until(wakeup) => self.tick().await,
                 _ = poll.tick() => self.poll_registry().await,
+                _ = expiry.tick() => self.front.close_unwelcome().await,
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Answers to questions, each after a look at the asker's role: least rights, and a refusal says whom to ask.
 
-use aquifer_shared::base::ids::{IdentityKey, Role, StudyHash};
+use aquifer_shared::base::ids::{IdentityKey, Name, Role, StudyHash};
 use aquifer_shared::domain::contract::Contract;
 use aquifer_shared::protocol::ask::{ModelEntry, NodeEntry, Request, Response};
 use aquifer_shared::protocol::wire::Approval;
@@ -14,7 +14,7 @@ use super::live::Live;
 use super::publish;
 use super::store::{Party, StoreFault, StoredModel, StoredStudy};
 use crate::core::event::Event;
-use crate::core::expand::{Accountant, expand};
+use crate::core::expand::{Accountant, Expanded, expand};
 use crate::core::study_file::StudyFile;
 use crate::core::update::is_approval;
 
@@ -127,31 +127,11 @@ impl Hub {
         contract_text: &str,
         dry_run: bool,
     ) -> Result<Response, StoreFault> {
-        let file = match StudyFile::parse(study) {
-            Ok(file) => file,
-            Err(error) => return Ok(refused("study-file", format!("study file: {error}"))),
-        };
-        let contract = match Contract::parse(contract_text) {
-            Ok(contract) => contract,
-            Err(error) => return Ok(refused("contract", format!("contract file: {error}"))),
-        };
         let nodes = self.front.registry.nodes().await?;
-        let registry: Vec<_> = nodes
-            .into_iter()
-            .map(|node| (node.name, node.identity))
-            .collect();
-        let Ok(random) = random_bytes32() else {
-            return Ok(refused("random", "the system gives no randomness".into()));
-        };
-        let mut id = [0; 16];
-        id.copy_from_slice(&random[..16]);
-        let expanded = match expand(&file, &contract, &registry, id, now(), ACCOUNTANT) {
+        let (expanded, contract) = match expanded(study, contract_text, nodes) {
             Ok(expanded) => expanded,
-            Err(error) => return Ok(refused(error.code(), error.to_string())),
+            Err(no) => return Ok(no),
         };
-        if let Err(error) = noise::check_charge(&expanded.terms) {
-            return Ok(refused("price", error.to_string()));
-        }
         let response = Response::Submitted {
             terms: expanded.bytes.clone(),
             study: expanded.hash,
@@ -168,9 +148,9 @@ impl Hub {
             submitted: now(),
             ended: Default::default(),
         };
-        let (name, version) = (contract.name.clone(), contract.version);
+        let version = contract.version;
         self.store
-            .add_study(&stored, &name, version, contract_text)
+            .add_study(&stored, &contract.name, version, contract_text)
             .await?;
         self.store
             .audit(
@@ -180,24 +160,32 @@ impl Hub {
                 &stored.hash.to_string(),
             )
             .await?;
-        let members: Vec<_> = expanded
+        let members = expanded
             .terms
             .roster
-            .iter()
-            .copied()
-            .zip(expanded.members.iter().cloned())
+            .into_iter()
+            .zip(expanded.members)
             .collect();
+        if let Err(error) = self.take_up(stored, contract_text, members).await {
+            return Ok(refused("study", format!("{error:#}")));
+        }
+        Ok(response)
+    }
+
+    /// Starts a study that is stored, and tells it who is there.
+    async fn take_up(
+        &mut self,
+        stored: StoredStudy,
+        contract_text: &str,
+        members: Vec<(IdentityKey, Name)>,
+    ) -> anyhow::Result<()> {
         let name_of = |key: &IdentityKey| {
             members
                 .iter()
                 .find(|(known, _)| known == key)
                 .map(|(_, name)| name.clone())
         };
-        let live = match Live::resume(stored, contract_text.to_owned(), Vec::new(), now(), name_of)
-        {
-            Ok(live) => live,
-            Err(error) => return Ok(refused("study", error.to_string())),
-        };
+        let live = Live::resume(stored, contract_text.to_owned(), Vec::new(), now(), name_of)?;
         let hash = live.hash;
         self.studies.insert(hash, live);
         for (member, (key, _)) in members.iter().enumerate() {
@@ -206,7 +194,7 @@ impl Hub {
             }
         }
         self.drive(hash).await;
-        Ok(response)
+        Ok(())
     }
 
     async fn approve(
@@ -412,6 +400,29 @@ impl Hub {
         };
         Ok(found.map_or_else(|| unknown("contract", which), Response::Contract))
     }
+}
+
+/// A study file and a contract file as a study of these nodes, or what is wrong with them.
+fn expanded(
+    study: &str,
+    contract: &str,
+    nodes: Vec<Party>,
+) -> Result<(Expanded, Contract), Response> {
+    let file = StudyFile::parse(study)
+        .map_err(|error| refused("study-file", format!("study file: {error}")))?;
+    let contract = Contract::parse(contract)
+        .map_err(|error| refused("contract", format!("contract file: {error}")))?;
+    let registry: Vec<_> = nodes
+        .into_iter()
+        .map(|node| (node.name, node.identity))
+        .collect();
+    let random = random_bytes32().map_err(|error| refused("random", error.to_string()))?;
+    let mut id = [0; 16];
+    id.copy_from_slice(&random[..16]);
+    let expanded = expand(&file, &contract, &registry, id, now(), ACCOUNTANT)
+        .map_err(|error| refused(error.code(), error.to_string()))?;
+    noise::check_charge(&expanded.terms).map_err(|error| refused("price", error.to_string()))?;
+    Ok((expanded, contract))
 }
 
 /// A refusal by a rule.
