@@ -1,0 +1,397 @@
+//! A coordinator in miniature that asks a real node process what a test wants asked.
+
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use aquifer_shared::base::ids::{Hash32, IdentityKey, Name, Role, StudyHash};
+use aquifer_shared::base::limits::FRAME_BYTES_MAX;
+use aquifer_shared::base::time::Timestamp;
+use aquifer_shared::base::units::MicroRho;
+use aquifer_shared::domain::contract::Contract;
+use aquifer_shared::domain::sum::{
+    Gate, HoldOut, Part, Plan, RoundTerms, SUM_VERSION, StudyTerms, TrustMode, sigma_share,
+    study_hash,
+};
+use aquifer_shared::protocol::codec::encode;
+use aquifer_shared::protocol::wire::{
+    Approval, CloseReason, Decision, Hello, Message, Offer, Task, TaskBody, Verdict, Welcome,
+    approve_digest, read_body,
+};
+use aquifer_shared::shell::certificates::{CertificateAuthority, certificate_pem, new_request};
+use aquifer_shared::shell::directory::{CoordinatorFile, Newcomer};
+use aquifer_shared::shell::keys::{Identity, write_private};
+use aquifer_shared::shell::quic::{FrameReader, close, receive_within, send, server_endpoint};
+use aquifer_shared::shell::tls::{Credentials, server_main};
+use quinn::{Connection, Endpoint, SendStream};
+use tempfile::TempDir;
+
+/// An authority, an endpoint, and the directory of a node that joined.
+pub struct World {
+    folder: TempDir,
+    endpoint: Endpoint,
+    identity: IdentityKey,
+    approver: Identity,
+}
+
+/// A session that the coordinator has welcomed.
+pub struct Session {
+    pub connection: Connection,
+    writer: SendStream,
+    reader: FrameReader,
+    pub hello: Hello,
+}
+
+/// A node process, killed with this value.
+pub struct Node {
+    child: Option<Child>,
+}
+
+impl World {
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let name: Name = "coordinator".parse().unwrap();
+        let authority = CertificateAuthority::create(&name, now()).unwrap();
+        let server = authority.server_certificate("aquifer", now(), 30).unwrap();
+        let own = Credentials {
+            certificate_pem: &server.value,
+            key_pem: &server.key_pem,
+        };
+        let tls = server_main(authority.certificate(), own).unwrap();
+        let endpoint = server_endpoint("127.0.0.1:0".parse().unwrap(), tls).unwrap();
+        let identity = Identity::generate().unwrap();
+        let world = Self {
+            identity: identity.public(),
+            approver: Identity::generate().unwrap(),
+            folder,
+            endpoint,
+        };
+        world.join(&authority, &identity);
+        world.fill();
+        world
+    }
+
+    fn join(&self, authority: &CertificateAuthority, identity: &Identity) {
+        let name: Name = "north".parse().unwrap();
+        let newcomer = Newcomer::prepare(&self.directory()).unwrap();
+        let key = new_request(&name).unwrap();
+        newcomer.store_keys(&key.key_pem, identity).unwrap();
+        let issued = authority.sign_csr(&key.value, &name, Role::Node, now(), 30);
+        let issued = issued.unwrap();
+        assert!(certificate_pem(&issued.der).contains("BEGIN"));
+        let address = self.endpoint.local_addr().unwrap().to_string();
+        let coordinator = CoordinatorFile {
+            address_join: address.clone(),
+            address,
+            server_name: "aquifer".into(),
+            name,
+            role: Role::Node,
+            release_key: IdentityKey([3; 32]),
+        };
+        let pinned = authority.certificate();
+        newcomer
+            .complete(&issued.der, pinned, &coordinator)
+            .unwrap();
+        write_private(&self.directory().join("node.key"), &[7; 32]).unwrap();
+    }
+
+    fn fill(&self) {
+        let put = |file: &str, text: &str| fs::write(self.directory().join(file), text).unwrap();
+        put("contract.toml", CONTRACT);
+        let rows = (0..50).map(|row| format!("c{row},{},basic,Yes\n", row % 60));
+        let rows: String = rows.collect();
+        put(
+            "customers.csv",
+            &format!("customerID,tenure,Plan,Churn\n{rows}"),
+        );
+        let approver = self.approver.public();
+        put(
+            "node.toml",
+            &CONFIG.replace("APPROVER", &approver.to_string()),
+        );
+    }
+
+    pub fn directory(&self) -> PathBuf {
+        self.folder.path().join("north")
+    }
+
+    pub fn witness(&self) -> PathBuf {
+        self.folder.path().join("witness/ledger.witness")
+    }
+
+    pub fn change_config(&self, from: &str, to: &str) {
+        let path = self.directory().join("node.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from));
+        fs::write(path, text.replace(from, to)).unwrap();
+    }
+
+    /// A command of the node's program on its directory.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_aquifer-node"));
+        command
+            .args(arguments)
+            .env("AQUIFER_NODE_DIR", self.directory());
+        command
+    }
+
+    /// A command as a user who may read the node's directory and not write it; none where that cannot be arranged.
+    pub fn read_only(&self, arguments: &[&str]) -> Option<Command> {
+        use std::os::unix::fs::{PermissionsExt, chown};
+        let mode = |path: &Path, mode| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        let root = rustix::process::geteuid().is_root();
+        let program = env!("CARGO_BIN_EXE_aquifer-node");
+        let mut command = Command::new(if root { "setpriv" } else { program });
+        if root {
+            Command::new("setpriv").arg("--version").output().ok()?;
+            for entry in fs::read_dir(self.directory()).unwrap() {
+                chown(entry.unwrap().path(), Some(NOBODY), Some(NOBODY)).unwrap();
+            }
+            let nobody = NOBODY.to_string();
+            command.args(["--reuid", &nobody, "--regid", &nobody, "--clear-groups"]);
+            command.arg(program);
+        }
+        mode(self.folder.path(), 0o755);
+        mode(&self.directory(), 0o555);
+        command.args(arguments);
+        Some(command)
+    }
+
+    pub fn start(&self) -> Node {
+        let mut command = self.command(&["run"]);
+        Node {
+            child: Some(command.stderr(Stdio::null()).spawn().unwrap()),
+        }
+    }
+
+    /// Runs a command to its end: exit code, standard output, standard error.
+    pub async fn run(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
+        outcome(self.command(arguments)).await
+    }
+
+    /// The node's next session.
+    pub async fn welcome(&self) -> Session {
+        let waited = tokio::time::timeout(WAIT, self.endpoint.accept()).await;
+        let connection = waited.unwrap().unwrap().await.unwrap();
+        let (mut writer, mut reader) = connection.accept_bi().await.unwrap();
+        let hello: Hello = receive_within(&mut reader, WAIT).await.unwrap();
+        let welcome = Welcome {
+            name: "north".parse().unwrap(),
+            now: now(),
+        };
+        send(&mut writer, &welcome).await.unwrap();
+        Session {
+            connection,
+            writer,
+            reader: FrameReader::new(reader),
+            hello,
+        }
+    }
+
+    /// A study of synthetic sums, approved.
+    pub fn offer(&self, rounds: u16) -> (StudyHash, Offer) {
+        let bytes = encode(&self.terms(rounds));
+        let study = study_hash(&bytes);
+        let approval = Approval {
+            key: self.approver.public(),
+            signature: self.approver.sign(&approve_digest(&study)),
+        };
+        let approvals = vec![approval];
+        let terms = bytes;
+        (study, Offer { terms, approvals })
+    }
+
+    fn terms(&self, rounds: u16) -> StudyTerms {
+        let contract = Contract::parse(CONTRACT).unwrap();
+        let (cells, urho, delta_sq) = (100, MicroRho(1_000), 65_536);
+        let round = RoundTerms {
+            part: Part::Training,
+            cells_max: cells,
+            cell_abs_max: 256,
+            delta_sq,
+            urho,
+            sigma_share: sigma_share(delta_sq, 1, 1, urho).unwrap(),
+        };
+        let price = MicroRho(1_000 * u64::from(rounds));
+        StudyTerms {
+            version: SUM_VERSION,
+            study_id: [7; 16],
+            name: "transport".parse().unwrap(),
+            family: "transport".parse().unwrap(),
+            purpose: "churn.train".parse().unwrap(),
+            contract_name: contract.name.clone(),
+            contract_version: contract.version,
+            contract_hash: contract.hash(),
+            plan: Plan::Synthetic { cells, rounds },
+            mode: TrustMode::NodeNoise,
+            roster: vec![self.identity],
+            d_max: 0,
+            c_max: 0,
+            multiplicity: 1,
+            rounds: vec![round; rounds.into()],
+            attempts_max: 2,
+            urho_cap: price,
+            urho: price,
+            delta: 1e-6.try_into().unwrap(),
+            population: 40_000,
+            customers_max: 1_000,
+            holdout: HoldOut::Fraction(150_000),
+            slot_ms: 0,
+            phase_ms: 2_000,
+            attempt_ttl_ms: 120_000,
+            expires: now().after_ms(3_600_000),
+            quorum: 1,
+            gate: Gate::Open,
+            expected_gain_ppm: 0,
+            synthetic: true,
+        }
+    }
+}
+
+impl Session {
+    pub async fn say<M: Message>(&mut self, message: &M) {
+        send(&mut self.writer, message).await.unwrap();
+    }
+
+    pub async fn frame(&mut self) -> (u8, Vec<u8>) {
+        let next = tokio::time::timeout(WAIT, self.reader.next(FRAME_BYTES_MAX)).await;
+        next.unwrap().unwrap().expect("a frame, not the end")
+    }
+
+    /// The next frame, or none where the node has gone.
+    pub async fn frame_or_end(&mut self) -> Option<(u8, Vec<u8>)> {
+        let next = tokio::time::timeout(WAIT, self.reader.next(FRAME_BYTES_MAX)).await;
+        next.unwrap().ok().flatten()
+    }
+
+    pub async fn hear<M: Message>(&mut self) -> M {
+        let (kind, body) = self.frame().await;
+        read_body(kind, &body).unwrap()
+    }
+
+    /// Offers a study and hears that it is accepted.
+    pub async fn offer(&mut self, offer: &Offer) {
+        self.say(offer).await;
+        let decision: Decision = self.hear().await;
+        assert_eq!(decision.verdict, Verdict::Accepted);
+    }
+
+    pub async fn ask(&mut self, study: StudyHash, round: u32) -> (u8, Vec<u8>) {
+        self.ask_for(study, round, 100).await;
+        self.frame().await
+    }
+
+    pub async fn ask_for(&mut self, study: StudyHash, round: u32, cells: u32) {
+        let body = encode(&TaskBody::Synthetic(cells));
+        let attempt = 0;
+        let task = Task {
+            study,
+            round,
+            attempt,
+            body,
+        };
+        self.say(&task).await;
+    }
+
+    pub fn end(self, reason: CloseReason) {
+        close(&self.connection, reason);
+    }
+}
+
+impl Node {
+    pub async fn kill(mut self) {
+        let mut child = self.child.take().unwrap();
+        child.kill().unwrap();
+        assert_eq!(wait(child).await.signal(), Some(9));
+    }
+
+    pub async fn terminate(mut self) -> ExitStatus {
+        let child = self.child.take().unwrap();
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        wait(child).await
+    }
+
+    pub async fn ended(mut self) -> Option<i32> {
+        wait(self.child.take().unwrap()).await.code()
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+async fn wait(mut child: Child) -> ExitStatus {
+    let waited = tokio::task::spawn_blocking(move || child.wait());
+    let waited = tokio::time::timeout(WAIT, waited).await;
+    waited.unwrap().unwrap().unwrap()
+}
+
+pub async fn outcome(mut command: Command) -> (Option<i32>, String, String) {
+    let ended = tokio::task::spawn_blocking(move || command.output());
+    let ended = tokio::time::timeout(WAIT, ended).await;
+    let ended = ended.unwrap().unwrap().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (ended.status.code(), text(ended.stdout), text(ended.stderr))
+}
+
+pub fn now() -> Timestamp {
+    aquifer_node::shell::clock::now()
+}
+
+/// Copies a ledger with what SQLite keeps beside it.
+pub fn copy_ledger(from: &Path, to: &Path) {
+    for suffix in ["", "-wal"] {
+        let name = |path: &Path| PathBuf::from(format!("{}{suffix}", path.display()));
+        if name(from).exists() {
+            fs::copy(name(from), name(to)).unwrap();
+        } else {
+            let _ = fs::remove_file(name(to));
+        }
+    }
+}
+
+pub const NO_HASH: Hash32 = Hash32([0; 32]);
+const NOBODY: u32 = 65_534;
+const WAIT: Duration = Duration::from_secs(60);
+
+const CONTRACT: &str = r#"
+[contract]
+name = "churn"
+version = 1
+[table.customers]
+privacy_unit = "customerID"
+label = { column = "Churn", positive = "Yes" }
+[table.customers.column.tenure]
+low = 0
+high = 64
+[table.customers.column.Plan]
+levels = ["basic", "plus"]
+"#;
+
+const CONFIG: &str = r#"
+[data]
+contract = "contract.toml"
+query = "SELECT * FROM customers"
+basis = "test"
+customers_max = 1000
+[data.tables]
+customers = "customers.csv"
+[ledger]
+witness = "../witness/ledger.witness"
+[policy]
+rho_micro_per_contract = 20000
+rho_micro_per_year = 20000
+purposes = ["churn.train"]
+approvers = ["APPROVER"]
+allow_synthetic = true
+"#;
