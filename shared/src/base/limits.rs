@@ -16,6 +16,8 @@ pub const FEATURES_MAX: usize = 512;
 pub const NAME_BYTES_MAX: usize = 128;
 /// Bytes of a contract or study file.
 pub const DOCUMENT_BYTES_MAX: usize = 1 << 20;
+/// Bytes of a model file.
+pub const MODEL_BYTES_MAX: usize = 8 << 20;
 /// Members of a study's roster in `node-noise`.
 pub const MEMBERS_MAX: usize = 1_024;
 /// Rounds of a study.
