@@ -1,3 +1,100 @@
-//! Entry point.
+//! `aquifer`: the command of operators, approvers, analysts and auditors. Entry point; wires arguments to commands.
+//!
+//! Talks to the coordinator, never to its store. What is predicted is predicted here: inputs leave this machine never.
 
-fn main() {}
+mod args;
+mod client;
+mod contracts;
+mod identity;
+mod models;
+mod nodes;
+mod show;
+mod studies;
+mod study_detail;
+mod study_terms;
+
+use std::process::ExitCode;
+
+use aquifer_shared::protocol::wire::CloseReason;
+use aquifer_shared::shell::join::JoinFault;
+use aquifer_shared::shell::link::LinkError;
+use aquifer_shared::shell::logging;
+use aquifer_shared::shell::report::{self, Outcome};
+use clap::{CommandFactory, Parser};
+
+use args::{Arguments, Command};
+use client::Session;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    report::finish(sort(run(&arguments)))
+}
+
+fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
+    logging::init()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(dispatch(arguments))
+}
+
+async fn dispatch(arguments: &Arguments) -> anyhow::Result<Outcome> {
+    let session = Session::new(arguments);
+    match &arguments.command {
+        Command::Join { ticket } => identity::join(&session, ticket).await,
+        Command::Whoami => identity::whoami(&session),
+        Command::Study(command) => studies::run(&session, command).await,
+        Command::Model(command) => models::run(&session, command).await,
+        Command::Predict(_) => Ok(report::refused("no model file yet")),
+        Command::Nodes => nodes::run(&session).await,
+        Command::Contract(command) => contracts::run(&session, command).await,
+        Command::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(*shell, &mut Arguments::command(), "aquifer", &mut text);
+            report::print(&String::from_utf8_lossy(&text))?;
+            Ok(Outcome::Done)
+        }
+    }
+}
+
+/// Tells what the rules refuse (exit code 1) from what failed (2).
+fn sort(ended: anyhow::Result<Outcome>) -> anyhow::Result<Outcome> {
+    match ended {
+        Err(error) if is_refusal(&error) => Ok(report::refused(&report::chain(&error))),
+        ended => ended,
+    }
+}
+
+fn is_refusal(error: &anyhow::Error) -> bool {
+    if let Some(fault) = error.downcast_ref::<JoinFault>() {
+        return fault.is_refusal();
+    }
+    let link = error
+        .chain()
+        .find_map(|cause| cause.downcast_ref::<LinkError>());
+    link.is_some_and(|link| match link {
+        LinkError::Ours(_) => true,
+        LinkError::Closed(reason) => matches!(
+            reason,
+            CloseReason::Revoked | CloseReason::WrongRole | CloseReason::Expired
+        ),
+        _ => false,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_revoked_certificate_is_a_refusal_and_silence_a_failure() {
+        let told = |error: LinkError| anyhow::Error::from(error).context("could not ask");
+        assert!(is_refusal(&told(LinkError::Closed(CloseReason::Revoked))));
+        assert!(!is_refusal(&told(LinkError::TimedOut)));
+    }
+}

@@ -1,0 +1,211 @@
+//! The arguments of `aquifer`, with help and examples.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+/// Submit and approve studies, read models, predict: for operators, approvers, analysts and auditors.
+#[derive(Debug, Parser)]
+#[command(
+    name = "aquifer",
+    version,
+    after_help = "Exit codes: 0 done, 1 refused by a rule, 2 failed.\n\nExamples:\n  aquifer join \"$(cat ada.ticket)\"\n  aquifer study submit churn.toml --contract contract.toml --dry-run\n  aquifer model card churn\n  aquifer predict --model churn --input hypothetical '{\"tenure\": 3}'"
+)]
+pub(crate) struct Arguments {
+    /// Directory of your identity, made by `aquifer join` [default: ~/.aquifer]
+    #[arg(long, global = true, env = "AQUIFER_DIR", value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+    /// Print JSON for programs instead of tables for people
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// What to do
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Redeem a ticket: makes your keys here and stores them with your certificate
+    #[command(after_help = "Example:\n  aquifer join \"$(cat ada.ticket)\" --dir ~/.aquifer")]
+    Join {
+        /// The ticket: one line that starts with aquifer-ticket-1
+        ticket: String,
+    },
+    /// Show name, role and identity key of this directory; asks nobody
+    Whoami,
+    /// Submit, approve and follow studies
+    #[command(subcommand)]
+    Study(StudyCommand),
+    /// Read, check and export models
+    #[command(subcommand)]
+    Model(ModelCommand),
+    /// Predict for made-up customers or segments; the inputs stay on this machine
+    #[command(
+        after_help = "Examples:\n  aquifer predict --model churn --input hypothetical --explain '{\"tenure\": 3, \"plan\": \"month\"}'\n  aquifer predict --model churn@2 --input segment --file segments.csv --out predicted.csv --threshold 0.3\n\nA unit scores its own customers at home: aquifer-node score --model churn --out scores.csv"
+    )]
+    Predict(PredictArguments),
+    /// Show units and people, and who is connected
+    Nodes,
+    /// Check, make and show data contracts
+    #[command(subcommand)]
+    Contract(ContractCommand),
+    /// Print completions for a shell
+    #[command(
+        after_help = "Example:\n  aquifer completions bash > ~/.local/share/bash-completion/completions/aquifer"
+    )]
+    Completions {
+        /// For which shell
+        shell: Shell,
+    },
+}
+
+/// Commands about studies.
+#[derive(Debug, Subcommand)]
+pub(crate) enum StudyCommand {
+    /// Check a study file, expand it to its terms and register it (operators)
+    #[command(
+        after_help = "Examples:\n  aquifer study submit churn.toml --contract contract.toml --dry-run\n  aquifer study submit churn.toml --contract contract.toml"
+    )]
+    Submit {
+        /// The study file (TOML)
+        file: PathBuf,
+        /// The contract file (TOML)
+        #[arg(long, value_name = "FILE")]
+        contract: PathBuf,
+        /// Print the terms, register nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Sign a study with your identity key (approvers)
+    #[command(after_help = "Example:\n  aquifer study approve 3f9c2a71b0de")]
+    Approve(StudyArgument),
+    /// List all studies
+    List,
+    /// Show terms, members and rounds of a study
+    Show(StudyArgument),
+    /// Follow a study until it ends; exit code 1 if it ends without a published model
+    Watch(StudyArgument),
+    /// Stop a study; what was spent stays spent (operators)
+    Abort(StudyArgument),
+}
+
+/// Which study.
+#[derive(Args, Debug)]
+pub(crate) struct StudyArgument {
+    /// Name (the newest of that name), hash, or a unique start of the hash
+    #[arg(value_name = "ID")]
+    pub(crate) study: String,
+}
+
+/// Commands about models.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ModelCommand {
+    /// List published and held models
+    List,
+    /// Show a model in short: study, privacy, quality
+    Show(ModelArgument),
+    /// Print the card: statement, quality, every curve with a plot
+    #[command(
+        after_help = "Examples:\n  aquifer model card churn\n  aquifer model card churn --html churn.html"
+    )]
+    Card {
+        /// Which model
+        #[command(flatten)]
+        model: ModelArgument,
+        /// Write the card as one HTML page instead
+        #[arg(long, value_name = "FILE")]
+        html: Option<PathBuf>,
+    },
+    /// Write the signed model file
+    #[command(after_help = "Example:\n  aquifer model export churn@2 --out churn-2.json")]
+    Export {
+        /// Which model
+        #[command(flatten)]
+        model: ModelArgument,
+        /// New file
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Learn the model again from its released sums and compare hashes; exit code 1 if they differ
+    Replay(ModelArgument),
+    /// Publish a held model (approvers)
+    Release(ModelArgument),
+    /// Drop a held model for good (approvers)
+    Drop(ModelArgument),
+}
+
+/// Which model.
+#[derive(Args, Debug)]
+pub(crate) struct ModelArgument {
+    /// NAME (its newest version) or NAME@VERSION
+    #[arg(value_name = "NAME")]
+    pub(crate) model: String,
+}
+
+/// What kind of customers the inputs stand for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum InputKind {
+    /// Made-up customers
+    Hypothetical,
+    /// Typical members of groups, not single people
+    Segment,
+}
+
+/// Arguments of `predict`.
+#[derive(Args, Debug)]
+pub(crate) struct PredictArguments {
+    /// NAME (its newest version) or NAME@VERSION
+    #[arg(long, value_name = "NAME")]
+    pub(crate) model: String,
+    /// What the inputs are; real customers are scored at their unit
+    #[arg(long, value_enum)]
+    pub(crate) input: InputKind,
+    /// One JSON object: feature names and values; a feature that is left out counts as missing
+    #[arg(required_unless_present = "file", conflicts_with = "file")]
+    pub(crate) object: Option<String>,
+    /// CSV or Parquet file with one input per row
+    #[arg(long, value_name = "FILE", requires = "out")]
+    pub(crate) file: Option<PathBuf>,
+    /// New file for the predictions (CSV, or Parquet if it ends in .parquet)
+    #[arg(long, value_name = "FILE", requires = "file")]
+    pub(crate) out: Option<PathBuf>,
+    /// Probability from which the decision is yes
+    #[arg(long, value_name = "P", default_value_t = 0.5)]
+    pub(crate) threshold: f64,
+    /// Add the smallest change of one feature that would turn the decision
+    #[arg(long)]
+    pub(crate) explain: bool,
+}
+
+/// Commands about contracts.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ContractCommand {
+    /// Check a contract file and print its hash; asks nobody
+    #[command(after_help = "Example:\n  aquifer contract check contract.toml")]
+    Check {
+        /// The contract file (TOML)
+        file: PathBuf,
+    },
+    /// Make a contract from the short schema of a data set; asks nobody
+    #[command(
+        after_help = "Example:\n  aquifer contract from-schema telco.schema.json --privacy-unit customerID > contract.toml"
+    )]
+    FromSchema {
+        /// The schema (NAME.schema.json)
+        file: PathBuf,
+        /// The column that names a customer [default: customerID where the schema lists it, else row_id]
+        #[arg(long, value_name = "COLUMN")]
+        privacy_unit: Option<String>,
+        /// The contract's name [default: the schema's data set]
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
+    },
+    /// Show a contract that the coordinator knows
+    Show {
+        /// NAME (its newest version) or NAME@VERSION
+        #[arg(value_name = "NAME")]
+        contract: String,
+    },
+}
