@@ -412,4 +412,37 @@ mod tests {
         assert!(!learner.consistent());
         assert_eq!(learner.warnings(), [Warning::Inconsistent { round: 0 }]);
     }
+
+    #[test]
+    fn a_constant_feature_and_one_of_a_single_level_add_nothing() {
+        let shapes = [
+            SHAPES[0],
+            SHAPES[1],
+            Shape {
+                ordered: false,
+                cells: 2,
+            },
+        ];
+        let constant = [0, 0, 1_000, 0, 0, 1_000, 0];
+        let split = [500, 500, 0];
+        let counts: Vec<i64> = split
+            .iter()
+            .chain(&constant)
+            .map(|count| count * COUNT)
+            .collect();
+        let mut learner = Learner::after_counts(&shapes, &counts, 0.0, 4_096).unwrap();
+        assert_eq!(learner.state().curves.len(), 3 + 2 + 2);
+        for _ in 0..8 {
+            let sums = [-100, 50, 0, -50, 0, -50, 0].map(|sum| sum * Q);
+            learner.step(&sums, 0.0).unwrap();
+        }
+        let fitted = learner.finish().unwrap();
+        assert!(fitted.curves[0][0] < fitted.curves[0][1]);
+        let tiny = |curve: &[i32]| curve[0].abs() < 200;
+        assert!(
+            tiny(&fitted.curves[1]) && tiny(&fitted.curves[2]),
+            "{:?}",
+            fitted.curves
+        );
+    }
 }

@@ -67,6 +67,19 @@ pub struct Contribution {
     pub deviation: f64,
 }
 
+/// A bin of a feature's curve.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CurveLine {
+    /// The values of the bin, in words.
+    pub value: String,
+    /// Added log-odds, relative to the average customer.
+    pub log_odds: f64,
+    /// Standard deviation of that, approximate: noise and sampling.
+    pub deviation: f64,
+    /// Noisy number of customers in the bin.
+    pub customers: f64,
+}
+
 /// A change of one feature.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Change {
@@ -191,6 +204,24 @@ impl Predictor {
             contributions: log_odds.enumerate().map(contribution).collect(),
             counterfactual: threshold.and_then(|threshold| self.change(cells, threshold)),
         }
+    }
+
+    /// The curve of a feature by its position, bin by bin, for reading.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such feature.
+    #[must_use]
+    pub fn curve(&self, feature: usize) -> Vec<CurveLine> {
+        let curve = &self.additive.curves()[feature];
+        let lines = curve.entries.iter().zip(&curve.bins.counts).enumerate();
+        let line = |(bin, (entry, customers)): (usize, (&i32, &f64))| CurveLine {
+            value: self.words(feature, bin),
+            log_odds: f64::from(*entry) / F as f64,
+            deviation: self.deviations[feature][bin],
+            customers: *customers,
+        };
+        lines.map(line).collect()
     }
 
     fn change(&self, cells: &[usize], threshold: f64) -> Option<Change> {

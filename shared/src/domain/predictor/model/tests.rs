@@ -327,6 +327,13 @@ fn raw_values_are_predicted_and_explained() {
         (plan.feature.as_str(), plan.value.as_str()),
         ("plan", "basic")
     );
+    let curve = predictor.curve(0);
+    assert_eq!(curve[1].value, "5.625 months or more");
+    assert_eq!(
+        (curve[1].log_odds, curve[1].customers),
+        (tenure.log_odds, 1_000.0)
+    );
+    assert_eq!(curve[2].value, "missing");
     let change = explanation.counterfactual.unwrap();
     assert_eq!(
         (change.feature.as_str(), change.from.as_str()),
