@@ -1,5 +1,7 @@
 //! The documents stay true: every command of the operations guide is run, in order, on two folders that stand for two machines.
 
+#![cfg(test)]
+
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};

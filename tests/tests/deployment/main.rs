@@ -1,0 +1,20 @@
+//! Real processes on loopback, through the commands that people use: the way to a release, and what may go wrong on it.
+
+#[cfg(test)]
+mod canaries;
+#[cfg(test)]
+mod clocks;
+#[cfg(test)]
+mod disks;
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod identities;
+#[cfg(test)]
+mod inputs;
+#[cfg(test)]
+mod kills;
+#[cfg(test)]
+mod refusals;
+#[cfg(test)]
+mod release;
