@@ -1,33 +1,178 @@
-//! From the released sums of a finished study to a stored model.
+//! From the released sums of a finished study to a stored, signed model.
+//!
+//! Post-processing of releases: spends nothing, and gives the same model whenever it is repeated.
 
+use anyhow::Context as _;
+use aquifer_shared::base::ids::Hash32;
 use aquifer_shared::base::time::Timestamp;
-use aquifer_shared::domain::sum::Plan;
+use aquifer_shared::domain::predictor::evaluation::{self, Reading};
+use aquifer_shared::domain::predictor::gate::{self, Rival};
+use aquifer_shared::domain::predictor::learner::Fitted;
+use aquifer_shared::domain::predictor::model::privacy::quoted;
+use aquifer_shared::domain::predictor::model::{Finished, ModelFile, SumRecord};
+
+use aquifer_shared::domain::predictor::plan::total_sigma;
+use aquifer_shared::domain::predictor::stop::Stop;
 use aquifer_shared::protocol::ask::ModelEntry;
 use aquifer_shared::shell::keys::Identity;
 
 use super::live::Live;
+use super::requests::ACCOUNTANT;
 use super::store::{Store, StoredModel};
-use crate::core::event::Ending;
+use crate::core::event::{Abort, Ending};
+use crate::core::expand::shapes;
+use crate::core::learning::learn;
 
 /// Makes, signs and stores the model of a study whose sums are all released; a study has at most one.
 ///
 /// # Errors
 ///
-/// A store that fails.
+/// A store that fails: nothing is published, and the same may be tried again.
 pub async fn conclude(
     live: &Live,
-    _store: &Store,
-    _release: &Identity,
-    _now: Timestamp,
+    store: &Store,
+    release: &Identity,
+    now: Timestamp,
 ) -> anyhow::Result<Ending> {
-    match live.terms.plan {
-        Plan::Synthetic { .. } => Ok(Ending::Published),
-        Plan::Additive { .. } => Ok(Ending::Held("no model file yet".into())),
+    if let Some(made) = store.model_of(&live.hash).await? {
+        return Ok(ending(made.published, "see the model's card"));
     }
+    let learnt = match read(live) {
+        Ok(Some(learnt)) => learnt,
+        Ok(None) => return Ok(Ending::Published),
+        Err(stop) => {
+            let (code, reason) = (stop.code().to_owned(), stop.to_string());
+            return Ok(Ending::Aborted(Abort::Stopped { code, reason }));
+        }
+    };
+    let rival = rival(live, store).await?;
+    let gain = live.terms.expected_gain_ppm;
+    let mut verdict = gate::decide(live.terms.gate, &learnt.reading, rival, gain);
+    if !learnt.consistent {
+        // A wrong encoder, lost cells or an overflow at some node: a person looks before anybody relies on it.
+        verdict.publish = false;
+        verdict.reason =
+            Some("inconsistent: totals of the features disagree by more than noise".to_owned());
+    }
+    let sums = sum_records(live);
+    let price = quoted(&live.terms, &sums).context("the study's price does not fit")?;
+    let version = store.next_version(&live.terms.name).await?;
+    let file = ModelFile::of(&Finished {
+        study: live.hash,
+        terms: &live.terms,
+        contract: &live.contract,
+        fitted: &learnt.fitted,
+        reading: &learnt.reading,
+        verdict: &verdict,
+        sums: &sums,
+        epsilon: (ACCOUNTANT.epsilon)(price, live.terms.delta),
+        version,
+        created: now,
+    })?;
+    let signature = release.sign(&file.signing_digest());
+    let signature = signature
+        .try_into()
+        .ok()
+        .context("an Ed25519 signature has 64 bytes")?;
+    let stored = StoredModel {
+        name: live.terms.name.clone(),
+        version,
+        study: live.hash,
+        published: verdict.publish,
+        file: file.signed(signature).to_json(),
+        created: now,
+    };
+    store.add_model(&stored).await?;
+    Ok(ending(
+        verdict.publish,
+        verdict
+            .reason
+            .as_deref()
+            .unwrap_or("the gate did not say why"),
+    ))
 }
 
-/// A stored model as a line of the list.
+/// A stored model as a line of the list; none where the file is not one.
 #[must_use]
-pub fn entry(_model: &StoredModel) -> Option<ModelEntry> {
-    None
+pub fn entry(stored: &StoredModel) -> Option<ModelEntry> {
+    let file = ModelFile::parse(&stored.file).ok()?;
+    Some(ModelEntry {
+        name: stored.name.clone(),
+        version: stored.version,
+        study: stored.study,
+        published: stored.published,
+        model_hash: Hash32(file.model_hash().0),
+        epsilon: file.privacy().epsilon(),
+        delta: file.privacy().delta(),
+        auc: file.card().quality.as_ref().map(|quality| quality.auc),
+        created: stored.created,
+        warnings: file.card().warnings.clone(),
+    })
+}
+
+struct Learnt {
+    fitted: Fitted,
+    reading: Reading,
+    consistent: bool,
+}
+
+/// What the released sums say; none for plans without a model.
+fn read(live: &Live) -> Result<Option<Learnt>, Stop> {
+    let released = live.machine.released();
+    let Some(learner) = learn(&live.terms, &shapes(&live.contract), released)? else {
+        return Ok(None);
+    };
+    let fitted = learner.finish()?;
+    let (Some(sum), Some(round)) = (released.last(), live.terms.rounds.last()) else {
+        return Ok(None);
+    };
+    let sigma = total_sigma(round.sigma_share, sum.updates);
+    let reading = evaluation::read(&sum.cells, sigma, fitted.base, fitted.clip)?;
+    Ok(Some(Learnt {
+        fitted,
+        reading,
+        consistent: learner.consistent(),
+    }))
+}
+
+/// What the candidate has to beat: the last published version with figures, else the base rate.
+async fn rival(live: &Live, store: &Store) -> anyhow::Result<Rival> {
+    let models = store.models().await?;
+    let own = models
+        .iter()
+        .filter(|model| model.published && model.name == live.terms.name);
+    let last = own
+        .max_by_key(|model| model.version)
+        .and_then(|model| ModelFile::parse(&model.file).ok());
+    let quality = last.and_then(|file| file.card().quality.clone());
+    Ok(quality.map_or(Rival::BaseRate, |quality| Rival::Previous {
+        log_loss: quality.log_loss,
+        deviation: quality.log_loss_sd,
+    }))
+}
+
+/// The released sums as the statement covers them.
+fn sum_records(live: &Live) -> Vec<SumRecord<'_>> {
+    let rounds = live.machine.rounds();
+    let attempts = |round: u32| {
+        rounds
+            .iter()
+            .find(|one| one.round == round)
+            .map_or(1, |one| one.attempts)
+    };
+    let released = live.machine.released().iter();
+    released
+        .map(|sum| SumRecord {
+            attempts: attempts(sum.round),
+            updates: sum.updates,
+            cells: &sum.cells,
+        })
+        .collect()
+}
+
+fn ending(published: bool, reason: &str) -> Ending {
+    match published {
+        true => Ending::Published,
+        false => Ending::Held(reason.to_owned()),
+    }
 }
