@@ -87,10 +87,13 @@ impl Model {
     ///
     /// The command failed, or the file is not one of the additive predictor.
     pub fn fetch(cluster: &Cluster, name: &str) -> Result<Self> {
-        let text = cluster
-            .aquifer(["model", "export", name])?
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("model.json");
+        cluster
+            .aquifer(["model", "export", name, "--out", &path.to_string_lossy()])?
             .success()
             .context("aquifer model export")?;
+        let text = std::fs::read_to_string(&path)?;
         let file: Value = serde_json::from_str(&text).context("the model file is JSON")?;
         let model = &file["model"];
         let features = model["features"]

@@ -44,20 +44,19 @@ fn planted_values_turn_up_nowhere() {
     assert_eq!(state(&last), "published", "{last}");
     said += &spoken(&small, &["budget"]);
     said += &spoken(&small, &["studies", "list"]);
-    said.push_str(
-        &small
-            .cluster
-            .aquifer(["model", "export", "churn"])
-            .unwrap()
-            .stdout,
-    );
-    said.push_str(
-        &small
-            .cluster
-            .aquifer(["model", "card", "churn"])
-            .unwrap()
-            .stdout,
-    );
+    let model = small.folder.path().join("model.json");
+    for arguments in [
+        ["model", "card", "churn"].as_slice(),
+        &[
+            "model",
+            "export",
+            "churn",
+            "--out",
+            &model.to_string_lossy(),
+        ],
+    ] {
+        said.push_str(&small.cluster.aquifer(arguments).unwrap().success().unwrap());
+    }
     small.cluster.stop().unwrap();
     // A customer named twice, and a mapping whose query fails on the values themselves.
     let folder = small.cluster.nodes[0].folder.clone();

@@ -1,6 +1,7 @@
 //! From tickets to a release, and everything that people then do with it.
 
 use std::fs;
+use std::path::Path;
 
 use aquifer_tests::study::{list, state};
 use serde_json::Value;
@@ -54,14 +55,10 @@ fn check_models(small: &Small) {
     check_says(&replay, 0, &[]);
     let card = small.cluster.aquifer(["model", "card", "churn"]).unwrap();
     check_says(&card, 0, &["churn", "epsilon"]);
-    let file = json(
-        &small
-            .cluster
-            .aquifer(["model", "export", "churn"])
-            .unwrap()
-            .success()
-            .unwrap(),
-    );
+    let path = small.folder.path().join("model.json");
+    let export = ["model", "export", "churn", "--out", &path.to_string_lossy()];
+    check_says(&small.cluster.aquifer(export).unwrap(), 0, &[]);
+    let file = json(&fs::read_to_string(&path).unwrap());
     assert_eq!(file["format"], "aquifer.additive/1");
     assert_eq!(file["privacy"]["mode"], "node-noise");
     assert_eq!(file["privacy"]["urho"], one_study().0);
@@ -93,19 +90,22 @@ fn check_predictions(small: &Small) {
         .map(|(_, rest)| rest)
         .collect();
     fs::write(&segment, without.join("\n") + "\n").unwrap();
-    let predict = |file: &std::path::Path| {
-        let file = file.to_string_lossy().into_owned();
-        small
-            .cluster
-            .aquifer(["predict", "--model", "churn", "--input", "segment", &file])
-            .unwrap()
+    let out = small.folder.path().join("predicted.csv");
+    let predict = |file: &Path| {
+        let (file, out) = (file.to_string_lossy(), out.to_string_lossy());
+        let arguments = [
+            "predict", "--model", "churn", "--input", "segment", "--file", &file, "--out", &out,
+        ];
+        small.cluster.aquifer(arguments).unwrap()
     };
-    let printed = predict(&segment).success().unwrap();
-    assert!(
-        printed.lines().count() >= without.len() - 1,
-        "one line for each row:\n{printed}"
-    );
     check_says(&predict(&with_ids), 1, &["customer_id"]);
+    check_says(&predict(&segment), 0, &[]);
+    let predicted = fs::read_to_string(&out).unwrap();
+    assert_eq!(
+        predicted.lines().count(),
+        without.len(),
+        "a header, and one line for each row"
+    );
 }
 
 fn check_scores(small: &Small) {

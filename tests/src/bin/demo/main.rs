@@ -2,6 +2,7 @@
 //!
 //! Owns all the customers, so it can print exact figures beside the private ones. Stops everything it started.
 
+mod compare;
 mod options;
 mod run;
 mod show;

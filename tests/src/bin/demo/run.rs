@@ -5,21 +5,18 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use aquifer_shared::base::units::{Epsilon, MicroRho};
-use aquifer_shared::domain::predictor::plan::clip_for;
-use aquifer_shared::shell::noise::OpenDpNoise;
+use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::shell::report::{note, print};
 use aquifer_tests::cluster::Cluster;
-use aquifer_tests::company::{Company, Customer};
-use aquifer_tests::exact::{auc, log_loss};
+use aquifer_tests::company::Company;
 use aquifer_tests::measured::{Measured, Model, price, slot_seconds};
 use aquifer_tests::policy::Policy;
 use aquifer_tests::processes::{Report, command, run};
 use aquifer_tests::study::Study;
 use aquifer_tests::synthetic::CUSTOMERS;
-use aquifer_tests::training::{Encoded, Quality};
 use serde_json::{Value, json};
 
+use crate::compare::Compared;
 use crate::options::Options;
 use crate::show::{self, Progress, mib};
 use crate::stop::Stop;
@@ -29,37 +26,15 @@ const STUDY: &str = "churn";
 /// Runs it.
 pub fn demo(options: &Options, stop: &Stop) -> Result<()> {
     let mut progress = Progress::start();
-    let company = match &options.dataset {
-        None => Company::synthetic(options.seed_data, CUSTOMERS),
-        Some(path) => Company::read(path, &options.split)?,
-    };
-    ensure!(
-        company.units.len() > 1,
-        "found {} unit, expected several",
-        company.units.len()
-    );
+    let company = company(options)?;
+    let (customers, units) = (company.customers.len(), company.units.len());
     progress.step(&format!(
-        "{}: {} customers of {} units",
-        company.name,
-        company.customers.len(),
-        company.units.len()
+        "{}: {customers} customers of {units} units",
+        company.name
     ));
     let urho = price(options.epsilon, options.delta)?;
     let folder = tempfile::Builder::new().prefix("aquifer-").tempdir()?;
-    let mut cluster = Cluster::start(folder.path())?;
-    stop.set(cluster.watcher().stopper());
-    stop.check()?;
-    progress.step("coordinator: certificate authority, keys, store; the operator has joined");
-    cluster.add_units(
-        &company,
-        &Policy {
-            cap: urho,
-            ..Policy::default()
-        },
-    )?;
-    progress.step("every unit has redeemed its ticket and mapped its table");
-    cluster.start_nodes()?;
-    progress.step("all nodes are connected");
+    let mut cluster = deploy(&company, urho, folder.path(), &progress, stop)?;
     let study = Study {
         name: STUDY,
         epsilon: options.epsilon,
@@ -70,12 +45,12 @@ pub fn demo(options: &Options, stop: &Stop) -> Result<()> {
     let measured = Measured::run(&cluster, STUDY, &study.file(&company), |status| {
         progress.status(status)
     })?;
-    let seconds_total = progress.seconds();
     let model = measured.model.as_ref().with_context(|| {
-        let reason = measured.status["status"]["reason"]
-            .as_str()
-            .unwrap_or("no reason given");
-        format!("the study ended without a model: {reason}")
+        let reason = measured.status["status"]["reason"].as_str();
+        format!(
+            "the study ended without a model: {}",
+            reason.unwrap_or("no reason given")
+        )
     })?;
     progress.step(
         "released; comparing with exact figures, which only the owner of all the data can compute",
@@ -87,10 +62,7 @@ pub fn demo(options: &Options, stop: &Stop) -> Result<()> {
         "\nspent at every unit: {spent} micro-rho, epsilon {} at delta {:e}; private evaluation: {}\n",
         options.epsilon,
         options.delta,
-        model.private_auc().map_or_else(
-            || model.private_reason().unwrap_or_default(),
-            |auc| format!("AUC {auc:.4}")
-        ),
+        private_evaluation(model),
     ))?;
     predict(&cluster, &company)?;
     stop.check()?;
@@ -100,85 +72,65 @@ pub fn demo(options: &Options, stop: &Stop) -> Result<()> {
     let report = deployment(&cluster);
     show::usage(&report)?;
     let slots = measured.sums() as f64 * slot_seconds(&company);
-    print(&format!(
-        "\nstudy: {:.2} s from submission to release, of which {slots:.2} s are {} answer slots; {:.0} kB a node on the wire\n",
-        measured.seconds,
-        measured.sums(),
-        measured.bytes as f64 / 1e3 / company.units.len() as f64,
-    ))?;
+    show::study(&measured, slots, units)?;
     if let Some(path) = &options.json {
         let mut figures = figures(options, &company, &measured, &compared, &report);
         figures["rho_micro"] = urho.0.into();
         figures["rho_micro_spent"] = spent.into();
         figures["seconds_slots"] = slots.into();
-        figures["seconds_total"] = seconds_total.into();
+        figures["seconds_total"] = progress.seconds().into();
         write_json(path, &figures)?;
     }
     if options.keep {
-        return keep(cluster, folder.keep().as_path());
+        keep(cluster, folder.keep().as_path());
     }
     Ok(())
+}
+
+fn company(options: &Options) -> Result<Company> {
+    let company = match &options.dataset {
+        None => Company::synthetic(options.seed_data, CUSTOMERS),
+        Some(path) => Company::read(path, &options.split)?,
+    };
+    let units = company.units.len();
+    ensure!(units > 1, "found {units} unit, expected several");
+    Ok(company)
+}
+
+/// A coordinator and a connected node per unit, each capped at the price of the study.
+fn deploy(
+    company: &Company,
+    cap: MicroRho,
+    folder: &Path,
+    progress: &Progress,
+    stop: &Stop,
+) -> Result<Cluster> {
+    let mut cluster = Cluster::start(folder)?;
+    stop.set(cluster.watcher().stopper());
+    stop.check()?;
+    progress.step("coordinator: certificate authority, keys, store; the operator has joined");
+    cluster.add_units(
+        company,
+        &Policy {
+            cap,
+            ..Policy::default()
+        },
+    )?;
+    stop.check()?;
+    progress.step("every unit has redeemed its ticket and mapped its table");
+    cluster.start_nodes()?;
+    progress.step("all nodes are connected");
+    Ok(cluster)
+}
+
+fn private_evaluation(model: &Model) -> String {
+    let shown = model.private_auc().map(|auc| format!("AUC {auc:.4}"));
+    shown.or_else(|| model.private_reason()).unwrap_or_default()
 }
 
 fn write_json(path: &Path, figures: &Value) -> Result<()> {
     let text = format!("{figures:#}\n");
     fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
-}
-
-/// Exact quality of the shared model, of the truth, and of every unit alone.
-struct Compared {
-    shared: Quality,
-    best: Option<Quality>,
-    alone: Vec<(String, Option<Quality>)>,
-}
-
-impl Compared {
-    fn of(
-        company: &Company,
-        model: &Model,
-        urho: MicroRho,
-        epsilon: f64,
-        stop: &Stop,
-    ) -> Result<Self> {
-        let encoded = Encoded::of(company)?;
-        let shared = encoded.quality(&model.trained)?;
-        let truth = |customer: &Customer| Some((customer.truth?, company.is_positive(customer)));
-        let best = company.held_out().map(truth).collect::<Option<Vec<_>>>();
-        let best = best.and_then(|shown| {
-            Some(Quality {
-                auc: auc(&shown)?,
-                log_loss: log_loss(&shown)?,
-            })
-        });
-        let clip = clip_for(Epsilon::try_from(epsilon)?);
-        let mut alone = Vec::new();
-        for (unit, name) in company.units.iter().enumerate() {
-            stop.check()?;
-            // Too little data to learn from is an answer here, not a failure.
-            let trained = encoded.train(&[unit], urho, clip, &mut OpenDpNoise).ok();
-            let quality = trained
-                .map(|trained| encoded.quality(&trained))
-                .transpose()?;
-            alone.push((name.clone(), quality));
-        }
-        Ok(Self {
-            shared,
-            best,
-            alone,
-        })
-    }
-
-    fn rows(&self) -> Vec<(String, Option<Quality>)> {
-        let alone = self
-            .alone
-            .iter()
-            .map(|(name, quality)| (format!("{name} alone, private"), *quality));
-        let shared = ("all units together, private".to_owned(), Some(self.shared));
-        let best = self
-            .best
-            .map(|best| ("best possible (the truth)".to_owned(), Some(best)));
-        best.into_iter().chain([shared]).chain(alone).collect()
-    }
 }
 
 /// The largest spend of any node, from what each says about itself.
@@ -282,7 +234,7 @@ fn figures(
 }
 
 /// Leaves the deployment alone and says how to reach it.
-fn keep(mut cluster: Cluster, folder: &Path) -> Result<()> {
+fn keep(mut cluster: Cluster, folder: &Path) {
     let pids: Vec<String> = cluster.pids().iter().map(u32::to_string).collect();
     let operator = cluster.operator.clone();
     note(&format!(
@@ -293,5 +245,4 @@ fn keep(mut cluster: Cluster, folder: &Path) -> Result<()> {
         folder.display(),
     ));
     cluster.leave();
-    Ok(())
 }

@@ -1,10 +1,12 @@
 //! Progress while the study runs, and the tables at its end.
 
+use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write, stderr};
 use std::time::Instant;
 
 use anyhow::Result;
 use aquifer_shared::shell::report::{Table, note, print};
+use aquifer_tests::measured::Measured;
 use aquifer_tests::processes::Report;
 use aquifer_tests::study::state;
 use aquifer_tests::training::Quality;
@@ -14,6 +16,7 @@ use serde_json::Value;
 pub struct Progress {
     started: Instant,
     last: String,
+    members: Vec<(String, String)>,
     terminal: bool,
 }
 
@@ -22,6 +25,7 @@ impl Progress {
         Self {
             started: Instant::now(),
             last: String::new(),
+            members: Vec::new(),
             terminal: stderr().is_terminal(),
         }
     }
@@ -38,17 +42,13 @@ impl Progress {
     pub fn status(&mut self, status: &Value) {
         let line = &status["status"];
         let number = |key: &str| line[key].as_u64().unwrap_or(0);
-        let members = status["members"]
-            .as_array()
-            .map(Vec::as_slice)
-            .unwrap_or_default();
-        let nodes: Vec<String> = members.iter().map(member).collect();
+        // Members are told when the state changes, not with every sum.
+        if let Some(members) = status["members"].as_array() {
+            self.members = members.iter().map(member).collect();
+        }
+        let nodes = together(&self.members);
         let (done, total) = (number("rounds_done"), number("rounds_total"));
-        let shown = format!(
-            "study {}: {done} of {total} sums  {}",
-            state(status),
-            nodes.join("  ")
-        );
+        let shown = format!("study {}: {done} of {total} sums  {}", state(status), nodes);
         if shown == self.last {
             return;
         }
@@ -68,25 +68,42 @@ impl Progress {
     }
 }
 
-/// Name of a node and what it said.
-fn member(member: &Value) -> String {
+/// Name of a node and its state.
+fn member(member: &Value) -> (String, String) {
     let name = member["name"].as_str().unwrap_or("?");
     let verdict = match &member["verdict"] {
-        Value::String(verdict) => verdict.to_lowercase(),
-        Value::Object(refused) => refused
-            .keys()
-            .cloned()
-            .collect::<Vec<_>>()
-            .join(" ")
-            .to_lowercase(),
+        Value::String(verdict) => verdict.clone(),
+        Value::Object(refused) => {
+            let code = refused
+                .get("refused")
+                .and_then(|refused| refused["code"].as_str());
+            format!("refused ({})", code.unwrap_or("?"))
+        }
         _ => "asked".to_owned(),
     };
-    let away = if member["connected"] == Value::Bool(false) {
-        ", away"
-    } else {
-        ""
-    };
-    format!("{name} ({verdict}{away})")
+    let away = member["connected"] == Value::Bool(false);
+    (
+        name.to_owned(),
+        if away {
+            format!("{verdict}, away")
+        } else {
+            verdict
+        },
+    )
+}
+
+/// Nodes by state, named one by one unless all are in the same.
+fn together(members: &[(String, String)]) -> String {
+    let mut states: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (name, state) in members {
+        states.entry(state).or_default().push(name);
+    }
+    let whole = states.len() == 1;
+    let shown = states.iter().map(|(state, names)| match whole {
+        true => format!("all {} nodes: {state}", names.len()),
+        false => format!("{state}: {}", names.join(" ")),
+    });
+    shown.collect::<Vec<_>>().join("; ")
 }
 
 /// Quality of every model that was compared; `None` where there was too little data to learn from.
@@ -102,6 +119,16 @@ pub fn quality(rows: &[(String, Option<Quality>)]) -> Result<()> {
         ]);
     }
     print(&format!("\n{}\n", table.to_text()))
+}
+
+/// How long the study took and what it sent.
+pub fn study(measured: &Measured, slots: f64, units: usize) -> Result<()> {
+    print(&format!(
+        "\nstudy: {:.2} s from submission to release, of which {slots:.2} s are {} answer slots; {:.0} kB a node on the wire\n",
+        measured.seconds,
+        measured.sums(),
+        measured.bytes as f64 / 1e3 / units as f64,
+    ))
 }
 
 /// Memory and CPU of the deployment.
