@@ -124,9 +124,9 @@ pub(crate) enum ModelCommand {
         /// Which model
         #[command(flatten)]
         model: ModelArgument,
-        /// New file
+        /// New file [default: standard output]
         #[arg(long, value_name = "FILE")]
-        out: PathBuf,
+        out: Option<PathBuf>,
     },
     /// Learn the model again from its released sums and compare hashes; exit code 1 if they differ
     Replay(ModelArgument),

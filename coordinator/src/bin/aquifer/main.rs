@@ -3,11 +3,20 @@
 //! Talks to the coordinator, never to its store. What is predicted is predicted here: inputs leave this machine never.
 
 mod args;
+mod card;
+mod card_page;
 mod client;
 mod contracts;
+mod genuine;
 mod identity;
+mod input;
 mod models;
 mod nodes;
+mod out;
+mod predict;
+mod predict_file;
+mod replay;
+mod rows;
 mod show;
 mod studies;
 mod study_detail;
@@ -45,7 +54,7 @@ async fn dispatch(arguments: &Arguments) -> anyhow::Result<Outcome> {
         Command::Whoami => identity::whoami(&session),
         Command::Study(command) => studies::run(&session, command).await,
         Command::Model(command) => models::run(&session, command).await,
-        Command::Predict(_) => Ok(report::refused("no model file yet")),
+        Command::Predict(asked) => predict::run(&session, asked).await,
         Command::Nodes => nodes::run(&session).await,
         Command::Contract(command) => contracts::run(&session, command).await,
         Command::Completions { shell } => {

@@ -1,12 +1,19 @@
 //! `aquifer model`: list, show, export, check and decide on models.
 
+use std::path::Path;
+
+use aquifer_shared::domain::predictor::model::ModelFile;
 use aquifer_shared::protocol::ask::{Request, Response};
 use aquifer_shared::shell::report::{self, Outcome, Table, Tone};
 
+use serde_json::json;
+
 use crate::args::ModelCommand;
 use crate::client::{Session, not_expected};
+use crate::out::{NewFile, Taken};
 use crate::show::{model_json, moment};
 use crate::studies::done;
+use crate::{card, card_page, genuine, replay};
 
 /// Carries out a command about models.
 ///
@@ -18,10 +25,22 @@ pub(crate) async fn run(session: &Session, command: &ModelCommand) -> anyhow::Re
         ModelCommand::List => list(session).await,
         ModelCommand::Release(which) => decide(session, &which.model, true).await,
         ModelCommand::Drop(which) => decide(session, &which.model, false).await,
-        ModelCommand::Show(_)
-        | ModelCommand::Card { .. }
-        | ModelCommand::Export { .. }
-        | ModelCommand::Replay(_) => Ok(report::refused("no model file yet")),
+        ModelCommand::Show(which) => {
+            with_model(session, &which.model, |file| show(session, file)).await
+        }
+        ModelCommand::Card { model, html } => {
+            with_model(session, &model.model, |file| {
+                print_card(session, file, html.as_deref())
+            })
+            .await
+        }
+        ModelCommand::Export { model, out } => {
+            with_model(session, &model.model, |file| {
+                export(session, file, out.as_deref())
+            })
+            .await
+        }
+        ModelCommand::Replay(which) => replay::run(session, &which.model).await,
     }
 }
 
@@ -65,4 +84,71 @@ async fn decide(session: &Session, model: &str, publish: bool) -> anyhow::Result
         .ask(Request::ModelRelease { model, publish })
         .await?;
     done(session, response)
+}
+
+/// Fetches a model, checks its signature, and hands it on.
+async fn with_model(
+    session: &Session,
+    which: &str,
+    then: impl FnOnce(&ModelFile) -> anyhow::Result<Outcome>,
+) -> anyhow::Result<Outcome> {
+    let client = session.connect().await?;
+    let fetched = genuine::model(&client, which).await;
+    client.close().await;
+    match fetched? {
+        Ok(file) => then(&file),
+        Err(other) => not_expected(other, session.json),
+    }
+}
+
+fn show(session: &Session, file: &ModelFile) -> anyhow::Result<Outcome> {
+    if session.json {
+        let mut value = json!({
+            "name": file.card().name,
+            "version": file.card().version,
+            "model_hash": file.model_hash().to_string(),
+            "label": file.model().label,
+            "contract_hash": file.model().contract_hash.to_string(),
+            "features": file.model().features.iter().map(|own| &own.name).collect::<Vec<_>>(),
+        });
+        value["card"] = serde_json::to_value(file.card())?;
+        value["privacy"] = serde_json::to_value(file.privacy())?;
+        report::print_json(&value)?;
+        return Ok(Outcome::Done);
+    }
+    report::print(&card::summary(file))?;
+    Ok(Outcome::Done)
+}
+
+fn print_card(session: &Session, file: &ModelFile, html: Option<&Path>) -> anyhow::Result<Outcome> {
+    match html {
+        Some(target) => return written(session, target, &card_page::page(file)?),
+        None if session.json => return show(session, file),
+        None => report::print(&card::text(file)?)?,
+    }
+    Ok(Outcome::Done)
+}
+
+fn export(session: &Session, file: &ModelFile, out: Option<&Path>) -> anyhow::Result<Outcome> {
+    let text = file.to_json() + "\n";
+    match out {
+        Some(target) => return written(session, target, &text),
+        None => report::print(&text)?,
+    }
+    Ok(Outcome::Done)
+}
+
+fn written(session: &Session, target: &Path, text: &str) -> anyhow::Result<Outcome> {
+    match NewFile::write(target, text) {
+        Ok(()) => {}
+        Err(error) if error.is::<Taken>() => return Ok(report::refused(&report::chain(&error))),
+        Err(error) => return Err(error),
+    }
+    let file = target.display().to_string();
+    if session.json {
+        report::print_json(&json!({"file": file}))?;
+    } else {
+        report::print(&format!("written to {file}\n"))?;
+    }
+    Ok(Outcome::Done)
 }

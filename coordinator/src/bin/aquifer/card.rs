@@ -1,0 +1,200 @@
+//! A model's card as text: what was promised to customers, how good it is, and every curve with a plot.
+
+use std::fmt::Write;
+
+use aquifer_shared::domain::predictor::model::{ModelError, ModelFile, QualityCard};
+use aquifer_shared::domain::predictor::prediction::{CurveLine, Predictor};
+use aquifer_shared::shell::report::{Table, printable};
+
+use crate::show::moment;
+
+/// The whole card.
+///
+/// # Errors
+///
+/// A file whose curves cannot be read; one that was parsed has none.
+pub(crate) fn text(file: &ModelFile) -> Result<String, ModelError> {
+    let mut card = summary(file);
+    card.push_str("\nassumed, not measured:\n");
+    for assumption in &file.privacy().assumptions {
+        line(&mut card, &format!("  - {assumption}"));
+    }
+    if let Some(quality) = &file.card().quality {
+        card.push_str("\npredicted and observed rate, from low to high scores (noisy):\n");
+        card.push_str(&reliability(quality));
+    }
+    let curves = curves(&Predictor::of(file)?, file);
+    let reach = reach(&curves);
+    card.push_str(
+        "\nwhat each feature adds, in log-odds relative to the average customer\n\
+         (± is noise and sampling, approximate; customers are noisy counts)\n",
+    );
+    for (name, lines) in &curves {
+        line(&mut card, &format!("\n{name}"));
+        let mut table = Table::new(&["  VALUE", "LOG-ODDS", "±", "CUSTOMERS", "PLOT"]);
+        for own in lines {
+            table.row([
+                format!("  {}", own.value),
+                format!("{:+.3}", own.log_odds),
+                format!("{:.3}", own.deviation),
+                format!("{:.0}", own.customers),
+                bar(own.log_odds, reach),
+            ]);
+        }
+        card.push_str(&table.to_text());
+    }
+    Ok(card)
+}
+
+/// The card's facts without curves.
+pub(crate) fn summary(file: &ModelFile) -> String {
+    let mut text = String::new();
+    for (term, value) in facts(file) {
+        line(&mut text, &format!("{term:<14} {value}"));
+    }
+    text
+}
+
+/// Facts of a model, one per line.
+pub(crate) fn facts(file: &ModelFile) -> Vec<(&'static str, String)> {
+    let (card, privacy, model) = (file.card(), file.privacy(), file.model());
+    let mut facts = vec![
+        (
+            "model",
+            format!(
+                "{}@{}, made {}",
+                card.name,
+                card.version,
+                moment(card.created)
+            ),
+        ),
+        ("predicts", format!("the probability of {}", model.label)),
+        ("purpose", card.purpose.to_string()),
+        (
+            "contract",
+            format!("{}, {}", card.contract, model.contract_hash),
+        ),
+        (
+            "study",
+            format!("{}, {} residual rounds", card.study, card.rounds),
+        ),
+        (
+            "learnt from",
+            format!(
+                "about {:.0} customers at {} nodes",
+                card.customers_estimate, privacy.nodes
+            ),
+        ),
+        ("privacy", privacy.sentence()),
+        (
+            "price",
+            format!(
+                "rho {}; one node charged a customer {} micro-rho at most",
+                privacy.rho, privacy.urho
+            ),
+        ),
+    ];
+    match &card.quality {
+        Some(quality) => facts.push(("quality", quality_text(quality))),
+        None => {
+            let reason = card.quality_reason.as_deref();
+            let reason = reason.unwrap_or("too little data to tell");
+            facts.push(("quality", format!("no figure: {reason}")));
+        }
+    }
+    if let (Some(_), Some(reason)) = (&card.quality, &card.quality_reason) {
+        facts.push(("gate", reason.clone()));
+    }
+    if !card.warnings.is_empty() {
+        facts.push(("warnings", card.warnings.join(", ")));
+    }
+    facts.push(("model hash", file.model_hash().to_string()));
+    facts
+}
+
+/// The curves by feature: its name and one line per bin.
+pub(crate) fn curves(predictor: &Predictor, file: &ModelFile) -> Vec<(String, Vec<CurveLine>)> {
+    let names = file
+        .model()
+        .features
+        .iter()
+        .map(|feature| feature.name.clone());
+    names
+        .enumerate()
+        .map(|(index, name)| (name, predictor.curve(index)))
+        .collect()
+}
+
+/// The largest contribution of any bin, for the scale of plots.
+pub(crate) fn reach(curves: &[(String, Vec<CurveLine>)]) -> f64 {
+    let all = curves.iter().flat_map(|(_, lines)| lines);
+    all.map(|own| own.log_odds.abs())
+        .fold(f64::MIN_POSITIVE, f64::max)
+}
+
+fn quality_text(quality: &QualityCard) -> String {
+    format!(
+        "AUC {:.3} ± {:.3}, log-loss {:.4} ± {:.4}, calibration {:+.4} ± {:.4}, about {:.0} customers held out (private; ± is noise)",
+        quality.auc,
+        quality.auc_sd,
+        quality.log_loss,
+        quality.log_loss_sd,
+        quality.calibration,
+        quality.calibration_sd,
+        quality.customers,
+    )
+}
+
+fn reliability(quality: &QualityCard) -> String {
+    let rate =
+        |rate: Option<f64>| rate.map_or("-".to_owned(), |rate| format!("{:.1} %", 100.0 * rate));
+    let mut table = Table::new(&["  CUSTOMERS", "PREDICTED", "OBSERVED"]);
+    for group in &quality.reliability {
+        table.row([
+            format!("  {:.0}", group.customers),
+            rate(group.predicted),
+            rate(group.observed),
+        ]);
+    }
+    table.to_text()
+}
+
+/// A bar to the left of the axis for less, to the right for more.
+fn bar(value: f64, reach: f64) -> String {
+    let eighths = (value.abs() / reach * (8 * HALF) as f64).round() as usize;
+    let eighths = eighths.min(8 * HALF);
+    if value < 0.0 {
+        let full = eighths.div_ceil(8);
+        return format!("{}{}│", " ".repeat(HALF - full), "█".repeat(full));
+    }
+    let part = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"][eighths % 8];
+    format!("{}│{}{part}", " ".repeat(HALF), "█".repeat(eighths / 8))
+}
+
+fn line(text: &mut String, line: &str) {
+    writeln!(text, "{}", printable(line)).expect("a String takes every text");
+}
+
+/// Characters on each side of a plot's axis.
+const HALF: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_bar(value: f64, expected: &str) {
+        assert_eq!(bar(value, 2.0).trim(), expected);
+    }
+
+    #[test]
+    fn bars_start_at_the_axis() {
+        check_bar(0.0, "│");
+        check_bar(2.0, "│████████████████");
+        check_bar(-2.0, "████████████████│");
+        check_bar(-1e-3, "│");
+        check_bar(-0.1, "█│");
+        check_bar(1.0 / 16.0, "│▌");
+        check_bar(9.0, "│████████████████");
+    }
+}

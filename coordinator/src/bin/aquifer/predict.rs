@@ -1,0 +1,248 @@
+//! `aquifer predict`: evaluates a signed model on this machine. Inputs are not sent anywhere.
+
+use anyhow::ensure;
+use aquifer_shared::domain::contract::Contract;
+use aquifer_shared::domain::predictor::model::ModelFile;
+use aquifer_shared::domain::predictor::prediction::{Explanation, Prediction, Predictor, Value};
+use aquifer_shared::shell::report::{self, Outcome, Table, printable};
+use serde_json::{Map, Value as Json, json};
+
+use crate::args::{InputKind, PredictArguments};
+use crate::client::{Client, Session, not_expected};
+use crate::genuine::{self, Found};
+use crate::input::{self, InputError};
+use crate::predict_file;
+
+/// A model with all that a prediction needs.
+pub(crate) struct Ready {
+    /// The signed file.
+    pub(crate) file: ModelFile,
+    /// Ready to predict.
+    pub(crate) predictor: Predictor,
+    /// The model's contract.
+    pub(crate) contract: Contract,
+}
+
+/// Predicts.
+///
+/// # Errors
+///
+/// The coordinator cannot be asked, the model is not genuine, or a file cannot be read or written.
+pub(crate) async fn run(session: &Session, asked: &PredictArguments) -> anyhow::Result<Outcome> {
+    ensure!(
+        (0.0..=1.0).contains(&asked.threshold),
+        "--threshold is {}, expected a probability from 0 to 1",
+        asked.threshold
+    );
+    let client = session.connect().await?;
+    let fetched = fetch(&client, &asked.model).await;
+    client.close().await;
+    let ready = match fetched? {
+        Ok(ready) => ready,
+        Err(other) => return not_expected(other, session.json),
+    };
+    match (&asked.object, &asked.file, &asked.out) {
+        (Some(object), ..) => one(session, &ready, asked, object),
+        (None, Some(file), Some(out)) => predict_file::run(session, &ready, asked, file, out),
+        _ => anyhow::bail!("name a JSON object, or --file and --out"),
+    }
+}
+
+async fn fetch(client: &Client, which: &str) -> anyhow::Result<Found<Ready>> {
+    let file = match genuine::model(client, which).await? {
+        Ok(file) => file,
+        Err(other) => return Ok(Err(other)),
+    };
+    let contract = match genuine::contract(client, &file).await? {
+        Ok(contract) => contract,
+        Err(other) => return Ok(Err(other)),
+    };
+    let predictor = Predictor::of(&file)?;
+    Ok(Ok(Ready {
+        file,
+        predictor,
+        contract,
+    }))
+}
+
+fn one(
+    session: &Session,
+    ready: &Ready,
+    asked: &PredictArguments,
+    object: &str,
+) -> anyhow::Result<Outcome> {
+    let read = match read_object(object, ready) {
+        Ok(read) => read,
+        Err(error) => return Ok(report::refused(&error.to_string())),
+    };
+    let predictor = &ready.predictor;
+    let value = |name: &str| value_of(&read, name);
+    let cells = predictor.cells(value);
+    let mut notes = predictor.notes(value);
+    notes.extend(absent(predictor, |name| read.contains_key(name)));
+    let prediction = predictor.predict(&cells, Some(asked.threshold));
+    let explanation = predictor.explain(&cells, asked.explain.then_some(asked.threshold));
+    if session.json {
+        report::print_json(&to_json(ready, asked, &prediction, &explanation, &notes))?;
+    } else {
+        report::print(&to_text(ready, asked, &prediction, &explanation, &notes))?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// A note on features that no column brings.
+pub(crate) fn absent(predictor: &Predictor, is_there: impl Fn(&str) -> bool) -> Option<String> {
+    let names = predictor.names().iter();
+    let absent: Vec<&str> = names
+        .map(String::as_str)
+        .filter(|name| !is_there(name))
+        .collect();
+    (!absent.is_empty()).then(|| format!("not given, counts as missing: {}", absent.join(", ")))
+}
+
+fn read_object(text: &str, ready: &Ready) -> Result<Map<String, Json>, InputError> {
+    let read = serde_json::from_str::<Map<String, Json>>(text);
+    let object = read.map_err(|error| InputError::NotAnObject {
+        line: error.line(),
+        column: error.column(),
+    })?;
+    let names: Vec<String> = object.keys().cloned().collect();
+    input::columns(&names, &ready.predictor, &ready.contract)?;
+    let features = ready
+        .predictor
+        .names()
+        .iter()
+        .zip(ready.predictor.meanings());
+    for (name, meaning) in features {
+        if let Some(Json::Array(_) | Json::Object(_)) = object.get(name) {
+            let (column, found) = (name.clone(), "a list or an object".to_owned());
+            return Err(InputError::Kind { column, found });
+        }
+        input::check(value_of(&object, name), meaning, name, None)?;
+    }
+    Ok(object)
+}
+
+fn value_of<'a>(object: &'a Map<String, Json>, name: &str) -> Value<'a> {
+    match object.get(name) {
+        Some(Json::String(text)) => Value::Text(text),
+        Some(Json::Bool(true)) => Value::Text("true"),
+        Some(Json::Bool(false)) => Value::Text("false"),
+        Some(Json::Number(number)) => number.as_f64().map_or(Value::Missing, Value::Number),
+        _ => Value::Missing,
+    }
+}
+
+fn to_json(
+    ready: &Ready,
+    asked: &PredictArguments,
+    prediction: &Prediction,
+    explanation: &Explanation,
+    notes: &[String],
+) -> Json {
+    let (card, privacy) = (ready.file.card(), ready.file.privacy());
+    let mut value = json!({
+        "model": {
+            "name": card.name,
+            "version": card.version,
+            "hash": ready.file.model_hash().to_string(),
+        },
+        "input": input_text(asked.input),
+        "label": ready.predictor.label(),
+        "probability": prediction.probability,
+        "score": prediction.score,
+        "threshold": asked.threshold,
+        "decision": prediction.decision,
+        "base": explanation.base,
+        "contributions": explanation.contributions,
+        "privacy": {
+            "epsilon": privacy.epsilon(),
+            "delta": privacy.delta(),
+            "statement": privacy.sentence(),
+        },
+        "warnings": card.warnings,
+        "notes": notes,
+    });
+    if asked.explain {
+        value["counterfactual"] = json!(explanation.counterfactual);
+    }
+    value
+}
+
+fn to_text(
+    ready: &Ready,
+    asked: &PredictArguments,
+    prediction: &Prediction,
+    explanation: &Explanation,
+    notes: &[String],
+) -> String {
+    let card = ready.file.card();
+    let decision = match prediction.decision {
+        Some(true) => "yes",
+        _ => "no",
+    };
+    let mut text = format!(
+        "probability  {:.4} of {}\ndecision     {decision} (threshold {})\nmodel        {}@{}, for a {} input\n\n",
+        prediction.probability,
+        ready.predictor.label(),
+        asked.threshold,
+        card.name,
+        card.version,
+        input_text(asked.input),
+    );
+    let mut table = Table::new(&["FEATURE", "VALUE", "LOG-ODDS", "±"]);
+    let base = format!("{:+.3}", explanation.base);
+    table.row([
+        "(average customer)".to_owned(),
+        String::new(),
+        base,
+        String::new(),
+    ]);
+    for own in &explanation.contributions {
+        table.row([
+            own.feature.clone(),
+            own.value.clone(),
+            format!("{:+.3}", own.log_odds),
+            format!("{:.3}", own.deviation),
+        ]);
+    }
+    table.row([
+        "= score".to_owned(),
+        String::new(),
+        format!("{:+.3}", prediction.score),
+        String::new(),
+    ]);
+    text.push_str(&table.to_text());
+    if asked.explain {
+        let change = explanation.counterfactual.as_ref().map_or_else(
+            || "no change of a single feature would turn the decision".to_owned(),
+            |change| {
+                format!(
+                    "smallest change that turns the decision: {}",
+                    change.sentence()
+                )
+            },
+        );
+        text.push_str(&format!("\n{}\n", printable(&change)));
+    }
+    text.push_str(&format!(
+        "\nprivacy: {}\n",
+        printable(&ready.file.privacy().sentence())
+    ));
+    let warnings = card
+        .warnings
+        .iter()
+        .map(|warning| format!("warning: {warning}\n"));
+    let notes = notes.iter().map(|note| format!("note: {note}\n"));
+    warnings
+        .chain(notes)
+        .for_each(|line| text.push_str(&printable(&line)));
+    text
+}
+
+fn input_text(kind: InputKind) -> &'static str {
+    match kind {
+        InputKind::Hypothetical => "hypothetical",
+        InputKind::Segment => "segment",
+    }
+}
