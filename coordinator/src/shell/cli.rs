@@ -231,7 +231,7 @@ async fn give_ticket(home: &Home, invite: Invite) -> anyhow::Result<Outcome> {
         name: invite.name,
         role: invite.role,
         expires: ticket.expires,
-        used: false,
+        used_by: None,
     };
     store.add_ticket(secret_hash(&ticket.secret), &kept).await?;
     store

@@ -82,9 +82,9 @@ pub async fn conclude(
         file: file.signed(signature).to_json(),
         created: now,
     };
-    store.add_model(&stored).await?;
+    let kept = store.add_model(&stored).await?;
     Ok(ending(
-        verdict.publish,
+        kept.published,
         verdict
             .reason
             .as_deref()

@@ -4,6 +4,8 @@
 //! milliseconds as BIGINT, identifiers and hashes are lower-case hexadecimal text. Holds no update of a single node.
 
 mod models;
+#[cfg(test)]
+mod postgres;
 mod registry;
 mod schema;
 mod studies;
@@ -17,6 +19,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use aquifer_shared::base::ids::Name;
 use sqlx::any::AnyPoolOptions;
 use sqlx::{AnyPool, Executor};
 
@@ -41,12 +44,27 @@ pub enum StoreFault {
         /// Which thing.
         what: &'static str,
     },
+    /// A newer program made the tables.
+    #[error("the store was made by a newer program (tables {found}); update this one")]
+    Newer {
+        /// The number of its tables.
+        found: i64,
+    },
+    /// Another coordinator took the number meanwhile.
+    #[error("the version number {version} of model {name} was taken meanwhile; try again")]
+    Taken {
+        /// The model.
+        name: Name,
+        /// The number.
+        version: u32,
+    },
 }
 
 /// An open store. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Store {
     pool: AnyPool,
+    sqlite: bool,
 }
 
 impl Store {
@@ -84,7 +102,7 @@ impl Store {
             .connect(&address)
             .await
             .map_err(fault(opened))?;
-        let store = Self { pool };
+        let store = Self { pool, sqlite };
         store.migrate().await?;
         Ok(store)
     }

@@ -41,60 +41,77 @@ impl Store {
         intact("a model")(u32::try_from(last.unwrap_or(0) + 1))
     }
 
-    /// Keeps a model; a version of the same study that is there already stays as it is.
+    /// Keeps a model and gives it back as it is stored: where the study has one already, that one.
     ///
     /// # Errors
     ///
-    /// If the store fails.
-    pub async fn add_model(&self, model: &StoredModel) -> Result<(), StoreFault> {
+    /// [`StoreFault::Taken`] if the number belongs to another study by now: number it anew. Or if the store fails.
+    pub async fn add_model(&self, model: &StoredModel) -> Result<StoredModel, StoreFault> {
+        let what = "keep a model";
+        let state = if model.published { PUBLISHED } else { HELD };
+        let mut transaction = self.pool.begin().await.map_err(fault(what))?;
         sqlx::query(
-            "INSERT INTO models (name, version, study, published, file, created) VALUES ($1, $2, $3, $4, $5, $6) \
-             ON CONFLICT (name, version) DO NOTHING",
+            "INSERT INTO models (name, version, study, state, file, created) VALUES ($1, $2, $3, $4, $5, $6) \
+             ON CONFLICT DO NOTHING",
         )
         .bind(model.name.as_str().to_owned())
         .bind(i64::from(model.version))
         .bind(model.study.to_string())
-        .bind(i64::from(model.published))
+        .bind(state)
         .bind(model.file.clone())
         .bind(model.created.0 as i64)
-        .execute(&self.pool)
+        .execute(&mut *transaction)
         .await
-        .map(drop)
-        .map_err(fault("keep a model"))
+        .map_err(fault(what))?;
+        let row = sqlx::query(MODEL_OF)
+            .bind(model.study.to_string())
+            .fetch_optional(&mut *transaction)
+            .await
+            .map_err(fault(what))?;
+        transaction.commit().await.map_err(fault(what))?;
+        row.as_ref().map_or_else(
+            || {
+                Err(StoreFault::Taken {
+                    name: model.name.clone(),
+                    version: model.version,
+                })
+            },
+            read_model,
+        )
     }
 
-    /// All models, newest first.
+    /// All models that are published or held, newest first.
     ///
     /// # Errors
     ///
     /// If the store fails.
     pub async fn models(&self) -> Result<Vec<StoredModel>, StoreFault> {
         let rows = sqlx::query(
-            "SELECT name, version, study, published, file, created FROM models ORDER BY created DESC, name, version DESC",
+            "SELECT name, version, study, state, file, created FROM models WHERE state <> $1 \
+             ORDER BY created DESC, name, version DESC",
         )
+        .bind(DROPPED)
         .fetch_all(&self.pool)
         .await
         .map_err(fault("list its models"))?;
         rows.iter().map(read_model).collect()
     }
 
-    /// The model that a study made, if it made one.
+    /// The model that a study made, if it made one; also if it was dropped since.
     ///
     /// # Errors
     ///
     /// If the store fails.
     pub async fn model_of(&self, study: &StudyHash) -> Result<Option<StoredModel>, StoreFault> {
-        let row = sqlx::query(
-            "SELECT name, version, study, published, file, created FROM models WHERE study = $1",
-        )
-        .bind(study.to_string())
-        .fetch_optional(&self.pool)
-        .await
-        .map_err(fault("read a model"))?;
+        let row = sqlx::query(MODEL_OF)
+            .bind(study.to_string())
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(fault("read a model"))?;
         row.as_ref().map(read_model).transpose()
     }
 
-    /// Publishes a held model, or drops it; false if there is no held one of that name and version.
+    /// Publishes a held model, or drops it for good (its number stays taken); false if there is no held one of that name and version.
     ///
     /// # Errors
     ///
@@ -105,18 +122,17 @@ impl Store {
         version: u32,
         publish: bool,
     ) -> Result<bool, StoreFault> {
-        let text = match publish {
-            true => {
-                "UPDATE models SET published = 1 WHERE name = $1 AND version = $2 AND published = 0"
-            }
-            false => "DELETE FROM models WHERE name = $1 AND version = $2 AND published = 0",
-        };
-        let done = sqlx::query(text)
-            .bind(name.as_str().to_owned())
-            .bind(i64::from(version))
-            .execute(&self.pool)
-            .await
-            .map_err(fault("decide on a model"))?;
+        let state = if publish { PUBLISHED } else { DROPPED };
+        let done = sqlx::query(
+            "UPDATE models SET state = $1 WHERE name = $2 AND version = $3 AND state = $4",
+        )
+        .bind(state)
+        .bind(name.as_str().to_owned())
+        .bind(i64::from(version))
+        .bind(HELD)
+        .execute(&self.pool)
+        .await
+        .map_err(fault("decide on a model"))?;
         Ok(done.rows_affected() > 0)
     }
 }
@@ -127,8 +143,14 @@ fn read_model(row: &AnyRow) -> Result<StoredModel, StoreFault> {
         name: intact(what)(text(row, 0, what)?.parse())?,
         version: intact(what)(u32::try_from(number(row, 1, what)?))?,
         study: StudyHash(intact(what)(text(row, 2, what)?.parse::<Hash32>())?.0),
-        published: number(row, 3, what)? != 0,
+        published: number(row, 3, what)? == PUBLISHED as u64,
         file: text(row, 4, what)?,
         created: Timestamp(number(row, 5, what)?),
     })
 }
+
+const MODEL_OF: &str =
+    "SELECT name, version, study, state, file, created FROM models WHERE study = $1";
+const HELD: i64 = 0;
+const PUBLISHED: i64 = 1;
+const DROPPED: i64 = 2;

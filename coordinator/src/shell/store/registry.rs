@@ -41,8 +41,8 @@ pub struct Ticketed {
     pub role: Role,
     /// When it ends.
     pub expires: Timestamp,
-    /// It was redeemed.
-    pub used: bool,
+    /// Who redeemed it; none yet, if nobody.
+    pub used_by: Option<IdentityKey>,
 }
 
 /// What became of a ticket's secret.
@@ -56,6 +56,7 @@ pub enum Redeemed {
     Expired,
 }
 
+const TICKET: &str = "SELECT name, role, expires, used_by FROM tickets WHERE secret_hash = $1";
 const PARTIES: &str = "SELECT name, role, identity, fingerprint, fingerprint_before, certificate_until, revoked, last_seen, \
                      ledger_seq, software FROM parties ORDER BY name";
 
@@ -70,7 +71,7 @@ impl Store {
         secret_hash: Hash32,
         ticket: &Ticketed,
     ) -> Result<(), StoreFault> {
-        sqlx::query("INSERT INTO tickets (secret_hash, name, role, expires, used) VALUES ($1, $2, $3, $4, 0)")
+        sqlx::query("INSERT INTO tickets (secret_hash, name, role, expires, used_by) VALUES ($1, $2, $3, $4, '')")
             .bind(secret_hash.to_string())
             .bind(ticket.name.as_str().to_owned())
             .bind(ticket.role.to_string())
@@ -87,48 +88,64 @@ impl Store {
     ///
     /// If the store fails.
     pub async fn ticket(&self, secret_hash: Hash32) -> Result<Option<Ticketed>, StoreFault> {
-        let row =
-            sqlx::query("SELECT name, role, expires, used FROM tickets WHERE secret_hash = $1")
-                .bind(secret_hash.to_string())
-                .fetch_optional(&self.pool)
-                .await
-                .map_err(fault("look up a ticket"))?;
+        let row = sqlx::query(TICKET)
+            .bind(secret_hash.to_string())
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(fault("look up a ticket"))?;
         row.as_ref().map(read_ticket).transpose()
     }
 
     /// Uses a ticket once and binds the joiner to its name, in one transaction.
     ///
-    /// A name that exists keeps its row only if it was revoked before; otherwise the ticket is refused.
+    /// The same joiner may do so again while the ticket lasts: its answer may have been lost. A name keeps its holder, and a
+    /// key its name, until the holder is revoked.
     ///
     /// # Errors
     ///
-    /// If the store fails.
+    /// If the store fails; the ticket is as it was then.
     pub async fn redeem(
         &self,
         secret_hash: Hash32,
         joiner: &Party,
         now: Timestamp,
     ) -> Result<Redeemed, StoreFault> {
-        let mut transaction = self.pool.begin().await.map_err(fault("begin"))?;
-        let row = sqlx::query("UPDATE tickets SET used = 1 WHERE secret_hash = $1 AND used = 0 RETURNING name, role, expires, used")
+        let what = "redeem a ticket";
+        let mut transaction = self.pool.begin().await.map_err(fault(what))?;
+        // Written before it is read: from here on nobody else redeems the same ticket.
+        let first =
+            sqlx::query("UPDATE tickets SET used_by = $1 WHERE secret_hash = $2 AND used_by = ''")
+                .bind(joiner.identity.to_string())
+                .bind(secret_hash.to_string())
+                .execute(&mut *transaction)
+                .await
+                .map_err(fault(what))?
+                .rows_affected()
+                == 1;
+        let row = sqlx::query(TICKET)
             .bind(secret_hash.to_string())
             .fetch_optional(&mut *transaction)
             .await
-            .map_err(fault("use a ticket"))?;
+            .map_err(fault(what))?;
         let Some(ticket) = row.as_ref().map(read_ticket).transpose()? else {
             return Ok(Redeemed::Invalid);
         };
-        if ticket.name != joiner.name || ticket.role != joiner.role {
+        let meant = (&ticket.name, ticket.role) == (&joiner.name, joiner.role);
+        if !meant || ticket.used_by != Some(joiner.identity) {
             return Ok(Redeemed::Invalid);
         }
-        if ticket.expires <= now {
+        if ticket.expires < now {
             return Ok(Redeemed::Expired);
         }
-        if !bind_party(&mut transaction, joiner).await? {
+        let bound = match first {
+            true => bind_party(&mut transaction, joiner).await?,
+            false => bind_again(&mut transaction, joiner).await?,
+        };
+        if !bound {
             return Ok(Redeemed::Invalid);
         }
         bump(&mut transaction).await?;
-        transaction.commit().await.map_err(fault("bind a joiner"))?;
+        transaction.commit().await.map_err(fault(what))?;
         Ok(Redeemed::Done)
     }
 
@@ -262,14 +279,27 @@ async fn bump(transaction: &mut AnyConnection) -> Result<(), StoreFault> {
         .map_err(fault("raise its revision"))
 }
 
-/// False if the name is taken by a party that was not revoked.
+/// False if the name or the key belongs to a party that was not revoked.
 async fn bind_party(transaction: &mut AnyConnection, joiner: &Party) -> Result<bool, StoreFault> {
+    let what = "bind a joiner";
+    let elsewhere: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM parties WHERE identity = $1 AND revoked = 0 AND name <> $2",
+    )
+    .bind(joiner.identity.to_string())
+    .bind(joiner.name.as_str().to_owned())
+    .fetch_one(&mut *transaction)
+    .await
+    .map_err(fault(what))?;
+    if elsewhere > 0 {
+        return Ok(false);
+    }
     let done = sqlx::query(
         "INSERT INTO parties (name, role, identity, fingerprint, fingerprint_before, certificate_until, revoked, last_seen, \
          ledger_seq, software) VALUES ($1, $2, $3, $4, $5, $6, 0, 0, 0, '') \
          ON CONFLICT (name) DO UPDATE SET role = excluded.role, identity = excluded.identity, \
          fingerprint = excluded.fingerprint, fingerprint_before = excluded.fingerprint_before, \
-         certificate_until = excluded.certificate_until, revoked = 0 WHERE parties.revoked = 1",
+         certificate_until = excluded.certificate_until, revoked = 0, last_seen = 0, ledger_seq = 0, software = '' \
+         WHERE parties.revoked = 1",
     )
     .bind(joiner.name.as_str().to_owned())
     .bind(joiner.role.to_string())
@@ -279,7 +309,23 @@ async fn bind_party(transaction: &mut AnyConnection, joiner: &Party) -> Result<b
     .bind(joiner.certificate_until.0 as i64)
     .execute(transaction)
     .await
-    .map_err(fault("bind a joiner"))?;
+    .map_err(fault(what))?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// Gives a joiner that is bound already its new certificate; false if it was revoked or replaced since.
+async fn bind_again(transaction: &mut AnyConnection, joiner: &Party) -> Result<bool, StoreFault> {
+    let done = sqlx::query(
+        "UPDATE parties SET fingerprint_before = fingerprint, fingerprint = $1, certificate_until = $2 \
+         WHERE name = $3 AND identity = $4 AND revoked = 0",
+    )
+    .bind(joiner.fingerprint.to_string())
+    .bind(joiner.certificate_until.0 as i64)
+    .bind(joiner.name.as_str().to_owned())
+    .bind(joiner.identity.to_string())
+    .execute(transaction)
+    .await
+    .map_err(fault("bind a joiner again"))?;
     Ok(done.rows_affected() > 0)
 }
 
@@ -289,7 +335,10 @@ fn read_ticket(row: &AnyRow) -> Result<Ticketed, StoreFault> {
         name: intact(what)(text(row, 0, what)?.parse())?,
         role: intact(what)(text(row, 1, what)?.parse())?,
         expires: Timestamp(number(row, 2, what)?),
-        used: number(row, 3, what)? != 0,
+        used_by: match text(row, 3, what)?.as_str() {
+            "" => None,
+            key => Some(intact(what)(key.parse())?),
+        },
     })
 }
 

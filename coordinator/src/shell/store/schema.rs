@@ -1,16 +1,23 @@
-//! Tables, as both databases understand them.
+//! Tables, as both databases understand them, and the number that says which tables a store has.
+//!
+//! A store that is up to date is only read. Tables of a newer program are left alone.
 
 use super::{Store, StoreFault, fault};
 
-const TABLES: [&str; 10] = [
+/// Raised with every change of [`TABLES`]; from the first release on, together with statements that bring older stores up.
+const SCHEMA: i64 = 1;
+
+const TABLES: [&str; 12] = [
+    "CREATE TABLE IF NOT EXISTS schema_version (only_row BIGINT PRIMARY KEY, number BIGINT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS parties (
         name TEXT PRIMARY KEY, role TEXT NOT NULL, identity TEXT NOT NULL, fingerprint TEXT NOT NULL,
         fingerprint_before TEXT NOT NULL, certificate_until BIGINT NOT NULL, revoked BIGINT NOT NULL,
         last_seen BIGINT NOT NULL, ledger_seq BIGINT NOT NULL, software TEXT NOT NULL)",
     "CREATE INDEX IF NOT EXISTS parties_fingerprint ON parties (fingerprint)",
+    "CREATE UNIQUE INDEX IF NOT EXISTS parties_identity ON parties (identity) WHERE revoked = 0",
     "CREATE TABLE IF NOT EXISTS tickets (
         secret_hash TEXT PRIMARY KEY, name TEXT NOT NULL, role TEXT NOT NULL, expires BIGINT NOT NULL,
-        used BIGINT NOT NULL)",
+        used_by TEXT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS revision (only_row BIGINT PRIMARY KEY, number BIGINT NOT NULL)",
     "INSERT INTO revision (only_row, number) VALUES (1, 0) ON CONFLICT (only_row) DO NOTHING",
     "CREATE TABLE IF NOT EXISTS contracts (
@@ -21,21 +28,65 @@ const TABLES: [&str; 10] = [
     "CREATE TABLE IF NOT EXISTS records (
         study TEXT NOT NULL, seq BIGINT NOT NULL, body BYTEA NOT NULL, PRIMARY KEY (study, seq))",
     "CREATE TABLE IF NOT EXISTS models (
-        name TEXT NOT NULL, version BIGINT NOT NULL, study TEXT NOT NULL, published BIGINT NOT NULL,
+        name TEXT NOT NULL, version BIGINT NOT NULL, study TEXT NOT NULL UNIQUE, state BIGINT NOT NULL,
         file TEXT NOT NULL, created BIGINT NOT NULL, PRIMARY KEY (name, version))",
     "CREATE TABLE IF NOT EXISTS audit (
         at BIGINT NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL, subject TEXT NOT NULL)",
 ];
 
 impl Store {
+    /// Makes missing tables; writes nothing where all are there.
     pub(super) async fn migrate(&self) -> Result<(), StoreFault> {
-        let mut transaction = self.pool.begin().await.map_err(fault("begin"))?;
+        match self.schema().await? {
+            Some(SCHEMA) => Ok(()),
+            Some(found) if found > SCHEMA => Err(StoreFault::Newer { found }),
+            _ => self.make_tables().await,
+        }
+    }
+
+    /// Which tables the store has; none if it has none.
+    async fn schema(&self) -> Result<Option<i64>, StoreFault> {
+        let there = if self.sqlite {
+            "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'schema_version'"
+        } else {
+            "SELECT count(*) FROM information_schema.tables \
+             WHERE table_schema = current_schema() AND table_name = 'schema_version'"
+        };
+        let what = "look for its tables";
+        let tables: i64 = sqlx::query_scalar(there)
+            .fetch_one(&self.pool)
+            .await
+            .map_err(fault(what))?;
+        if tables == 0 {
+            return Ok(None);
+        }
+        sqlx::query_scalar("SELECT number FROM schema_version WHERE only_row = 1")
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(fault(what))
+    }
+
+    async fn make_tables(&self) -> Result<(), StoreFault> {
+        let what = "make its tables";
+        let mut transaction = self.pool.begin().await.map_err(fault(what))?;
+        if !self.sqlite {
+            // Two coordinators that start at once on a new database must not trip over each other.
+            sqlx::query("SELECT pg_advisory_xact_lock(4150511)::text")
+                .execute(&mut *transaction)
+                .await
+                .map_err(fault(what))?;
+        }
         for table in TABLES {
             sqlx::query(table)
                 .execute(&mut *transaction)
                 .await
-                .map_err(fault("make its tables"))?;
+                .map_err(fault(what))?;
         }
-        transaction.commit().await.map_err(fault("make its tables"))
+        sqlx::query("INSERT INTO schema_version (only_row, number) VALUES (1, $1) ON CONFLICT (only_row) DO NOTHING")
+            .bind(SCHEMA)
+            .execute(&mut *transaction)
+            .await
+            .map_err(fault(what))?;
+        transaction.commit().await.map_err(fault(what))
     }
 }

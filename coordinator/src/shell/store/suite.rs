@@ -5,7 +5,8 @@ use std::path::Path;
 use aquifer_shared::base::ids::{Hash32, IdentityKey, Role, StudyHash};
 use aquifer_shared::base::time::Timestamp;
 
-use super::{Party, Redeemed, Store, StoredModel, StoredStudy, Ticketed};
+use super::postgres::Server;
+use super::{Party, Redeemed, Store, StoreFault, StoredModel, StoredStudy, Ticketed};
 
 fn joiner(name: &str) -> Party {
     Party {
@@ -22,17 +23,30 @@ fn joiner(name: &str) -> Party {
     }
 }
 
+fn named(name: &str, key: u8, fingerprint: u8) -> Party {
+    Party {
+        identity: IdentityKey([key; 32]),
+        fingerprint: Hash32([fingerprint; 32]),
+        ..joiner(name)
+    }
+}
+
 async fn invite(store: &Store, secret: u8, name: &str, expires: u64) {
     let ticket = Ticketed {
         name: name.parse().unwrap(),
         role: Role::Node,
         expires: Timestamp(expires),
-        used: false,
+        used_by: None,
     };
     store
         .add_ticket(Hash32([secret; 32]), &ticket)
         .await
         .unwrap();
+}
+
+#[track_caller]
+fn check(found: Redeemed, expected: Redeemed) {
+    assert_eq!(found, expected);
 }
 
 async fn redeem(store: &Store, secret: u8, joiner: &Party, now: u64) -> Redeemed {
@@ -42,60 +56,110 @@ async fn redeem(store: &Store, secret: u8, joiner: &Party, now: u64) -> Redeemed
         .unwrap()
 }
 
+async fn party(store: &Store, name: &str) -> Option<Party> {
+    let all = store.parties().await.unwrap();
+    all.into_iter().find(|party| party.name.as_str() == name)
+}
+
 async fn a_ticket_is_good_once(store: &Store) {
     invite(store, 1, "north", 100).await;
     invite(store, 2, "south", 100).await;
-    assert_eq!(
-        redeem(store, 1, &joiner("south"), 1).await,
-        Redeemed::Invalid
+    let (north, south) = (named("north", 7, 8), named("south", 17, 18));
+    let reader = Party {
+        role: Role::Auditor,
+        ..north.clone()
+    };
+    check(redeem(store, 1, &south, 1).await, Redeemed::Invalid);
+    check(redeem(store, 1, &reader, 1).await, Redeemed::Invalid);
+    check(redeem(store, 2, &south, 101).await, Redeemed::Expired);
+    check(redeem(store, 9, &north, 1).await, Redeemed::Invalid);
+    assert_eq!(store.parties().await.unwrap(), []);
+    check(redeem(store, 1, &north, 100).await, Redeemed::Done);
+    check(
+        redeem(store, 1, &named("north", 27, 28), 1).await,
+        Redeemed::Invalid,
     );
-    assert_eq!(
-        redeem(store, 2, &joiner("south"), 100).await,
-        Redeemed::Expired
+    let ticket = store.ticket(Hash32([1; 32])).await.unwrap().unwrap();
+    assert_eq!(ticket.used_by, Some(north.identity));
+    assert_eq!(party(store, "north").await, Some(north));
+}
+
+async fn a_joiner_whose_answer_was_lost_asks_again(store: &Store) {
+    let before = store.revision().await.unwrap();
+    check(
+        redeem(store, 1, &named("north", 7, 9), 100).await,
+        Redeemed::Done,
     );
-    assert_eq!(redeem(store, 1, &joiner("north"), 1).await, Redeemed::Done);
-    assert_eq!(
-        redeem(store, 1, &joiner("north"), 1).await,
-        Redeemed::Invalid
+    assert!(store.revision().await.unwrap() > before);
+    let north = party(store, "north").await.unwrap();
+    assert_eq!(north.fingerprint, Hash32([9; 32]));
+    assert_eq!(north.fingerprint_before, Hash32([8; 32]));
+    check(
+        redeem(store, 1, &named("north", 7, 10), 101).await,
+        Redeemed::Expired,
     );
-    assert_eq!(
-        redeem(store, 9, &joiner("north"), 1).await,
-        Redeemed::Invalid
+    assert_eq!(party(store, "north").await, Some(north));
+}
+
+async fn a_key_is_bound_to_one_name(store: &Store) {
+    invite(store, 3, "east", 100).await;
+    check(
+        redeem(store, 3, &named("east", 7, 30), 1).await,
+        Redeemed::Invalid,
     );
-    assert!(store.ticket(Hash32([1; 32])).await.unwrap().unwrap().used);
+    assert_eq!(party(store, "east").await, None);
+    check(
+        redeem(store, 3, &named("east", 37, 30), 1).await,
+        Redeemed::Done,
+    );
 }
 
 async fn a_name_is_bound_until_it_is_revoked(store: &Store) {
-    invite(store, 3, "north", 100).await;
-    assert_eq!(
-        redeem(store, 3, &joiner("north"), 1).await,
-        Redeemed::Invalid
+    invite(store, 4, "north", 100).await;
+    check(
+        redeem(store, 4, &named("north", 47, 48), 1).await,
+        Redeemed::Invalid,
     );
     let before = store.revision().await.unwrap();
     assert!(store.revoke(&"north".parse().unwrap()).await.unwrap());
     assert!(!store.revoke(&"nobody".parse().unwrap()).await.unwrap());
     assert!(store.revision().await.unwrap() > before);
-    assert!(store.parties().await.unwrap()[0].revoked);
-    invite(store, 4, "north", 100).await;
-    assert_eq!(redeem(store, 4, &joiner("north"), 1).await, Redeemed::Done);
+    assert!(party(store, "north").await.unwrap().revoked);
+    check(
+        redeem(store, 1, &named("north", 7, 9), 1).await,
+        Redeemed::Invalid,
+    );
+    check(
+        redeem(store, 4, &named("north", 47, 48), 1).await,
+        Redeemed::Done,
+    );
+    check(
+        redeem(store, 1, &named("north", 7, 9), 1).await,
+        Redeemed::Invalid,
+    );
+    assert_eq!(party(store, "north").await, Some(named("north", 47, 48)));
 }
 
-async fn a_renewed_certificate_leaves_the_old_one_known(store: &Store) {
+async fn a_renewed_certificate_leaves_the_one_that_was_shown(store: &Store) {
     let name = "north".parse().unwrap();
-    store
-        .renew(&name, Hash32([9; 32]), Hash32([8; 32]), Timestamp(2_000))
-        .await
-        .unwrap();
+    let renew = |fresh: u8, shown: u8| {
+        let (fresh, shown) = (Hash32([fresh; 32]), Hash32([shown; 32]));
+        store.renew(&name, fresh, shown, Timestamp(2_000))
+    };
+    renew(49, 48).await.unwrap();
+    // The answer was lost: the node still shows the first.
+    renew(50, 48).await.unwrap();
     store.seen(&name, Timestamp(5), 42, "0.1.0").await.unwrap();
-    let party = store.parties().await.unwrap().remove(0);
-    assert_eq!(
-        (party.fingerprint, party.fingerprint_before),
-        (Hash32([9; 32]), Hash32([8; 32]))
-    );
-    assert_eq!(
-        (party.last_seen, party.ledger_seq, party.certificate_until),
-        (Timestamp(5), 42, Timestamp(2_000))
-    );
+    let expected = Party {
+        fingerprint: Hash32([50; 32]),
+        fingerprint_before: Hash32([48; 32]),
+        certificate_until: Timestamp(2_000),
+        last_seen: Timestamp(5),
+        ledger_seq: 42,
+        software: "0.1.0".into(),
+        ..named("north", 47, 48)
+    };
+    assert_eq!(party(store, "north").await, Some(expected));
 }
 
 async fn records_are_appended_all_or_none(store: &Store) {
@@ -158,26 +222,47 @@ async fn records_are_appended_all_or_none(store: &Store) {
     );
 }
 
-async fn a_held_model_is_published_or_dropped(store: &Store) {
-    let name = "churn".parse().unwrap();
-    let model = StoredModel {
-        name,
-        version: store.next_version(&"churn".parse().unwrap()).await.unwrap(),
-        study: StudyHash([5; 32]),
+fn model(study: u8, version: u32) -> StoredModel {
+    StoredModel {
+        name: "churn".parse().unwrap(),
+        version,
+        study: StudyHash([study; 32]),
         published: false,
-        file: "{}".into(),
+        file: format!("{{\"study\":{study}}}"),
         created: Timestamp(30),
-    };
-    store.add_model(&model).await.unwrap();
-    assert_eq!(model.version, 1);
-    assert_eq!(store.next_version(&model.name).await.unwrap(), 2);
+    }
+}
+
+async fn a_study_has_one_model_and_a_number_one_study(store: &Store) {
+    let (first, name) = (model(5, 1), model(5, 1).name);
+    assert_eq!(store.next_version(&name).await.unwrap(), 1);
+    assert_eq!(store.add_model(&first).await.unwrap(), first);
+    assert_eq!(store.add_model(&model(5, 2)).await.unwrap(), first);
+    let taken = store.add_model(&model(6, 1)).await.unwrap_err();
+    assert!(matches!(taken, StoreFault::Taken { version: 1, .. }));
+    assert_eq!(store.next_version(&name).await.unwrap(), 2);
+    assert_eq!(store.add_model(&model(6, 2)).await.unwrap(), model(6, 2));
+    assert_eq!(store.model_of(&first.study).await.unwrap(), Some(first));
+    assert_eq!(store.model_of(&StudyHash([7; 32])).await.unwrap(), None);
+}
+
+async fn a_held_model_is_published_or_dropped_for_good(store: &Store) {
+    let name = model(5, 1).name;
+    assert!(store.decide_model(&name, 1, true).await.unwrap());
+    assert!(!store.decide_model(&name, 1, false).await.unwrap());
+    assert!(store.decide_model(&name, 2, false).await.unwrap());
+    assert!(!store.decide_model(&name, 2, true).await.unwrap());
+    let listed = store.models().await.unwrap();
     assert_eq!(
-        store.model_of(&model.study).await.unwrap(),
-        Some(model.clone())
+        listed
+            .iter()
+            .map(|one| (one.version, one.published))
+            .collect::<Vec<_>>(),
+        [(1, true)]
     );
-    assert!(store.decide_model(&model.name, 1, true).await.unwrap());
-    assert!(!store.decide_model(&model.name, 1, false).await.unwrap());
-    assert!(store.models().await.unwrap()[0].published);
+    // The number of a dropped model is never given out again, nor is its study's model made twice.
+    assert_eq!(store.next_version(&name).await.unwrap(), 3);
+    assert_eq!(store.add_model(&model(6, 3)).await.unwrap(), model(6, 2));
     store
         .audit(Timestamp(1), "ops", "release", "churn@1")
         .await
@@ -186,15 +271,26 @@ async fn a_held_model_is_published_or_dropped(store: &Store) {
 
 async fn check_store(url: &str, dir: &Path) {
     let store = Store::open(url, dir).await.unwrap();
+    assert!(store.is_empty().await.unwrap());
     a_ticket_is_good_once(&store).await;
+    a_joiner_whose_answer_was_lost_asks_again(&store).await;
+    a_key_is_bound_to_one_name(&store).await;
     a_name_is_bound_until_it_is_revoked(&store).await;
-    a_renewed_certificate_leaves_the_old_one_known(&store).await;
+    a_renewed_certificate_leaves_the_one_that_was_shown(&store).await;
     records_are_appended_all_or_none(&store).await;
-    a_held_model_is_published_or_dropped(&store).await;
+    a_study_has_one_model_and_a_number_one_study(&store).await;
+    a_held_model_is_published_or_dropped_for_good(&store).await;
     store.close().await;
     let again = Store::open(url, dir).await.unwrap();
     assert_eq!(again.models().await.unwrap().len(), 1);
+    assert!(!again.is_empty().await.unwrap());
+    sqlx::query("UPDATE schema_version SET number = number + 1")
+        .execute(&again.pool)
+        .await
+        .unwrap();
     again.close().await;
+    let newer = Store::open(url, dir).await.unwrap_err();
+    assert!(matches!(newer, StoreFault::Newer { found: 2 }));
 }
 
 #[tokio::test]
@@ -203,17 +299,118 @@ async fn on_sqlite() {
     check_store("sqlite://store.sqlite", dir.path()).await;
 }
 
-/// The URL of an empty database of a real PostgreSQL server: `scripts/test` starts one and names it.
 #[tokio::test]
 async fn on_postgresql() {
     let dir = tempfile::tempdir().unwrap();
-    match std::env::var("AQUIFER_TEST_POSTGRES") {
-        Ok(url) => check_store(&url, dir.path()).await,
-        Err(_) if std::env::var_os("CI").is_some() => {
-            panic!("AQUIFER_TEST_POSTGRES is not set: scripts/test starts a server and sets it")
-        }
-        Err(_) => eprintln!(
-            "SKIPPED: AQUIFER_TEST_POSTGRES is not set, the store was not tested on PostgreSQL"
-        ),
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let url = server.new_database("suite").await;
+    check_store(&url, dir.path()).await;
+}
+
+/// Only one of several coordinators that start at once makes the tables.
+#[tokio::test]
+async fn a_new_database_is_opened_by_many_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let url = server.new_database("many").await;
+    let opened = (0..8).map(|_| {
+        let (url, dir) = (url.clone(), dir.path().to_owned());
+        tokio::spawn(async move { Store::open(&url, &dir).await })
+    });
+    for opening in opened.collect::<Vec<_>>() {
+        opening.await.unwrap().unwrap().close().await;
     }
+}
+
+#[tokio::test]
+async fn a_database_that_is_gone_is_a_fault() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(mut server) = Server::start() else {
+        return;
+    };
+    let url = server.new_database("gone").await;
+    let store = Store::open(&url, dir.path()).await.unwrap();
+    if server.crash() {
+        let fault = store
+            .append(&StudyHash([5; 32]), 0, &[vec![1]])
+            .await
+            .unwrap_err();
+        assert!(matches!(fault, StoreFault::Database { .. }), "{fault}");
+        assert!(Store::open(&url, dir.path()).await.is_err());
+    }
+}
+
+/// What SQLite says when the disk is full or read-only, with rows there before and a write that must change nothing.
+async fn check_unwritable(before: &'static str, after: &'static str) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open("sqlite://store.sqlite", dir.path())
+        .await
+        .unwrap();
+    let study = StudyHash([5; 32]);
+    store.append(&study, 0, &[vec![1]]).await.unwrap();
+    invite(&store, 1, "north", 100).await;
+    sqlx::query(before).execute(&store.pool).await.unwrap();
+    let big = vec![vec![2; 1 << 20], vec![3; 1 << 20]];
+    let fault = store.append(&study, 1, &big).await.unwrap_err();
+    assert!(
+        matches!(
+            fault,
+            StoreFault::Database {
+                what: "append to a study",
+                ..
+            }
+        ),
+        "{fault}"
+    );
+    assert_eq!(store.records(&study).await.unwrap(), [vec![1]]);
+    assert_eq!(
+        store
+            .ticket(Hash32([1; 32]))
+            .await
+            .unwrap()
+            .unwrap()
+            .used_by,
+        None
+    );
+    sqlx::query(after).execute(&store.pool).await.unwrap();
+    store.append(&study, 1, &big).await.unwrap();
+    check(redeem(&store, 1, &joiner("north"), 1).await, Redeemed::Done);
+    store.close().await;
+    let again = Store::open("sqlite://store.sqlite", dir.path())
+        .await
+        .unwrap();
+    assert_eq!(again.records(&study).await.unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn a_full_disk_is_a_fault_and_loses_nothing() {
+    check_unwritable(
+        "PRAGMA max_page_count = 64",
+        "PRAGMA max_page_count = 100000",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_read_only_store_is_a_fault_and_loses_nothing() {
+    check_unwritable("PRAGMA query_only = ON", "PRAGMA query_only = OFF").await;
+}
+
+#[tokio::test]
+async fn a_store_that_is_up_to_date_is_only_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = || Store::open("sqlite://store.sqlite", dir.path());
+    open().await.unwrap().close().await;
+    let file = dir.path().join("store.sqlite");
+    let (bytes, time) = (
+        std::fs::read(&file).unwrap(),
+        file.metadata().unwrap().modified().unwrap(),
+    );
+    open().await.unwrap().close().await;
+    assert_eq!(std::fs::read(&file).unwrap(), bytes);
+    assert_eq!(file.metadata().unwrap().modified().unwrap(), time);
 }
