@@ -302,7 +302,7 @@ impl Cluster {
         let entries = list(&value, "nodes").context("aquifer nodes --json is a list")?;
         let connected = entries
             .iter()
-            .filter(|entry| entry["connected"] == Value::Bool(true));
+            .filter(|entry| entry["connected"] == Value::Bool(true) && entry["role"] == "node");
         Ok(connected
             .filter_map(|entry| entry["name"].as_str())
             .map(str::to_owned)

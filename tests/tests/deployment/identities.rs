@@ -123,7 +123,11 @@ fn a_foreign_certificate_opens_nothing() {
         }
     }
     fs::write(foreign.join("coordinator.json"), there.to_string()).unwrap();
-    check_says(&node_command(foreign, &["run"]), 1, &["certificate"]);
+    check_says(
+        &node_command(foreign, &["run"]),
+        2,
+        &["certificate", "another authority"],
+    );
     // Even when it is made to trust this authority, its own certificate is refused.
     fs::copy(
         small.cluster.nodes[0].folder.join("ca.pem"),

@@ -43,7 +43,7 @@ fn unreadable_tables_are_told_apart() {
             "customers.csv",
         ),
         (good.replacen(second, short, 1).into_bytes(), "line 2"),
-        (format!("{good}{second}\n").into_bytes(), "duplicate"),
+        (format!("{good}{second}\n").into_bytes(), "repeated"),
         (good.replacen("tenure", "tenor", 1).into_bytes(), "tenure"),
     ] {
         fs::write(&path, bytes).unwrap();
