@@ -11,6 +11,7 @@ use clap_complete::Shell;
 
 use super::config::NodeConfig;
 use super::link::LinkFault;
+use super::score_command::{self, Scoring};
 use super::serve::{self, Stopped};
 use super::store::StoreFault;
 use super::views::Query;
@@ -61,6 +62,21 @@ enum Command {
     Studies {
         #[command(subcommand)]
         command: StudiesCommand,
+    },
+    /// Score the unit's own customers with a released model; nothing about them is sent.
+    Score {
+        /// NAME (newest published version) or NAME@VERSION.
+        #[arg(long, value_name = "NAME")]
+        model: String,
+        /// New CSV file; readable for its owner alone.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// Strongest contributions to name for each customer.
+        #[arg(long, default_value_t = 3, value_name = "COUNT")]
+        reasons: usize,
+        /// Print a JSON summary.
+        #[arg(long)]
+        json: bool,
     },
     /// Ways out of a locked ledger.
     Ledger {
@@ -138,6 +154,23 @@ fn carry_out(command: &Command, directory: &Path) -> anyhow::Result<Outcome> {
             let (query, json) = command.query();
             unit_commands::run(directory, &query, json)
         }
+        Command::Score {
+            model,
+            out,
+            reasons,
+            json,
+        } => {
+            let (reasons, json) = (*reasons, *json);
+            score_command::run(
+                directory,
+                &Scoring {
+                    model,
+                    out,
+                    reasons,
+                    json,
+                },
+            )
+        }
         Command::Ledger { command } => match command {
             LedgerCommand::Adopt { file } => ledger_command::adopt(directory, file.as_deref()),
             LedgerCommand::WriteOff { yes } => ledger_command::write_off(directory, *yes),
@@ -203,6 +236,7 @@ Examples:
   aquifer-node join TICKET --dir north        make keys and a commented node.toml
   aquifer-node check --dir north              look at the rows, send nothing
   aquifer-node run --dir north                take part until stopped
+  aquifer-node score --model churn --out scores.csv --dir north
   aquifer-node budget --dir north --json      what was spent, reserved, left
   aquifer-node studies approve churn-1        where node.toml says approval = \"person\"
 

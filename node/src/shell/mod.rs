@@ -14,6 +14,7 @@ pub mod ledger_command;
 pub mod link;
 #[cfg(test)]
 mod parity;
+pub mod score_command;
 pub mod serve;
 pub mod source;
 pub mod source_error;
