@@ -160,7 +160,7 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<Outcome> {
 /// A coordinator's home, or the refusal to work without one.
 fn load(dir: PathBuf) -> anyhow::Result<Result<Home, Outcome>> {
     let dir = std::path::absolute(&dir).unwrap_or(dir);
-    Ok(Ok(match Home::load(&dir, now()) {
+    Ok(Ok(match Home::load(&dir) {
         Ok(home) => home,
         Err(fault) => return refuse(fault).map(Err),
     }))

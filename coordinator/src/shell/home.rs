@@ -14,9 +14,9 @@ use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::shell::certificates::{CertificateAuthority, CertificateFault};
 use aquifer_shared::shell::keys::{Identity, KeyFault, read_private, write_private};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
-use zeroize::Zeroizing;
 
 use super::config::{Config, ConfigError};
+use super::server_certificate::SERVER_DAYS;
 use super::store::{Store, StoreFault, sqlite_file};
 
 /// The authority's private key.
@@ -28,7 +28,7 @@ pub const RELEASE_KEY: &str = "release.key";
 /// The configuration.
 pub const CONFIG: &str = "coordinator.toml";
 
-/// What a coordinator is: read from its directory, with a server certificate of its own making.
+/// What a coordinator is, read from its directory.
 pub struct Home {
     /// The directory.
     pub dir: PathBuf,
@@ -38,10 +38,6 @@ pub struct Home {
     pub authority: Arc<CertificateAuthority>,
     /// Signs releases.
     pub release: Arc<Identity>,
-    /// The server's certificate (PEM), made when the directory was read, good for [`SERVER_DAYS`].
-    pub server_certificate: String,
-    /// The server's key (PEM); in memory only.
-    pub server_key: Zeroizing<String>,
 }
 
 /// A coordinator's directory cannot be made or read.
@@ -132,15 +128,15 @@ impl Home {
                 .for_each(|path| drop(fs::remove_file(path)));
             return Err(fault);
         }
-        Self::load(dir, now)
+        Self::load(dir)
     }
 
-    /// Reads a coordinator's directory, and makes a server certificate for this start.
+    /// Reads a coordinator's directory.
     ///
     /// # Errors
     ///
     /// A file is missing, malformed or readable for others.
-    pub fn load(dir: &Path, now: Timestamp) -> Result<Self, HomeFault> {
+    pub fn load(dir: &Path) -> Result<Self, HomeFault> {
         let missing = FILES.into_iter().rev().map(|file| dir.join(file));
         if let Some(path) = missing.into_iter().find(|path| !path.exists()) {
             return Err(HomeFault::Missing { path });
@@ -151,13 +147,10 @@ impl Home {
         let key = read_private(&dir.join(AUTHORITY_KEY))?;
         let key = str::from_utf8(&key).map_err(|_| CertificateFault::Pem { what: "key" })?;
         let authority = CertificateAuthority::load(&read_text(&dir.join(AUTHORITY))?, key)?;
-        let server = authority.server_certificate(config.server_name.as_str(), now, SERVER_DAYS)?;
         Ok(Self {
             dir: dir.to_owned(),
             authority: Arc::new(authority),
             release: Arc::new(Identity::load(&dir.join(RELEASE_KEY))?),
-            server_certificate: server.value,
-            server_key: server.key_pem,
             config,
         })
     }
@@ -192,6 +185,7 @@ async fn fill(
     private_dir(&stage, false)?;
     let name: Name = "aquifer".parse().expect("a plain word is a name");
     let authority = CertificateAuthority::create(&name, now)?;
+    // Tried here, so that a name which no certificate can carry is refused before anything is made.
     authority.server_certificate(config.server_name.as_str(), now, SERVER_DAYS)?;
     let put = |file: &str, text: &str| write_private(&stage.join(file), text.as_bytes());
     put(AUTHORITY_KEY, &authority.key_pem())?;
@@ -237,8 +231,6 @@ fn at(path: &Path) -> impl Fn(io::Error) -> HomeFault {
     }
 }
 
-/// How long a server certificate is valid.
-pub const SERVER_DAYS: u32 = 30;
 /// All files of a coordinator but its store; the last is put in place last.
 const FILES: [&str; 4] = [AUTHORITY_KEY, AUTHORITY, RELEASE_KEY, CONFIG];
 const STAGE: &str = ".init";
@@ -287,11 +279,10 @@ mod tests {
                 "{file}"
             );
         }
-        let home = Home::load(&dir, NOW).unwrap();
+        let home = Home::load(&dir).unwrap();
         assert_eq!(home.authority.certificate(), made.authority.certificate());
         assert_eq!(home.release.public(), made.release.public());
         assert_eq!(home.config, config());
-        assert_ne!(home.server_certificate, made.server_certificate);
         assert!(home.store().await.unwrap().is_empty().await.unwrap());
     }
 
@@ -354,7 +345,7 @@ mod tests {
     #[test]
     fn a_directory_without_a_coordinator_says_what_to_do() {
         let dir = tempfile::tempdir().unwrap();
-        let fault = Home::load(dir.path(), NOW).unwrap_err();
+        let fault = Home::load(dir.path()).unwrap_err();
         assert!(matches!(fault, HomeFault::Missing { path } if path.ends_with(CONFIG)));
     }
 
@@ -363,7 +354,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         Home::create(dir.path(), &config(), NOW).await.unwrap();
         fs::write(dir.path().join(CONFIG), "\nlisten = 3\n").unwrap();
-        let fault = Home::load(dir.path(), NOW).unwrap_err();
+        let fault = Home::load(dir.path()).unwrap_err();
         assert!(matches!(fault, HomeFault::Config { source, .. } if source.line == 2));
     }
 }

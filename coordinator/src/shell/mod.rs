@@ -12,5 +12,6 @@ pub mod publish;
 pub mod registry;
 pub mod requests;
 pub mod serve;
+pub mod server_certificate;
 pub mod session;
 pub mod store;

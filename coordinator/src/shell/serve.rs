@@ -4,18 +4,19 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use aquifer_shared::protocol::wire::CloseReason;
-use aquifer_shared::shell::quic::{CLOSE_DONE, server_endpoint};
+use aquifer_shared::shell::quic::{CLOSE_DONE, join_endpoint, server_endpoint};
 use aquifer_shared::shell::report::Outcome;
-use aquifer_shared::shell::tls::{Credentials, server_join, server_main};
 use quinn::Endpoint;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc};
 
+use super::clock::now;
 use super::front::{COMMANDS_MAX, CONNECTIONS_MAX, Command, Front};
 use super::home::Home;
 use super::hub::Hub;
 use super::joining::{Desk, serve_join};
 use super::registry::Registry;
+use super::server_certificate::{ServerTls, keep_valid};
 use super::session::serve_connection;
 
 /// Serves until SIGTERM or SIGINT; with `json` the addresses are printed as one JSON line once both endpoints are open.
@@ -37,15 +38,10 @@ pub async fn serve(home: Home, json: bool) -> anyhow::Result<Outcome> {
         commands.clone(),
     ));
     let hub = Hub::load(front.clone(), store.clone(), home.release.clone()).await?;
-    let own = Credentials {
-        certificate_pem: &home.server_certificate,
-        key_pem: &home.server_key,
-    };
-    let main = server_endpoint(
-        home.config.listen,
-        server_main(front.authority.certificate(), own)?,
-    )?;
-    let join = server_endpoint(home.config.listen_join, server_join(own)?)?;
+    let server_name = home.config.server_name.as_str();
+    let tls = ServerTls::fresh(&front.authority, server_name, now())?;
+    let main = server_endpoint(home.config.listen, tls.main)?;
+    let join = join_endpoint(home.config.listen_join, tls.join)?;
     let desk = Desk {
         store: store.clone(),
         authority: front.authority.clone(),
@@ -53,10 +49,18 @@ pub async fn serve(home: Home, json: bool) -> anyhow::Result<Outcome> {
     };
     announce(&main, &join, json)?;
     let joining = tokio::spawn(serve_join(join.clone(), desk));
+    let renewing = keep_valid(
+        front.authority.clone(),
+        server_name.to_owned(),
+        main.clone(),
+        join.clone(),
+    );
+    let renewing = tokio::spawn(renewing);
     let accepting = tokio::spawn(accept(main.clone(), front.clone()));
     tokio::spawn(stop_on_signal(commands)?);
     let ended = hub.run(queue).await;
     accepting.abort();
+    renewing.abort();
     joining.abort();
     front.close_all(CloseReason::Shutdown);
     main.close(CLOSE_DONE, b"");

@@ -266,9 +266,9 @@ impl Newcomer {
         let mut builder = DirBuilder::new();
         builder.mode(0o700).recursive(true);
         builder.create(path).map_err(at(path))?;
-        let stage = path.join(".joining");
+        let stage = path.join(STAGE);
         if stage.exists() {
-            // Keys of a try that ended early: no certificate was ever stored for them.
+            // A try that ended early; who wants its keys has read them by now.
             fs::remove_dir_all(&stage).map_err(at(&stage))?;
         }
         builder.recursive(false);
@@ -277,6 +277,15 @@ impl Newcomer {
             path: path.to_owned(),
             stage,
         })
+    }
+
+    /// TLS key and identity of a try whose answer was lost, if there was one: its ticket may know them already.
+    #[must_use]
+    pub fn earlier_keys(path: &Path) -> Option<(Zeroizing<String>, Identity)> {
+        let stage = path.join(STAGE);
+        let tls_key = read_private(&stage.join(TLS_KEY)).ok()?;
+        let tls_key = Zeroizing::new(str::from_utf8(&tls_key).ok()?.to_owned());
+        Some((tls_key, Identity::load(&stage.join(IDENTITY_KEY)).ok()?))
     }
 
     /// Stores the keys that the request is about to be made with.
@@ -373,6 +382,8 @@ fn at(path: &Path) -> impl Fn(io::Error) -> DirectoryFault {
     }
 }
 
+/// Where an identity waits until it is complete.
+const STAGE: &str = ".joining";
 /// All files of an identity; the last is put in place last.
 const FILES: [&str; 5] = [TLS_KEY, IDENTITY_KEY, AUTHORITY, CERTIFICATE, COORDINATOR];
 

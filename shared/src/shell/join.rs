@@ -6,8 +6,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use rustls_pki_types::CertificateDer;
+use zeroize::Zeroizing;
 
-use super::certificates::{CertificateFault, check_request, new_request};
+use super::certificates::{CertificateFault, check_request, new_request, request_for};
 use super::directory::{CoordinatorFile, DirectoryFault, IdentityDirectory, Newcomer};
 use super::keys::{Identity, KeyFault, verify};
 use super::link::{CertificateProblem, LinkError};
@@ -29,8 +30,10 @@ pub enum JoinFault {
     /// The coordinator does not take the ticket.
     #[error("the coordinator did not take the ticket: {}", rejection_text(*.0))]
     Rejected(JoinRejection),
-    /// The coordinator cannot be reached, or is not the ticket's.
-    #[error("could not redeem the ticket at {address}")]
+    /// The coordinator cannot be reached, or is not the ticket's; the same ticket may be tried again from the same directory.
+    #[error(
+        "could not redeem the ticket at {address} (it may be tried again, from the same directory)"
+    )]
     Link {
         /// The join address.
         address: String,
@@ -87,11 +90,14 @@ pub async fn redeem(
     if ticket.is_expired(now) {
         return Err(JoinFault::Expired);
     }
+    let earlier = Newcomer::earlier_keys(directory);
     let newcomer = Newcomer::prepare(directory)?;
-    match ask(&ticket, &newcomer).await {
+    match ask(&ticket, &newcomer, earlier).await {
         Ok(certificate) => newcomer
             .complete(&certificate, &ticket.ca_certificate, &coordinator(&ticket))
             .map_err(|source| JoinFault::Spent { source }),
+        // The coordinator may have taken the ticket: with the same keys, and only with them, it answers again.
+        Err(fault @ JoinFault::Link { .. }) => Err(fault),
         Err(fault) => {
             newcomer.abandon();
             Err(fault)
@@ -127,12 +133,19 @@ pub fn join_request(ticket: &Ticket, identity: &Identity, csr: Vec<u8>) -> Join 
     }
 }
 
-async fn ask(ticket: &Ticket, newcomer: &Newcomer) -> Result<Vec<u8>, JoinFault> {
-    let identity = Identity::generate()?;
-    let tls = new_request(&ticket.name)?;
-    newcomer.store_keys(&tls.key_pem, &identity)?;
+async fn ask(
+    ticket: &Ticket,
+    newcomer: &Newcomer,
+    earlier: Option<(Zeroizing<String>, Identity)>,
+) -> Result<Vec<u8>, JoinFault> {
+    let (tls_key, identity) = match earlier {
+        Some(keys) => keys,
+        None => (new_request(&ticket.name)?.key_pem, Identity::generate()?),
+    };
+    newcomer.store_keys(&tls_key, &identity)?;
+    let csr = request_for(&tls_key, &ticket.name)?;
     let config = client_join(&CertificateDer::from(ticket.ca_certificate.as_slice()))?;
-    let join = join_request(ticket, &identity, tls.value);
+    let join = join_request(ticket, &identity, csr);
     let failed = |source| JoinFault::Link {
         address: ticket.address_join.clone(),
         source,

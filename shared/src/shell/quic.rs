@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 
 use super::certificates::{CertificateFault, PeerCertificate};
 pub use super::link::{CLOSE_DONE, CertificateProblem, LinkError, close_code, close_reason};
+use crate::base::limits::GREETING_BYTES_MAX;
 use crate::protocol::codec::CodecError;
 use crate::protocol::wire::{CloseReason, HEADER_BYTES, Message, frame, read_body, read_header};
 
@@ -33,10 +34,29 @@ pub fn server_endpoint(
     listen: SocketAddr,
     tls: Arc<QuicServerConfig>,
 ) -> Result<Endpoint, LinkError> {
-    let mut config = ServerConfig::with_crypto(tls);
-    config.transport_config(transport());
-    config.max_incoming(INCOMING_MAX);
-    endpoint(listen, Some(config))
+    endpoint(listen, Some(server_config(tls, transport())))
+}
+
+/// An endpoint for newcomers, whom nobody knows yet: one stream each, and no more memory than one greeting takes.
+///
+/// # Errors
+///
+/// The socket cannot be opened.
+pub fn join_endpoint(
+    listen: SocketAddr,
+    tls: Arc<QuicServerConfig>,
+) -> Result<Endpoint, LinkError> {
+    endpoint(listen, Some(server_config(tls, transport_join())))
+}
+
+/// Gives an endpoint of [`server_endpoint`] another certificate; connections that are open stay as they are.
+pub fn replace_server_tls(endpoint: &Endpoint, tls: Arc<QuicServerConfig>) {
+    endpoint.set_server_config(Some(server_config(tls, transport())));
+}
+
+/// Gives an endpoint of [`join_endpoint`] another certificate.
+pub fn replace_join_tls(endpoint: &Endpoint, tls: Arc<QuicServerConfig>) {
+    endpoint.set_server_config(Some(server_config(tls, transport_join())));
 }
 
 /// An endpoint for connections to `remote` and others of its address family.
@@ -53,7 +73,7 @@ pub fn client_endpoint(
         SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
     };
     let mut config = ClientConfig::new(tls);
-    config.transport_config(transport());
+    config.transport_config(Arc::new(transport()));
     let mut endpoint = endpoint(any, None)?;
     endpoint.set_default_client_config(config);
     Ok(endpoint)
@@ -300,7 +320,14 @@ fn endpoint(bind: SocketAddr, server: Option<ServerConfig>) -> Result<Endpoint, 
     Endpoint::new(EndpointConfig::default(), server, socket, runtime).map_err(fault)
 }
 
-fn transport() -> Arc<TransportConfig> {
+fn server_config(tls: Arc<QuicServerConfig>, transport: TransportConfig) -> ServerConfig {
+    let mut config = ServerConfig::with_crypto(tls);
+    config.transport_config(Arc::new(transport));
+    config.max_incoming(INCOMING_MAX);
+    config
+}
+
+fn transport() -> TransportConfig {
     let mut config = TransportConfig::default();
     config
         .keep_alive_interval(Some(KEEP_ALIVE))
@@ -311,7 +338,17 @@ fn transport() -> Arc<TransportConfig> {
         .receive_window(VarInt::from_u32(CONNECTION_WINDOW_BYTES))
         .send_window(u64::from(CONNECTION_WINDOW_BYTES))
         .datagram_receive_buffer_size(None);
-    Arc::new(config)
+    config
+}
+
+fn transport_join() -> TransportConfig {
+    let mut config = transport();
+    config
+        .max_concurrent_bidi_streams(VarInt::from_u32(1))
+        .stream_receive_window(VarInt::from_u32(GREETING_WINDOW_BYTES))
+        .receive_window(VarInt::from_u32(GREETING_WINDOW_BYTES))
+        .send_window(u64::from(GREETING_WINDOW_BYTES));
+    config
 }
 
 /// How long one address is tried.
@@ -323,6 +360,8 @@ const IDLE_MS: u32 = 30_000;
 const STREAMS_MAX: u32 = 64;
 const STREAM_WINDOW_BYTES: u32 = 8 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 32 << 20;
+/// A newcomer's frame and its header.
+const GREETING_WINDOW_BYTES: u32 = GREETING_BYTES_MAX as u32 + HEADER_BYTES as u32;
 const SOCKET_RECEIVE_BYTES: usize = 8 << 20;
 const SOCKET_SEND_BYTES: usize = 2 << 20;
 /// Handshakes that wait to be accepted.

@@ -22,7 +22,8 @@ use crate::protocol::wire::{ALPN_MAIN, CloseReason, Hello, Join, JoinRejection, 
 use crate::shell::certificates::{CertificateAuthority, FreshKey, PeerCertificate, new_request};
 use crate::shell::join::verify_join;
 use crate::shell::quic::{
-    Link, LinkError, close, peer_certificate, receive, receive_within, send, server_endpoint,
+    Link, LinkError, close, join_endpoint, peer_certificate, receive, receive_within, send,
+    server_endpoint,
 };
 use crate::shell::tls::{Credentials, client_main, server_join, server_main};
 
@@ -54,7 +55,7 @@ impl World {
     ) -> Self {
         let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let main = server_endpoint(any, main).unwrap();
-        let join = server_endpoint(any, join).unwrap();
+        let join = join_endpoint(any, join).unwrap();
         let (report, found) = mpsc::unbounded_channel();
         let world = Self {
             main: main.local_addr().unwrap(),
