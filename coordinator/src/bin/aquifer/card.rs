@@ -197,4 +197,24 @@ mod tests {
         check_bar(1.0 / 16.0, "│▌");
         check_bar(9.0, "│████████████████");
     }
+
+    #[test]
+    fn the_card_states_privacy_quality_and_every_curve() {
+        let (file, _) = crate::fixtures::finished();
+        let text = text(&file).unwrap();
+        for expected in [
+            "churn@1",
+            "epsilon 4.0000 at delta",
+            "assumed, not measured:",
+            "\ntenure",
+            "\nplan",
+            "missing",
+            "AUC 0.",
+        ] {
+            assert!(text.contains(expected), "{expected} in\n{text}");
+        }
+        let page = crate::card_page::page(&file).unwrap();
+        assert!(page.contains("<h1>churn@1</h1>") && page.contains("<svg"));
+        assert_eq!(page.matches("<tr>").count(), page.matches("</tr>").count());
+    }
 }

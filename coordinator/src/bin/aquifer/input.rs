@@ -25,6 +25,14 @@ pub(crate) enum InputError {
         /// Those that are.
         known: String,
     },
+    /// Most likely a file without heading: its first row holds values, which must not be quoted.
+    #[error("none of the {count} names is a feature of the model, expected some of {known}")]
+    NoFeature {
+        /// Names there were.
+        count: usize,
+        /// Those that are features.
+        known: String,
+    },
     /// Two columns of one name.
     #[error("column {column:?} is there twice")]
     Twice {
@@ -73,21 +81,25 @@ pub(crate) fn columns(
     contract: &Contract,
 ) -> Result<Vec<Option<usize>>, InputError> {
     let features = predictor.names();
-    for (index, column) in found.iter().enumerate() {
+    let known = || features.join(", ");
+    let others = || found.iter().filter(|column| !features.contains(column));
+    if let Some(column) = others().find(|column| names_customers(column, contract)) {
         let column = column.clone();
-        if found[..index].contains(&column) {
+        return Err(InputError::Identifies { column });
+    }
+    if !found.is_empty() && others().count() == found.len() {
+        let (count, known) = (found.len(), known());
+        return Err(InputError::NoFeature { count, known });
+    }
+    if let Some(column) = others().next() {
+        let (column, known) = (column.clone(), known());
+        return Err(InputError::Unknown { column, known });
+    }
+    for (index, column) in found.iter().enumerate() {
+        if found[..index].contains(column) {
+            let column = column.clone();
             return Err(InputError::Twice { column });
         }
-        if features.contains(&column) {
-            continue;
-        }
-        if names_customers(&column, contract) {
-            return Err(InputError::Identifies { column });
-        }
-        return Err(InputError::Unknown {
-            column,
-            known: features.join(", "),
-        });
     }
     let place = |feature: &String| found.iter().position(|column| column == feature);
     Ok(features.iter().map(place).collect())
@@ -173,3 +185,84 @@ const IDENTIFIERS: [&str; 30] = [
     "userid",
     "username",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::ready;
+
+    #[track_caller]
+    fn check_columns(found: &[&str], expected: Result<Vec<Option<usize>>, &str>) {
+        let ready = ready();
+        let found: Vec<String> = found.iter().map(|name| (*name).to_owned()).collect();
+        match (columns(&found, &ready.predictor, &ready.contract), expected) {
+            (Ok(places), Ok(expected)) => assert_eq!(places, expected),
+            (Err(error), Err(expected)) => assert!(error.to_string().contains(expected), "{error}"),
+            (found, expected) => panic!("{found:?}, expected {expected:?}"),
+        }
+    }
+
+    #[test]
+    fn features_may_come_in_any_order_or_not() {
+        check_columns(&["plan", "tenure"], Ok(vec![Some(1), Some(0)]));
+        check_columns(&["plan"], Ok(vec![None, Some(0)]));
+        check_columns(&[], Ok(vec![None, None]));
+    }
+
+    #[test]
+    fn columns_that_name_customers_are_refused() {
+        for name in [
+            "customer_no",
+            "CustomerNo",
+            "customer_id",
+            "E-Mail",
+            "id",
+            "Name",
+        ] {
+            check_columns(&["tenure", name], Err("names single customers"));
+        }
+        check_columns(&["x", "customer_no"], Err("names single customers"));
+    }
+
+    #[test]
+    fn other_columns_are_refused() {
+        check_columns(&["tenure", "left"], Err("\"left\" is no feature"));
+        check_columns(&["tenure", "tenure"], Err("twice"));
+    }
+
+    #[test]
+    fn a_row_in_place_of_a_heading_is_not_quoted() {
+        check_columns(&["12", "plus"], Err("none of the 2 names"));
+    }
+
+    #[test]
+    fn numbers_must_be_numbers_and_places_are_named() {
+        let ready = ready();
+        let meaning = &ready.predictor.meanings()[0];
+        let checked =
+            |value, row| check(value, meaning, "tenure", row).map_err(|error| error.to_string());
+        for good in [
+            Value::Missing,
+            Value::Number(3.5),
+            Value::Text(" 7 "),
+            Value::Text(""),
+        ] {
+            assert_eq!(checked(good, None), Ok(()));
+        }
+        let told = checked(Value::Text("seven"), Some(12)).unwrap_err();
+        assert_eq!(told, "row 12, column \"tenure\": the value is not a number");
+    }
+
+    #[test]
+    fn unlisted_levels_are_told() {
+        let ready = ready();
+        let [tenure, plan] = ready.predictor.meanings() else {
+            panic!("two features")
+        };
+        assert!(is_unlisted(Value::Text("gold"), plan));
+        for fine in [Value::Text("plus"), Value::Text(" "), Value::Missing] {
+            assert!(!is_unlisted(fine, plan));
+        }
+        assert!(!is_unlisted(Value::Number(7.0), tenure));
+    }
+}

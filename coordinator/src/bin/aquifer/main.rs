@@ -7,6 +7,8 @@ mod card;
 mod card_page;
 mod client;
 mod contracts;
+#[cfg(test)]
+mod fixtures;
 mod genuine;
 mod identity;
 mod input;

@@ -241,3 +241,126 @@ fn print(session: &Session, out: &Path, told: &Told, mut notes: Vec<String>) -> 
         "{rows} predictions ({yes} decided yes) in {file}\n"
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use arrow::array::{AsArray, Int32Array};
+    use arrow::datatypes::Float64Type;
+    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+    use super::*;
+    use crate::args::InputKind;
+    use crate::fixtures::ready;
+
+    fn asked(explain: bool) -> PredictArguments {
+        PredictArguments {
+            model: "churn".to_owned(),
+            input: InputKind::Segment,
+            object: None,
+            file: None,
+            out: None,
+            threshold: 0.5,
+            explain,
+        }
+    }
+
+    /// Predicts for a CSV text; the rows of the file that this gives, or the error. Nothing else may be left behind.
+    fn predicted(text: &[u8]) -> Result<Vec<String>, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let (input, out) = (folder.path().join("in.csv"), folder.path().join("out.csv"));
+        fs::write(&input, text).unwrap();
+        let ended = predict(&ready(), &asked(false), &input, &out);
+        let files = fs::read_dir(folder.path()).unwrap().count();
+        assert_eq!(files, 1 + usize::from(ended.is_ok()));
+        ended.map_err(|error| report::chain(&error))?;
+        let text = fs::read_to_string(&out).unwrap();
+        Ok(text.lines().map(str::to_owned).collect())
+    }
+
+    #[track_caller]
+    fn check_refused(text: &[u8], expected: &str) {
+        let told = predicted(text).unwrap_err();
+        assert!(told.contains(expected), "{told}");
+    }
+
+    #[test]
+    fn every_row_gets_its_prediction() {
+        let lines = predicted(b"plan,tenure\nbasic,1\nplus,60\n,\n").unwrap();
+        assert_eq!(lines[0], "row,probability,score,decision");
+        let probability =
+            |row: usize| -> f64 { lines[row].split(',').nth(1).unwrap().parse().unwrap() };
+        assert_eq!(lines.len(), 4);
+        assert!(probability(1) > probability(2), "{lines:?}");
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_name() {
+        assert_eq!(predicted(b"\xef\xbb\xbftenure\n1\n").unwrap().len(), 2);
+    }
+
+    #[test]
+    fn bad_rows_are_named_and_not_quoted() {
+        let mut rows = "tenure\n".to_owned() + &"1\n".repeat(9_000);
+        rows.push_str("secret\n");
+        let told = predicted(rows.as_bytes()).unwrap_err();
+        assert!(
+            told.contains("row 9001") && !told.contains("secret"),
+            "{told}"
+        );
+        check_refused(b"tenure,plan\n1,plus\n1\n", "line 3");
+    }
+
+    #[test]
+    fn files_that_are_none_are_refused() {
+        check_refused(b"", "empty");
+        check_refused(b"tenure\n", "empty");
+        check_refused(b"PAR1 or not", "could not read");
+        check_refused(b"customer_no,tenure\n1,2\n", "names single customers");
+        check_refused(b"tenure\n\xff\xfe\n", "UTF-8");
+    }
+
+    #[test]
+    fn parquet_in_and_out_with_explanations() {
+        let folder = tempfile::tempdir().unwrap();
+        let (input, out) = (folder.path().join("in"), folder.path().join("out.parquet"));
+        let tenure: ArrayRef = Arc::new(Int32Array::from(vec![Some(1), None]));
+        let plan: ArrayRef = Arc::new(StringArray::from(vec!["basic", "gold"]));
+        let batch = RecordBatch::try_from_iter([("tenure", tenure), ("plan", plan)]).unwrap();
+        let file = File::create(&input).unwrap();
+        let mut writer = ArrowWriter::try_new(file, batch.schema(), None).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        let (told, _) = predict(&ready(), &asked(true), &input, &out).unwrap();
+        assert_eq!((told.rows, told.unlisted["plan"]), (2, 1));
+        let read = ParquetRecordBatchReaderBuilder::try_new(File::open(&out).unwrap()).unwrap();
+        let batch = read.build().unwrap().next().unwrap().unwrap();
+        let names: Vec<_> = batch
+            .schema()
+            .fields()
+            .iter()
+            .map(|own| own.name().clone())
+            .collect();
+        assert_eq!(
+            names,
+            [
+                "row",
+                "probability",
+                "score",
+                "decision",
+                "log_odds.tenure",
+                "log_odds.plan",
+                "change"
+            ]
+        );
+        let added = |name: &str| {
+            batch
+                .column_by_name(name)
+                .unwrap()
+                .as_primitive::<Float64Type>()
+                .value(0)
+        };
+        assert!(added("log_odds.tenure") > 0.0 && added("log_odds.plan") > 0.0);
+    }
+}

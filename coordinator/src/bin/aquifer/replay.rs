@@ -149,3 +149,53 @@ fn statement(file: &ModelFile, terms: &StudyTerms, bundle: &SumsBundle) -> Optio
     let complete = sums.len() == bundle.sums.len();
     complete.then(|| Privacy::of(terms, &sums, epsilon(quoted(terms, &sums)?, terms.delta)))?
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::finished;
+
+    #[track_caller]
+    fn check_replay(change: impl FnOnce(&mut SumsBundle), expected: &[&str]) {
+        let (file, mut bundle) = finished();
+        change(&mut bundle);
+        let (checks, _) = compare(&file, &bundle).unwrap();
+        let differs = checks.iter().filter(|check| !check.holds);
+        assert_eq!(
+            differs.map(|check| check.what).collect::<Vec<_>>(),
+            expected
+        );
+    }
+
+    #[test]
+    fn the_same_sums_give_the_same_model() {
+        check_replay(|_| {}, &[]);
+    }
+
+    #[test]
+    fn a_changed_sum_shows() {
+        let change = |bundle: &mut SumsBundle| bundle.sums[1].cells[0] += 4_096 * 500;
+        check_replay(change, &["model", "privacy statement"]);
+    }
+
+    #[test]
+    fn a_changed_evaluation_shows() {
+        let change = |bundle: &mut SumsBundle| bundle.sums[9].cells[0] += 1;
+        check_replay(change, &["privacy statement"]);
+    }
+
+    #[test]
+    fn missing_sums_show() {
+        check_replay(|bundle| drop(bundle.sums.pop()), &["privacy statement"]);
+        let none = |bundle: &mut SumsBundle| bundle.sums.clear();
+        check_replay(none, &["model", "privacy statement"]);
+    }
+
+    #[test]
+    fn another_contract_shows() {
+        let change = |bundle: &mut SumsBundle| {
+            bundle.contract = bundle.contract.replace("high = 64", "high = 65");
+        };
+        check_replay(change, &["data contract", "model"]);
+    }
+}
