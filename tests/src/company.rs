@@ -168,13 +168,13 @@ impl Company {
         self.customers.iter().filter(|customer| customer.held_out)
     }
 
-    /// The public number of customers per node: a round number with room, as a unit would declare it.
+    /// The public number of customers per node: the next round number, as a unit would declare it.
     #[must_use]
     pub fn customers_max(&self) -> u64 {
         let largest = (0..self.units.len())
             .map(|unit| self.of_unit(unit).count())
             .max();
-        let needed = largest.unwrap_or(0) as u64 * 5 / 4;
+        let needed = largest.unwrap_or(0) as u64;
         let round = (3..).flat_map(|power| [1, 2, 5].map(|digit| digit * 10_u64.pow(power)));
         round
             .into_iter()

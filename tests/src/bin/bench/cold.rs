@@ -69,10 +69,10 @@ fn cold(company: &Company) -> Result<f64> {
     let started = Instant::now();
     cluster.start_node(0)?;
     let mut first = None;
-    cluster.follow(&watch, 60_000, |status| {
+    let last = cluster.follow(&watch, 60_000, |status| {
         if status["status"]["rounds_done"].as_u64() >= Some(1) {
             first.get_or_insert_with(|| started.elapsed().as_secs_f64());
         }
     })?;
-    first.context("no sum was released")
+    first.with_context(|| format!("no sum was released: {}", last))
 }
