@@ -112,7 +112,7 @@ struct Features {
     channel: usize,
 }
 
-/// The company of a seed, with this many customers; a fifth of them are held out.
+/// The company of a seed, with this many customers; about a third of them are held out.
 #[must_use]
 pub fn company(seed: u64, customers: usize) -> Company {
     Company {
@@ -132,7 +132,7 @@ fn customer(seed: u64, index: usize) -> Customer {
     Customer {
         id: format!("C{index:06}"),
         unit,
-        held_out: random.uniform() < 0.2,
+        held_out: random.uniform() < 0.35,
         label: if churned { "yes" } else { "no" }.to_owned(),
         values: features.values(),
         truth: Some(truth),

@@ -84,11 +84,7 @@ fn check_predictions(small: &Small) {
     let with_ids = small.folder.path().join("with-ids.csv");
     fs::write(&with_ids, &unit).unwrap();
     let segment = small.folder.path().join("segment.csv");
-    let without: Vec<&str> = unit
-        .lines()
-        .filter_map(|line| line.split_once(','))
-        .map(|(_, rest)| rest)
-        .collect();
+    let without: Vec<&str> = unit.lines().filter_map(features).collect();
     fs::write(&segment, without.join("\n") + "\n").unwrap();
     let out = small.folder.path().join("predicted.csv");
     let predict = |file: &Path| {
@@ -106,6 +102,13 @@ fn check_predictions(small: &Small) {
         without.len(),
         "a header, and one line for each row"
     );
+}
+
+/// A line without id, label and split.
+fn features(line: &str) -> Option<&str> {
+    let (_, rest) = line.split_once(',')?;
+    let (rest, _) = rest.rsplit_once(',')?;
+    rest.rsplit_once(',').map(|(features, _)| features)
 }
 
 fn check_scores(small: &Small) {

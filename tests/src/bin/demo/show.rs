@@ -118,7 +118,7 @@ pub fn quality(rows: &[(String, Option<Quality>)]) -> Result<()> {
             figure(quality.map(|q| q.log_loss)),
         ]);
     }
-    print(&format!("\n{}\n", table.to_text()))
+    print(&format!("\n{}", table.to_text()))
 }
 
 /// How long the study took and what it sent.
@@ -150,7 +150,7 @@ pub fn usage(report: &Report) -> Result<()> {
         String::new(),
         format!("{:.2}", report.cpu_seconds()),
     ]);
-    print(&format!("\n{}\n", table.to_text()))
+    print(&format!("\n{}", table.to_text()))
 }
 
 pub fn mib(bytes: u64) -> f64 {
