@@ -145,13 +145,9 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<Outcome> {
             Err(no) => Ok(no),
         },
         Command::Completions { shell } => {
-            let mut command = Arguments::command();
-            clap_complete::generate(
-                shell,
-                &mut command,
-                "aquifer-coordinator",
-                &mut std::io::stdout(),
-            );
+            let (mut command, mut script) = (Arguments::command(), Vec::new());
+            clap_complete::generate(shell, &mut command, "aquifer-coordinator", &mut script);
+            print(&String::from_utf8_lossy(&script))?;
             Ok(Outcome::Done)
         }
     }
@@ -246,8 +242,14 @@ async fn give_ticket(home: &Home, invite: Invite) -> anyhow::Result<Outcome> {
         return Ok(Outcome::Done);
     }
     print(&format!("{text}\n"))?;
+    let join = match kept.role {
+        Role::Node => "aquifer-node join",
+        _ => "aquifer join",
+    };
     note(&format!(
-        "good once, for {} as {}; release key to compare by voice: {release}",
+        "good once, for {} as {}: hand it over like a password, for `{join} TICKET`\n\
+         then compare by voice the fingerprint that it prints with `aquifer-coordinator nodes`\n\
+         release key {release}",
         kept.name, kept.role
     ));
     Ok(Outcome::Done)
