@@ -1,7 +1,7 @@
 //! The synthetic company: eight units of a telephone company, with churn drawn from a known probability.
 //!
 //! A customer's features are drawn first, mildly differently at each unit (tenure, contracts, use of data). Then the
-//! true log-odds are the sum of one term per feature ([`log_odds`]) and one small interaction, and the label is drawn with
+//! true log-odds are the sum of one term per feature (`log_odds`) and one small interaction, and the label is drawn with
 //! that probability. So the best possible predictor is known: the true probability itself. Customer `i` depends on
 //! the seed and on `i` alone.
 

@@ -344,14 +344,4 @@ mod tests {
         }
         statistic
     }
-
-    /// Prints draws per second; run by hand with `--ignored --nocapture`.
-    #[test]
-    #[ignore = "a measurement"]
-    fn draws_per_second() {
-        let start = std::time::Instant::now();
-        let drawn = OpenDpNoise.draw(11_259, 50_000).unwrap();
-        let seconds = start.elapsed().as_secs_f64();
-        println!("{:.0} draws per second", drawn.len() as f64 / seconds);
-    }
 }
