@@ -60,6 +60,8 @@ pub struct Rules {
     pub contract: ContractFacts,
     /// Its identity key.
     pub identity: IdentityKey,
+    /// Whether the sampler's own privacy map confirms that every round's price covers its noise.
+    pub confirms: fn(&StudyTerms) -> bool,
 }
 
 /// What policy says.
@@ -116,7 +118,7 @@ impl Rules {
             _ => RefusalCode::TermsDiffer,
         })?;
         let priced = terms.price().is_some_and(|price| terms.urho >= price);
-        if !priced || !self.has_planned_rounds(terms) {
+        if !priced || !self.has_planned_rounds(terms) || !(self.confirms)(terms) {
             return Err(RefusalCode::TermsDiffer);
         }
         Ok(())
@@ -291,6 +293,15 @@ mod tests {
             |terms| terms.purpose = name("marketing"),
             RefusalCode::PurposeUnknown,
         );
+    }
+
+    #[test]
+    fn a_price_that_the_sampler_does_not_confirm_is_refused() {
+        let doubtful = Rules {
+            confirms: |_| false,
+            ..rules()
+        };
+        check(&terms(), &doubtful, Err(RefusalCode::TermsDiffer));
     }
 
     #[test]

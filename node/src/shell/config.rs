@@ -7,6 +7,7 @@ use aquifer_shared::base::ids::{IdentityKey, Name};
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::contract::Contract;
 use aquifer_shared::domain::predictor::plan::Shape;
+use aquifer_shared::shell::noise::check_charge;
 use serde::Deserialize;
 
 use super::source::DataConfig;
@@ -175,6 +176,7 @@ impl NodeConfig {
                 holdout_column: self.data.holdout_column.clone(),
             },
             identity,
+            confirms: |terms| check_charge(terms).is_ok(),
         }
     }
 }
