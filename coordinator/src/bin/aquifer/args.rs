@@ -34,7 +34,14 @@ pub(crate) enum Command {
         ticket: String,
     },
     /// Show name, role and identity key of this directory; asks nobody
-    Whoami,
+    #[command(
+        after_help = "Examples:\n  aquifer whoami\n  aquifer whoami --identity    the key that units pin as approver"
+    )]
+    Whoami {
+        /// Print the 64 digits of the identity key and nothing else
+        #[arg(long, conflicts_with = "json")]
+        identity: bool,
+    },
     /// Submit, approve and follow studies
     #[command(subcommand)]
     Study(StudyCommand),
@@ -43,7 +50,7 @@ pub(crate) enum Command {
     Model(ModelCommand),
     /// Predict for made-up customers or segments; the inputs stay on this machine
     #[command(
-        after_help = "Examples:\n  aquifer predict --model churn --input hypothetical --explain '{\"tenure\": 3, \"plan\": \"month\"}'\n  aquifer predict --model churn@2 --input segment --file segments.csv --out predicted.csv --threshold 0.3\n\nA unit scores its own customers at home: aquifer-node score --model churn --out scores.csv"
+        after_help = "Examples:\n  aquifer predict --model churn --input hypothetical --explain '{\"tenure\": 3, \"plan\": \"month\"}'\n  aquifer predict --model churn@2 --input segment --file segments.csv --out predicted.csv --threshold 0.3\n  aquifer predict --model-file churn.json --input hypothetical '{\"tenure\": 3}'\n\nA unit scores its own customers at home: aquifer-node score --model churn --out scores.csv"
     )]
     Predict(PredictArguments),
     /// Show units and people, and who is connected
@@ -157,8 +164,11 @@ pub(crate) enum InputKind {
 #[derive(Args, Debug)]
 pub(crate) struct PredictArguments {
     /// NAME (its newest version) or NAME@VERSION
-    #[arg(long, value_name = "NAME")]
-    pub(crate) model: String,
+    #[arg(long, value_name = "NAME", required_unless_present = "model_file")]
+    pub(crate) model: Option<String>,
+    /// A model file that `aquifer model export` wrote; asks nobody
+    #[arg(long, value_name = "FILE", conflicts_with = "model")]
+    pub(crate) model_file: Option<PathBuf>,
     /// What the inputs are; real customers are scored at their unit
     #[arg(long, value_enum)]
     pub(crate) input: InputKind,
@@ -190,7 +200,7 @@ pub(crate) enum ContractCommand {
     },
     /// Make a contract from the short schema of a data set; asks nobody
     #[command(
-        after_help = "Example:\n  aquifer contract from-schema telco.schema.json --privacy-unit customerID > contract.toml"
+        after_help = "Example:\n  aquifer contract from-schema telco.schema.json --privacy-unit customerID --out contract.toml"
     )]
     FromSchema {
         /// The schema (NAME.schema.json)
@@ -201,6 +211,9 @@ pub(crate) enum ContractCommand {
         /// The contract's name [default: the schema's data set]
         #[arg(long, value_name = "NAME")]
         name: Option<String>,
+        /// New file [default: standard output]
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
     },
     /// Show a contract that the coordinator knows
     Show {

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::args::ContractCommand;
 use crate::client::{Session, not_expected};
+use crate::out::written;
 
 /// Carries out a command about contracts.
 ///
@@ -25,7 +26,18 @@ pub(crate) async fn run(session: &Session, command: &ContractCommand) -> anyhow:
             file,
             privacy_unit,
             name,
-        } => from_schema(session, file, name.as_deref(), privacy_unit.as_deref()),
+            out,
+        } => {
+            let read = Contract::from_schema(
+                &read_document(file)?,
+                name.as_deref(),
+                privacy_unit.as_deref(),
+            );
+            match read {
+                Ok(contract) => made(session, &contract, out.as_deref()),
+                Err(error) => broken(session, file, &error),
+            }
+        }
         ContractCommand::Show { contract } => show(session, contract).await,
     }
 }
@@ -55,18 +67,12 @@ fn check(session: &Session, file: &Path) -> anyhow::Result<Outcome> {
     print(session, &contract)
 }
 
-fn from_schema(
-    session: &Session,
-    file: &Path,
-    name: Option<&str>,
-    privacy_unit: Option<&str>,
-) -> anyhow::Result<Outcome> {
-    let contract = match Contract::from_schema(&read_document(file)?, name, privacy_unit) {
-        Ok(contract) => contract,
-        Err(error) => return broken(session, file, &error),
-    };
+fn made(session: &Session, contract: &Contract, out: Option<&Path>) -> anyhow::Result<Outcome> {
+    if let Some(target) = out {
+        return written(session, target, &contract.to_toml());
+    }
     if session.json {
-        return print(session, &contract);
+        return print(session, contract);
     }
     report::print(&contract.to_toml())?;
     Ok(Outcome::Done)

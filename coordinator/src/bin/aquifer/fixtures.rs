@@ -92,7 +92,7 @@ pub(crate) fn ready() -> Ready {
     let (file, bundle) = finished();
     Ready {
         predictor: Predictor::of(&file).unwrap(),
-        contract: Contract::parse(&bundle.contract).unwrap(),
+        contract: Some(Contract::parse(&bundle.contract).unwrap()),
         file,
     }
 }

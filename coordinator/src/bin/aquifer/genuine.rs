@@ -1,6 +1,12 @@
-//! Models as they come from the coordinator, believed only with the signature of the pinned release key.
+//! Models as they come from the coordinator or from a file, believed only with the signature of the pinned release key.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
 
 use anyhow::{Context, ensure};
+use aquifer_shared::base::ids::IdentityKey;
+use aquifer_shared::base::limits::MODEL_BYTES_MAX;
 use aquifer_shared::domain::contract::Contract;
 use aquifer_shared::domain::predictor::model::ModelFile;
 use aquifer_shared::protocol::ask::{Request, Response};
@@ -22,7 +28,33 @@ pub(crate) async fn model(client: &Client, which: &str) -> anyhow::Result<Found<
         other => return Ok(Err(other)),
     };
     let file = ModelFile::parse(&text).context("the coordinator sent a model that is none")?;
-    let key = &client.directory.coordinator().release_key;
+    check(&file, which, &client.directory.coordinator().release_key)?;
+    Ok(Ok(file))
+}
+
+/// Reads an exported model and checks it as one that was fetched.
+///
+/// # Errors
+///
+/// The file cannot be read, is no model, or the release key did not sign it.
+pub(crate) fn read(path: &Path, key: &IdentityKey) -> anyhow::Result<ModelFile> {
+    let shown = path.display();
+    let file = File::open(path).with_context(|| format!("could not read {shown}"))?;
+    let mut text = String::new();
+    let read = file
+        .take(MODEL_BYTES_MAX as u64 + 1)
+        .read_to_string(&mut text);
+    read.with_context(|| format!("could not read {shown}"))?;
+    ensure!(
+        text.len() <= MODEL_BYTES_MAX,
+        "{shown} has more than the {MODEL_BYTES_MAX} bytes of the largest model"
+    );
+    let file = ModelFile::parse(&text).with_context(|| format!("{shown} is no model file"))?;
+    check(&file, &shown.to_string(), key)?;
+    Ok(file)
+}
+
+fn check(file: &ModelFile, which: &str, key: &IdentityKey) -> anyhow::Result<()> {
     let signed = file
         .signature()
         .is_some_and(|signature| verify(key, &file.signing_digest(), signature));
@@ -30,7 +62,7 @@ pub(crate) async fn model(client: &Client, which: &str) -> anyhow::Result<Found<
         signed,
         "the model {which} is not signed by the release key {key} that the ticket pinned; do not use it"
     );
-    Ok(Ok(file))
+    Ok(())
 }
 
 /// Fetches the contract of a model and checks that it is the one that the model was made for.
@@ -51,4 +83,45 @@ pub(crate) async fn contract(client: &Client, file: &ModelFile) -> anyhow::Resul
         file.card().contract
     );
     Ok(Ok(contract))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use aquifer_shared::shell::keys::Identity;
+
+    use super::*;
+    use crate::fixtures::finished;
+
+    fn signed_by(key: &Identity) -> String {
+        let (file, _) = finished();
+        let signature = key.sign(&file.signing_digest()).try_into().unwrap();
+        file.signed(signature).to_json()
+    }
+
+    #[test]
+    fn a_model_file_is_believed_with_the_pinned_signature_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("churn.json");
+        let (pinned, other) = (Identity::generate().unwrap(), Identity::generate().unwrap());
+        let told = |text: &str| {
+            fs::write(&path, text).unwrap();
+            read(&path, &pinned.public()).map_err(|error| format!("{error:#}"))
+        };
+        assert_eq!(told(&signed_by(&pinned)).unwrap().card().version, 1);
+        let refused = [
+            (signed_by(&other), "is not signed by the release key"),
+            (finished().0.to_json(), "is not signed by the release key"),
+            ("{}".to_owned(), "is no model file"),
+            (
+                " ".repeat(MODEL_BYTES_MAX + 1),
+                "bytes of the largest model",
+            ),
+        ];
+        for (text, expected) in refused {
+            let error = told(&text).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
 }

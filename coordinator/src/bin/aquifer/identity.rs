@@ -26,13 +26,18 @@ pub(crate) async fn join(session: &Session, ticket: &str) -> anyhow::Result<Outc
     show(session, &made, "joined")
 }
 
-/// Shows who this directory's holder is.
+/// Shows who this directory's holder is; or the identity key alone, for a unit's list of approvers.
 ///
 /// # Errors
 ///
 /// The directory holds no identity.
-pub(crate) fn whoami(session: &Session) -> anyhow::Result<Outcome> {
-    show(session, &session.identity()?, "known")
+pub(crate) fn whoami(session: &Session, key_alone: bool) -> anyhow::Result<Outcome> {
+    let own = session.identity()?;
+    if key_alone {
+        report::print(&format!("{}\n", own.identity().public()))?;
+        return Ok(Outcome::Done);
+    }
+    show(session, &own, "known")
 }
 
 fn show(session: &Session, made: &IdentityDirectory, how: &str) -> anyhow::Result<Outcome> {

@@ -11,7 +11,7 @@ pub(crate) enum InputError {
     /// Real customers do not belong here.
     #[error(
         "column {column:?} names single customers: predict takes made-up customers and segments only; leave the column out, \
-         and score real customers at their unit (aquifer-node score)"
+         and ask the customer's own unit to score real customers (aquifer-node score)"
     )]
     Identifies {
         /// The column.
@@ -78,7 +78,7 @@ pub(crate) enum InputError {
 pub(crate) fn columns(
     found: &[String],
     predictor: &Predictor,
-    contract: &Contract,
+    contract: Option<&Contract>,
 ) -> Result<Vec<Option<usize>>, InputError> {
     let features = predictor.names();
     let known = || features.join(", ");
@@ -140,13 +140,16 @@ pub(crate) fn is_unlisted(value: Value<'_>, meaning: &Meaning) -> bool {
 }
 
 /// Columns that name single customers: the contract's privacy unit, and what usually does.
-fn names_customers(column: &str, contract: &Contract) -> bool {
+///
+/// Without the contract its own name for them is not known; it is no feature, so it is refused as unknown.
+fn names_customers(column: &str, contract: Option<&Contract>) -> bool {
     let plain = |text: &str| -> String {
         let kept = text.chars().filter(|c| c.is_alphanumeric());
         kept.flat_map(char::to_lowercase).collect()
     };
     let column = plain(column);
-    column == plain(&contract.privacy_unit) || IDENTIFIERS.contains(&column.as_str())
+    contract.is_some_and(|contract| column == plain(&contract.privacy_unit))
+        || IDENTIFIERS.contains(&column.as_str())
 }
 
 fn row_text(row: Option<u64>) -> String {
@@ -195,7 +198,10 @@ mod tests {
     fn check_columns(found: &[&str], expected: Result<Vec<Option<usize>>, &str>) {
         let ready = ready();
         let found: Vec<String> = found.iter().map(|name| (*name).to_owned()).collect();
-        match (columns(&found, &ready.predictor, &ready.contract), expected) {
+        match (
+            columns(&found, &ready.predictor, ready.contract.as_ref()),
+            expected,
+        ) {
             (Ok(places), Ok(expected)) => assert_eq!(places, expected),
             (Err(error), Err(expected)) => assert!(error.to_string().contains(expected), "{error}"),
             (found, expected) => panic!("{found:?}, expected {expected:?}"),
@@ -222,6 +228,22 @@ mod tests {
             check_columns(&["tenure", name], Err("names single customers"));
         }
         check_columns(&["x", "customer_no"], Err("names single customers"));
+    }
+
+    #[test]
+    fn without_the_contract_nothing_but_features_passes() {
+        let ready = ready();
+        let told = |name: &str| {
+            let found = ["tenure".to_owned(), name.to_owned()];
+            columns(&found, &ready.predictor, None).map_err(|error| error.to_string())
+        };
+        assert!(told("customer_no").unwrap_err().contains("is no feature"));
+        assert!(
+            told("email")
+                .unwrap_err()
+                .contains("names single customers")
+        );
+        assert!(told("plan").is_ok());
     }
 
     #[test]

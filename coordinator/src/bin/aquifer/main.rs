@@ -17,6 +17,7 @@ mod nodes;
 mod out;
 mod predict;
 mod predict_file;
+mod refusals;
 mod replay;
 mod rows;
 mod show;
@@ -53,7 +54,7 @@ async fn dispatch(arguments: &Arguments) -> anyhow::Result<Outcome> {
     let session = Session::new(arguments);
     match &arguments.command {
         Command::Join { ticket } => identity::join(&session, ticket).await,
-        Command::Whoami => identity::whoami(&session),
+        Command::Whoami { identity } => identity::whoami(&session, *identity),
         Command::Study(command) => studies::run(&session, command).await,
         Command::Model(command) => models::run(&session, command).await,
         Command::Predict(asked) => predict::run(&session, asked).await,

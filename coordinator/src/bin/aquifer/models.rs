@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::args::ModelCommand;
 use crate::client::{Session, not_expected};
-use crate::out::{NewFile, Taken};
+use crate::out::written;
 use crate::show::{model_json, moment};
 use crate::studies::done;
 use crate::{card, card_page, genuine, replay};
@@ -134,21 +134,6 @@ fn export(session: &Session, file: &ModelFile, out: Option<&Path>) -> anyhow::Re
     match out {
         Some(target) => return written(session, target, &text),
         None => report::print(&text)?,
-    }
-    Ok(Outcome::Done)
-}
-
-fn written(session: &Session, target: &Path, text: &str) -> anyhow::Result<Outcome> {
-    match NewFile::write(target, text) {
-        Ok(()) => {}
-        Err(error) if error.is::<Taken>() => return Ok(report::refused(&report::chain(&error))),
-        Err(error) => return Err(error),
-    }
-    let file = target.display().to_string();
-    if session.json {
-        report::print_json(&json!({"file": file}))?;
-    } else {
-        report::print(&format!("written to {file}\n"))?;
     }
     Ok(Outcome::Done)
 }

@@ -5,6 +5,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use aquifer_shared::shell::report::{self, Outcome};
+use serde_json::json;
+
+use crate::client::Session;
 
 /// A file that appears under its name only when it is complete.
 #[derive(Debug)]
@@ -76,6 +80,26 @@ impl Drop for NewFile {
         // Gone already where it was renamed.
         let _ = fs::remove_file(&self.beside);
     }
+}
+
+/// Writes a text to a new file and says so; a name that is taken is refused.
+///
+/// # Errors
+///
+/// The file cannot be written.
+pub(crate) fn written(session: &Session, target: &Path, text: &str) -> anyhow::Result<Outcome> {
+    match NewFile::write(target, text) {
+        Ok(()) => {}
+        Err(error) if error.is::<Taken>() => return Ok(report::refused(&report::chain(&error))),
+        Err(error) => return Err(error),
+    }
+    let file = target.display().to_string();
+    if session.json {
+        report::print_json(&json!({"file": file}))?;
+    } else {
+        report::print(&format!("written to {file}\n"))?;
+    }
+    Ok(Outcome::Done)
 }
 
 #[cfg(test)]

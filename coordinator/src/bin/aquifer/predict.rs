@@ -1,5 +1,7 @@
 //! `aquifer predict`: evaluates a signed model on this machine. Inputs are not sent anywhere.
 
+use std::path::Path;
+
 use anyhow::ensure;
 use aquifer_shared::domain::contract::Contract;
 use aquifer_shared::domain::predictor::model::ModelFile;
@@ -19,8 +21,8 @@ pub(crate) struct Ready {
     pub(crate) file: ModelFile,
     /// Ready to predict.
     pub(crate) predictor: Predictor,
-    /// The model's contract.
-    pub(crate) contract: Contract,
+    /// The model's contract; none where nobody was asked for it.
+    pub(crate) contract: Option<Contract>,
 }
 
 /// Predicts.
@@ -34,10 +36,12 @@ pub(crate) async fn run(session: &Session, asked: &PredictArguments) -> anyhow::
         "--threshold is {}, expected a probability from 0 to 1",
         asked.threshold
     );
-    let client = session.connect().await?;
-    let fetched = fetch(&client, &asked.model).await;
-    client.close().await;
-    let ready = match fetched? {
+    let found = match (&asked.model_file, &asked.model) {
+        (Some(path), _) => Ok(exported(session, path)?),
+        (None, Some(name)) => fetched(session, name).await?,
+        (None, None) => anyhow::bail!("name a model with --model, or a file with --model-file"),
+    };
+    let ready = match found {
         Ok(ready) => ready,
         Err(other) => return not_expected(other, session.json),
     };
@@ -46,6 +50,23 @@ pub(crate) async fn run(session: &Session, asked: &PredictArguments) -> anyhow::
         (None, Some(file), Some(out)) => predict_file::run(session, &ready, asked, file, out),
         _ => anyhow::bail!("name a JSON object, or --file and --out"),
     }
+}
+
+/// The key that the ticket pinned is needed; the coordinator is not.
+fn exported(session: &Session, path: &Path) -> anyhow::Result<Ready> {
+    let file = genuine::read(path, &session.identity()?.coordinator().release_key)?;
+    Ok(Ready {
+        predictor: Predictor::of(&file)?,
+        contract: None,
+        file,
+    })
+}
+
+async fn fetched(session: &Session, which: &str) -> anyhow::Result<Found<Ready>> {
+    let client = session.connect().await?;
+    let fetched = fetch(&client, which).await;
+    client.close().await;
+    fetched
 }
 
 async fn fetch(client: &Client, which: &str) -> anyhow::Result<Found<Ready>> {
@@ -61,7 +82,7 @@ async fn fetch(client: &Client, which: &str) -> anyhow::Result<Found<Ready>> {
     Ok(Ok(Ready {
         file,
         predictor,
-        contract,
+        contract: Some(contract),
     }))
 }
 
@@ -107,7 +128,7 @@ fn read_object(text: &str, ready: &Ready) -> Result<Map<String, Json>, InputErro
         column: error.column(),
     })?;
     let names: Vec<String> = object.keys().cloned().collect();
-    input::columns(&names, &ready.predictor, &ready.contract)?;
+    input::columns(&names, &ready.predictor, ready.contract.as_ref())?;
     let features = ready
         .predictor
         .names()

@@ -62,7 +62,7 @@ fn predict(
     out: &Path,
 ) -> anyhow::Result<(Told, Vec<String>)> {
     let mut rows = Rows::open(input)?;
-    let places = input::columns(&rows.names, &ready.predictor, &ready.contract)?;
+    let places = input::columns(&rows.names, &ready.predictor, ready.contract.as_ref())?;
     let names = rows.names.clone();
     let notes = absent(&ready.predictor, |name| {
         names.iter().any(|known| known == name)
@@ -256,7 +256,8 @@ mod tests {
 
     fn asked(explain: bool) -> PredictArguments {
         PredictArguments {
-            model: "churn".to_owned(),
+            model: Some("churn".to_owned()),
+            model_file: None,
             input: InputKind::Segment,
             object: None,
             file: None,

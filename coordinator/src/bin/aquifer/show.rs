@@ -9,6 +9,8 @@ use aquifer_shared::protocol::wire::Verdict;
 use aquifer_shared::shell::report::Tone;
 use serde_json::{Value, json};
 
+use crate::refusals::{Meaning, meaning};
+
 /// A line of the list of studies.
 pub(crate) fn status_json(status: &StudyStatus) -> Value {
     json!({
@@ -204,7 +206,8 @@ fn member_json(member: &MemberStatus) -> Value {
         Some(Verdict::Accepted) => json!("accepted"),
         Some(Verdict::Held) => json!("held"),
         Some(Verdict::Refused(code, detail)) => {
-            json!({"refused": {"code": code, "detail": detail}})
+            let Meaning { what, advice } = meaning(*code);
+            json!({"refused": {"code": code, "detail": detail, "meaning": what, "advice": advice}})
         }
     };
     json!({
@@ -216,7 +219,7 @@ fn member_json(member: &MemberStatus) -> Value {
 }
 
 /// The fixed code of a refusal, as programs see it.
-fn code_text<T: serde::Serialize>(code: &T) -> String {
+pub(crate) fn code_text<T: serde::Serialize>(code: &T) -> String {
     match serde_json::to_value(code) {
         Ok(Value::String(text)) => text,
         _ => "unknown".to_owned(),

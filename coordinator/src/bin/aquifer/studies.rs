@@ -117,6 +117,10 @@ async fn approve_with(session: &Session, client: &Client, which: &str) -> anyhow
         study_terms::print(&terms)?;
     }
     let study = study_hash(&detail.terms);
+    if !session.json {
+        let key = client.directory.identity().public();
+        report::print(&format!("signing study {study}\nwith key      {key}\n"))?;
+    }
     let signature = client.directory.identity().sign(&approve_digest(&study));
     let response = client
         .ask(Request::StudyApprove { study, signature })
@@ -229,8 +233,7 @@ fn end(session: &Session, status: &StudyStatus) -> Outcome {
     if status.state == StudyState::Published {
         if !session.json {
             report::note(&format!(
-                "published: aquifer model card {} ({})",
-                status.name,
+                "published with {}; aquifer model list shows what there is",
                 privacy(status.epsilon, status.delta)
             ));
         }

@@ -4,9 +4,11 @@ use std::io::{IsTerminal, Write, stderr};
 
 use aquifer_shared::domain::sum::StudyTerms;
 use aquifer_shared::protocol::ask::{StudyDetail, StudyStatus};
+use aquifer_shared::protocol::wire::Verdict;
 use aquifer_shared::shell::report::{self, Table, Tone};
 
-use crate::show::{duration, moment, state_cell, verdict_cell};
+use crate::refusals::{Meaning, meaning};
+use crate::show::{code_text, duration, moment, state_cell, verdict_cell};
 use crate::study_terms;
 
 /// Prints status, terms, members and rounds.
@@ -38,6 +40,7 @@ pub(crate) fn print(detail: &StudyDetail, terms: &StudyTerms) -> anyhow::Result<
         ]);
     }
     members.print()?;
+    refusals(detail)?;
     if detail.rounds.is_empty() {
         return Ok(());
     }
@@ -51,6 +54,24 @@ pub(crate) fn print(detail: &StudyDetail, terms: &StudyTerms) -> anyhow::Result<
         ]);
     }
     report::print(&format!("\n{}", rounds.to_text()))
+}
+
+/// What each refusal means, once for all members that gave it.
+fn refusals(detail: &StudyDetail) -> anyhow::Result<()> {
+    let mut told = Vec::new();
+    for member in &detail.members {
+        let Some(Verdict::Refused(code, _)) = member.verdict else {
+            continue;
+        };
+        if told.contains(&code) {
+            continue;
+        }
+        told.push(code);
+        let Meaning { what, advice } = meaning(code);
+        let code = code_text(&code);
+        report::print(&format!("\n{code}: {what}\n  what to do: {advice}\n"))?;
+    }
+    Ok(())
 }
 
 /// One line on a terminal that is written over; elsewhere a line for every change. On standard error.

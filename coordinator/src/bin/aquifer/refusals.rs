@@ -1,0 +1,161 @@
+//! What the codes mean with which nodes refuse studies, and what can be done about each.
+
+use aquifer_shared::protocol::wire::RefusalCode;
+
+/// A code in words.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Meaning {
+    /// What the node found.
+    pub(crate) what: &'static str,
+    /// What would help, and who can do it.
+    pub(crate) advice: &'static str,
+}
+
+/// The meaning of a code.
+pub(crate) fn meaning(code: RefusalCode) -> Meaning {
+    let (what, advice) = match code {
+        RefusalCode::Budget => (
+            "the unit's caps do not cover the study; the number is what is left, in micro-rho",
+            "submit a cheaper study, or ask the unit to decide on its caps (aquifer-node budget)",
+        ),
+        RefusalCode::NotApproved => (
+            "nobody signed whom the unit's node.toml pins as approver",
+            "let a pinned approver run aquifer study approve; aquifer whoami shows the key to pin",
+        ),
+        RefusalCode::DeltaTooLarge => (
+            "delta is above 1 / (10 x population), or population or customers_max is below what the unit declares",
+            "submit with a smaller delta, or with the true sizes",
+        ),
+        RefusalCode::Roster => (
+            "the roster leaves this unit out, or has fewer members than its policy demands",
+            "name more nodes in the study, or submit again now that the unit has joined",
+        ),
+        RefusalCode::Synthetic => (
+            "the unit takes no synthetic study, or the answer slot is too short for its size",
+            "leave slot_ms out; rehearsals need allow_synthetic in the unit's node.toml",
+        ),
+        RefusalCode::RefusedByPerson => (
+            "a person at the unit said no, or took the unit out",
+            "ask the unit why",
+        ),
+        RefusalCode::Withdrawn => (
+            "the unit withdrew from the study",
+            "ask the unit why; what was spent stays spent",
+        ),
+        RefusalCode::TrustMode | RefusalCode::PurposeUnknown | RefusalCode::HoldOut => policy(code),
+        RefusalCode::ContractDiffers | RefusalCode::TermsDiffer | RefusalCode::Version => {
+            differs(code)
+        }
+        _ => standing(code),
+    };
+    Meaning { what, advice }
+}
+
+fn policy(code: RefusalCode) -> (&'static str, &'static str) {
+    match code {
+        RefusalCode::PurposeUnknown => (
+            "the purpose is not among those of the unit's policy",
+            "check the purpose for a slip, or ask the unit to allow it (purposes in node.toml)",
+        ),
+        RefusalCode::HoldOut => (
+            "the unit has no such hold-out column",
+            "hold out a fraction, or ask the unit to name its holdout_column",
+        ),
+        _ => (
+            "the unit does not take this trust mode",
+            "submit in a mode that all units take",
+        ),
+    }
+}
+
+fn differs(code: RefusalCode) -> (&'static str, &'static str) {
+    match code {
+        RefusalCode::ContractDiffers => (
+            "the unit has another contract, version or hash",
+            "send the unit the contract file; aquifer contract check prints the hash on both sides",
+        ),
+        RefusalCode::Version => (
+            "the terms have a version that the node does not speak",
+            "bring both sides to the same version of the software",
+        ),
+        _ => (
+            "the terms break a rule, or are not what was signed",
+            "submit the study again; if this stays, compare the versions of the software",
+        ),
+    }
+}
+
+/// Codes about how the node and the study stand, not about what the study asks.
+fn standing(code: RefusalCode) -> (&'static str, &'static str) {
+    match code {
+        RefusalCode::Expired => (
+            "the study has expired, by the unit's clock",
+            "submit it again with a later expires_in_hours, and compare the clocks",
+        ),
+        RefusalCode::Locked => (
+            "the unit's ledger disagrees with its witness",
+            "the unit decides: aquifer-node ledger adopt, or ledger write-off",
+        ),
+        RefusalCode::Unfit => (
+            "noise, disk or source failed at the unit",
+            "the unit frees space or repairs the disk, and starts its node again",
+        ),
+        RefusalCode::AttemptsUsedUp => (
+            "no attempt of the sum is left",
+            "submit a new study, with more attempts_max",
+        ),
+        RefusalCode::AlreadyCharged => (
+            "the attempt was charged for another task; the number names it",
+            "nothing was spent twice; submit a new study if this one stands still",
+        ),
+        RefusalCode::StudyUnknown => (
+            "the unit does not know the study, or did not accept it",
+            "wait until the unit has decided, or submit again",
+        ),
+        _ => (
+            "the study is over at the unit, or the question was for another attempt",
+            "nothing to do unless the study stands still",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [RefusalCode; 20] = [
+        RefusalCode::NotLive,
+        RefusalCode::StudyUnknown,
+        RefusalCode::Expired,
+        RefusalCode::TermsDiffer,
+        RefusalCode::Budget,
+        RefusalCode::AlreadyCharged,
+        RefusalCode::AttemptsUsedUp,
+        RefusalCode::Locked,
+        RefusalCode::Unfit,
+        RefusalCode::Withdrawn,
+        RefusalCode::Version,
+        RefusalCode::PurposeUnknown,
+        RefusalCode::ContractDiffers,
+        RefusalCode::NotApproved,
+        RefusalCode::DeltaTooLarge,
+        RefusalCode::TrustMode,
+        RefusalCode::Synthetic,
+        RefusalCode::RefusedByPerson,
+        RefusalCode::Roster,
+        RefusalCode::HoldOut,
+    ];
+
+    #[test]
+    fn every_code_has_a_meaning_of_its_own() {
+        for (index, code) in ALL.into_iter().enumerate() {
+            let own = meaning(code);
+            assert!(!own.what.is_empty() && !own.advice.is_empty(), "{code:?}");
+            let others = ALL[..index].iter();
+            let same = others
+                .filter(|other| meaning(**other).what == own.what)
+                .count();
+            assert_eq!(same, 0, "{code:?}");
+        }
+    }
+}
