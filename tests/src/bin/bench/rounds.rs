@@ -16,6 +16,8 @@ use crate::options::Options;
 
 const CELLS: usize = 100;
 const NODES: f64 = 8.0;
+/// Price of a round: 400 of them stay below the largest epsilon that a statement may have.
+const URHO: u64 = 20_000;
 
 /// Measures rounds a second, and what the disk and the noise cost of them.
 pub fn measure(options: &Options) -> Result<Value> {
@@ -27,7 +29,7 @@ pub fn measure(options: &Options) -> Result<Value> {
     );
     let folder = tempfile::Builder::new().prefix("aquifer-").tempdir()?;
     let mut cluster = Cluster::start(folder.path())?;
-    let cap = MicroRho(rounds as u64 * 100_000);
+    let cap = MicroRho(rounds as u64 * URHO);
     cluster.add_units(
         &company,
         &Policy {
