@@ -5,6 +5,8 @@ mod canaries;
 #[cfg(test)]
 mod clocks;
 #[cfg(test)]
+mod demo;
+#[cfg(test)]
 mod disks;
 #[cfg(test)]
 mod fixture;
