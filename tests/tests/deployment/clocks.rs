@@ -1,8 +1,9 @@
-//! A clock that is set back frees no budget.
+//! Clocks: what time does to certificates, and what a clock that is set back cannot do.
 
+use std::fs;
 use std::process::Command;
 
-use aquifer_tests::processes::{program, run};
+use aquifer_tests::processes::{program, run, wait_for};
 use aquifer_tests::study::state;
 use serde_json::Value;
 
@@ -43,4 +44,32 @@ fn a_clock_set_back_frees_no_budget() {
             "{shift}: {budget}"
         );
     }
+}
+
+#[test]
+fn a_certificate_is_renewed_while_the_node_runs() {
+    if !has_program("faketime") {
+        return;
+    }
+    let mut small = Small::prepared(&policy());
+    let folder = small.cluster.nodes[0].folder.clone();
+    let certificate = || fs::read_to_string(folder.join("certificate.pem")).unwrap();
+    let first = certificate();
+    let mut late = Command::new("faketime");
+    late.args(["-f", "+21d"]).arg(program("aquifer-node"));
+    late.args(["run", "--dir"]).arg(&folder);
+    let log = small.folder.path().join("late.log");
+    let mut node = small
+        .cluster
+        .watcher()
+        .start("late", &mut late, &log)
+        .unwrap();
+    wait_for("another certificate", STEP_MS, || {
+        Ok((certificate() != first).then_some(()))
+    })
+    .unwrap();
+    assert!(node.is_running(), "its session goes on");
+    node.stop().unwrap();
+    small.cluster.start_node(0).unwrap();
+    small.cluster.wait_connected().unwrap();
 }
