@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use aquifer_shared::base::ids::{Hash32, IdentityKey, Name, StudyHash};
-use aquifer_shared::base::limits::STUDY_LIFE_MS_MAX;
+use aquifer_shared::base::limits::{NAME_BYTES_MAX, STUDY_LIFE_MS_MAX};
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::base::units::{Delta, Epsilon, MicroRho, OutOfRange};
 use aquifer_shared::domain::contract::Contract;
@@ -364,6 +364,10 @@ fn holdout(choice: &HoldOutChoice) -> Result<HoldOut, ExpandError> {
         HoldOutChoice::Fraction(share) => Ok(HoldOut::Fraction(share.ppm())),
         HoldOutChoice::Column(column) if column.trim().is_empty() => {
             Err(value("holdout.column", "empty", "the name of a column"))
+        }
+        HoldOutChoice::Column(column) if column.len() > NAME_BYTES_MAX => {
+            let got = format!("{} bytes long", column.len());
+            Err(value("holdout.column", &got, "at most 128 bytes"))
         }
         HoldOutChoice::Column(column) => Ok(HoldOut::Column(column.clone())),
     }

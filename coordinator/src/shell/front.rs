@@ -37,8 +37,8 @@ pub enum Command {
         session: u64,
         /// Its first words.
         hello: Hello,
-        /// Frames for it.
-        outbox: mpsc::Sender<SharedFrame>,
+        /// The way to it.
+        line: Line,
     },
     /// A node's session is over.
     Closed {
@@ -65,6 +65,15 @@ pub enum Command {
     },
     /// The process is to stop.
     Stop,
+}
+
+/// The way to a node.
+#[derive(Debug)]
+pub struct Line {
+    /// Frames for it.
+    pub outbox: mpsc::Sender<SharedFrame>,
+    /// What they travel over.
+    pub connection: Connection,
 }
 
 /// What a node says within a session.

@@ -13,14 +13,15 @@ use aquifer_shared::base::limits::FRAME_BYTES_MAX;
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::protocol::ask::{Request, Response, StudyStatus};
 use aquifer_shared::protocol::codec::{decode, encode};
-use aquifer_shared::protocol::wire::{Hello, Task, frame};
+use aquifer_shared::protocol::wire::{CloseReason, Hello, Task, Verdict, frame};
 use aquifer_shared::shell::keys::Identity;
+use aquifer_shared::shell::quic::close;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::clock::now;
-use super::front::{Command, Front, Said, SharedFrame};
+use super::front::{Command, Front, Line, Said, SharedFrame};
 use super::live::Live;
 use super::publish;
 use super::store::{Party, Store};
@@ -51,7 +52,7 @@ pub struct Hub {
 #[derive(Debug)]
 struct Session {
     number: u64,
-    outbox: mpsc::Sender<SharedFrame>,
+    line: Line,
 }
 
 impl Hub {
@@ -123,9 +124,9 @@ impl Hub {
                 party,
                 session,
                 hello,
-                outbox,
+                line,
             } => {
-                self.open(&party, session, &hello, outbox).await;
+                self.open(&party, session, &hello, line).await;
             }
             Command::Closed { party, session } => self.close(&party, session).await,
             Command::Said { party, message } => self.hear(&party, message).await,
@@ -138,13 +139,7 @@ impl Hub {
         }
     }
 
-    async fn open(
-        &mut self,
-        party: &Party,
-        number: u64,
-        hello: &Hello,
-        outbox: mpsc::Sender<SharedFrame>,
-    ) {
+    async fn open(&mut self, party: &Party, number: u64, hello: &Hello, line: Line) {
         tracing::info!(node = %party.name, ledger_seq = hello.ledger_seq, "node connected");
         let noted = self
             .store
@@ -153,8 +148,10 @@ impl Hub {
         if let Err(error) = noted {
             tracing::error!(%error, "a hello was not noted");
         }
-        self.sessions
-            .insert(party.identity, Session { number, outbox });
+        let session = Session { number, line };
+        if let Some(before) = self.sessions.insert(party.identity, session) {
+            close(&before.line.connection, CloseReason::Replaced);
+        }
         self.tell_studies(&party.identity, Event::Connected).await;
     }
 
@@ -174,21 +171,19 @@ impl Hub {
     /// Tells every study that has this member: those that run, and those that ended before the member's reservation did.
     async fn tell_studies(&mut self, key: &IdentityKey, event: impl Fn(usize) -> Event) {
         let current = now();
-        let concerned = |live: &&Live| live.is_running() || live.terms.expires > current;
-        let hashes: Vec<StudyHash> = self
-            .studies
-            .values()
-            .filter(concerned)
-            .map(|live| live.hash)
-            .collect();
-        for hash in hashes {
-            let member = self
-                .studies
-                .get(&hash)
-                .and_then(|live| live.terms.member(key));
-            if let Some(member) = member {
-                self.handle(hash, event(member)).await;
-            }
+        let reserved = |live: &Live, member| {
+            let verdict = live.machine.member(member).and_then(|(verdict, _)| verdict);
+            let kept = matches!(verdict, Some(Verdict::Accepted | Verdict::Held));
+            kept && live.terms.expires > current
+        };
+        let concerned = |live: &Live| {
+            let member = live.terms.member(key)?;
+            let told = live.is_running() || reserved(live, member);
+            told.then_some((live.hash, member))
+        };
+        let all: Vec<_> = self.studies.values().filter_map(concerned).collect();
+        for (hash, member) in all {
+            self.handle(hash, event(member)).await;
         }
     }
 
@@ -356,9 +351,9 @@ impl Hub {
         let Some(session) = self.sessions.get(&key) else {
             return;
         };
-        // A node that does not read loses its session; it comes back and is asked again.
-        if session.outbox.try_send(frame).is_err() {
-            self.sessions.remove(&key);
+        // A node that does not read loses its connection; it comes back and is asked again.
+        if session.line.outbox.try_send(frame).is_err() {
+            close(&session.line.connection, CloseReason::Busy);
         }
     }
 

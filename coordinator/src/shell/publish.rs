@@ -40,10 +40,7 @@ pub async fn conclude(
     let learnt = match read(live) {
         Ok(Some(learnt)) => learnt,
         Ok(None) => return Ok(Ending::Published),
-        Err(stop) => {
-            let (code, reason) = (stop.code().to_owned(), stop.to_string());
-            return Ok(Ending::Aborted(Abort::Stopped { code, reason }));
-        }
+        Err(stop) => return Ok(stopped(stop.code(), &stop.to_string())),
     };
     let rival = rival(live, store).await?;
     let gain = live.terms.expected_gain_ppm;
@@ -57,7 +54,7 @@ pub async fn conclude(
     let sums = sum_records(live);
     let price = quoted(&live.terms, &sums).context("the study's price does not fit")?;
     let version = store.next_version(&live.terms.name).await?;
-    let file = ModelFile::of(&Finished {
+    let made = ModelFile::of(&Finished {
         study: live.hash,
         terms: &live.terms,
         contract: &live.contract,
@@ -68,7 +65,12 @@ pub async fn conclude(
         epsilon: (ACCOUNTANT.epsilon)(price, live.terms.delta),
         version,
         created: now,
-    })?;
+    });
+    // Sums that no honest members send can give figures that no card holds: that ends the study, a store that fails does not.
+    let file = match made {
+        Ok(file) => file,
+        Err(error) => return Ok(stopped("model", &error.to_string())),
+    };
     let signature = release.sign(&file.signing_digest());
     let signature = signature
         .try_into()
@@ -168,6 +170,13 @@ fn sum_records(live: &Live) -> Vec<SumRecord<'_>> {
             cells: &sum.cells,
         })
         .collect()
+}
+
+fn stopped(code: &str, reason: &str) -> Ending {
+    Ending::Aborted(Abort::Stopped {
+        code: code.to_owned(),
+        reason: reason.to_owned(),
+    })
 }
 
 fn ending(published: bool, reason: &str) -> Ending {

@@ -99,7 +99,7 @@ impl Hub {
             },
             Request::StudyAbort(which) => self.abort(party, &which).await,
             Request::ModelList => self.models().await,
-            Request::ModelFetch(which) => self.model(&which).await,
+            Request::ModelFetch(which) => self.model(party.role, &which).await,
             Request::ModelSums(which) => self.sums(&which).await,
             Request::ModelRelease { model, publish } => self.decide(party, &model, publish).await,
             Request::Nodes => self.nodes().await,
@@ -210,6 +210,14 @@ impl Hub {
         if !self.studies.contains_key(&study) {
             return Ok(unknown("study", &study.short()));
         }
+        if self
+            .studies
+            .get(&study)
+            .is_none_or(|live| !live.is_running())
+        {
+            let text = format!("study {} has ended already", study.short());
+            return Ok(refused("ended", text));
+        }
         if !is_approval(&study, &approval) {
             return Ok(refused(
                 "signature",
@@ -318,11 +326,15 @@ impl Hub {
         Ok(found.ok_or_else(|| unknown("published model", which)))
     }
 
-    async fn model(&self, which: &str) -> Result<Response, StoreFault> {
-        Ok(self
-            .find_model(which)
-            .await?
-            .map_or_else(|no| no, |model| Response::Model(model.file)))
+    async fn model(&self, role: Role, which: &str) -> Result<Response, StoreFault> {
+        Ok(match self.find_model(which).await? {
+            Err(no) => no,
+            // A held candidate is for those who decide and those who check, not for use.
+            Ok(held) if !held.published && matches!(role, Role::Node | Role::Analyst) => {
+                unknown("published model", which)
+            }
+            Ok(model) => Response::Model(model.file),
+        })
     }
 
     async fn sums(&self, which: &str) -> Result<Response, StoreFault> {

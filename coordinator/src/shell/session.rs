@@ -18,13 +18,15 @@ use quinn::{Connection, Incoming, RecvStream, SendStream};
 use tokio::sync::mpsc;
 
 use super::clock::now;
-use super::front::{Command, Front, Said, SharedFrame};
+use super::front::{Command, Front, Line, Said, SharedFrame};
 use super::store::Party;
 
 /// Frames that may wait for one node before its session is given up.
 const OUTBOX_MAX: usize = 256;
 /// How long a handshake and a first frame may take.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes of a node's program version.
+const SOFTWARE_BYTES_MAX: usize = 64;
 /// How long an answer may take to leave.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -141,6 +143,7 @@ impl Stream {
             close(&self.connection, CloseReason::Version);
             return Ok(());
         }
+        check_hello(&hello)?;
         let welcome = Welcome {
             name: party.name.clone(),
             now: now(),
@@ -154,7 +157,10 @@ impl Stream {
             party: party.clone(),
             session: self.number,
             hello,
-            outbox: outbox.clone(),
+            line: Line {
+                outbox: outbox.clone(),
+                connection: self.connection.clone(),
+            },
         };
         let _ = self.front.hub.send(opened).await;
         let writer = tokio::spawn(write_all(sending, queue));
@@ -218,6 +224,21 @@ impl Stream {
     }
 }
 
+/// What is kept and shown of a hello must be what an honest node says.
+fn check_hello(hello: &Hello) -> Result<(), CodecError> {
+    let printable = |byte: u8| byte.is_ascii_graphic() || byte == b' ';
+    let software =
+        hello.software.len() <= SOFTWARE_BYTES_MAX && hello.software.bytes().all(printable);
+    if software && i64::try_from(hello.ledger_seq).is_ok() {
+        return Ok(());
+    }
+    Err(CodecError::Malformed {
+        what: Hello::NAME,
+        length: hello.software.len(),
+        reason: "a value is outside its range",
+    })
+}
+
 /// A new certificate for the keys of a request; the one shown on this connection stays good until its own end.
 ///
 /// # Errors
@@ -252,5 +273,29 @@ async fn write_all(mut sending: SendStream, mut queue: mpsc::Receiver<SharedFram
         if sending.write_all(&frame).await.is_err() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(software: &str, ledger_seq: u64, expected: bool) {
+        let hello = Hello {
+            protocol: SUM_VERSION,
+            software: software.to_owned(),
+            ledger_seq,
+            ledger_head: Default::default(),
+        };
+        assert_eq!(check_hello(&hello).is_ok(), expected);
+    }
+
+    #[test]
+    fn a_hello_that_no_node_says_is_refused() {
+        check("0.1.0", 42, true);
+        check("0.1.0", u64::MAX, false);
+        check("\u{1b}[2J", 42, false);
+        check(&"x".repeat(65), 42, false);
     }
 }

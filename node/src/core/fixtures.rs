@@ -4,6 +4,7 @@ use aquifer_shared::base::hash::sha256;
 use aquifer_shared::base::ids::{Hash32, IdentityKey, Name, StudyHash};
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::base::units::MicroRho;
+use aquifer_shared::domain::predictor::ModelState;
 use aquifer_shared::domain::predictor::plan::{CLIP_TIGHT, Shape, additive_rounds};
 use aquifer_shared::domain::sum::{
     Gate, HoldOut, Plan, RoundTerms, SUM_VERSION, StudyTerms, TrustMode, sigma_share, study_hash,
@@ -80,6 +81,16 @@ pub(crate) fn rules() -> Rules {
         },
         identity: public(NODE),
         confirms: |_| true,
+    }
+}
+
+/// A model of the sample contract's shape that says nothing.
+pub(crate) fn fitting_model() -> ModelState {
+    let shapes = rules().contract.shapes;
+    ModelState {
+        base: 0,
+        bin_of_cell: vec![0; shapes.iter().map(|shape| shape.cells).sum()],
+        curves: vec![0; shapes.len()],
     }
 }
 

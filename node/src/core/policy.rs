@@ -5,15 +5,17 @@
 use aquifer_shared::base::ids::{Hash32, IdentityKey, Name, StudyHash};
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::base::units::MicroRho;
+use aquifer_shared::domain::predictor::ModelState;
 use aquifer_shared::domain::predictor::plan::{Shape, additive_rounds};
 use aquifer_shared::domain::sum::{
     BrokenRule, HoldOut, Part, Plan, RoundTerms, SLOTS_MS, SUM_VERSION, StudyTerms, TrustMode,
     smallest_slot_ms,
 };
-use aquifer_shared::protocol::wire::{Approval, RefusalCode, approve_digest};
+use aquifer_shared::protocol::wire::{Approval, RefusalCode, TaskBody, approve_digest};
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 
 use super::ledger::{Caps, Ledger, Shortfall, read_terms};
+use super::model::Fitted;
 
 /// The unit's own rules, from node.toml.
 #[derive(Clone, Debug)]
@@ -106,6 +108,29 @@ impl Rules {
             return Review::Hold(study, Box::new(terms));
         }
         Review::Accept(study, Box::new(terms))
+    }
+
+    /// Whether a study that was accepted may still be served: the unit may have changed contract or policy since.
+    pub(super) fn still_serves(&self, terms: &StudyTerms) -> Result<(), RefusalCode> {
+        self.check_contract(terms)
+            .and_then(|()| self.check_kind(terms))
+    }
+
+    /// Whether a task's model has the shape of this unit's contract; decided before any customer is looked at.
+    pub(super) fn fits(&self, body: &TaskBody, cells_max: u32) -> bool {
+        match body {
+            TaskBody::Counts | TaskBody::Synthetic(_) => true,
+            TaskBody::Evaluation(state) => self.fitted_bins(state).is_some(),
+            TaskBody::Residuals(state) => self
+                .fitted_bins(state)
+                .is_some_and(|bins| bins <= cells_max as usize),
+        }
+    }
+
+    fn fitted_bins(&self, state: &ModelState) -> Option<usize> {
+        let shapes = self.contract.shapes.iter();
+        let cells: Vec<usize> = shapes.map(|shape| shape.cells).collect();
+        Fitted::new(&cells, state).ok().map(|fitted| fitted.bins())
     }
 
     fn check_terms(&self, terms: &StudyTerms) -> Result<(), RefusalCode> {
@@ -293,6 +318,34 @@ mod tests {
             |terms| terms.purpose = name("marketing"),
             RefusalCode::PurposeUnknown,
         );
+    }
+
+    #[test]
+    fn what_was_accepted_under_other_rules_is_not_served() {
+        let study = terms();
+        assert_eq!(rules().still_serves(&study), Ok(()));
+        let mut moved = rules();
+        moved.contract.hash = Hash32([9; 32]);
+        assert_eq!(
+            moved.still_serves(&study),
+            Err(RefusalCode::ContractDiffers)
+        );
+        let mut narrowed = rules();
+        narrowed.policy.purposes.clear();
+        assert_eq!(
+            narrowed.still_serves(&study),
+            Err(RefusalCode::PurposeUnknown)
+        );
+        let mut grown = rules();
+        grown.policy.customers_max = study.customers_max + 1;
+        assert!(grown.still_serves(&study).is_err());
+    }
+
+    #[test]
+    fn a_model_of_another_shape_is_refused_without_a_look_at_customers() {
+        let hostile = TaskBody::Evaluation(ModelState::default());
+        assert!(!rules().fits(&hostile, 64));
+        assert!(rules().fits(&TaskBody::Counts, 64));
     }
 
     #[test]

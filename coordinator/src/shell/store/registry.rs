@@ -61,7 +61,7 @@ const PARTIES: &str = "SELECT name, role, identity, fingerprint, fingerprint_bef
                      ledger_seq, software FROM parties ORDER BY name";
 
 impl Store {
-    /// Keeps a ticket's secret as a hash.
+    /// Keeps a ticket's secret as a hash; open tickets of the same name are void from then on.
     ///
     /// # Errors
     ///
@@ -71,15 +71,17 @@ impl Store {
         secret_hash: Hash32,
         ticket: &Ticketed,
     ) -> Result<(), StoreFault> {
+        let mut transaction = self.pool.begin().await.map_err(fault("begin"))?;
+        void_tickets(&mut transaction, &ticket.name).await?;
         sqlx::query("INSERT INTO tickets (secret_hash, name, role, expires, used_by) VALUES ($1, $2, $3, $4, '')")
             .bind(secret_hash.to_string())
             .bind(ticket.name.as_str().to_owned())
             .bind(ticket.role.to_string())
             .bind(ticket.expires.0 as i64)
-            .execute(&self.pool)
+            .execute(&mut *transaction)
             .await
-            .map(drop)
-            .map_err(fault("keep a ticket"))
+            .map_err(fault("keep a ticket"))?;
+        transaction.commit().await.map_err(fault("keep a ticket"))
     }
 
     /// What a secret was given out for.
@@ -190,7 +192,7 @@ impl Store {
             .map_err(fault("renew a certificate"))
     }
 
-    /// Makes a party's certificates worthless; false if there is no such party.
+    /// Makes a party's certificates and the open tickets of its name worthless; false if there are none.
     ///
     /// # Errors
     ///
@@ -202,12 +204,13 @@ impl Store {
             .execute(&mut *transaction)
             .await
             .map_err(fault("revoke a party"))?;
+        let voided = void_tickets(&mut transaction, name).await?;
         bump(&mut transaction).await?;
         transaction
             .commit()
             .await
             .map_err(fault("revoke a party"))?;
-        Ok(done.rows_affected() > 0)
+        Ok(done.rows_affected() + voided > 0)
     }
 
     /// Notes a hello.
@@ -226,7 +229,7 @@ impl Store {
             "UPDATE parties SET last_seen = $1, ledger_seq = $2, software = $3 WHERE name = $4",
         )
         .bind(now.0 as i64)
-        .bind(ledger_seq as i64)
+        .bind(i64::try_from(ledger_seq).unwrap_or(i64::MAX))
         .bind(software.to_owned())
         .bind(name.as_str().to_owned())
         .execute(&self.pool)
@@ -269,6 +272,16 @@ impl Store {
             .map(drop)
             .map_err(fault("write an audit line"))
     }
+}
+
+/// Makes open tickets of a name worthless; how many there were.
+async fn void_tickets(transaction: &mut AnyConnection, name: &Name) -> Result<u64, StoreFault> {
+    sqlx::query("DELETE FROM tickets WHERE name = $1 AND used_by = ''")
+        .bind(name.as_str().to_owned())
+        .execute(transaction)
+        .await
+        .map(|done| done.rows_affected())
+        .map_err(fault("void open tickets"))
 }
 
 async fn bump(transaction: &mut AnyConnection) -> Result<(), StoreFault> {

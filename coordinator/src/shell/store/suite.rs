@@ -131,6 +131,16 @@ async fn a_name_is_bound_until_it_is_revoked(store: &Store) {
     );
     check(
         redeem(store, 4, &named("north", 47, 48), 1).await,
+        Redeemed::Invalid,
+    );
+    invite(store, 14, "north", 100).await;
+    invite(store, 15, "north", 100).await;
+    check(
+        redeem(store, 14, &named("north", 47, 48), 1).await,
+        Redeemed::Invalid,
+    );
+    check(
+        redeem(store, 15, &named("north", 47, 48), 1).await,
         Redeemed::Done,
     );
     check(

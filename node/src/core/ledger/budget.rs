@@ -1,11 +1,11 @@
 //! What the entries add up to: prices per study, part and cap. Integers only; what does not fit is refused.
 //!
 //! Two studies share their split into training and hold-out only if they belong to one family with one rule (or hold out
-//! by one column). Within such a group a customer is in one part; across groups it may be in either, so groups add up.
+//! by one column) on one contract. Within such a group a customer is in one part; across groups it may be in either, so groups add up.
 
 use std::collections::BTreeMap;
 
-use aquifer_shared::base::ids::{Name, StudyHash};
+use aquifer_shared::base::ids::{Hash32, Name, StudyHash};
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::sum::{HoldOut, Part, StudyTerms};
@@ -234,6 +234,8 @@ fn add(groups: &mut BTreeMap<Split, Parts>, terms: &StudyTerms, parts: Parts) ->
 /// A set of studies with the same split of customers.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 struct Split {
+    /// Another contract may name customers by another unit, and so split them otherwise.
+    contract: Hash32,
     rule: Rule,
     adds: bool,
 }
@@ -251,7 +253,11 @@ impl Split {
             HoldOut::Column(column) => Rule::Column(column.clone()),
         };
         let adds = adds(terms);
-        Self { rule, adds }
+        Self {
+            contract: terms.contract_hash,
+            rule,
+            adds,
+        }
     }
 }
 

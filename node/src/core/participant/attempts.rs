@@ -106,7 +106,11 @@ impl Participant {
             let detail = self.last_charged(&task.study);
             return Err((RefusalCode::AlreadyCharged, detail));
         }
-        let wanted = read_task(terms, task).ok_or((RefusalCode::TermsDiffer, 0))?;
+        let still = self.rules.still_serves(terms);
+        still.map_err(|code| (code, 0))?;
+        let wanted = read_task(terms, task)
+            .filter(|wanted| self.rules.fits(&wanted.body, wanted.terms.cells_max))
+            .ok_or((RefusalCode::TermsDiffer, 0))?;
         let covered = self.ledger.covers(&task.study, task.round);
         covered.map_err(|shortfall| (RefusalCode::Budget, shortfall.left.0))?;
         Ok(wanted)

@@ -7,7 +7,7 @@ use aquifer_shared::protocol::wire::{
     Approval, Decision, Offer, Refusal, RefusalCode, StudyEnd, StudyOutcome, Verdict,
 };
 
-use super::{Effect, Outgoing, Participant};
+use super::{Effect, Outgoing, Participant, Step};
 use crate::core::ledger::{EndReason, Standing};
 use crate::core::policy::Review;
 
@@ -178,6 +178,10 @@ impl Participant {
         };
         let last = self.ledger.last_charged(&study);
         let next = last.map_or(0, |(round, _)| round.saturating_add(1));
+        // An attempt that waits for its noise must get that, not the noise of another round.
+        let desk = self.desks.get(&study).and_then(|desk| desk.live.as_ref());
+        let waiting = desk.filter(|live| matches!(live.step, Step::Gathering(_)));
+        let next = waiting.map_or(next, |live| live.round);
         if !matches!(terms.plan, Plan::Synthetic { .. }) {
             let (family, holdout) = (terms.family.clone(), terms.holdout.clone());
             let effect = Effect::Prepare { family, holdout };

@@ -1,7 +1,6 @@
 //! The machine under a small world: a disk that may fail, a process that may die, a coordinator that asks again.
 
 use aquifer_shared::base::units::MicroRho;
-use aquifer_shared::domain::predictor::ModelState;
 use aquifer_shared::domain::sum::{StudyTerms, attempt_id, task_hash};
 use aquifer_shared::protocol::codec::encode;
 use aquifer_shared::protocol::wire::{
@@ -10,7 +9,9 @@ use aquifer_shared::protocol::wire::{
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 
 use super::*;
-use crate::core::fixtures::{NODE, NOW, offer, public, rules, sign, synthetic, terms};
+use crate::core::fixtures::{
+    NODE, NOW, fitting_model, offer, public, rules, sign, synthetic, terms,
+};
 use crate::core::ledger::{Beside, Standing};
 use crate::core::policy::Rules;
 
@@ -213,9 +214,9 @@ fn a_study_runs_from_offer_to_end() {
     let (mut world, study) = accepted(&terms());
     let bodies = [
         TaskBody::Counts,
-        TaskBody::Residuals(ModelState::default()),
-        TaskBody::Residuals(ModelState::default()),
-        TaskBody::Evaluation(ModelState::default()),
+        TaskBody::Residuals(fitting_model()),
+        TaskBody::Residuals(fitting_model()),
+        TaskBody::Evaluation(fitting_model()),
     ];
     for (round, body) in (0..).zip(&bodies) {
         let arrived = world.now;
@@ -340,7 +341,7 @@ fn failing_noise_sends_nothing_and_costs_nothing() {
         sigma: terms().rounds[1].sigma_share,
         cells: terms().rounds[1].cells_max,
     };
-    let body = TaskBody::Residuals(ModelState::default());
+    let body = TaskBody::Residuals(fitting_model());
     let asked = task_with(study, 1, 0, &body);
     world.node.handle(world.now, Event::Task(asked));
     let noise = None;

@@ -129,8 +129,10 @@ impl Fit {
         self.curves = changed(&before, &self.velocity, 1);
         self.last = (&self.curves - &before).mapv(|change| change as f64 / F as f64);
         self.slope = g;
-        self.base =
-            (self.base + half_up(F as f64 * self.base_velocity)).clamp(-SCORE_MAX, SCORE_MAX);
+        self.base = (self
+            .base
+            .saturating_add(half_up(F as f64 * self.base_velocity)))
+        .clamp(-SCORE_MAX, SCORE_MAX);
         let squares = (&step * &step * &frame.counts).sum() / frame.counts.sum();
         let report = StepReport {
             round: done + 1,
