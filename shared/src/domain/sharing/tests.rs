@@ -238,12 +238,14 @@ fn spoil(openings: &mut Records, member: u16, block: usize) {
     word.copy_from_slice(&((value + 1) % P).to_le_bytes());
 }
 
+type Read = fn(Packing, usize, &BTreeMap<u16, Record<'_>>) -> Result<Reading, ReadFault>;
+
 /// Openings of `members` for a sum of 1, 2, …, 110, some of them spoiled at some block.
 #[track_caller]
 fn check_spoiled(
     members: &[u16],
     spoiled: &[(u16, usize)],
-    call: fn(Packing, usize, &BTreeMap<u16, Record<'_>>) -> Result<Reading, ReadFault>,
+    call: Read,
 ) -> Result<Reading, ReadFault> {
     let packing = packing(8, 3, 1);
     let cells: Vec<i64> = (1..=110).collect();
