@@ -1,7 +1,7 @@
 //! Every limit of the product, with its unit in the name. Decoders, queues and tables read them from here.
 
 /// Largest frame on the wire, header excluded.
-pub const FRAME_BYTES_MAX: usize = 16 << 20;
+pub const FRAME_BYTES_MAX: usize = 32 << 20;
 /// Largest frame that a peer may send before it has been accepted (hello, join).
 pub const GREETING_BYTES_MAX: usize = 16 << 10;
 /// Cells of one private sum.
@@ -20,10 +20,10 @@ pub const DOCUMENT_BYTES_MAX: usize = 1 << 20;
 pub const MODEL_BYTES_MAX: usize = 8 << 20;
 /// Members of a study's roster in `node-noise`.
 pub const MEMBERS_MAX: usize = 1_024;
-/// Smallest and largest number of members of a study's roster in `shared-noise`.
-pub const SHARING_MEMBERS_MIN: usize = 4;
-/// See [`SHARING_MEMBERS_MIN`].
-pub const SHARING_MEMBERS_MAX: usize = 128;
+/// Fewest members of a group that aggregates securely (`shared-noise`).
+pub const GROUP_MIN: usize = 4;
+/// Most members of such a group; larger studies have several.
+pub const GROUP_MAX: usize = 128;
 /// Blocks of packed cells, each 8 bytes of a share record.
 pub const SHARING_BLOCKS_MAX: usize = 524_286;
 /// Every cell of an opened sum stays below this in absolute value, noise included.

@@ -9,8 +9,10 @@ use super::matrix::Matrix;
 use super::*;
 use crate::base::secret::Secret;
 
-/// One record, or one opening, for each member in order.
+/// One record for each member in order.
 type Records = Vec<Vec<u8>>;
+/// One opening for each member in order.
+type Openings = Vec<Vec<Element>>;
 
 fn packing(members: usize, packed: usize, random: usize) -> Packing {
     Packing::new(members, packed, random).unwrap()
@@ -62,41 +64,43 @@ fn dealt(dealer: &Dealer, cells: &[i64], seed: u8) -> Records {
 }
 
 /// What every member opens when these are the dealings.
-fn opened(dealings: &[Records]) -> Records {
-    let members = 0..dealings[0].len();
+fn opened(dealings: &[Records]) -> Openings {
+    let blocks = dealings[0][0].len() / 8;
     let opening = |member: usize| {
-        let blocks = dealings[0][member].len() / 8;
-        let mut opening = Opening::zero(blocks);
+        let mut summed = SummedShares::zero(blocks);
         for records in dealings {
-            opening.add(&Record::parse(&records[member], blocks).unwrap());
+            summed.add(&Record::parse(&records[member], blocks).unwrap());
         }
-        opening.to_bytes()
+        Element::list(&summed.open()).unwrap()
     };
-    members.map(opening).collect()
+    (0..dealings[0].len()).map(opening).collect()
 }
 
 /// The openings of some members.
-fn of<'a>(openings: &'a Records, members: &[u16]) -> BTreeMap<u16, Record<'a>> {
-    let parsed = members.iter().map(|&member| {
-        let bytes = &openings[usize::from(member) - 1];
-        (member, Record::parse(bytes, bytes.len() / 8).unwrap())
-    });
-    parsed.collect()
-}
-
-fn all(openings: &Records) -> BTreeMap<u16, Record<'_>> {
-    let members: Vec<u16> = (1..=openings.len() as u16).collect();
-    of(openings, &members)
-}
-
-fn values(records: &Records) -> Vec<u64> {
-    let words = records
+fn of<'a>(openings: &'a Openings, members: &[u16]) -> BTreeMap<u16, &'a [Element]> {
+    let numbered = members
         .iter()
-        .map(|record| record.as_slice().try_into().unwrap());
-    words.map(u64::from_le_bytes).collect()
+        .map(|&member| (member, &*openings[usize::from(member) - 1]));
+    numbered.collect()
 }
 
-fn read_by(packing: Packing, cells: usize, openings: &Records, members: &[u16]) -> Vec<i64> {
+fn all(openings: &Openings) -> BTreeMap<u16, &[Element]> {
+    (1..)
+        .zip(openings)
+        .map(|(member, opening)| (member, &**opening))
+        .collect()
+}
+
+/// The one element of everybody.
+fn values(openings: &Openings) -> Vec<u64> {
+    openings
+        .concat()
+        .iter()
+        .map(|element| element.value())
+        .collect()
+}
+
+fn read_by(packing: Packing, cells: usize, openings: &Openings, members: &[u16]) -> Vec<i64> {
     read(packing, cells, &of(openings, members)).unwrap().sum
 }
 
@@ -106,8 +110,9 @@ fn golden_dealing_of_four() {
     let ends = |digits: [u64; 4]| digits.map(|digits| 2_305_843_009_213_693_000 + digits);
     let first = dealt_with(packing, &[7], &[11]);
     let second = dealt_with(packing, &[-5], &[-1]);
-    assert_eq!(values(&first), ends([950, 946, 942, 938]));
-    assert_eq!(values(&second), ends([938, 934, 930, 926]));
+    let values_of = |records: &Records| values(&opened(std::slice::from_ref(records)));
+    assert_eq!(values_of(&first), ends([950, 946, 942, 938]));
+    assert_eq!(values_of(&second), ends([938, 934, 930, 926]));
     let openings = opened(&[first, second]);
     assert_eq!(values(&openings), ends([937, 929, 921, 913]));
     for (a, b) in [(1, 2), (1, 3), (1, 4), (2, 3), (2, 4), (3, 4)] {
@@ -119,7 +124,7 @@ fn golden_dealing_of_four() {
 fn golden_dealing_of_eight() {
     let packing = packing(8, 3, 1);
     let cells = [1_000, -2_000, 3_000];
-    let records = dealt_with(packing, &cells, &[123_456_789]);
+    let openings = opened(&[dealt_with(packing, &cells, &[123_456_789])]);
     let expected = [
         2_305_843_008_719_961_795,
         2_305_843_007_979_344_061,
@@ -130,8 +135,8 @@ fn golden_dealing_of_eight() {
         2_305_842_994_401_112_271,
         2_305_842_988_846_351_766,
     ];
-    assert_eq!(values(&records), expected);
-    assert_eq!(read_by(packing, 3, &records, &[1, 3, 4, 8]), cells);
+    assert_eq!(values(&openings), expected);
+    assert_eq!(read_by(packing, 3, &openings, &[1, 3, 4, 8]), cells);
 }
 
 /// Dealer i adds 2^(i mod 50) in one cell of many: a dealer counted twice, or not at all, shows in the digits.
@@ -225,20 +230,19 @@ fn subsets(members: usize, count: usize) -> Vec<Vec<u16>> {
 fn any_width_openings_give_the_sum() {
     let packing = packing(10, 3, 2);
     let cells = [i64::from(i32::MIN), -1, 0, 1, 1 << 58];
-    let records = dealt(&Dealer::new(packing), &cells, 9);
+    let openings = opened(&[dealt(&Dealer::new(packing), &cells, 9)]);
     for members in subsets(10, packing.width()) {
-        assert_eq!(read_by(packing, 5, &records, &members), cells);
+        assert_eq!(read_by(packing, 5, &openings, &members), cells);
     }
 }
 
 /// Adds 1 to one element of one member.
-fn spoil(openings: &mut Records, member: u16, block: usize) {
-    let word = &mut openings[usize::from(member) - 1][8 * block..8 * block + 8];
-    let value = u64::from_le_bytes(word.try_into().unwrap());
-    word.copy_from_slice(&((value + 1) % P).to_le_bytes());
+fn spoil(openings: &mut Openings, member: u16, block: usize) {
+    let element = &mut openings[usize::from(member) - 1][block];
+    *element = *element + Element::ONE;
 }
 
-type Read = fn(Packing, usize, &BTreeMap<u16, Record<'_>>) -> Result<Reading, ReadFault>;
+type Read = fn(Packing, usize, &BTreeMap<u16, &[Element]>) -> Result<Reading, ReadFault>;
 
 /// Openings of `members` for a sum of 1, 2, …, 110, some of them spoiled at some block.
 #[track_caller]
@@ -249,7 +253,7 @@ fn check_spoiled(
 ) -> Result<Reading, ReadFault> {
     let packing = packing(8, 3, 1);
     let cells: Vec<i64> = (1..=110).collect();
-    let mut openings = dealt(&Dealer::new(packing), &cells, 5);
+    let mut openings = opened(&[dealt(&Dealer::new(packing), &cells, 5)]);
     for &(member, block) in spoiled {
         spoil(&mut openings, member, block);
     }
@@ -317,6 +321,24 @@ fn two_wrong_openers_are_not_taken_for_one() {
 }
 
 #[test]
+fn as_many_wrong_openers_as_spare_ones_can_blame_an_honest_one() {
+    // (x − 1)(x − 2)(x − 3) is 24 at 5 and 60 at 6, and −24, −60, −120 where the cells are.
+    let packing = packing(8, 3, 1);
+    let mut openings = opened(&[dealt(&Dealer::new(packing), &[1, 2, 3], 5)]);
+    for (member, wrong) in [(5, 24), (6, 60)] {
+        let element = &mut openings[member - 1][0];
+        *element = *element + Element::from(i64::from(wrong));
+    }
+    let reading = read_naming_one(packing, 3, &of(&openings, &[1, 2, 3, 4, 5, 6])).unwrap();
+    assert_eq!(
+        (reading.left_out, reading.sum),
+        (Some(4), vec![-23, -58, -117])
+    );
+    let fault = read_naming_one(packing, 3, &of(&openings, &[1, 2, 3, 4, 5, 6, 7])).unwrap_err();
+    assert_eq!(fault, ReadFault::NotOne { block: 0 });
+}
+
+#[test]
 fn without_a_spare_opening_nothing_is_checked() {
     let reading = check_spoiled(&[2, 3, 5, 8], &[], read).unwrap();
     assert_eq!(reading.spares, 0);
@@ -325,7 +347,8 @@ fn without_a_spare_opening_nothing_is_checked() {
 #[track_caller]
 fn check_refused(members: &[u16], cells: usize, expected: &ReadFault) {
     let records = dealt(&Dealer::new(packing(8, 3, 1)), &[1, 2, 3, 4, 5], 6);
-    let fault = read(packing(8, 3, 1), cells, &of(&records, members)).unwrap_err();
+    let openings = opened(&[records]);
+    let fault = read(packing(8, 3, 1), cells, &of(&openings, members)).unwrap_err();
     assert_eq!(fault, *expected);
 }
 
@@ -355,11 +378,9 @@ fn openings_of_another_size_are_refused() {
 
 #[test]
 fn openings_of_strangers_are_refused() {
-    let bytes = [0; 8];
-    let record = Record::parse(&bytes, 1).unwrap();
     for stranger in [0, 9, u16::MAX] {
-        let openings = [1, 2, 3, 4, stranger].map(|member| (member, record)).into();
-        let fault = read(packing(8, 3, 1), 1, &openings).unwrap_err();
+        let openings = [1, 2, 3, 4, stranger].map(|member| (member, &[Element::ZERO][..]));
+        let fault = read(packing(8, 3, 1), 1, &openings.into()).unwrap_err();
         assert_eq!(
             fault,
             ReadFault::NoMember {
@@ -379,8 +400,8 @@ fn padding_that_is_not_zero_is_refused() {
 fn sums_out_of_range_are_refused() {
     let packing = packing(8, 3, 1);
     for (cell, good) in [((1 << 59) - 1, true), (1 << 59, false), (-(1 << 59), false)] {
-        let records = dealt(&Dealer::new(packing), &[0, 1, 2, 3, cell], 6);
-        let fault = read(packing, 5, &all(&records)).err();
+        let openings = opened(&[dealt(&Dealer::new(packing), &[0, 1, 2, 3, cell], 6)]);
+        let fault = read(packing, 5, &all(&openings)).err();
         assert_eq!(fault, (!good).then_some(ReadFault::Range { cell: 4 }));
     }
 }
@@ -420,24 +441,24 @@ fn records_have_their_length_and_only_elements() {
         }),
     );
     let words = [[0; 8], P.to_le_bytes(), [0xff; 8]].concat();
-    check_parse(&words, 3, Err(BadRecord::Element { block: 1 }));
+    check_parse(&words, 3, Err(BadElement { position: 1 }.into()));
 }
 
 #[test]
 fn nothing_secret_can_be_printed() {
     let bytes = 4_711_u64.to_le_bytes();
-    let mut opening = Opening::zero(1);
+    let mut summed = SummedShares::zero(1);
     let record = Record::parse(&bytes, 1).unwrap();
-    opening.add(&record);
+    summed.add(&record);
     let mut bytes = bytes;
     let space = RecordSpace {
         member: 2,
         bytes: &mut bytes,
     };
-    let printed = format!("{record:?} {opening:?} {space:?}");
+    let printed = format!("{record:?} {summed:?} {space:?}");
     assert_eq!(
         printed,
-        "<share record> Opening(<secret>) <record for member 2>"
+        "<share record> SummedShares(<secret>) <record for member 2>"
     );
 }
 
@@ -471,10 +492,9 @@ fn seeds_change_every_record_and_never_the_sum() {
     let (first, second) = (dealt(&dealer, &cells, 1), dealt(&dealer, &cells, 2));
     assert!(first.iter().zip(&second).all(|(a, b)| a != b));
     assert_eq!(dealt(&dealer, &cells, 1), first);
-    assert_eq!(
-        read(dealer.packing(), 9, &all(&first)),
-        read(dealer.packing(), 9, &all(&second))
-    );
+    let (first, second) = (opened(&[first]), opened(&[second]));
+    assert_eq!(read_by(dealer.packing(), 9, &first, &[2, 4, 6, 8]), cells);
+    assert_eq!(read_by(dealer.packing(), 9, &second, &[2, 4, 6, 8]), cells);
 }
 
 /// Rank of some rows over the field, by elimination.
@@ -502,7 +522,7 @@ fn rank(mut rows: Vec<Vec<Element>>) -> usize {
 #[track_caller]
 fn check_hidden(packing: Packing, members: &[u16]) {
     let points = deal::packing_points(packing.width());
-    let members: Vec<Element> = members.iter().map(|&m| deal::point_of(m.into())).collect();
+    let members: Vec<Element> = members.iter().map(|&m| deal::member_point(m)).collect();
     let matrix = Matrix::lagrange(&points, &members);
     let random = matrix.rows().map(|row| row[packing.packed()..].to_vec());
     assert_eq!(
@@ -532,7 +552,7 @@ fn every_set_of_colluders_sees_only_random_values() {
 fn one_colluder_more_than_random_values_sees_more() {
     let packing = packing(8, 3, 2);
     let points = deal::packing_points(packing.width());
-    let members: Vec<Element> = (1..=3).map(deal::point_of).collect();
+    let members: Vec<Element> = (1..=3).map(deal::member_point).collect();
     let matrix = Matrix::lagrange(&points, &members);
     let random = matrix.rows().map(|row| row[packing.packed()..].to_vec());
     assert_eq!(rank(random.collect()), 2);
@@ -564,8 +584,8 @@ proptest! {
     ) {
         let (packing, _) = default_packing(n);
         let cells = vec![cell; packing.packed() + 1];
-        let records = dealt(&Dealer::new(packing), &cells, seed);
-        prop_assert_eq!(read_by(packing, cells.len(), &records, &members), cells);
+        let openings = opened(&[dealt(&Dealer::new(packing), &cells, seed)]);
+        prop_assert_eq!(read_by(packing, cells.len(), &openings, &members), cells);
     }
 
     #[test]
@@ -578,6 +598,6 @@ proptest! {
         let add = |a: &[i64], b: &[i64]| -> Vec<i64> { a.iter().zip(b).map(|(a, b)| a + b).collect() };
         let (first, second) = (dealt_with(packing, &a, &random[..6]), dealt_with(packing, &b, &random[2..]));
         let sum = dealt_with(packing, &add(&a, &b), &add(&random[..6], &random[2..]));
-        prop_assert_eq!(opened(&[first, second]), sum);
+        prop_assert_eq!(opened(&[first, second]), opened(&[sum]));
     }
 }
