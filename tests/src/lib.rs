@@ -5,6 +5,7 @@ pub mod company;
 pub mod exact;
 pub mod measured;
 pub mod noise;
+pub mod plot;
 pub mod policy;
 pub mod processes;
 pub mod random;
