@@ -57,6 +57,7 @@ pub struct Sealed {
     /// Receiver (in [`Shares`]) or dealer (in [`Delivery`]).
     pub index: u16,
     /// L elements and the authenticator: 8·L + 16 bytes.
+    #[serde(with = "bytes")]
     pub record: Vec<u8>,
 }
 
@@ -266,6 +267,34 @@ impl<'de> Deserialize<'de> for Signature64 {
             }
         }
         deserializer.deserialize_tuple(64, Bytes)
+    }
+}
+
+/// Bytes in one piece: the same encoding as a list of them, without a step for each.
+mod bytes {
+    use std::fmt;
+
+    use serde::de::{Error, Visitor};
+    use serde::{Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_bytes(bytes)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        struct Bytes;
+        impl Visitor<'_> for Bytes {
+            type Value = Vec<u8>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("bytes")
+            }
+
+            fn visit_byte_buf<E: Error>(self, bytes: Vec<u8>) -> Result<Vec<u8>, E> {
+                Ok(bytes)
+            }
+        }
+        from.deserialize_byte_buf(Bytes)
     }
 }
 

@@ -9,6 +9,8 @@ mod guards;
 mod member;
 mod messages;
 #[allow(unused)]
+mod seal;
+#[allow(unused)]
 mod setting;
 
 pub use assembly::{
