@@ -5,12 +5,10 @@
 #[allow(unused, clippy::todo)]
 mod assembly;
 mod guards;
-#[allow(unused, clippy::todo)]
 mod member;
 mod messages;
-#[allow(unused)]
+mod roster;
 mod seal;
-#[allow(unused)]
 mod setting;
 
 pub use assembly::{
@@ -25,4 +23,6 @@ pub use messages::{
     Advert, Cannot, Confirm, Delivery, MemberSet, Opening, Proof, Roster, Sealed, Shares,
     Signature64, advert_digest, confirm_digest, opening_digest, roster_hash,
 };
-pub use setting::{Setting, Sign, Verify, is_signed};
+pub use roster::verify_advert;
+pub use seal::SEAL_BYTES;
+pub use setting::{Setting, Sign, Verify, carries, is_signed};
