@@ -176,6 +176,12 @@ impl MemberSet {
             .all(|(own, other)| own & !other == 0)
     }
 
+    /// Its members that are not in the other.
+    #[must_use]
+    pub fn without(&self, other: &Self) -> Self {
+        Self([self.0[0] & !other.0[0], self.0[1] & !other.0[1]])
+    }
+
     /// Indices, rising.
     pub fn iter(&self) -> impl Iterator<Item = u16> + use<> {
         let set = *self;

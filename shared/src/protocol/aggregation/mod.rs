@@ -2,7 +2,6 @@
 //!
 //! Messages, what is hashed and signed of them, and the rules that both sides hold to. Reads no clock, opens nothing.
 
-#[allow(unused, clippy::todo)]
 mod assembly;
 mod guards;
 mod member;
