@@ -25,3 +25,6 @@ pub use messages::{
 pub use roster::verify_advert;
 pub use seal::SEAL_BYTES;
 pub use setting::{Setting, Sign, Verify, carries, is_signed};
+
+#[cfg(test)]
+mod tests;

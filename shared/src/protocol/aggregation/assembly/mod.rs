@@ -105,7 +105,7 @@ impl Assembly {
 
     /// An attempt that a coordinator had under way when it stopped, from what is durable. Nobody is connected yet.
     ///
-    /// Nothing but Open: it has failed uncharged (the effect says so).
+    /// Nothing but Open: it has failed uncharged (the effect says so). So it has, charged, where the spool is not that of U.
     #[must_use]
     pub fn resume(now: Timestamp, setting: Setting, timing: Timing, kept: Kept) -> Self {
         let mut assembly = Self::new(setting, timing);
@@ -122,9 +122,13 @@ impl Assembly {
             } => {
                 let call = Call::of(&assembly.setting, roster);
                 let arc = |(dealer, shares)| (dealer, Arc::new(shares));
-                let spool = spool.into_iter().map(arc).collect();
+                let spool: BTreeMap<_, _> = spool.into_iter().map(arc).collect();
+                let whole = dealers.iter().eq(spool.keys().copied());
                 let phase = Phase::durable(now);
                 assembly.stage = Stage::Summing(Summing::new(call, phase, dealers, spool));
+                if !whole {
+                    assembly.fail(Failure::Interrupted);
+                }
             }
         }
         assembly
