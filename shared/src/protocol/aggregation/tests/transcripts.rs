@@ -88,4 +88,4 @@ fn cells_may_be_anything_below_the_bound() {
     assert_eq!(world.released.unwrap().cells, [edge, -edge, 0, 0]);
 }
 
-const TRANSCRIPT: &str = "";
+const TRANSCRIPT: &str = "56390bab0a2c6f9b7684f1a9177d11cea3c9257bc8dc4ca1a25a613833b758bc";
