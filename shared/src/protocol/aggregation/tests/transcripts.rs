@@ -57,7 +57,7 @@ fn who_dies_after_dealing_stays_in_the_sum() {
 
 #[test]
 fn groups_of_other_sizes_open_their_sum() {
-    for (members, cells) in [(5, 3), (16, 12), (33, 40)] {
+    for (members, cells) in [(5, 3), (16, 12), (33, 40), (128, 90)] {
         let world = World::new(members, cells).run();
         let released = world.released.as_ref().unwrap();
         assert_eq!(
