@@ -9,7 +9,7 @@ use crate::base::secret::Secret;
 use crate::protocol::aggregation::*;
 
 /// Members whose opening is wrong, though they sign it; those in `silent` do not open.
-fn wrong_openings(wrong: &'static [u16], silent: &'static [u16]) -> World {
+pub fn wrong_openings(wrong: &'static [u16], silent: &'static [u16]) -> World {
     let (group, roster) = (
         Group::new(usual(8), 7),
         Rc::new(RefCell::new(Hash32::default())),
@@ -76,7 +76,7 @@ fn wrong_openings_that_cannot_be_told_apart_release_nothing() {
 }
 
 /// Member 1 spoils its records for these receivers.
-fn bad_records(receivers: &'static [u16]) -> World {
+pub fn bad_records(receivers: &'static [u16]) -> World {
     let world = World::new(8, 7).with_up(move |member, mut up| {
         if let (1, Up::Shares(shares)) = (member, &mut up) {
             let spoilt = shares.records.iter_mut();
