@@ -43,6 +43,14 @@ pub struct Roster {
     pub adverts: Vec<Advert>,
 }
 
+impl Roster {
+    /// The attempt that it claims to be for: that of its first advert.
+    #[must_use]
+    pub fn attempt(&self) -> Option<AttemptId> {
+        self.adverts.first().map(|advert| advert.attempt)
+    }
+}
+
 /// A record that only its receiver can open, with the index of its other end.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Sealed {
