@@ -6,6 +6,8 @@ pub const FRAME_BYTES_MAX: usize = 32 << 20;
 pub const GREETING_BYTES_MAX: usize = 16 << 10;
 /// Bytes of ledger entries in one message to or from a mirror, unless a single entry is longer.
 pub const LEDGER_COPY_BYTES_MAX: usize = 1 << 20;
+/// Bytes of the file in which a node keeps evidence against others.
+pub const EVIDENCE_BYTES_MAX: u64 = 64 << 20;
 /// Cells of one private sum.
 pub const CELLS_MAX: usize = 1 << 20;
 /// Fine cells of a numeric column without the one for *missing*.

@@ -15,6 +15,10 @@ fn caps(contract: u64, year: u64) -> Caps {
     }
 }
 
+fn update(bytes: &[u8]) -> Payment {
+    Payment::Update(bytes.to_vec())
+}
+
 fn reserve(
     ledger: &mut Ledger,
     now: Timestamp,
@@ -83,7 +87,7 @@ fn other_families_split_otherwise_so_their_larger_parts_add() {
 fn a_sum_that_does_not_fit_is_a_refusal() {
     let mut ledger = Ledger::default();
     reserve(&mut ledger, NOW, caps(u64::MAX, u64::MAX), &terms()).unwrap();
-    ledger.write_off(NOW, MicroRho(u64::MAX));
+    ledger.write_off(NOW, MicroRho(u64::MAX), Vec::new());
     let next = variant(2, "value");
     assert!(reserve(&mut ledger, NOW, caps(u64::MAX, u64::MAX), &next).is_err());
 }
@@ -93,7 +97,9 @@ fn the_end_of_a_study_frees_what_it_did_not_spend() {
     let mut ledger = Ledger::default();
     let cap = caps(4_000, u64::MAX);
     let study = reserve(&mut ledger, NOW, cap, &synthetic(3)).unwrap();
-    ledger.spend(NOW, (study, 0, 0), TASK, vec![1]).unwrap();
+    ledger
+        .spend(NOW, (study, 0, 0), TASK, update(&[1]))
+        .unwrap();
     let next = StudyTerms {
         study_id: [2; 16],
         ..synthetic(2)
@@ -116,10 +122,10 @@ fn every_attempt_counts_and_the_reservation_is_the_limit() {
     let study = reserve(&mut ledger, NOW, wide, &synthetic(2)).unwrap();
     for attempt in [(0, 0), (0, 1), (1, 0)] {
         let attempt = (study, attempt.0, attempt.1);
-        ledger.spend(NOW, attempt, TASK, vec![1]).unwrap();
+        ledger.spend(NOW, attempt, TASK, update(&[1])).unwrap();
     }
     let left = MicroRho(0);
-    let refused = ledger.spend(NOW, (study, 1, 1), TASK, vec![1]);
+    let refused = ledger.spend(NOW, (study, 1, 1), TASK, update(&[1]));
     assert_eq!(refused, Err(Shortfall { left }));
     assert_eq!(ledger.covers(&study, 1), Err(Shortfall { left }));
 }
@@ -137,8 +143,12 @@ fn the_yearly_cap_looks_back_365_days() {
         ..synthetic(2)
     };
     let study = reserve(&mut ledger, NOW, cap, &year(1)).unwrap();
-    ledger.spend(NOW, (study, 0, 0), TASK, vec![1]).unwrap();
-    ledger.spend(NOW, (study, 1, 0), TASK, vec![1]).unwrap();
+    ledger
+        .spend(NOW, (study, 0, 0), TASK, update(&[1]))
+        .unwrap();
+    ledger
+        .spend(NOW, (study, 1, 0), TASK, update(&[1]))
+        .unwrap();
     ledger.give_back(NOW, study, EndReason::Published);
     let before = NOW.after_ms(364 * DAY_MS);
     assert!(reserve(&mut ledger, before, cap, &year(2)).is_err());
@@ -153,7 +163,7 @@ fn a_clock_set_back_frees_nothing() {
     let study = reserve(&mut ledger, NOW, cap, &synthetic(2)).unwrap();
     let long_ago = Timestamp(1_000);
     ledger
-        .spend(long_ago, (study, 0, 0), TASK, vec![1])
+        .spend(long_ago, (study, 0, 0), TASK, update(&[1]))
         .unwrap();
     ledger.give_back(long_ago, study, EndReason::Published);
     assert_eq!(ledger.present(long_ago), NOW);
@@ -166,7 +176,9 @@ fn a_charge_is_proof_only_once_it_is_durable() {
     let mut ledger = Ledger::default();
     let wide = caps(u64::MAX, u64::MAX);
     let study = reserve(&mut ledger, NOW, wide, &synthetic(2)).unwrap();
-    ledger.spend(NOW, (study, 0, 0), TASK, vec![1, 2]).unwrap();
+    ledger
+        .spend(NOW, (study, 0, 0), TASK, update(&[1, 2]))
+        .unwrap();
     assert!(ledger.charge(&study, 0, 0).is_none());
     let batch = ledger.next_batch().unwrap();
     assert!(ledger.charge(&study, 0, 0).is_none());
@@ -180,7 +192,9 @@ fn the_fold_of_what_was_written_is_the_same_ledger() {
     let mut ledger = Ledger::default();
     let wide = caps(u64::MAX, u64::MAX);
     let study = reserve(&mut ledger, NOW, wide, &synthetic(2)).unwrap();
-    ledger.spend(NOW, (study, 0, 0), TASK, vec![1]).unwrap();
+    ledger
+        .spend(NOW, (study, 0, 0), TASK, update(&[1]))
+        .unwrap();
     ledger.close(NOW, (study, 0, 0), AttemptOutcome::Released);
     ledger.close(NOW, (study, 0, 0), AttemptOutcome::Lost);
     let batch = ledger.next_batch().unwrap();
@@ -214,7 +228,7 @@ fn a_forged_ledger_that_overspends_is_refused() {
         delta_sq: 1,
         multiplicity: 1,
         task: TASK,
-        update: TASK,
+        pays: Paid::Update(TASK),
     });
     let (kind, body) = spend.to_link();
     let (_, head) = Head::default()
