@@ -34,6 +34,14 @@ pub const SHARING_MEMBERS_MIN: usize = 4;
 pub const SHARING_MEMBERS_MAX: usize = 128;
 /// Blocks of packed cells, each 8 bytes of a share record.
 pub const SHARING_BLOCKS_MAX: usize = 524_286;
+/// Bytes of the message with all records that one member dealt; larger sums are refused with their study.
+pub const SHARES_BYTES_MAX: usize = 26 << 20;
+/// Bytes of one member's point of a sum.
+pub const OPENING_BYTES_MAX: usize = 104 + 8 * SHARING_BLOCKS_MAX;
+/// Bytes of one member's advert in a roster.
+pub const ADVERT_BYTES: usize = 202;
+/// Bytes of one confirmation in a proof.
+pub const CONFIRMATION_BYTES: usize = 66;
 /// Every cell of an opened sum stays below this in absolute value, noise included.
 pub const SHARING_SUM_ABS_END: i64 = 1 << 59;
 /// Blocks of a shared vector: a record of one share stays below 4 MiB.
@@ -72,3 +80,5 @@ const _: () = assert!((GROUP_MAX * MEMBER_SHARES_BYTES_MAX) as u64 <= SPOOL_BYTE
 /// Customers' parts and 64 deviations of noise of a whole group stay below 2^59, less than half of the field.
 const _: () = assert!(GROUP_MAX as u64 * SUM_ABS_MAX <= 1 << 58);
 const _: () = assert!(GROUP_MAX <= 12 * 12 && 64 * SIGMA_MAX * 12 <= 1 << 58);
+const _: () =
+    assert!(SHARES_BYTES_MAX + 16 < FRAME_BYTES_MAX && OPENING_BYTES_MAX < FRAME_BYTES_MAX);
