@@ -3,6 +3,8 @@
 //! Every node recomputes everything here before it accepts a study. Draws no noise, spends nothing.
 
 mod check;
+#[cfg(test)]
+mod gaussian_sum_tests;
 mod noise_share;
 mod thresholds;
 
