@@ -243,6 +243,28 @@ mod tests {
     }
 
     #[test]
+    fn published_floors() {
+        // A study quoted at epsilon 1 with the usual tolerances of 4, 8, 16, 64 and 128 members.
+        for (honest, expected) in [
+            (2, 1.4566),
+            (5, 2.4151),
+            (10, 3.5627),
+            (40, 7.9666),
+            (80, 12.1213),
+        ] {
+            let found = epsilon(MicroRho(honest * 30_560), Delta::try_from(1e-5).unwrap());
+            assert!((found - expected).abs() < 0.02, "{honest}: {found}");
+        }
+    }
+
+    #[test]
+    fn the_dearest_floor_has_an_epsilon() {
+        let dearest = MicroRho(126 * EPSILON_URHO_MAX);
+        let found = epsilon(dearest, Delta::try_from(1e-6).unwrap());
+        assert!(found.is_finite() && found > dearest.as_rho(), "{found}");
+    }
+
+    #[test]
     fn nothing_spent_is_epsilon_zero() {
         assert_eq!(epsilon(MicroRho::ZERO, Delta::try_from(1e-6).unwrap()), 0.0);
     }
