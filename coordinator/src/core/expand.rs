@@ -193,7 +193,7 @@ pub fn expand(
 /// What a customer loses at most at all its nodes together: the price behind the study's epsilon.
 #[must_use]
 pub fn quoted_urho(terms: &StudyTerms) -> Option<MicroRho> {
-    terms.urho.checked_mul(terms.multiplicity.into())
+    terms.quoted(terms.urho)
 }
 
 fn check_contract(file: &StudyFile, contract: &Contract) -> Result<(), ExpandError> {
