@@ -128,3 +128,115 @@ pub fn head_of(links: &[Vec<u8>]) -> Result<Head, LedgerFault> {
     }
     Ok(head)
 }
+
+#[cfg(test)]
+mod tests {
+    use aquifer_shared::base::ids::Hash32;
+
+    use super::*;
+    use crate::core::fixtures::{NOW, name, offer, rules, synthetic};
+    use crate::core::ledger::{AttemptOutcome, Caps, Payment};
+
+    /// A reservation, then charges of these rounds, one entry each.
+    fn chain(rounds: &[u32]) -> Vec<Vec<u8>> {
+        let mut ledger = Ledger::default();
+        let terms = synthetic(3);
+        let (study, offer) = offer(&terms);
+        let accepted = (offer.terms.as_slice(), &terms, offer.approvals.as_slice());
+        ledger.reserve(NOW, caps(), accepted, false).unwrap();
+        for round in rounds {
+            let payment = Payment::Update(vec![1]);
+            let task = Hash32([9; 32]);
+            ledger
+                .spend(NOW, (study, *round, 0), task, payment)
+                .unwrap();
+        }
+        links(ledger)
+    }
+
+    fn links(mut ledger: Ledger) -> Vec<Vec<u8>> {
+        let records = ledger.next_batch().unwrap().records;
+        records.into_iter().map(|record| record.bytes).collect()
+    }
+
+    fn caps() -> Caps {
+        rules().policy.caps
+    }
+
+    fn study() -> StudyHash {
+        offer(&synthetic(3)).0
+    }
+
+    fn spent(ledger: &Ledger) -> u64 {
+        let report = ledger.report(NOW, caps(), &name("churn")).unwrap();
+        report.per_contract.spent.0
+    }
+
+    /// Entries kept, entries after that, what is written off and spent in all.
+    #[track_caller]
+    fn check(own: &[Vec<u8>], mirror: &[Vec<u8>], expected: Option<(u64, usize, u64, u64)>) {
+        let adoption = adopt(NOW, own, mirror).unwrap();
+        let found = adoption.as_ref().map(|adoption| {
+            let lost = adoption.written_off.0;
+            let (keep, followed) = (adoption.keep, adoption.links.len());
+            (keep, followed, lost, spent(&adoption.ledger))
+        });
+        assert_eq!(found, expected);
+        let Some(adoption) = adoption else { return };
+        let kept = own[..adoption.keep as usize].iter();
+        let whole: Vec<_> = kept
+            .chain(adoption.links.iter().map(|(_, link)| link))
+            .collect();
+        let again = Ledger::open(whole.into_iter().map(Vec::as_slice)).unwrap();
+        assert_eq!(again.durable(), adoption.ledger.durable());
+        let mirrored = head_of(mirror).unwrap();
+        assert!(again.contains(mirrored) || again.has_given_up(mirrored));
+    }
+
+    #[test]
+    fn a_mirror_that_is_ahead_brings_what_was_lost() {
+        check(&chain(&[0]), &chain(&[0, 1, 2]), Some((2, 2, 0, 3_000)));
+        check(&[], &chain(&[0]), Some((0, 2, 0, 1_000)));
+    }
+
+    #[test]
+    fn a_mirror_that_holds_no_more_changes_nothing() {
+        check(&chain(&[0, 1]), &chain(&[0]), None);
+        check(&chain(&[0, 1]), &chain(&[0, 1]), None);
+        check(&chain(&[0]), &[], None);
+    }
+
+    #[test]
+    fn what_the_shorter_past_spent_is_written_off() {
+        // Own past: round 1 instead of rounds 0 and 2.
+        check(&chain(&[1]), &chain(&[0, 2]), Some((1, 3, 1_000, 3_000)));
+        // Equally long: the mirror's.
+        check(&chain(&[1]), &chain(&[0]), Some((1, 2, 1_000, 2_000)));
+        // Own past is longer: it stays, and the mirror's charge is written off.
+        check(&chain(&[1, 2]), &chain(&[0]), Some((3, 1, 1_000, 3_000)));
+    }
+
+    #[test]
+    fn stored_updates_of_a_past_that_goes_are_named() {
+        let adoption = adopt(NOW, &chain(&[1]), &chain(&[0, 2])).unwrap().unwrap();
+        assert_eq!(adoption.dropped, [(study(), 1, 0)]);
+        let kept = adopt(NOW, &chain(&[1, 2]), &chain(&[0])).unwrap().unwrap();
+        assert_eq!(kept.dropped, []);
+    }
+
+    #[test]
+    fn an_own_past_that_spent_nothing_goes_without_a_trace() {
+        let own = chain(&[0]);
+        let mut closed = Ledger::open(own.iter().map(Vec::as_slice)).unwrap();
+        closed.close(NOW, (study(), 0, 0), AttemptOutcome::Lost);
+        let own = [own, links(closed)].concat();
+        check(&own, &chain(&[0, 1, 2]), Some((2, 2, 0, 3_000)));
+    }
+
+    #[test]
+    fn a_mirror_that_is_no_ledger_is_refused() {
+        let mut broken = chain(&[0, 1]);
+        broken.remove(1);
+        assert!(adopt(NOW, &chain(&[0]), &broken).is_err());
+    }
+}

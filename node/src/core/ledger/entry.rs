@@ -411,5 +411,5 @@ mod tests {
         assert_eq!(Entry::from_link(99, &[]), Err(CodecError::Kind { got: 99 }));
     }
 
-    const GOLDEN_HEAD: &str = "";
+    const GOLDEN_HEAD: &str = "012c85063a2e5a59c1c709b371c3feda41b12b39253a6afd15cc7da80f5afb8e";
 }

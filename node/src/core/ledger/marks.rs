@@ -162,3 +162,157 @@ impl Ledger {
 fn window_ms(attempt_ttl_ms: u32) -> u64 {
     2 * u64::from(attempt_ttl_ms)
 }
+
+#[cfg(test)]
+mod tests {
+    use aquifer_shared::base::ids::Hash32;
+    use aquifer_shared::base::units::MicroRho;
+
+    use super::*;
+    use crate::core::fixtures::{NOW, PEER, offer, public, shared_synthetic};
+    use crate::core::ledger::{Caps, Payment};
+
+    const TTL_MS: u64 = 120_000;
+
+    fn head(seq: u64) -> Head {
+        Head {
+            seq,
+            hash: Hash32([seq as u8; 32]),
+        }
+    }
+
+    /// A ledger with two studies of one roster.
+    fn ledger() -> (Ledger, [StudyHash; 2]) {
+        let mut ledger = Ledger::default();
+        let studies = [1, 2].map(|number| {
+            let mut terms = shared_synthetic(4, 2);
+            terms.study_id = [number; 16];
+            let (study, offer) = offer(&terms);
+            let caps = Caps {
+                per_contract: MicroRho(u64::MAX),
+                per_year: MicroRho(u64::MAX),
+            };
+            let accepted = (offer.terms.as_slice(), &terms, offer.approvals.as_slice());
+            ledger.reserve(NOW, caps, accepted, false).unwrap();
+            study
+        });
+        (ledger, studies)
+    }
+
+    /// Whether a peer is behind in the first study after these marks: (study, milliseconds after the start, number, dealt).
+    #[track_caller]
+    fn check_behind(marks: &[(usize, u64, u64, bool)], (at, shown): (u64, Head), expected: bool) {
+        let (mut ledger, studies) = ledger();
+        for (study, at, seq, dealt) in marks {
+            let mark = vec![(public(PEER), head(*seq))];
+            ledger.note_peers(NOW.after_ms(*at), studies[*study], mark, *dealt);
+        }
+        let behind = |ledger: &Ledger| {
+            let other = ledger.behind(NOW.after_ms(at), &studies[0], &public(PEER + 1), &head(0));
+            assert!(!other, "nothing is known of another peer");
+            ledger.behind(NOW.after_ms(at), &studies[0], &public(PEER), &shown)
+        };
+        assert_eq!(behind(&ledger), expected, "{marks:?} {shown:?}");
+        let batch = ledger.next_batch().unwrap();
+        let entries = batch.records.iter().map(|record| record.bytes.as_slice());
+        let again = Ledger::open(entries).unwrap();
+        assert_eq!(behind(&again), expected, "after a start");
+    }
+
+    #[test]
+    fn in_one_study_a_peer_never_falls_below_its_mark() {
+        check_behind(&[(0, 0, 10, false)], (0, head(10)), false);
+        check_behind(&[(0, 0, 10, false)], (0, head(11)), false);
+        check_behind(&[(0, 0, 10, false)], (0, head(9)), true);
+        check_behind(&[(0, 0, 10, false), (0, 5, 12, false)], (5, head(11)), true);
+    }
+
+    #[test]
+    fn the_same_number_needs_the_same_hash() {
+        let forked = Head {
+            hash: Hash32([99; 32]),
+            ..head(10)
+        };
+        check_behind(&[(0, 0, 10, false)], (0, forked), true);
+    }
+
+    #[test]
+    fn a_peer_that_dealt_has_grown() {
+        // Only the last charge was rolled back: the position is that of the roster before.
+        check_behind(&[(0, 0, 10, false), (0, 1, 10, true)], (2, head(10)), true);
+        check_behind(&[(0, 0, 10, false), (0, 1, 10, true)], (2, head(11)), false);
+    }
+
+    #[test]
+    fn a_mark_that_says_less_changes_nothing() {
+        check_behind(&[(0, 0, 10, true), (0, 1, 10, false)], (2, head(10)), true);
+        check_behind(&[(0, 0, 10, false), (0, 1, 8, true)], (2, head(9)), true);
+    }
+
+    #[test]
+    fn studies_at_the_same_time_come_in_any_order() {
+        check_behind(&[(1, 0, 10, true)], (0, head(7)), false);
+        check_behind(&[(1, 0, 10, true)], (2 * TTL_MS, head(7)), false);
+        check_behind(&[(1, 0, 10, true)], (2 * TTL_MS + 1, head(7)), true);
+        check_behind(&[(1, 0, 10, true)], (2 * TTL_MS + 1, head(10)), true);
+        check_behind(&[(1, 0, 10, false)], (2 * TTL_MS + 1, head(10)), false);
+    }
+
+    #[test]
+    fn newer_marks_of_another_study_do_not_hide_older_ones() {
+        let marks = [(1, 0, 10, true), (1, 100, 12, true), (1, 240_050, 20, true)];
+        check_behind(&marks, (2 * TTL_MS + 60, head(11)), false);
+        check_behind(&marks, (2 * TTL_MS + 60, head(10)), true);
+        check_behind(&marks, (2 * TTL_MS + 101, head(12)), true);
+        check_behind(&marks, (2 * TTL_MS + 101, head(19)), false);
+    }
+
+    #[test]
+    fn a_clock_set_back_hides_no_mark() {
+        let (mut ledger, studies) = ledger();
+        let mark = vec![(public(PEER), head(10))];
+        ledger.note_peers(NOW, studies[1], mark, true);
+        let later = NOW.after_ms(2 * TTL_MS + 1);
+        ledger.note_peers(later, studies[0], Vec::new(), false);
+        let long_ago = Timestamp(5);
+        assert!(ledger.behind(long_ago, &studies[0], &public(PEER), &head(10)));
+    }
+
+    #[test]
+    fn only_what_can_still_count_is_kept() {
+        let (mut ledger, studies) = ledger();
+        for seq in 0..1_000 {
+            let mark = vec![(public(PEER), head(seq))];
+            ledger.note_peers(NOW.after_ms(seq * 10_000), studies[0], mark, false);
+        }
+        let kept = &ledger.marks.by_peer[&public(PEER)][&studies[0]];
+        assert_eq!(kept.len(), 26, "240 seconds of them, and one before");
+    }
+
+    #[test]
+    fn those_who_dealt_are_marked_where_the_roster_had_them() {
+        let (mut ledger, studies) = ledger();
+        let marks = vec![(public(PEER), head(10)), (public(PEER + 1), head(20))];
+        let payment = Payment::Shares {
+            roster: Hash32([5; 32]),
+            marks,
+        };
+        let attempt = (studies[0], 0, 0);
+        ledger
+            .spend(NOW, attempt, Hash32([6; 32]), payment)
+            .unwrap();
+        ledger.mark_dealt(NOW, studies[0], &[public(PEER), public(PEER + 2)]);
+        let behind = |peer, seq| ledger.behind(NOW, &studies[0], &public(peer), &head(seq));
+        assert!(behind(PEER, 10) && !behind(PEER, 11));
+        assert!(!behind(PEER + 1, 20) && behind(PEER + 1, 19));
+        let peers = ledger.peers();
+        let found: Vec<_> = peers
+            .iter()
+            .map(|peer| (peer.head.seq, peer.dealt))
+            .collect();
+        assert!(
+            found.contains(&(10, true)) && found.contains(&(20, false)),
+            "{found:?}"
+        );
+    }
+}
