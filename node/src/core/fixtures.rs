@@ -166,9 +166,11 @@ pub(crate) fn shared_synthetic(members: u8, rounds: u16) -> StudyTerms {
     terms.roster = peers.chain([public(NODE)]).collect();
     terms.roster.sort();
     terms.mode = TrustMode::SharedNoise;
-    terms.d_max = Thresholds::usual_absent(members.into());
-    terms.c_max = Thresholds::usual_colluders(members.into());
-    terms.quorum = u16::from(members) - terms.d_max;
+    let groups = terms.groups();
+    let smallest = groups.iter().map(|group| group.len()).min().unwrap();
+    terms.d_max = Thresholds::usual_absent(smallest);
+    terms.c_max = Thresholds::usual_colluders(smallest);
+    terms.quorum = u16::from(members) - terms.d_max * groups.len() as u16;
     let share = terms.noise_share().unwrap();
     for round in &mut terms.rounds {
         round.sigma_share = share.scale(round.delta_sq, round.urho).unwrap();
