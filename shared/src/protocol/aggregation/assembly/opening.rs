@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Assembly, Call, Failure, Offence, Phase, SecureSum, Stage};
 use crate::base::ids::AttemptId;
 use crate::base::time::Timestamp;
-use crate::domain::sharing::{ReadFault, Reading, Record, read, read_naming_one};
+use crate::domain::sharing::{Element, ReadFault, Reading, read, read_naming_one};
 use crate::domain::sum::Thresholds;
 use crate::protocol::aggregation::setting::packing;
 use crate::protocol::aggregation::{
@@ -26,8 +26,7 @@ pub(super) struct Summing {
     confirmed: BTreeMap<u16, Signature64>,
     /// Who cannot open whose records.
     accused: BTreeMap<u16, MemberSet>,
-    /// Elements as bytes.
-    opened: BTreeMap<u16, Vec<u8>>,
+    opened: BTreeMap<u16, Vec<Element>>,
     /// How many openings did not agree when they were read.
     tried: usize,
 }
@@ -122,18 +121,16 @@ impl Summing {
     /// Reads the sum; every opening beyond the needed ones must agree.
     fn read(&self, setting: &Setting) -> Result<Reading, ReadFault> {
         let (packing, cells) = (packing(setting.thresholds), setting.cells);
-        let blocks = setting.blocks();
-        let records = self.opened.iter().filter_map(|(member, bytes)| {
-            let record = Record::parse(bytes, blocks).ok()?;
-            Some((*member, record))
-        });
-        let records: BTreeMap<u16, Record<'_>> = records.collect();
-        let found = read_naming_one(packing, cells, &records);
+        let openings = self.opened.iter();
+        let openings: BTreeMap<u16, &[Element]> = openings
+            .map(|(member, elements)| (*member, &elements[..]))
+            .collect();
+        let found = read_naming_one(packing, cells, &openings);
         match found {
             Err(ReadFault::Inconsistent { .. } | ReadFault::NotOne { .. })
                 if setting.checks.hold(Guard::SpareOpenings, false) =>
             {
-                let lowest = records.into_iter().take(packing.width()).collect();
+                let lowest = openings.into_iter().take(packing.width()).collect();
                 read(packing, cells, &lowest)
             }
             Err(ReadFault::Padding { .. } | ReadFault::Range { .. })
@@ -205,14 +202,14 @@ impl Assembly {
             return;
         }
         let (roster, dealers) = (summing.call.hash, summing.dealers);
-        let words = opening.elements.iter();
-        let bytes: Vec<u8> = words.flat_map(|word| word.to_le_bytes()).collect();
-        let whole = Record::parse(&bytes, self.setting.blocks()).is_ok();
+        let elements = Element::list(&opening.elements).ok();
+        let elements = elements.filter(|elements| elements.len() == self.setting.blocks());
         let digest = opening_digest(&opening.attempt, &roster, &dealers, &opening.elements);
-        if !whole || !self.setting.is_by(member, &digest, &opening.signature) {
+        let signed = self.setting.is_by(member, &digest, &opening.signature);
+        let Some(elements) = elements.filter(|_| signed) else {
             return self.offend(member, Offence::Opening);
-        }
-        summing.opened.insert(member, bytes);
+        };
+        summing.opened.insert(member, elements);
         self.found(member);
     }
 

@@ -6,7 +6,7 @@ use super::Seat;
 use crate::base::ids::Hash32;
 use crate::base::ids::IdentityKey;
 use crate::base::secret::Secret;
-use crate::domain::sharing::{Element, Opening as ShareSum, Record, RecordSpace, record_bytes};
+use crate::domain::sharing::{Element, Record, RecordSpace, SummedShares, record_bytes};
 use crate::protocol::aggregation::roster::{Fault, check_roster, members};
 use crate::protocol::aggregation::seal::{Context, End, EphemeralKey, Pair, dealing_seed};
 use crate::protocol::aggregation::{
@@ -144,9 +144,9 @@ impl Admitted {
         setting: &Setting,
         own: (u16, &OwnRow),
         delivery: Delivery,
-    ) -> (ShareSum, MemberSet) {
+    ) -> (SummedShares, MemberSet) {
         let blocks = setting.blocks();
-        let mut sum = ShareSum::zero(blocks);
+        let mut sum = SummedShares::zero(blocks);
         let mut missing = MemberSet::default();
         let mut records = BTreeMap::new();
         for sealed in delivery.records {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Dealt, MemberRefusal};
 use crate::base::ids::Hash32;
-use crate::domain::sharing::Opening as ShareSum;
+use crate::domain::sharing::SummedShares;
 use crate::protocol::aggregation::setting::signed;
 use crate::protocol::aggregation::{
     Confirm, Guard, MemberSet, Opening, Proof, Roster, Setting, Sign, confirm_digest,
@@ -24,12 +24,12 @@ pub(super) struct Fixed {
     pub(super) confirm: Option<Confirm>,
     pub(super) point: Point,
     /// What a second set would need: kept only in simulations without the rule of one set.
-    pub(super) again: Option<Dealt>,
+    pub(super) again: Option<Box<Dealt>>,
 }
 
 pub(super) enum Point {
     /// Secret.
-    Closed(ShareSum),
+    Closed(SummedShares),
     /// Sent.
     Opened(Opening),
 }
@@ -67,12 +67,10 @@ impl Fixed {
     }
 
     pub(super) fn open(&mut self, setting: &Setting, sign: Sign<'_>) -> Opening {
-        let sum = match &self.point {
+        let elements = match &self.point {
             Point::Opened(opening) => return opening.clone(),
-            Point::Closed(sum) => sum.to_bytes(),
+            Point::Closed(sum) => sum.open(),
         };
-        let words = sum.as_chunks().0.iter();
-        let elements: Vec<u64> = words.map(|word| u64::from_le_bytes(*word)).collect();
         let digest = opening_digest(&setting.attempt, &self.hash, &self.dealers, &elements);
         let opening = Opening {
             attempt: setting.attempt,

@@ -37,7 +37,7 @@ use super::{
 };
 use crate::base::ids::{Hash32, IdentityKey};
 use crate::base::secret::Secret;
-use crate::domain::sharing::Opening as ShareSum;
+use crate::domain::sharing::SummedShares;
 use crate::protocol::chain::Head;
 use crate::protocol::wire::{RefusalCode, frame};
 
@@ -258,7 +258,7 @@ impl Member {
                     return Ok(confirm.map_or(OnDelivery::Wait, OnDelivery::Resend));
                 }
                 if let Some(again) = fixed.again.take() {
-                    self.step = Step::Dealt(again);
+                    self.step = Step::Dealt(*again);
                     return self.on_first_set(delivery);
                 }
                 let evidence = Evidence::Sets {
@@ -347,7 +347,7 @@ impl Member {
     }
 
     /// From here on there is one set, and no key by which another could be opened.
-    fn fix(&mut self, hash: Hash32, dealers: MemberSet, sum: ShareSum) {
+    fn fix(&mut self, hash: Hash32, dealers: MemberSet, sum: SummedShares) {
         let Step::Dealt(dealt) = mem::replace(&mut self.step, Step::Erased) else {
             return;
         };
@@ -358,7 +358,7 @@ impl Member {
             dealers,
             confirm: None,
             point: Point::Closed(sum),
-            again: self.forgives(Guard::OneSet).then_some(dealt),
+            again: self.forgives(Guard::OneSet).then(|| Box::new(dealt)),
         });
     }
 

@@ -155,7 +155,7 @@ fn assert_not_live(found: Result<(), MemberRefusal>) {
 }
 
 #[track_caller]
-fn check_roster(change: impl FnOnce(&Scene, &mut Vec<Advert>), guard: Guard, peer: Option<u16>) {
+fn check_roster(change: impl Fn(&Scene, &mut Vec<Advert>), guard: Guard, peer: Option<u16>) {
     let mut scene = Scene::ready(8);
     let mut roster = scene.roster.clone();
     change(&scene, &mut roster.adverts);
@@ -167,11 +167,25 @@ fn check_roster(change: impl FnOnce(&Scene, &mut Vec<Advert>), guard: Guard, pee
     );
     assert!(refusal.ends && !scene.own().is_charged());
     scene.check_erased();
+    // It is this rule that refuses it.
+    blind(guard, || {
+        let mut scene = Scene::ready(8);
+        let mut roster = scene.roster.clone();
+        change(&scene, &mut roster.adverts);
+        match scene.admit(OWN, roster) {
+            Ok(_) => assert!(scene.own().deal().is_some()),
+            Err(refusal) => assert_ne!(refusal.broken, Broken::Rule(guard)),
+        }
+    });
 }
 
 #[test]
 fn a_roster_has_the_own_advert_byte_for_byte() {
-    check_roster(|_, adverts| drop(adverts.remove(1)), Guard::OwnAdvert, None);
+    check_roster(
+        |_, adverts| adverts.retain(|advert| advert.index != OWN),
+        Guard::OwnAdvert,
+        None,
+    );
     let other_key = |scene: &Scene, adverts: &mut Vec<Advert>| {
         adverts[1].key = EphemeralKey::new(&Secret::new([0x77; 32])).public();
         scene.sign_again(&mut adverts[1]);
@@ -290,7 +304,18 @@ fn a_charge_names_the_roster_and_the_ledgers_of_the_others() {
 }
 
 #[track_caller]
-fn check_second_roster(mut scene: Scene) {
+fn check_second_roster(scene: fn() -> Scene) {
+    // Where the rule is overlooked, it deals once more.
+    blind(Guard::OneRoster, || {
+        let mut scene = scene();
+        let (first, mut second) = (scene.roster.clone(), scene.roster.clone());
+        second.adverts.pop();
+        let again = scene.admit(OWN, second).unwrap();
+        let charging = scene.own().deal().is_some();
+        assert!(charging || matches!(again, OnRoster::Resend(_)));
+        assert!(matches!(scene.admit(OWN, first), Ok(OnRoster::Resend(_))));
+    });
+    let mut scene = scene();
     let held = scene.roster.clone();
     let mut shown = held.clone();
     shown.adverts.pop();
@@ -307,12 +332,14 @@ fn check_second_roster(mut scene: Scene) {
 
 #[test]
 fn a_second_roster_is_evidence_and_ends_the_attempt() {
-    let mut charging = Scene::ready(8);
-    let roster = charging.roster.clone();
-    charging.admit(OWN, roster).unwrap();
-    check_second_roster(charging);
-    check_second_roster(Scene::dealt(8));
-    check_second_roster(Scene::confirmed());
+    check_second_roster(|| {
+        let mut charging = Scene::ready(8);
+        let roster = charging.roster.clone();
+        charging.admit(OWN, roster).unwrap();
+        charging
+    });
+    check_second_roster(|| Scene::dealt(8));
+    check_second_roster(Scene::confirmed);
 }
 
 #[test]
@@ -349,7 +376,7 @@ fn dealing_depends_on_the_bytes_drawn_after_the_roster_and_on_the_roster() {
 }
 
 #[track_caller]
-fn check_delivery(called: u16, dealers: &[u16], change: impl FnOnce(&mut Delivery), guard: Guard) {
+fn check_delivery(called: u16, dealers: &[u16], change: fn(&mut Delivery), guard: Guard) {
     let mut scene = Scene::dealt(called);
     let mut delivery = scene.delivery(dealers.iter().copied());
     change(&mut delivery);
@@ -360,10 +387,15 @@ fn check_delivery(called: u16, dealers: &[u16], change: impl FnOnce(&mut Deliver
     );
     assert!(!refusal.ends);
     // Nothing has changed.
-    assert!(matches!(
-        scene.deliver(1..=called),
-        Ok(OnDelivery::Mark { .. })
-    ));
+    let marked = scene.deliver(1..=called);
+    assert!(matches!(marked, Ok(OnDelivery::Mark { .. })));
+    blind(guard, || {
+        let mut scene = Scene::dealt(called);
+        let mut delivery = scene.delivery(dealers.iter().copied());
+        change(&mut delivery);
+        let marked = scene.own().on_delivery(delivery);
+        assert!(matches!(marked, Ok(OnDelivery::Mark { .. })));
+    });
 }
 
 #[test]
@@ -393,7 +425,7 @@ fn a_set_belongs_to_the_roster_and_is_large_enough() {
 
 /// Member 2 cannot open what came from these dealers, and says so; then the true records come.
 #[track_caller]
-fn check_cannot(change: impl FnOnce(&Scene, &mut Delivery), dealers: &[u16]) {
+fn check_cannot(change: impl Fn(&Scene, &mut Delivery), dealers: &[u16]) {
     let mut scene = Scene::dealt(8);
     let mut delivery = scene.delivery(1..=8);
     change(&scene, &mut delivery);
@@ -403,12 +435,24 @@ fn check_cannot(change: impl FnOnce(&Scene, &mut Delivery), dealers: &[u16]) {
     });
     assert_eq!(scene.own().on_delivery(delivery), Ok(expected));
     assert!(matches!(scene.deliver(1..=8), Ok(OnDelivery::Mark { .. })));
+    blind(Guard::RecordsOpen, || {
+        let mut scene = Scene::dealt(8);
+        let mut delivery = scene.delivery(1..=8);
+        change(&scene, &mut delivery);
+        let marked = scene.own().on_delivery(delivery);
+        assert!(matches!(marked, Ok(OnDelivery::Mark { .. })));
+        let (sign, proof) = (scene.group.sign(OWN), scene.proof(1..=8, 1..=8));
+        assert!(scene.own().confirm(&sign).is_some() && scene.open(&proof).is_ok());
+    });
 }
 
 #[test]
 fn records_that_are_missing_or_do_not_open_are_named() {
     check_cannot(|_, delivery| delivery.records[0].record[0] ^= 1, &[1]);
-    check_cannot(|_, delivery| drop(delivery.records.remove(1)), &[3]);
+    check_cannot(
+        |_, delivery| delivery.records.retain(|sealed| sealed.index != 3),
+        &[3],
+    );
     check_cannot(|_, delivery| delivery.records[1].record.truncate(39), &[3]);
     check_cannot(|_, delivery| delivery.records[1].record.clear(), &[3]);
     check_cannot(
@@ -506,7 +550,16 @@ fn a_set_is_marked_then_confirmed_once() {
 }
 
 #[track_caller]
-fn check_second_set(mut scene: Scene) {
+fn check_second_set(scene: fn() -> Scene) {
+    blind(Guard::OneSet, || {
+        let mut scene = scene();
+        let marked = scene.deliver(1..=8);
+        assert!(matches!(marked, Ok(OnDelivery::Mark { .. })));
+        let sign = scene.group.sign(OWN);
+        let confirm = scene.own().confirm(&sign).unwrap();
+        assert_eq!(confirm.dealers, MemberSet::of(1..=8));
+    });
+    let mut scene = scene();
     let refusal = scene.deliver(1..=8).unwrap_err();
     assert_eq!(refusal.code, RefusalCode::Equivocation);
     assert_eq!(refusal.broken, Broken::Rule(Guard::OneSet));
@@ -522,14 +575,18 @@ fn check_second_set(mut scene: Scene) {
 
 #[test]
 fn a_second_set_is_evidence_and_ends_the_attempt() {
-    let mut marking = Scene::dealt(8);
-    marking.deliver(1..=7).unwrap();
-    check_second_set(marking);
-    check_second_set(Scene::confirmed());
-    let mut opened = Scene::confirmed();
-    let proof = opened.proof(1..=8, 1..=7);
-    opened.open(&proof).unwrap();
-    check_second_set(opened);
+    check_second_set(|| {
+        let mut marking = Scene::dealt(8);
+        marking.deliver(1..=7).unwrap();
+        marking
+    });
+    check_second_set(Scene::confirmed);
+    check_second_set(|| {
+        let mut opened = Scene::confirmed();
+        let proof = opened.proof(1..=8, 1..=7);
+        opened.open(&proof).unwrap();
+        opened
+    });
 }
 
 #[test]
@@ -544,7 +601,7 @@ fn the_set_of_another_roster_is_no_second_set() {
 
 /// Q is 5 of 8.
 #[track_caller]
-fn check_proof(change: impl FnOnce(&Scene, &mut Vec<(u16, Signature64)>), guard: Guard) {
+fn check_proof(change: impl Fn(&Scene, &mut Vec<(u16, Signature64)>), guard: Guard) {
     let mut scene = Scene::confirmed();
     let mut proof = scene.proof(1..=5, 1..=7);
     change(&scene, &mut proof.confirmations);
@@ -556,6 +613,12 @@ fn check_proof(change: impl FnOnce(&Scene, &mut Vec<(u16, Signature64)>), guard:
     assert!(!refusal.ends);
     let proof = scene.proof(1..=5, 1..=7);
     assert!(scene.open(&proof).is_ok());
+    blind(guard, || {
+        let mut scene = Scene::confirmed();
+        let mut proof = scene.proof(1..=5, 1..=7);
+        change(&scene, &mut proof.confirmations);
+        assert!(scene.open(&proof).is_ok());
+    });
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! One group in one process: a member for each place, one assembly, a queue between them. No clock: idle time passes at once.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -14,6 +15,22 @@ use crate::protocol::aggregation::*;
 use crate::protocol::chain::Head;
 use crate::protocol::codec::encode;
 use crate::protocol::wire::{HEADER_BYTES, Message, Refusal, frame, read_body};
+
+thread_local! {
+    static BLIND: Cell<Option<Guard>> = const { Cell::new(None) };
+}
+
+/// Does something while one rule is overlooked.
+pub fn blind<T>(guard: Guard, act: impl FnOnce() -> T) -> T {
+    BLIND.set(Some(guard));
+    let done = act();
+    BLIND.set(None);
+    done
+}
+
+fn judge(guard: Guard, condition: bool) -> bool {
+    condition || BLIND.get() == Some(guard)
+}
 
 /// A group and what all of it knows.
 pub struct Group {
@@ -83,7 +100,7 @@ impl Group {
             members: pairs.iter().map(|pair| public(pair)).collect(),
             thresholds,
             cells,
-            checks: Checks::STRICT,
+            checks: Checks::judged_by(judge),
             verify: is_signed,
         };
         Self {
