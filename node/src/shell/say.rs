@@ -64,6 +64,10 @@ fn log_refusal(rules: &Rules, refused: &Refused) {
 }
 
 /// Under which name the unit pinned a member; a start of its key where it has none.
-pub(super) fn name_of(_rules: &Rules, key: &IdentityKey) -> String {
-    key.to_string()[..12].to_owned()
+pub(super) fn name_of(rules: &Rules, key: &IdentityKey) -> String {
+    let pin = rules.policy.trust.pins.get(key);
+    pin.map_or_else(
+        || key.to_string()[..12].to_owned(),
+        |pin| pin.name.to_string(),
+    )
 }

@@ -90,8 +90,8 @@ pub struct StudyReport {
     pub mode: TrustMode,
     /// Honest noise shares that it rests on; 1 in node-noise.
     pub honest: u16,
-    /// What is charged in the worst case, if more members collude than the study allows for: this node's noise alone.
-    pub floor: MicroRho,
+    /// What a customer loses in the worst case, if more members collude than the study allows for; none in node-noise.
+    pub floor: Option<MicroRho>,
     /// Delta of its statement.
     pub delta: f64,
     /// At how many nodes a customer may be.
@@ -149,21 +149,17 @@ impl Account {
 
     pub fn report(&self, study: StudyHash) -> Option<StudyReport> {
         let spent = self.spent(Timestamp(0))?;
-        let mut floor = self.spends.iter().map(|(_, spend)| {
-            let urho = spend.urho.checked_mul(spend.honest.into())?;
-            Some(Parts::only(spend.part, urho))
-        });
-        let floor = floor.try_fold(Parts::default(), |sum, floor| sum.checked_add(floor?))?;
+        let urho = combine(spent, adds(&self.terms))?;
         Some(StudyReport {
             study,
             name: self.terms.name.clone(),
             purpose: self.terms.purpose.clone(),
             spent,
             reserved: self.outstanding()?,
-            urho: combine(spent, adds(&self.terms))?,
+            urho,
             mode: self.terms.mode,
             honest: self.terms.honest().unwrap_or(1),
-            floor: combine(floor, adds(&self.terms))?,
+            floor: self.terms.floor(urho),
             delta: self.terms.delta.get(),
             multiplicity: self.terms.multiplicity,
             attempts: u32::try_from(self.spends.len()).ok()?,

@@ -217,7 +217,7 @@ fn shares_cost_what_updates_cost_and_never_come_back() {
     assert_eq!(report.per_contract.spent, MicroRho(3_000));
     assert_eq!(report.per_contract.left, MicroRho::ZERO);
     let line = &report.studies[0];
-    assert_eq!((line.honest, line.floor), (5, MicroRho(15_000)));
+    assert_eq!((line.honest, line.floor), (5, Some(MicroRho(15_000))));
     assert_eq!(line.mode, TrustMode::SharedNoise);
     assert!(reserve(&mut ledger, NOW, cap, &synthetic(2)).is_err());
 }

@@ -2,7 +2,7 @@
 
 use aquifer_shared::base::ids::Hash32;
 use aquifer_shared::base::units::MicroRho;
-use aquifer_shared::domain::sharing::{Packing, Record, read};
+use aquifer_shared::domain::sharing::{Element, Packing, read};
 use aquifer_shared::domain::sum::{StudyTerms, attempt_id};
 use aquifer_shared::protocol::aggregation::{
     Advert, Checks, Delivery, Evidence, Guard, MemberSet, Proof, Roster, advert_digest, is_signed,
@@ -72,25 +72,16 @@ fn the_sum_of_all_is_opened_and_nothing_else() {
         let thresholds = company.terms.thresholds(members.into()).unwrap();
         let openings = company.nodes.iter().zip(1_u16..).map(|(node, index)| {
             let opening = node.openings().pop().unwrap();
-            let bytes: Vec<u8> = opening
-                .elements
-                .iter()
-                .flat_map(|e| e.to_le_bytes())
-                .collect();
-            (index, bytes)
+            (index, Element::list(&opening.elements).unwrap())
         });
-        let openings: Vec<(u16, Vec<u8>)> = openings.collect();
-        let blocks = thresholds.blocks(3);
-        let records = openings
-            .iter()
-            .map(|(index, bytes)| (*index, Record::parse(bytes, blocks).unwrap()))
-            .collect();
+        let openings: Vec<(u16, Vec<Element>)> = openings.collect();
+        let openings = openings.iter().map(|(index, list)| (*index, &list[..]));
         let packing = Packing::new(
             members.into(),
             thresholds.packed(),
             thresholds.colluders_max(),
         );
-        let sum = read(packing.unwrap(), 3, &records).unwrap();
+        let sum = read(packing.unwrap(), 3, &openings.collect()).unwrap();
         let noise = company.noise(&company.everybody(), 1);
         assert_eq!(sum.sum, [noise; 3]);
         let now = company.now;

@@ -15,7 +15,7 @@ use aquifer_shared::protocol::wire::{
 };
 
 use super::{Audit, Effect, Event, Fresh, Judges, Outgoing, Participant, Peer, Sign};
-use crate::core::fixtures::{NODE, NOW, PEER, key, offer, public, rules, shared_synthetic};
+use crate::core::fixtures::{NODE, NOW, PEER, key, offer, pinned, public, rules, shared_synthetic};
 use crate::core::ledger::{Batch, Beside, Ledger};
 use crate::core::policy::Rules;
 
@@ -50,16 +50,15 @@ pub(super) struct Company {
 }
 
 impl Node {
-    fn new(seed: u8, accepted: &[Vec<u8>], judges: Judges) -> Self {
-        let (key, rules) = (
-            public(seed),
-            Rules {
-                identity: public(seed),
-                ..rules()
-            },
-        );
+    fn new(seed: u8, terms: &StudyTerms, accepted: &[Vec<u8>], judges: Judges) -> Self {
+        let identity = public(seed);
+        let mut rules = Rules {
+            identity,
+            ..rules()
+        };
+        rules.policy.trust = pinned(terms);
         let mut node = Self {
-            key,
+            key: identity,
             node: machine(seed, NOW, &rules, accepted, judges),
             rules,
             disk: accepted.to_vec(),
@@ -269,7 +268,7 @@ impl Company {
             } else {
                 Judges::STRICT
             };
-            Node::new(*seed, &disk, judges)
+            Node::new(*seed, &terms, &disk, judges)
         });
         Self {
             nodes: nodes.collect(),
