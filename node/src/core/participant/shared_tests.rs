@@ -9,7 +9,9 @@ use aquifer_shared::protocol::aggregation::{
     roster_hash,
 };
 use aquifer_shared::protocol::codec::encode;
-use aquifer_shared::protocol::wire::{End, RefusalCode, StudyEnd, StudyOutcome, Task, TaskBody};
+use aquifer_shared::protocol::wire::{
+    End, RefusalCode, StudyEnd, StudyOutcome, Task, TaskBody, Verdict,
+};
 
 use super::shared_world::{Company, fresh};
 use super::*;
@@ -1077,4 +1079,35 @@ fn each_rule_of_the_participant_is_needed() {
         },
         |company| company.own().shares().len() > 1,
     );
+}
+
+#[test]
+fn a_study_in_shared_noise_is_accepted_from_pinned_members_alone() {
+    let terms = shared_synthetic(4, 2);
+    let (_, offered) = crate::core::fixtures::offer(&terms);
+    for known in [true, false] {
+        let mut rules = crate::core::fixtures::rules();
+        rules.policy.trust = crate::core::fixtures::pinned(&terms);
+        if !known {
+            rules.policy.trust.pins.pop_first();
+        }
+        let sign = crate::core::fixtures::sign();
+        let now = crate::core::fixtures::NOW;
+        let mut node = Participant::new(now, rules, Ledger::default(), sign, Judges::STRICT);
+        node.handle(now, Event::Offer(offered.clone()));
+        if let Some(Effect::Journal(batch)) = node.poll_effect() {
+            node.handle(now, Event::Journaled(batch.head));
+        }
+        let Some(Effect::Send(Outgoing::Decision(decision))) = node.poll_effect() else {
+            panic!("a verdict");
+        };
+        let refused = matches!(
+            decision.verdict,
+            Verdict::Refused(RefusalCode::NotPinned, _)
+        );
+        assert_eq!(
+            (decision.verdict == Verdict::Accepted, refused),
+            (known, !known)
+        );
+    }
 }
