@@ -7,6 +7,7 @@ use aquifer_shared::domain::sum::{StudyTerms, TrustMode};
 use aquifer_shared::shell::noise::epsilon;
 use serde::{Deserialize, Serialize};
 
+use super::ledger_view::LedgerView;
 use crate::core::ledger::{CapReport, EndReason, Ledger, StudyReport};
 use crate::core::participant::Participant;
 
@@ -16,6 +17,8 @@ use crate::core::participant::Participant;
 pub enum Query {
     /// Spent, reserved, left.
     Budget,
+    /// Position of the ledger, its witnesses, positions of others.
+    Ledger,
     /// Studies that wait for a person or run.
     Studies,
     /// A person's decision.
@@ -33,6 +36,8 @@ pub enum Query {
 pub enum Answer {
     /// To [`Query::Budget`].
     Budget(BudgetView),
+    /// To [`Query::Ledger`].
+    Ledger(LedgerView),
     /// To [`Query::Studies`].
     Studies(Vec<StudyView>),
     /// To [`Query::Decide`]: durable.
@@ -54,6 +59,8 @@ pub struct BudgetView {
     pub delta: f64,
     /// By study.
     pub studies: Vec<StudyLine>,
+    /// Why nothing is accepted or charged any more, if so.
+    pub locked: Option<String>,
 }
 
 /// One cap.
@@ -97,6 +104,12 @@ pub struct StudyLine {
     pub reserved_holdout: u64,
     /// What a customer was charged at most at this node, with epsilon at the study's delta.
     pub spent: Amount,
+    /// Trust mode.
+    pub trust: TrustMode,
+    /// Honest noise shares that it rests on; 1 in node-noise.
+    pub honest: u16,
+    /// What a customer loses if more members collude than the study allows for; none in node-noise.
+    pub floor: Option<Amount>,
     /// Delta of the study.
     pub delta: f64,
     /// At how many nodes a customer may be.
@@ -130,6 +143,14 @@ pub struct StudyView {
     pub multiplicity: u16,
     /// Trust mode.
     pub trust: TrustMode,
+    /// Honest noise shares that are certain in every sum; 1 in node-noise.
+    pub honest: u16,
+    /// Members of a group that may be missing; 0 in node-noise.
+    pub absent_max: u16,
+    /// Members of a group that may collude; 0 in node-noise.
+    pub colluders_max: u16,
+    /// The price if more of them collude; none in node-noise.
+    pub floor: Option<Amount>,
     /// End, milliseconds since 1970.
     pub expires: u64,
     /// Marked synthetic.
@@ -141,6 +162,7 @@ pub struct StudyView {
 pub fn answer(node: &mut Participant, now: Timestamp, query: &Query) -> Answer {
     match query {
         Query::Budget => budget(node, now),
+        Query::Ledger => Answer::Ledger(LedgerView::of_running(node)),
         Query::Studies => Answer::Studies(studies(node.ledger())),
         Query::Decide { study, approve } => {
             let found = match find(node.ledger(), study) {
@@ -189,18 +211,19 @@ fn budget(node: &Participant, now: Timestamp) -> Answer {
         per_year: line(report.per_year),
         delta: SHOWN_DELTA,
         studies: report.studies.into_iter().map(study_line).collect(),
+        locked: node.lock().map(ToString::to_string),
     })
 }
 
 fn study_line(report: StudyReport) -> StudyLine {
     let delta = Delta::try_from(report.delta);
-    let spent = delta.map_or(
-        Amount {
-            rho_micro: report.urho.0,
+    let amount = |urho: MicroRho| match delta {
+        Ok(delta) => amount(urho, delta),
+        Err(_) => Amount {
+            rho_micro: urho.0,
             epsilon: f64::MAX,
         },
-        |delta| amount(report.urho, delta),
-    );
+    };
     StudyLine {
         study: report.study.to_string(),
         name: report.name.to_string(),
@@ -209,7 +232,10 @@ fn study_line(report: StudyReport) -> StudyLine {
         spent_holdout: report.spent.holdout.0,
         reserved_training: report.reserved.training.0,
         reserved_holdout: report.reserved.holdout.0,
-        spent,
+        spent: amount(report.urho),
+        trust: report.mode,
+        honest: report.honest,
+        floor: report.floor.map(amount),
         delta: report.delta,
         multiplicity: report.multiplicity,
         attempts: report.attempts,
@@ -232,6 +258,7 @@ fn studies(ledger: &Ledger) -> Vec<StudyView> {
 }
 
 fn view(study: &StudyHash, terms: &StudyTerms, state: &str) -> StudyView {
+    let floor = terms.floor(terms.urho);
     StudyView {
         study: study.to_string(),
         name: terms.name.to_string(),
@@ -243,6 +270,10 @@ fn view(study: &StudyHash, terms: &StudyTerms, state: &str) -> StudyView {
         members: terms.roster.len(),
         multiplicity: terms.multiplicity,
         trust: terms.mode,
+        honest: terms.honest().unwrap_or(1),
+        absent_max: terms.d_max,
+        colluders_max: terms.c_max,
+        floor: floor.map(|floor| amount(floor, terms.delta)),
         expires: terms.expires.0,
         synthetic: terms.synthetic,
     }

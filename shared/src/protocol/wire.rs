@@ -192,10 +192,14 @@ pub enum RefusalCode {
     Equivocation,
     /// A proof without enough valid confirmations of the own set.
     ProofInvalid,
-    /// A member of the roster is not pinned by the unit.
+    /// A member of the roster is not pinned by the unit; detail is its place in the roster, from 1.
     NotPinned,
-    /// One operator runs more members than may collude.
+    /// One operator runs more members of a group than may collude; detail is the place of the one too many, or 0 where
+    /// nobody stated who runs the coordinator.
     Operators,
+    /// The study's tolerances are not those that the unit's policy demands; detail is 1 for too few honest shares, 2 for too
+    /// few colluders, 3 for too many.
+    Tolerances,
 }
 
 /// C→N: compute this sum.
@@ -282,7 +286,11 @@ pub enum StudyOutcome {
     Aborted,
 }
 
-/// N→C: entries of the node's ledger for the coordinator's mirror, which continue what it holds.
+/// N→C: entries of the node's ledger for the coordinator's mirror.
+///
+/// The first link follows an entry that the mirror holds (or none, at position 1). Normally that is the mirror's last entry.
+/// Where it is an earlier one, the node's operator gave up what came after it: the mirror follows the copy from there on. A node
+/// sends copies only once it has heard [`LedgerHeld`] and agrees with it, so a node that forgot entries replaces none.
 ///
 /// # Privacy
 ///
@@ -295,7 +303,8 @@ pub struct LedgerCopy {
     pub signature: Signature,
 }
 
-/// C→N, after the welcome: the position of the coordinator's mirror of the node's ledger, with the node's own signature.
+/// C→N, right after the welcome and before anything else: the position of the coordinator's mirror of the node's ledger, with
+/// the node's own signature.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct LedgerHeld {
     /// Position of the last entry that the mirror holds; zero if it holds none.
