@@ -207,6 +207,26 @@ pub(crate) fn synthetic(rounds: u16) -> StudyTerms {
     }
 }
 
+/// A study of synthetic sums in shared-noise, among [`PEER`]`..` and the node itself.
+pub(crate) fn shared_synthetic(members: u8, rounds: u16) -> StudyTerms {
+    let mut terms = synthetic(rounds);
+    let peers = (PEER..).take(usize::from(members) - 1).map(public);
+    terms.roster = peers.chain([public(NODE)]).collect();
+    terms.roster.sort();
+    terms.mode = TrustMode::SharedNoise;
+    let groups = terms.groups();
+    let smallest = groups.iter().map(|group| group.len()).min().unwrap();
+    terms.d_max = Thresholds::usual_absent(smallest);
+    terms.c_max = Thresholds::usual_colluders(smallest);
+    terms.quorum = u16::from(members) - terms.d_max * groups.len() as u16;
+    let share = terms.noise_share().unwrap();
+    for round in &mut terms.rounds {
+        round.sigma_share = share.scale(round.delta_sq, round.urho).unwrap();
+    }
+    assert_eq!(terms.check(), Ok(()));
+    terms
+}
+
 /// A study as the coordinator offers it, approved.
 pub(crate) fn offer(terms: &StudyTerms) -> (StudyHash, Offer) {
     let bytes = encode(terms);
@@ -230,3 +250,5 @@ pub(crate) fn offer(terms: &StudyTerms) -> (StudyHash, Offer) {
 pub(crate) const NODE: u8 = 1;
 /// See [`NODE`].
 pub(crate) const APPROVER: u8 = 2;
+/// See [`NODE`]; the first of many.
+pub(crate) const PEER: u8 = 20;

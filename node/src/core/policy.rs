@@ -108,10 +108,6 @@ impl Rules {
         if let Err((code, detail)) = verdict {
             return Review::Refuse(code, detail);
         }
-        if terms.mode == TrustMode::SharedNoise {
-            // This node cannot make shares yet: without them its part of the noise would travel alone.
-            return Review::Refuse(RefusalCode::TrustMode, 0);
-        }
         if self.policy.by_person {
             return Review::Hold(study, Box::new(terms));
         }

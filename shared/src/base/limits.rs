@@ -4,6 +4,10 @@
 pub const FRAME_BYTES_MAX: usize = 32 << 20;
 /// Largest frame that a peer may send before it has been accepted (hello, join).
 pub const GREETING_BYTES_MAX: usize = 16 << 10;
+/// Bytes of ledger entries in one message to or from a mirror, unless a single entry is longer.
+pub const LEDGER_COPY_BYTES_MAX: usize = 1 << 20;
+/// Bytes of the file in which a node keeps evidence against others.
+pub const EVIDENCE_BYTES_MAX: u64 = 64 << 20;
 /// Cells of one private sum.
 pub const CELLS_MAX: usize = 1 << 20;
 /// Fine cells of a numeric column without the one for *missing*.
@@ -28,6 +32,14 @@ pub const GROUP_MAX: usize = 128;
 pub const SHARING_BLOCKS_MAX: usize = 524_286;
 /// Bytes of the message with all records that one member dealt; larger sums are refused with their study.
 pub const SHARES_BYTES_MAX: usize = 26 << 20;
+/// Bytes of one member's point of a sum.
+pub const OPENING_BYTES_MAX: usize = 104 + 8 * SHARING_BLOCKS_MAX;
+/// Bytes of one member's advert in a roster.
+pub const ADVERT_BYTES: usize = 202;
+/// Bytes of one confirmation in a proof.
+pub const CONFIRMATION_BYTES: usize = 66;
+/// Every cell of an opened sum stays below this in absolute value, noise included.
+pub const SHARING_SUM_ABS_END: i64 = 1 << 59;
 /// Bytes of all records of one group in one sum, which the coordinator spools (4 GiB): follows from
 /// [`SHARES_BYTES_MAX`] and [`GROUP_MAX`].
 pub const SPOOL_BYTES_MAX: u64 = 4 << 30;
@@ -59,3 +71,5 @@ const _: () = assert!((GROUP_MAX * SHARES_BYTES_MAX) as u64 <= SPOOL_BYTES_MAX);
 // Customers' parts and 64 deviations of noise of a whole group stay below 2^59, less than half of the field.
 const _: () = assert!(GROUP_MAX as u64 * SUM_ABS_MAX <= 1 << 58);
 const _: () = assert!(GROUP_MAX <= 12 * 12 && 64 * SIGMA_MAX * 12 <= 1 << 58);
+const _: () =
+    assert!(SHARES_BYTES_MAX + 16 < FRAME_BYTES_MAX && OPENING_BYTES_MAX < FRAME_BYTES_MAX);

@@ -14,7 +14,10 @@ pub use super::ask::{
 use super::chain::Head;
 use super::codec::{CodecError, decode, encode};
 use crate::base::ids::{AttemptId, Hash32, IdentityKey, Name, Role, StudyHash};
-use crate::base::limits::{FRAME_BYTES_MAX, GREETING_BYTES_MAX};
+use crate::base::limits::{
+    ADVERT_BYTES, CONFIRMATION_BYTES, FRAME_BYTES_MAX, GREETING_BYTES_MAX, GROUP_MAX,
+    OPENING_BYTES_MAX, SHARES_BYTES_MAX,
+};
 use crate::base::time::Timestamp;
 use crate::domain::predictor::ModelState;
 
@@ -63,12 +66,12 @@ message!(10, Renew, GREETING_BYTES_MAX);
 message!(11, Renewed, GREETING_BYTES_MAX);
 message!(12, Goodbye, GREETING_BYTES_MAX);
 message!(13, Advert, GREETING_BYTES_MAX);
-message!(14, Roster, 64 << 10);
-message!(15, Shares, FRAME_BYTES_MAX);
-message!(16, Delivery, FRAME_BYTES_MAX);
+message!(14, Roster, 8 + ADVERT_BYTES * GROUP_MAX);
+message!(15, Shares, SHARES_BYTES_MAX);
+message!(16, Delivery, SHARES_BYTES_MAX + 16);
 message!(17, Confirm, GREETING_BYTES_MAX);
-message!(18, Proof, GREETING_BYTES_MAX);
-message!(19, Opening, FRAME_BYTES_MAX);
+message!(18, Proof, 40 + CONFIRMATION_BYTES * GROUP_MAX);
+message!(19, Opening, OPENING_BYTES_MAX);
 message!(20, Join, GREETING_BYTES_MAX);
 message!(21, Joined, GREETING_BYTES_MAX);
 message!(22, Cannot, GREETING_BYTES_MAX);
@@ -283,7 +286,11 @@ pub enum StudyOutcome {
     Aborted,
 }
 
-/// N→C: entries of the node's ledger for the coordinator's mirror, which continue what it holds.
+/// N→C: entries of the node's ledger for the coordinator's mirror.
+///
+/// The first link follows an entry that the mirror holds (or none, at position 1). Normally that is the mirror's last entry.
+/// Where it is an earlier one, the node's operator gave up what came after it: the mirror follows the copy from there on. A node
+/// sends copies only once it has heard [`LedgerHeld`] and agrees with it, so a node that forgot entries replaces none.
 ///
 /// # Privacy
 ///
@@ -296,7 +303,8 @@ pub struct LedgerCopy {
     pub signature: Signature,
 }
 
-/// C→N, after the welcome: the position of the coordinator's mirror of the node's ledger, with the node's own signature.
+/// C→N, right after the welcome and before anything else: the position of the coordinator's mirror of the node's ledger, with
+/// the node's own signature.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct LedgerHeld {
     /// Position of the last entry that the mirror holds; zero if it holds none.
