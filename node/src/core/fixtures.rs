@@ -7,7 +7,8 @@ use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::predictor::ModelState;
 use aquifer_shared::domain::predictor::plan::{CLIP_TIGHT, Shape, additive_rounds};
 use aquifer_shared::domain::sum::{
-    Gate, HoldOut, Plan, RoundTerms, SUM_VERSION, StudyTerms, TrustMode, sigma_share, study_hash,
+    Gate, HoldOut, NoiseShare, Plan, RoundTerms, SUM_VERSION, StudyTerms, TrustMode, sigma_share,
+    study_hash,
 };
 use aquifer_shared::protocol::codec::encode;
 use aquifer_shared::protocol::wire::{Approval, Offer, approve_digest};
@@ -116,7 +117,7 @@ pub(crate) fn terms() -> StudyTerms {
         d_max: 0,
         c_max: 0,
         multiplicity: 1,
-        rounds: additive_rounds(&shapes(), URHO, CLIP_TIGHT, 2).unwrap(),
+        rounds: additive_rounds(&shapes(), URHO, CLIP_TIGHT, 2, NoiseShare::OWN).unwrap(),
         attempts_max: 2,
         urho_cap: URHO,
         urho: URHO,

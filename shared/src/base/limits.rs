@@ -18,7 +18,7 @@ pub const NAME_BYTES_MAX: usize = 128;
 pub const DOCUMENT_BYTES_MAX: usize = 1 << 20;
 /// Bytes of a model file.
 pub const MODEL_BYTES_MAX: usize = 8 << 20;
-/// Members of a study's roster in `node-noise`.
+/// Members of a study's roster.
 pub const MEMBERS_MAX: usize = 1_024;
 /// Fewest members of a group that aggregates securely (`shared-noise`).
 pub const GROUP_MIN: usize = 4;
@@ -40,6 +40,13 @@ pub const ADVERT_BYTES: usize = 202;
 pub const CONFIRMATION_BYTES: usize = 66;
 /// Every cell of an opened sum stays below this in absolute value, noise included.
 pub const SHARING_SUM_ABS_END: i64 = 1 << 59;
+/// Blocks of a shared vector: a record of one share stays below 4 MiB.
+pub const BLOCKS_MAX: usize = 524_286;
+/// Bytes of all shares that one member deals in one sum, or is delivered: one frame.
+pub const MEMBER_SHARES_BYTES_MAX: usize = FRAME_BYTES_MAX;
+/// Bytes of all shares of one group in one sum, which the coordinator spools: 4 GiB. Follows from
+/// [`MEMBER_SHARES_BYTES_MAX`] and [`GROUP_MAX`].
+pub const SPOOL_BYTES_MAX: u64 = 4 << 30;
 /// Rounds of a study.
 pub const ROUNDS_MAX: usize = 1_000;
 /// Attempts of one round.
@@ -64,4 +71,10 @@ pub const STUDY_LIFE_MS_MAX: u64 = 366 * 24 * 3_600 * 1_000;
 const _: () = assert!(CELLS_MAX * size_of::<i64>() + 4_096 < FRAME_BYTES_MAX);
 // A sealed share record fits into 4 MiB.
 const _: () = assert!(SHARING_BLOCKS_MAX * size_of::<u64>() + 16 <= 4 << 20);
-const _: () = assert!(SHARES_BYTES_MAX + 16 < FRAME_BYTES_MAX && OPENING_BYTES_MAX < FRAME_BYTES_MAX);
+const _: () =
+    assert!(SHARES_BYTES_MAX + 16 < FRAME_BYTES_MAX && OPENING_BYTES_MAX < FRAME_BYTES_MAX);
+const _: () = assert!(BLOCKS_MAX * 8 + 16 == 4 << 20);
+const _: () = assert!((GROUP_MAX * MEMBER_SHARES_BYTES_MAX) as u64 <= SPOOL_BYTES_MAX);
+/// Customers' parts and 64 deviations of noise of a whole group stay below 2^59, less than half of the field.
+const _: () = assert!(GROUP_MAX as u64 * SUM_ABS_MAX <= 1 << 58);
+const _: () = assert!(GROUP_MAX <= 12 * 12 && 64 * SIGMA_MAX * 12 <= 1 << 58);

@@ -11,7 +11,7 @@ use crate::domain::predictor::gate::{Rival, decide};
 use crate::domain::predictor::learner::{Fitted, Learner};
 use crate::domain::predictor::plan::{Shape, additive_rounds};
 use crate::domain::predictor::prediction::{Predictor, Value};
-use crate::domain::sum::{Gate, HoldOut, Plan, SUM_VERSION, StudyTerms, TrustMode};
+use crate::domain::sum::{Gate, HoldOut, NoiseShare, Plan, SUM_VERSION, StudyTerms, TrustMode};
 
 const CONTRACT: &str = r#"
 [contract]
@@ -41,7 +41,7 @@ fn shapes() -> Vec<Shape> {
 }
 
 fn terms() -> StudyTerms {
-    let rounds = additive_rounds(&shapes(), MicroRho(24_355), 3_072, 8).unwrap();
+    let rounds = additive_rounds(&shapes(), MicroRho(24_355), 3_072, 8, NoiseShare::OWN).unwrap();
     let name = |text: &str| text.parse().unwrap();
     StudyTerms {
         version: SUM_VERSION,
