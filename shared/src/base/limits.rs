@@ -4,6 +4,8 @@
 pub const FRAME_BYTES_MAX: usize = 32 << 20;
 /// Largest frame that a peer may send before it has been accepted (hello, join).
 pub const GREETING_BYTES_MAX: usize = 16 << 10;
+/// Bytes of ledger entries in one message to or from a mirror, unless a single entry is longer.
+pub const LEDGER_COPY_BYTES_MAX: usize = 1 << 20;
 /// Cells of one private sum.
 pub const CELLS_MAX: usize = 1 << 20;
 /// Fine cells of a numeric column without the one for *missing*.
