@@ -34,10 +34,6 @@ pub const MEMBERS_MAX: usize = 1_024;
 pub const GROUP_MIN: usize = 4;
 /// Most members of such a group; larger studies have several.
 pub const GROUP_MAX: usize = 128;
-/// Smallest and largest number of members of a study's roster in `shared-noise`.
-pub const SHARING_MEMBERS_MIN: usize = 4;
-/// See [`SHARING_MEMBERS_MIN`].
-pub const SHARING_MEMBERS_MAX: usize = 128;
 /// Blocks of packed cells, each 8 bytes of a share record.
 pub const SHARING_BLOCKS_MAX: usize = 524_286;
 /// Bytes of the message with all records that one member dealt; larger sums are refused with their study.

@@ -33,7 +33,7 @@ impl Dealer {
     /// Computes the Lagrange matrix from the packing's points to the members.
     #[must_use]
     pub fn new(packing: Packing) -> Self {
-        let members: Vec<Element> = (1..=packing.members()).map(point_of).collect();
+        let members: Vec<Element> = packing.numbers().map(member_point).collect();
         Self {
             packing,
             matrix: Matrix::lagrange(&packing_points(packing.width()), &members),
@@ -116,9 +116,9 @@ impl Dealer {
     }
 }
 
-/// The point of a member.
-pub(super) fn point_of(member: usize) -> Element {
-    Element::new(member as u64).expect("members are few")
+/// The point of a member: its number.
+pub(super) fn member_point(member: u16) -> Element {
+    Element::new(member.into()).expect("far below p")
 }
 
 /// The points ω_j = p − j, j = 1..count: first those of the cells, then those of the random values.

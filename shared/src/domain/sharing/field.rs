@@ -21,6 +21,14 @@ pub const P: u64 = (1 << 61) - 1;
 #[derive(Clone, Copy, Default, Eq, PartialEq, Zeroize)]
 pub struct Element(u64);
 
+/// A number that is no element.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("element {position} is not below 2^61 - 1")]
+pub struct BadElement {
+    /// Its position in the list, from 0.
+    pub position: usize,
+}
+
 impl Element {
     /// Adds nothing.
     pub const ZERO: Self = Self(0);
@@ -31,6 +39,18 @@ impl Element {
     #[must_use]
     pub const fn new(value: u64) -> Option<Self> {
         if value < P { Some(Self(value)) } else { None }
+    }
+
+    /// The elements with these numbers: an opening as a member sent it.
+    ///
+    /// # Errors
+    ///
+    /// The first number that is not below [`P`].
+    pub fn list(values: &[u64]) -> Result<Vec<Self>, BadElement> {
+        let numbered = values.iter().enumerate();
+        let elements =
+            numbered.map(|(position, &value)| Self::new(value).ok_or(BadElement { position }));
+        elements.collect()
     }
 
     /// Its number, below [`P`].
@@ -169,6 +189,14 @@ mod tests {
                 .iter()
                 .all(Option::is_none)
         );
+    }
+
+    #[test]
+    fn a_list_names_what_is_no_element() {
+        let list = |values: &[u64]| Element::list(values).map(|list| list.len());
+        assert_eq!(list(&[0, P - 1]), Ok(2));
+        assert_eq!(list(&[]), Ok(0));
+        assert_eq!(list(&[1, P, u64::MAX]), Err(BadElement { position: 1 }));
     }
 
     #[test]

@@ -6,13 +6,13 @@
 //!
 //! | who | calls |
 //! | --- | --- |
-//! | all | [`Packing::new`]`(n, k, c)`, [`Packing::blocks`]`(cells)` = L; a record has [`record_bytes`]`(L)` = 8·L bytes |
-//! | dealer | [`Dealer::new`] once a study, [`Dealer::deal`]`(cells, seed, spaces)`: one [`RecordSpace`] for each member of the attempt, itself included |
-//! | member | [`Record::parse`] of each record it received and of its own; [`Opening::zero`], [`Opening::add`], [`Opening::to_bytes`] |
-//! | coordinator | [`Record::parse`] of each opening; [`read`] or [`read_naming_one`] → [`Reading`] |
+//! | all | [`Packing::new`]`(n, k, c)`; [`Packing::blocks`]`(cells)` = L; a record has [`record_bytes`]`(L)` = 8·L bytes |
+//! | dealer | [`Dealer::new`] once a study; [`Dealer::deal`]`(cells, seed, spaces)` with one [`RecordSpace`] for each member of the attempt, itself included; seal the others' in place |
+//! | member | [`Record::parse`] of every record it received and of its own; [`SummedShares::zero`], [`SummedShares::add`], [`SummedShares::open`] |
+//! | coordinator | [`Element::list`] of every opening as it arrives; [`read`] or [`read_naming_one`] → [`Reading`] |
 //!
-//! Members are numbered from 1, as in the roster. Cells are [`Element`]s: `Element::from(x + z)` with the exact sum and the
-//! noise in `i128`. Draws nothing by itself: the dealing seed is an argument. Knows no messages, keys or thresholds.
+//! Members are numbered from 1, as in the roster. The cells of a dealer are `Element::from(x + z)`, the exact sum and its
+//! noise added in `i128`. Draws nothing by itself: the dealing seed is an argument. Knows no messages, keys or thresholds.
 
 mod deal;
 mod draw;
@@ -21,12 +21,14 @@ mod matrix;
 mod packing;
 mod read;
 mod record;
+mod wrong;
 
 pub use deal::{Dealer, RecordSpace};
-pub use field::{Element, P};
+pub use field::{BadElement, Element, P};
 pub use packing::{BadPacking, BadSize, Packing, record_bytes};
-pub use read::{ReadFault, Reader, Reading, read, read_naming_one};
-pub use record::{BadRecord, Opening, Record};
+pub use read::{ReadFault, Reader, Reading, read};
+pub use record::{BadRecord, Record, SummedShares};
+pub use wrong::read_naming_one;
 
 #[cfg(test)]
 mod tests;

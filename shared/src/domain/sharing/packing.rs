@@ -1,8 +1,6 @@
 //! How many cells go into one polynomial, and how many random values hide them.
 
-use crate::base::limits::{
-    CELLS_MAX, SHARING_BLOCKS_MAX, SHARING_MEMBERS_MAX, SHARING_MEMBERS_MIN,
-};
+use crate::base::limits::{CELLS_MAX, GROUP_MAX, GROUP_MIN, SHARING_BLOCKS_MAX};
 
 /// Numbers of a sharing: members n, cells packed into one polynomial k, random values c; checked once.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -16,7 +14,7 @@ pub struct Packing {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum BadPacking {
     /// Too few or too many members.
-    #[error("sharing among {got} members, expected {SHARING_MEMBERS_MIN} to {SHARING_MEMBERS_MAX}")]
+    #[error("sharing among {got} members, expected {GROUP_MIN} to {GROUP_MAX}")]
     Members {
         /// What was found.
         got: usize,
@@ -58,7 +56,7 @@ impl Packing {
     ///
     /// `random` is the number of members that may show each other their shares of one dealing and still know nothing of it.
     pub fn new(members: usize, packed: usize, random: usize) -> Result<Self, BadPacking> {
-        if !(SHARING_MEMBERS_MIN..=SHARING_MEMBERS_MAX).contains(&members) {
+        if !(GROUP_MIN..=GROUP_MAX).contains(&members) {
             return Err(BadPacking::Members { got: members });
         }
         let room = members
@@ -116,6 +114,11 @@ impl Packing {
             });
         }
         Ok(blocks)
+    }
+
+    /// Numbers of all members.
+    pub fn numbers(self) -> impl Iterator<Item = u16> {
+        1..=self.members as u16
     }
 
     /// Is this the number of a member?

@@ -1,12 +1,12 @@
 //! Reading: openings become the sum, and every opening beyond the needed ones must agree with it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
-use super::deal::{packing_points, point_of};
+use super::deal::{member_point, packing_points};
 use super::field::Element;
 use super::matrix::{Matrix, times};
 use super::packing::{BadSize, Packing};
-use super::record::Record;
 use crate::base::limits::SHARING_SUM_ABS_END;
 
 /// An opened sum.
@@ -86,7 +86,8 @@ pub enum ReadFault {
 #[derive(Debug)]
 pub struct Reader {
     packing: Packing,
-    openers: BTreeSet<u16>,
+    /// Rising: first the needed ones, then the spare ones.
+    openers: Vec<u16>,
     /// From the needed openings to the spare ones.
     checks: Matrix,
     /// From the needed openings to the cells.
@@ -101,54 +102,10 @@ pub struct Reader {
 pub fn read(
     packing: Packing,
     cells: usize,
-    openings: &BTreeMap<u16, Record<'_>>,
+    openings: &BTreeMap<u16, &[Element]>,
 ) -> Result<Reading, ReadFault> {
-    Reader::new(packing, openings.keys().copied().collect())?.read(cells, openings)
-}
-
-/// As [`read`]; where openings disagree and there are two spare ones or more, leaves out the one opener that alone
-/// disagrees with all others, and names it.
-///
-/// With two spare openings, two wrong openers who agree can make a third, honest one seem to be the only wrong one: then the
-/// sum is wrong, as it may be with any dishonest dealer. It takes as many as there are spare openings.
-///
-/// # Errors
-///
-/// As [`read`]; [`ReadFault::NotOne`] where no single opener explains the disagreement.
-pub fn read_naming_one(
-    packing: Packing,
-    cells: usize,
-    openings: &BTreeMap<u16, Record<'_>>,
-) -> Result<Reading, ReadFault> {
-    let block = match read(packing, cells, openings) {
-        Err(ReadFault::Inconsistent { block, .. }) if openings.len() >= packing.width() + 2 => {
-            block
-        }
-        done => return done,
-    };
-    // If two could be left out, the others, still enough for a polynomial, would be on one with both: no disagreement.
-    for &member in openings.keys() {
-        let mut others = openings.clone();
-        others.remove(&member);
-        let reader = Reader::new(packing, others.keys().copied().collect())?;
-        let listed: Vec<_> = others
-            .iter()
-            .map(|(member, opening)| (*member, *opening))
-            .collect();
-        let columns = reader.columns(block, 1, &listed);
-        if reader.check_tile(block, &columns, &listed).is_err() {
-            continue;
-        }
-        return match reader.read(cells, &others) {
-            Ok(reading) => Ok(Reading {
-                left_out: Some(member),
-                ..reading
-            }),
-            Err(ReadFault::Inconsistent { block, .. }) => Err(ReadFault::NotOne { block }),
-            Err(fault) => Err(fault),
-        };
-    }
-    Err(ReadFault::NotOne { block })
+    let openers: BTreeSet<u16> = openings.keys().copied().collect();
+    Reader::new(packing, &openers)?.read(cells, openings)
 }
 
 impl Reader {
@@ -157,25 +114,23 @@ impl Reader {
     /// # Errors
     ///
     /// Fewer openers than determine a polynomial, or one that is not in the roster.
-    pub fn new(packing: Packing, openers: BTreeSet<u16>) -> Result<Self, ReadFault> {
+    pub fn new(packing: Packing, openers: &BTreeSet<u16>) -> Result<Self, ReadFault> {
+        let members = packing.members();
         if let Some(&member) = openers.iter().find(|member| !packing.has_member(**member)) {
-            return Err(ReadFault::NoMember {
-                member,
-                members: packing.members(),
-            });
+            return Err(ReadFault::NoMember { member, members });
         }
         let (got, needed) = (openers.len(), packing.width());
         if got < needed {
             return Err(ReadFault::TooFew { got, needed });
         }
-        let points = openers.iter().map(|&member| point_of(usize::from(member)));
-        let points: Vec<Element> = points.collect();
+        let openers: Vec<u16> = openers.iter().copied().collect();
+        let points: Vec<Element> = openers.iter().map(|&opener| member_point(opener)).collect();
         let (lowest, spare) = points.split_at(needed);
         Ok(Self {
-            checks: Matrix::lagrange(lowest, spare),
-            cells: Matrix::lagrange(lowest, &packing_points(packing.packed())),
             packing,
             openers,
+            checks: Matrix::lagrange(lowest, spare),
+            cells: Matrix::lagrange(lowest, &packing_points(packing.packed())),
         })
     }
 
@@ -192,31 +147,24 @@ impl Reader {
     pub fn read(
         &self,
         cells: usize,
-        openings: &BTreeMap<u16, Record<'_>>,
+        openings: &BTreeMap<u16, &[Element]>,
     ) -> Result<Reading, ReadFault> {
         let blocks = self.packing.blocks(cells)?;
-        assert!(
-            openings.keys().eq(&self.openers),
-            "openings of these openers"
-        );
-        for (&member, opening) in openings {
-            let (got, expected) = (opening.blocks(), blocks);
-            if got != expected {
-                return Err(ReadFault::Length {
-                    member,
-                    got,
-                    expected,
-                });
-            }
+        assert!(openings.keys().eq(&self.openers), "openings of its openers");
+        let wrong = openings.iter().find(|(_, opening)| opening.len() != blocks);
+        if let Some((&member, opening)) = wrong {
+            return Err(ReadFault::Length {
+                member,
+                got: opening.len(),
+                expected: blocks,
+            });
         }
+        let openings: Vec<&[Element]> = openings.values().copied().collect();
         let mut sum = vec![0; cells];
-        let openings: Vec<_> = openings
-            .iter()
-            .map(|(member, opening)| (*member, *opening))
-            .collect();
         for first in (0..blocks).step_by(TILE_BLOCKS) {
-            let count = TILE_BLOCKS.min(blocks - first);
-            self.read_tile(first, count, &openings, &mut sum)?;
+            let tile = first..blocks.min(first + TILE_BLOCKS);
+            let columns = self.check(tile.clone(), &openings)?;
+            self.read_tile(tile, &columns, &mut sum)?;
         }
         Ok(Reading {
             sum,
@@ -225,62 +173,52 @@ impl Reader {
         })
     }
 
-    /// Checks some blocks in a row and writes their cells.
+    /// Are the spare openings on the polynomials of the needed ones? Returns those, one block after the other.
+    pub(super) fn check(
+        &self,
+        tile: Range<usize>,
+        openings: &[&[Element]],
+    ) -> Result<Vec<Element>, ReadFault> {
+        let width = self.packing.width();
+        let (needed, spare) = openings.split_at(width);
+        let mut columns = vec![Element::ZERO; tile.len() * width];
+        for (place, opening) in needed.iter().enumerate() {
+            let entries = columns.iter_mut().skip(place).step_by(width);
+            entries
+                .zip(&opening[tile.clone()])
+                .for_each(|(entry, element)| *entry = *element);
+        }
+        let mut values = vec![Element::ZERO; tile.len()];
+        let checks = self.checks.rows().zip(&self.openers[width..]).zip(spare);
+        for ((row, &member), opening) in checks {
+            times(row, &columns, &mut values);
+            let mut pairs = values.iter().zip(&opening[tile.clone()]);
+            if let Some(off) = pairs.position(|(value, element)| value != element) {
+                let block = tile.start + off;
+                return Err(ReadFault::Inconsistent { block, member });
+            }
+        }
+        Ok(columns)
+    }
+
+    /// Writes the cells of some blocks.
     fn read_tile(
         &self,
-        first: usize,
-        count: usize,
-        openings: &[(u16, Record<'_>)],
+        tile: Range<usize>,
+        columns: &[Element],
         sum: &mut [i64],
     ) -> Result<(), ReadFault> {
-        let columns = self.columns(first, count, openings);
-        self.check_tile(first, &columns, openings)?;
         let packed = self.packing.packed();
-        let mut values = [Element::ZERO; TILE_BLOCKS];
+        let mut values = vec![Element::ZERO; tile.len()];
         for (place, row) in self.cells.rows().enumerate() {
-            times(row, &columns, &mut values[..count]);
-            for (block, value) in values[..count].iter().enumerate() {
-                let cell = (first + block) * packed + place;
+            times(row, columns, &mut values);
+            for (block, value) in tile.clone().zip(&values) {
+                let cell = block * packed + place;
                 match sum.get_mut(cell) {
                     Some(sum) => *sum = value.cell().ok_or(ReadFault::Range { cell })?,
                     None if *value != Element::ZERO => return Err(ReadFault::Padding { cell }),
                     None => {}
                 }
-            }
-        }
-        Ok(())
-    }
-
-    /// The needed openings of some blocks, one block after the other.
-    fn columns(&self, first: usize, count: usize, openings: &[(u16, Record<'_>)]) -> Vec<Element> {
-        let width = self.packing.width();
-        let mut columns = vec![Element::ZERO; count * width];
-        for (place, (_, opening)) in openings[..width].iter().enumerate() {
-            for block in 0..count {
-                columns[block * width + place] = opening.element(first + block);
-            }
-        }
-        columns
-    }
-
-    /// Are the spare openings on the polynomials of the needed ones?
-    fn check_tile(
-        &self,
-        first: usize,
-        columns: &[Element],
-        openings: &[(u16, Record<'_>)],
-    ) -> Result<(), ReadFault> {
-        let width = self.packing.width();
-        let count = columns.len() / width;
-        let mut values = [Element::ZERO; TILE_BLOCKS];
-        for (row, &(member, opening)) in self.checks.rows().zip(&openings[width..]) {
-            times(row, columns, &mut values[..count]);
-            let mut found = values[..count].iter().enumerate();
-            let off =
-                |(block, value): &(usize, &Element)| **value != opening.element(first + block);
-            if let Some((block, _)) = found.find(off) {
-                let block = first + block;
-                return Err(ReadFault::Inconsistent { block, member });
             }
         }
         Ok(())

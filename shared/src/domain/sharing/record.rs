@@ -1,16 +1,16 @@
-//! Share records and openings as bytes: L elements, each a little-endian word below p.
+//! What a member holds: one record from every dealer, and the sum of them that it opens.
 
 use std::fmt;
 
-use super::field::Element;
+use super::field::{BadElement, Element};
 use super::packing::record_bytes;
 use crate::base::secret::Secret;
 
-/// Bytes that were checked to be whole elements: a record from one dealer to one member, or a member's opening.
+/// Share of one dealing for one member: L elements, each a little-endian word, all checked.
 ///
 /// # Privacy
 ///
-/// Fewer than `width` records of one dealing must never meet outside their members; `Debug` hides what is inside.
+/// For its member alone. Any `width` records of one dealing give the dealer's vector away; `Debug` hides what is inside.
 #[derive(Clone, Copy)]
 pub struct Record<'a>(&'a [[u8; 8]]);
 
@@ -25,28 +25,25 @@ pub enum BadRecord {
         /// 8 bytes for each block.
         expected: usize,
     },
-    /// A word of p or above.
-    #[error("element {block} of a share record is not below 2^61 - 1")]
-    Element {
-        /// Its position, from 0.
-        block: usize,
-    },
+    /// A word that is no element.
+    #[error("a share record holds a word that is no element")]
+    Element(#[from] BadElement),
 }
 
-/// Sum of the records that one member holds, its own included.
+/// Sum of the records of some dealers at one member: what it opens once the set of dealers is agreed.
 ///
 /// # Privacy
 ///
-/// Secret until the member has proof that the set of dealers is the only one (protocol); wiped when dropped.
+/// Secret until the member has proof that no other set is opened (the protocol's business); wiped when dropped.
 #[derive(Debug)]
-pub struct Opening(Secret<Vec<Element>>);
+pub struct SummedShares(Secret<Vec<Element>>);
 
 impl<'a> Record<'a> {
     /// Checks the length and every element.
     ///
     /// # Errors
     ///
-    /// Not exactly 8·`blocks` bytes, or an element that is not below p.
+    /// Not exactly 8·`blocks` bytes, or a word that is not below p.
     pub fn parse(bytes: &'a [u8], blocks: usize) -> Result<Self, BadRecord> {
         let (words, rest) = bytes.as_chunks();
         if words.len() != blocks || !rest.is_empty() {
@@ -57,7 +54,7 @@ impl<'a> Record<'a> {
         }
         let bad = |word: &[u8; 8]| Element::new(u64::from_le_bytes(*word)).is_none();
         match words.iter().position(bad) {
-            Some(block) => Err(BadRecord::Element { block }),
+            Some(position) => Err(BadElement { position }.into()),
             None => Ok(Self(words)),
         }
     }
@@ -68,16 +65,9 @@ impl<'a> Record<'a> {
         self.0.len()
     }
 
-    /// The element of one block.
-    #[must_use]
-    pub fn element(&self, block: usize) -> Element {
-        let word = u64::from_le_bytes(self.0[block]);
-        Element::new(word).expect("checked when parsed")
-    }
-
-    /// All elements in order.
-    pub fn elements(&self) -> impl Iterator<Item = Element> {
-        (0..self.blocks()).map(|block| self.element(block))
+    fn elements(&self) -> impl Iterator<Item = Element> {
+        let words = self.0.iter().map(|word| u64::from_le_bytes(*word));
+        words.map(|word| Element::new(word).expect("checked when parsed"))
     }
 }
 
@@ -87,7 +77,7 @@ impl fmt::Debug for Record<'_> {
     }
 }
 
-impl Opening {
+impl SummedShares {
     /// The sum of no records.
     #[must_use]
     pub fn zero(blocks: usize) -> Self {
@@ -107,10 +97,9 @@ impl Opening {
         }
     }
 
-    /// The sums as they travel.
+    /// The sums as the numbers of an opening.
     #[must_use]
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let sums = self.0.expose().iter();
-        sums.flat_map(|sum| sum.value().to_le_bytes()).collect()
+    pub fn open(&self) -> Vec<u64> {
+        self.0.expose().iter().map(|sum| sum.value()).collect()
     }
 }

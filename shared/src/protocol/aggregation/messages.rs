@@ -52,7 +52,7 @@ impl Roster {
 }
 
 /// A record that only its receiver can open, with the index of its other end.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Sealed {
     /// Receiver (in [`Shares`]) or dealer (in [`Delivery`]).
     pub index: u16,
@@ -108,7 +108,7 @@ pub struct Proof {
 }
 
 /// N→C: a member's point of the sum.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Opening {
     /// The attempt.
     pub attempt: AttemptId,
@@ -176,6 +176,12 @@ impl MemberSet {
             .all(|(own, other)| own & !other == 0)
     }
 
+    /// Its members that are not in the other.
+    #[must_use]
+    pub fn without(&self, other: &Self) -> Self {
+        Self([self.0[0] & !other.0[0], self.0[1] & !other.0[1]])
+    }
+
     /// Indices, rising.
     pub fn iter(&self) -> impl Iterator<Item = u16> + use<> {
         let set = *self;
@@ -233,6 +239,23 @@ impl fmt::Debug for Signature64 {
             .iter()
             .try_for_each(|byte| write!(f, "{byte:02x}"))?;
         f.write_str("…")
+    }
+}
+
+impl fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sealed({}, {} bytes)", self.index, self.record.len())
+    }
+}
+
+impl fmt::Debug for Opening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Opening({}, {} elements)",
+            self.attempt,
+            self.elements.len()
+        )
     }
 }
 

@@ -2,15 +2,12 @@
 //!
 //! Messages, what is hashed and signed of them, and the rules that both sides hold to. Reads no clock, opens nothing.
 
-#[allow(unused, clippy::todo)]
 mod assembly;
 mod guards;
-#[allow(unused, clippy::todo)]
 mod member;
 mod messages;
-#[allow(unused)]
+mod roster;
 mod seal;
-#[allow(unused)]
 mod setting;
 
 pub use assembly::{
@@ -25,4 +22,9 @@ pub use messages::{
     Advert, Cannot, Confirm, Delivery, MemberSet, Opening, Proof, Roster, Sealed, Shares,
     Signature64, advert_digest, confirm_digest, opening_digest, roster_hash,
 };
-pub use setting::{Setting, Sign, Verify, is_signed};
+pub use roster::verify_advert;
+pub use seal::SEAL_BYTES;
+pub use setting::{Setting, Sign, Verify, carries, is_signed};
+
+#[cfg(test)]
+mod tests;

@@ -175,8 +175,8 @@ pub enum Failure {
         /// Which, from 0.
         cell: usize,
     },
-    /// The coordinator stopped before the roster was fixed.
-    #[error("interrupted: the coordinator stopped before the roster was fixed")]
+    /// What the coordinator kept when it stopped is not enough to go on.
+    #[error("interrupted: the coordinator stopped, and what it kept is not enough to go on")]
     Interrupted,
 }
 
@@ -227,6 +227,44 @@ pub enum Offence {
         /// Who says so.
         by: u16,
     },
+}
+
+impl Offence {
+    /// Its name in audits.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Advert(guard) => guard.name(),
+            Self::Shares => "shares",
+            Self::Confirm => "confirm",
+            Self::Cannot => "cannot",
+            Self::Opening => "opening",
+            Self::WrongOpening => "spare-openings",
+            Self::Accused { .. } => "records-open",
+            Self::Behind { .. } => "peer-marks",
+        }
+    }
+}
+
+impl fmt::Display for Audit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (member {}", self.offence.name(), self.member)?;
+        match self.offence {
+            Offence::Accused { by } | Offence::Behind { by } => write!(f, ", says member {by})"),
+            _ => f.write_str(")"),
+        }
+    }
+}
+
+impl fmt::Display for Suspicion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Dealing => "its records do not open",
+            Self::Opening => "its opening was wrong",
+            Self::Ledger => "its ledger is behind what its peers have seen",
+            Self::Message => "it sent what no honest member sends",
+        })
+    }
 }
 
 impl fmt::Debug for SecureSum {
