@@ -1,6 +1,6 @@
 //! What all connections share: the registry, the way to the hub, and who is connected.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,11 +8,11 @@ use aquifer_shared::base::ids::Name;
 use aquifer_shared::protocol::ask::{Request, Response};
 use aquifer_shared::protocol::wire::{CloseReason, Decision, Hello, Refusal, Update};
 use aquifer_shared::shell::certificates::{CertificateAuthority, PeerCertificate};
+use aquifer_shared::shell::platform::{Platform, System};
 use aquifer_shared::shell::quic::close;
 use quinn::Connection;
 use tokio::sync::mpsc;
 
-use super::clock::now;
 use super::registry::Registry;
 use super::store::{Party, Store};
 
@@ -99,7 +99,9 @@ pub struct Front {
     pub certificate_days: u32,
     /// To the hub.
     pub hub: mpsc::Sender<Command>,
-    live: Mutex<HashMap<u64, Live>>,
+    /// What connections live on.
+    pub platform: Arc<dyn Platform>,
+    live: Mutex<BTreeMap<u64, Live>>,
     counter: AtomicU64,
 }
 
@@ -126,9 +128,16 @@ impl Front {
             authority,
             certificate_days,
             hub,
+            platform: Arc::new(System),
             live,
             counter,
         }
+    }
+
+    /// The same on another platform.
+    #[must_use]
+    pub fn on(self, platform: Arc<dyn Platform>) -> Self {
+        Self { platform, ..self }
     }
 
     /// Counts a connection in; the number by which it leaves, or none if there are too many.
@@ -182,7 +191,7 @@ impl Front {
     ///
     /// The reason to close with.
     pub async fn check(&self, peer: &PeerCertificate) -> Result<Party, CloseReason> {
-        if peer.not_after <= now() {
+        if peer.not_after <= self.platform.now() {
             return Err(CloseReason::Expired);
         }
         self.registry.admit(peer).await

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use aquifer_shared::base::hash::labelled;
 use aquifer_shared::protocol::wire::CloseReason;
-use aquifer_shared::shell::quic::{CLOSE_DONE, join_endpoint, server_endpoint};
+use aquifer_shared::shell::quic::{CLOSE_DONE, join_endpoint, lasting_endpoint};
 use aquifer_shared::shell::report::Outcome;
 use quinn::Endpoint;
 use tokio::signal::unix::{SignalKind, signal};
@@ -40,7 +41,8 @@ pub async fn serve(home: Home, json: bool) -> anyhow::Result<Outcome> {
     let hub = Hub::load(front.clone(), store.clone(), home.release.clone()).await?;
     let server_name = home.config.server_name.as_str();
     let tls = ServerTls::fresh(&front.authority, server_name, now())?;
-    let main = server_endpoint(home.config.listen, tls.main)?;
+    let memory = labelled(RESTARTS, &[front.authority.key_pem().as_bytes()]);
+    let main = lasting_endpoint(&*front.platform, home.config.listen, tls.main, &memory)?;
     let join = join_endpoint(home.config.listen_join, tls.join)?;
     let desk = Desk {
         store: store.clone(),
@@ -108,3 +110,6 @@ fn stop_on_signal(commands: mpsc::Sender<Command>) -> anyhow::Result<impl Future
         let _ = commands.send(Command::Stop).await;
     })
 }
+
+/// Label of what connections are remembered by, from one run to the next; made of a secret that outlasts them.
+const RESTARTS: &str = "aquifer/restarts/1";
