@@ -84,7 +84,8 @@ fn announce(main: &Endpoint, join: &Endpoint, json: bool) -> anyhow::Result<()> 
     Ok(())
 }
 
-async fn accept(endpoint: Endpoint, front: Arc<Front>) {
+/// Serves all who connect, each in a task of its own.
+pub async fn accept(endpoint: Endpoint, front: Arc<Front>) {
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     while let Some(incoming) = endpoint.accept().await {
         let Ok(place) = room.clone().try_acquire_owned() else {
