@@ -27,7 +27,7 @@ const WORDS_MAX: u64 = 2_000;
 
 /// Starts the coordinator with this application.
 pub fn open(world: &World) -> Centre {
-    let (centre, commands) = world.centre();
+    let (mut centre, commands) = world.centre();
     let hub = Hub {
         front: centre.front.clone(),
         network: world.network.clone(),
@@ -36,7 +36,7 @@ pub fn open(world: &World) -> Centre {
         sessions: BTreeMap::new(),
         heard: BTreeMap::new(),
     };
-    tokio::spawn(hub.run(commands));
+    centre.spawn(hub.run(commands));
     centre
 }
 

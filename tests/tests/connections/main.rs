@@ -13,4 +13,8 @@ mod members;
 #[cfg(test)]
 mod network;
 #[cfg(test)]
+mod studies;
+#[cfg(test)]
+mod study;
+#[cfg(test)]
 mod world;

@@ -40,7 +40,7 @@ fn a_revoked_node_is_put_out_and_never_comes_back() {
                 })
                 .await;
         }
-        world.pass(seconds(600)).await;
+        world.pass(seconds(120)).await;
     });
     let log = &world.log;
     assert_eq!(log.count("hub", "opened unit-2"), 1);
@@ -78,9 +78,9 @@ fn a_node_that_is_revoked_behind_a_partition_is_refused_when_it_heals() {
     assert_eq!(world.log.count("hub", "opened"), 1);
 }
 
-/// A certificate of 30 days that ends in ten minutes.
+/// A certificate of 30 days that ends in five minutes.
 fn nearly_over() -> Timestamp {
-    Timestamp(start().0 - 30 * 86_400_000 + 600_000)
+    Timestamp(start().0 - 30 * 86_400_000 + 300_000)
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn a_certificate_that_cannot_be_renewed_ends_its_session_and_every_later_one() {
         world
             .until("the node", seconds(5), |log| log.count(NODE, "up") == 1)
             .await;
-        world.pass(seconds(580)).await;
+        world.pass(seconds(280)).await;
         assert_eq!(world.log.count(NODE, "over"), 0);
         world
             .until("the end", seconds(30), |log| log.count(NODE, "over") == 1)
@@ -127,7 +127,7 @@ fn a_node_that_renewed_goes_on_when_its_first_certificate_ends() {
             .until("a renewal", seconds(20), |_| certificate() != first)
             .await;
         world.network.clock.keep_pace(false);
-        world.pass(seconds(580)).await;
+        world.pass(seconds(280)).await;
         assert_eq!(world.log.count(NODE, "up"), 1, "the session goes on");
         world
             .until("another", seconds(60), |log| log.count(NODE, "up") == 2)

@@ -132,7 +132,8 @@ pub struct Member {
 /// The coordinator's process.
 pub struct Centre {
     pub front: Arc<Front>,
-    accepting: JoinHandle<()>,
+    /// What ends with it.
+    tasks: Vec<JoinHandle<()>>,
 }
 
 /// A node's process.
@@ -296,14 +297,14 @@ impl World {
         let tls = server_main(front.authority.certificate(), own).unwrap();
         let listen = SocketAddr::new(CENTRE, PORT);
         let endpoint = lasting_endpoint(&host, listen, tls, &Hash32([7; 32])).unwrap();
-        let accepting = tokio::spawn(accept(endpoint, front.clone()));
-        (Centre { front, accepting }, queue)
+        let tasks = vec![tokio::spawn(accept(endpoint, front.clone()))];
+        (Centre { front, tasks }, queue)
     }
 
     /// The coordinator's process dies: nobody hears of it.
     pub fn kill_centre(&self, centre: Centre) {
         self.network.unplug(CENTRE);
-        centre.accepting.abort();
+        centre.tasks.iter().for_each(JoinHandle::abort);
         self.log.add(&self.network, "world", "coordinator killed");
     }
 
@@ -362,6 +363,13 @@ impl World {
             );
             self.pass(Duration::from_millis(5)).await;
         }
+    }
+}
+
+impl Centre {
+    /// Runs its application.
+    pub fn spawn(&mut self, application: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.push(tokio::spawn(application));
     }
 }
 
