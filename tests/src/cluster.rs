@@ -5,11 +5,13 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::company::Company;
+use crate::namespaces::Namespaces;
 use crate::policy::Policy;
 use crate::processes::{Outcome, Process, Watcher, command, free_ports, run, wait_for};
 use crate::study::{ENDS, WATCH, list, state};
@@ -27,8 +29,11 @@ pub struct Cluster {
     pub nodes: Vec<Node>,
     /// Measures and stops; declared after the processes' owners, so that it outlives them.
     coordinator: Option<Process>,
-    ports: [u16; 2],
+    /// Addresses of the coordinator: for sessions, for tickets.
+    addresses: [String; 2],
     watcher: Watcher,
+    /// Hosts of their own, if they have any: the coordinator and its people on the first, each node on one of the others.
+    hosts: Option<Namespaces>,
 }
 
 /// One node.
@@ -48,15 +53,32 @@ impl Cluster {
     ///
     /// A command that failed: which, and what it printed.
     pub fn start(folder: &Path) -> Result<Self> {
+        let addresses = free_ports()?.map(|port| format!("127.0.0.1:{port}"));
+        Self::start_at(folder, addresses, None)
+    }
+
+    /// The same on hosts of their own.
+    ///
+    /// # Errors
+    ///
+    /// A command that failed: which, and what it printed.
+    pub fn start_on(folder: &Path, hosts: Namespaces) -> Result<Self> {
+        let address = Namespaces::address(0);
+        let addresses = [7_400, 7_401].map(|port| format!("{address}:{port}"));
+        Self::start_at(folder, addresses, Some(hosts))
+    }
+
+    fn start_at(folder: &Path, addresses: [String; 2], hosts: Option<Namespaces>) -> Result<Self> {
         let mut cluster = Self {
             folder: folder.to_owned(),
             operator: folder.join("operator"),
             nodes: Vec::new(),
             coordinator: None,
-            ports: free_ports()?,
+            addresses,
             watcher: Watcher::new(),
+            hosts,
         };
-        let [main, join] = cluster.ports.map(|port| format!("127.0.0.1:{port}"));
+        let [main, join] = cluster.addresses.clone();
         let addresses = [
             "--listen",
             &main,
@@ -76,6 +98,32 @@ impl Cluster {
         Ok(cluster)
     }
 
+    /// Where the coordinator takes sessions.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.addresses[0]
+    }
+
+    /// The hosts, if the deployment has hosts of its own.
+    #[must_use]
+    pub fn hosts(&self) -> Option<&Namespaces> {
+        self.hosts.as_ref()
+    }
+
+    /// A command of one of the programs, on the coordinator's host (0) or on a node's (from 1).
+    fn command<S: AsRef<OsStr>>(
+        &self,
+        host: usize,
+        name: &str,
+        arguments: impl IntoIterator<Item = S>,
+    ) -> Command {
+        let command = command(name, arguments);
+        match &self.hosts {
+            Some(hosts) => hosts.on(host, &command),
+            None => command,
+        }
+    }
+
     /// Starts the coordinator (again).
     ///
     /// # Errors
@@ -83,7 +131,7 @@ impl Cluster {
     /// It did not become ready.
     pub fn start_coordinator(&mut self) -> Result<()> {
         let folder = self.coordinator_folder();
-        let mut serve = command("aquifer-coordinator", ["serve", "--json", "--dir"]);
+        let mut serve = self.command(0, "aquifer-coordinator", ["serve", "--json", "--dir"]);
         serve.arg(folder);
         let log = self.folder.join("coordinator.log");
         let process = self.watcher.start("coordinator", &mut serve, &log)?;
@@ -127,7 +175,8 @@ impl Cluster {
         &self,
         arguments: impl IntoIterator<Item = S>,
     ) -> Result<Outcome> {
-        run(command("aquifer-coordinator", arguments)
+        run(self
+            .command(0, "aquifer-coordinator", arguments)
             .arg("--dir")
             .arg(self.coordinator_folder()))
     }
@@ -141,7 +190,8 @@ impl Cluster {
         &self,
         arguments: impl IntoIterator<Item = S>,
     ) -> Result<Outcome> {
-        run(command("aquifer", arguments)
+        run(self
+            .command(0, "aquifer", arguments)
             .arg("--dir")
             .arg(&self.operator))
     }
@@ -172,7 +222,8 @@ impl Cluster {
     /// A command failed.
     pub fn add_person(&self, name: &str, role: &str) -> Result<PathBuf> {
         let (ticket, folder) = (self.ticket(name, role)?, self.folder.join(name));
-        let joined = run(command("aquifer", ["join", &ticket, "--dir"]).arg(&folder))?;
+        let mut join = self.command(0, "aquifer", ["join", &ticket, "--dir"]);
+        let joined = run(join.arg(&folder))?;
         joined
             .success()
             .with_context(|| format!("aquifer join as {name}"))?;
@@ -201,7 +252,9 @@ impl Cluster {
     /// A command failed.
     pub fn join_node(&self, name: &str) -> Result<PathBuf> {
         let (ticket, folder) = (self.ticket(name, "node")?, self.folder.join(name));
-        let joined = run(command("aquifer-node", ["join", &ticket, "--dir"]).arg(&folder))?;
+        let host = self.nodes.len() + 1;
+        let mut join = self.command(host, "aquifer-node", ["join", &ticket, "--dir"]);
+        let joined = run(join.arg(&folder))?;
         joined
             .success()
             .with_context(|| format!("aquifer-node join as {name}"))?;
@@ -259,12 +312,24 @@ impl Cluster {
     ///
     /// It could not be started.
     pub fn start_node(&mut self, index: usize) -> Result<()> {
+        let mut run = self.command(index + 1, "aquifer-node", ["run", "--dir"]);
         let node = &mut self.nodes[index];
-        let mut run = command("aquifer-node", ["run", "--dir"]);
         run.arg(&node.folder);
         let log = self.folder.join(format!("{}.log", node.name));
         node.process = Some(self.watcher.start(&node.name, &mut run, &log)?);
         Ok(())
+    }
+
+    /// Sends a node that does not run to another address of the coordinator.
+    ///
+    /// # Errors
+    ///
+    /// Its file of the coordinator cannot be read or written.
+    pub fn send_node_to(&self, index: usize, address: &str) -> Result<()> {
+        let path = self.nodes[index].folder.join("coordinator.json");
+        let mut file: Value = serde_json::from_str(&fs::read_to_string(&path)?)?;
+        file["address"] = Value::from(address);
+        Ok(fs::write(&path, file.to_string())?)
     }
 
     /// Starts every node and waits until the coordinator has welcomed all.
@@ -381,7 +446,7 @@ impl Cluster {
     ///
     /// The command could not be started.
     pub fn watch(&self, study: &str) -> Result<Process> {
-        let mut watch = command("aquifer", ["study", "watch", study, "--json", "--dir"]);
+        let mut watch = self.command(0, "aquifer", ["study", "watch", study, "--json", "--dir"]);
         watch.arg(&self.operator);
         self.watcher
             .start(WATCH, &mut watch, &self.folder.join("watch.log"))

@@ -1,6 +1,6 @@
 //! What all connections share: the registry, the way to the hub, and who is connected.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,11 +9,11 @@ use aquifer_shared::base::limits::FRAME_BYTES_MAX;
 use aquifer_shared::protocol::ask::{Request, Response};
 use aquifer_shared::protocol::wire::{CloseReason, Decision, Hello, Refusal, Update};
 use aquifer_shared::shell::certificates::{CertificateAuthority, PeerCertificate};
+use aquifer_shared::shell::platform::{Platform, System};
 use aquifer_shared::shell::quic::close;
 use quinn::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use super::clock::now;
 use super::mirror::Copied;
 use super::outbox::Outbox;
 use super::registry::Registry;
@@ -114,7 +114,9 @@ pub struct Front {
     /// To the mirror of ledgers.
     pub mirror: mpsc::Sender<Copied>,
     inbound: Arc<Semaphore>,
-    live: Mutex<HashMap<u64, Live>>,
+    /// What connections live on.
+    pub platform: Arc<dyn Platform>,
+    live: Mutex<BTreeMap<u64, Live>>,
     counter: AtomicU64,
 }
 
@@ -145,6 +147,7 @@ impl Front {
             hub,
             mirror,
             inbound,
+            platform: Arc::new(System),
             live,
             counter,
         }
@@ -161,6 +164,12 @@ impl Front {
             .clamp(1, FRAME_BYTES_MAX / ROOM_UNIT) as u32;
         let room = self.inbound.clone().acquire_many_owned(units).await;
         room.expect("nobody closes it")
+    }
+
+    /// The same on another platform.
+    #[must_use]
+    pub fn on(self, platform: Arc<dyn Platform>) -> Self {
+        Self { platform, ..self }
     }
 
     /// Counts a connection in; the number by which it leaves, or none if there are too many.
@@ -214,7 +223,7 @@ impl Front {
     ///
     /// The reason to close with.
     pub async fn check(&self, peer: &PeerCertificate) -> Result<Party, CloseReason> {
-        if peer.not_after <= now() {
+        if peer.not_after <= self.platform.now() {
             return Err(CloseReason::Expired);
         }
         self.registry.admit(peer).await

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use aquifer_shared::base::hash::labelled;
 use aquifer_shared::protocol::wire::CloseReason;
-use aquifer_shared::shell::quic::{CLOSE_DONE, join_endpoint, server_endpoint};
+use aquifer_shared::shell::quic::{CLOSE_DONE, join_endpoint, lasting_endpoint};
 use aquifer_shared::shell::report::Outcome;
 use quinn::Endpoint;
 use tokio::signal::unix::{SignalKind, signal};
@@ -43,7 +44,8 @@ pub async fn serve(home: Home, json: bool) -> anyhow::Result<Outcome> {
     let hub = Hub::load(front.clone(), store.clone(), home.release.clone()).await?;
     let server_name = home.config.server_name.as_str();
     let tls = ServerTls::fresh(&front.authority, server_name, now())?;
-    let main = server_endpoint(home.config.listen, tls.main)?;
+    let memory = labelled(RESTARTS, &[front.authority.key_pem().as_bytes()]);
+    let main = lasting_endpoint(&*front.platform, home.config.listen, tls.main, &memory)?;
     let join = join_endpoint(home.config.listen_join, tls.join)?;
     let desk = Desk {
         store: store.clone(),
@@ -87,7 +89,8 @@ fn announce(main: &Endpoint, join: &Endpoint, json: bool) -> anyhow::Result<()> 
     Ok(())
 }
 
-async fn accept(endpoint: Endpoint, front: Arc<Front>) {
+/// Serves all who connect, each in a task of its own.
+pub async fn accept(endpoint: Endpoint, front: Arc<Front>) {
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     while let Some(incoming) = endpoint.accept().await {
         let Ok(place) = room.clone().try_acquire_owned() else {
@@ -113,3 +116,6 @@ fn stop_on_signal(commands: mpsc::Sender<Command>) -> anyhow::Result<impl Future
         let _ = commands.send(Command::Stop).await;
     })
 }
+
+/// Label of what connections are remembered by, from one run to the next; made of a secret that outlasts them.
+const RESTARTS: &str = "aquifer/restarts/1";

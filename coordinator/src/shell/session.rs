@@ -13,13 +13,13 @@ use aquifer_shared::protocol::wire::{
     Refusal, Renew, Renewed, Shares, Update, Welcome, frame, read_body,
 };
 use aquifer_shared::shell::certificates::{PeerCertificate, check_request};
+use aquifer_shared::shell::platform::within;
 use aquifer_shared::shell::quic::{
     FrameReader, LinkError, close, peer_certificate, receive_frame, send,
 };
 use quinn::{Connection, Incoming, RecvStream, SendStream};
 use tokio::sync::mpsc;
 
-use super::clock::now;
 use super::front::{Command, Front, Line, Said};
 use super::mirror::Copied;
 use super::outbox::{Outbox, outbox};
@@ -35,7 +35,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Serves a connection until it ends.
 pub async fn serve_connection(front: Arc<Front>, incoming: Incoming) {
-    let Ok(Ok(connection)) = tokio::time::timeout(GREETING_TIMEOUT, incoming).await else {
+    let greeted = within(&*front.platform, GREETING_TIMEOUT, incoming).await;
+    let Some(Ok(connection)) = greeted else {
         return;
     };
     let Ok(peer) = peer_certificate(&connection) else {
@@ -70,7 +71,8 @@ struct Stream {
 impl Stream {
     async fn serve(self, sending: SendStream, mut receiving: RecvStream) {
         let first = receive_frame(&mut receiving, FRAME_BYTES_MAX);
-        let Ok(Ok(Some((kind, body)))) = tokio::time::timeout(GREETING_TIMEOUT, first).await else {
+        let first = within(&*self.front.platform, GREETING_TIMEOUT, first).await;
+        let Some(Ok(Some((kind, body)))) = first else {
             return;
         };
         let party = match self.front.check(&self.peer).await {
@@ -113,8 +115,9 @@ impl Stream {
             return close(&self.connection, CloseReason::Shutdown);
         }
         while let Some(response) = replies.recv().await {
-            let sent = tokio::time::timeout(ANSWER_TIMEOUT, send(&mut sending, &response)).await;
-            if !matches!(sent, Ok(Ok(()))) {
+            let platform = &*self.front.platform;
+            let sent = within(platform, ANSWER_TIMEOUT, send(&mut sending, &response)).await;
+            if !matches!(sent, Some(Ok(()))) {
                 return;
             }
         }
@@ -149,7 +152,7 @@ impl Stream {
         check_hello(&hello)?;
         let welcome = Welcome {
             name: party.name.clone(),
-            now: now(),
+            now: self.front.platform.now(),
         };
         if send(&mut sending, &welcome).await.is_err() {
             return Ok(());
@@ -263,10 +266,10 @@ pub async fn renewed(
     csr: &[u8],
 ) -> anyhow::Result<Vec<u8>> {
     check_request(csr)?;
-    let issued =
-        front
-            .authority
-            .sign_csr(csr, &party.name, party.role, now(), front.certificate_days)?;
+    let (now, days) = (front.platform.now(), front.certificate_days);
+    let issued = front
+        .authority
+        .sign_csr(csr, &party.name, party.role, now, days)?;
     front
         .store
         .renew(

@@ -2,6 +2,7 @@
 //!
 //! Runs beside the loop and knows nothing of studies. What cannot be delivered is dropped: the coordinator asks again.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aquifer_shared::base::limits::FRAME_BYTES_MAX;
@@ -11,15 +12,12 @@ use aquifer_shared::protocol::wire::{
     CloseReason, Goodbye, Hello, Message, Renew, Renewed, Welcome, frame, read_body,
 };
 use aquifer_shared::shell::directory::{DirectoryFault, IdentityDirectory};
-use aquifer_shared::shell::keys::random_bytes32;
+use aquifer_shared::shell::platform::Platform;
 use aquifer_shared::shell::quic::{
-    Frame, FrameReader, Link, LinkError, close, receive_within, send,
+    Frame, FrameReader, Link, LinkError, close, receive_within_on, send,
 };
 use quinn::SendStream;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep, sleep_until};
-
-use super::clock::now;
 
 /// What the loop hears.
 #[derive(Debug)]
@@ -54,10 +52,10 @@ pub struct Ends {
 }
 
 /// Keeps a session up until it is over for good or the loop goes away.
-pub async fn run(mut identity: IdentityDirectory, mut ends: Ends) {
+pub async fn run(platform: Arc<dyn Platform>, mut identity: IdentityDirectory, mut ends: Ends) {
     let mut tries = 0;
     loop {
-        match session(&mut identity, &mut ends, &mut tries).await {
+        match session(&platform, &mut identity, &mut ends, &mut tries).await {
             Ok(Ended::LoopGone) => return,
             Ok(Ended::Lost(error)) => {
                 tracing::warn!(reason = %error, "no session; trying again");
@@ -68,11 +66,12 @@ pub async fn run(mut identity: IdentityDirectory, mut ends: Ends) {
                 return;
             }
         }
-        let pause = pause_ms(tries);
+        let pause = pause_ms(tries, platform.chance());
         tries = tries.saturating_add(1);
         tokio::select! {
-            () = sleep(Duration::from_millis(pause)) => {}
+            biased;
             () = ends.events.closed() => return,
+            () = platform.sleep(Duration::from_millis(pause)) => {}
         }
     }
 }
@@ -83,11 +82,13 @@ enum Ended {
 }
 
 async fn session(
+    platform: &Arc<dyn Platform>,
     identity: &mut IdentityDirectory,
     ends: &mut Ends,
     tries: &mut u32,
 ) -> Result<Ended, LinkFault> {
-    let greeted = greet(identity, ends).await;
+    let shown = identity.certificate().fingerprint;
+    let greeted = greet(platform, identity, ends).await;
     let (link, writer, reader) = match greeted {
         Ok(greeted) => greeted,
         Err(LinkFault::Link(error)) if error.may_pass() => return Ok(Ended::Lost(error)),
@@ -101,8 +102,14 @@ async fn session(
         return Ok(Ended::LoopGone);
     }
     tracing::info!("session is up");
-    let ended = exchange(identity, ends, writer, reader).await;
+    let ended = exchange(&**platform, identity, ends, writer, reader).await;
     match ended {
+        // The certificate of this session has come to its end, and another one is there.
+        Err(LinkFault::Link(error @ LinkError::Closed(CloseReason::Expired)))
+            if identity.certificate().fingerprint != shown =>
+        {
+            Ok(Ended::Lost(error))
+        }
         Ok(ended @ Ended::LoopGone) => {
             close(&link.connection, CloseReason::Shutdown);
             link.close().await;
@@ -119,10 +126,13 @@ async fn session(
 }
 
 async fn greet(
+    platform: &Arc<dyn Platform>,
     identity: &IdentityDirectory,
     ends: &Ends,
 ) -> Result<(Link, SendStream, FrameReader), LinkFault> {
-    let link = identity.connect(identity.client_config()?).await?;
+    let link = identity
+        .connect_on(platform, identity.client_config()?)
+        .await?;
     let opened = link.connection.open_bi().await;
     let (mut writer, mut reader) = opened.map_err(LinkError::from)?;
     let head = *ends.head.borrow();
@@ -133,8 +143,8 @@ async fn greet(
         ledger_head: head.hash,
     };
     send(&mut writer, &hello).await?;
-    let welcome: Welcome = receive_within(&mut reader, WELCOME_WAIT).await?;
-    let (own, theirs) = (now(), welcome.now);
+    let welcome: Welcome = receive_within_on(&**platform, &mut reader, WELCOME_WAIT).await?;
+    let (own, theirs) = (platform.now(), welcome.now);
     let apart_ms = own.since_ms(theirs).max(theirs.since_ms(own));
     if apart_ms > CLOCK_APART_MS {
         tracing::warn!(apart_ms, "this clock and the coordinator's differ");
@@ -143,14 +153,21 @@ async fn greet(
 }
 
 async fn exchange(
+    platform: &dyn Platform,
     identity: &mut IdentityDirectory,
     ends: &mut Ends,
     mut writer: SendStream,
     mut reader: FrameReader,
 ) -> Result<Ended, LinkFault> {
-    let mut renewal = Instant::now();
+    let mut renewal = platform.sleep(Duration::ZERO);
     loop {
         tokio::select! {
+            // In a fixed order: what is ready to leave never waits for what comes.
+            biased;
+            next = ends.outgoing.recv() => {
+                let Some(bytes) = next else { return Ok(Ended::LoopGone) };
+                writer.write_all(&bytes).await.map_err(LinkError::from)?;
+            }
             next = reader.next(FRAME_BYTES_MAX) => {
                 let Some((kind, body)) = next? else {
                     return Ok(Ended::Lost(LinkError::Finished));
@@ -159,13 +176,9 @@ async fn exchange(
                     return Ok(ended);
                 }
             }
-            next = ends.outgoing.recv() => {
-                let Some(bytes) = next else { return Ok(Ended::LoopGone) };
-                writer.write_all(&bytes).await.map_err(LinkError::from)?;
-            }
-            () = sleep_until(renewal) => {
-                renewal = Instant::now() + RENEWAL_CHECK;
-                if identity.certificate().wants_renewal(now()) {
+            () = &mut renewal => {
+                renewal = platform.sleep(RENEWAL_CHECK);
+                if identity.certificate().wants_renewal(platform.now()) {
                     let csr = identity.renewal_request()?;
                     send(&mut writer, &Renew { csr }).await?;
                 }
@@ -212,12 +225,11 @@ pub fn bytes_of<M: Message>(message: &M) -> Vec<u8> {
 }
 
 /// Pause before the next try: doubling up to a limit, and anything from half of it to all of it.
-fn pause_ms(tries: u32) -> u64 {
+fn pause_ms(tries: u32, chance: u8) -> u64 {
     let full = PAUSE_MS_MIN
         .saturating_mul(1 << tries.min(16))
         .min(PAUSE_MS_MAX);
-    let random = random_bytes32().map_or(0, |bytes| u64::from(bytes[0]));
-    full / 2 + full * random / 512
+    full / 2 + full * u64::from(chance) / 512
 }
 
 const PAUSE_MS_MIN: u64 = 100;
@@ -234,9 +246,9 @@ mod tests {
 
     #[test]
     fn pauses_grow_to_a_limit() {
-        assert!((50..=100).contains(&pause_ms(0)));
-        assert!((5_000..=10_000).contains(&pause_ms(40)));
-        assert!((0..100).all(|tries| pause_ms(tries) <= PAUSE_MS_MAX));
+        assert!((0..=255).all(|chance| (50..=100).contains(&pause_ms(0, chance))));
+        assert!((0..=255).all(|chance| (5_000..=10_000).contains(&pause_ms(40, chance))));
+        assert!((0..100).all(|tries| pause_ms(tries, 255) <= PAUSE_MS_MAX));
     }
 
     #[test]

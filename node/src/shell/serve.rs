@@ -1,6 +1,7 @@
 //! `aquifer-node run`: the loop. Waits for a frame, a sum, noise, a question or the clock; lets the participant decide; acts.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -17,6 +18,7 @@ use aquifer_shared::protocol::wire::{
 use aquifer_shared::shell::directory::IdentityDirectory;
 use aquifer_shared::shell::keys::{Identity, random_bytes32, read_private};
 use aquifer_shared::shell::noise::OpenDpNoise;
+use aquifer_shared::shell::platform::System;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
@@ -106,7 +108,7 @@ pub fn run(directory: &Path) -> anyhow::Result<Stopped> {
     runtime.block_on(async {
         let (to_loop, asked) = mpsc::channel(QUEUE_MAX);
         tokio::spawn(door.serve(to_loop));
-        let session = tokio::spawn(link::run(identity, ends));
+        let session = tokio::spawn(link::run(Arc::new(System), identity, ends));
         let stopped = node.turn(heard, linked, asked).await?;
         // The session says goodbye once the loop's ends are gone.
         let _ = tokio::time::timeout(GOODBYE_WAIT, session).await;

@@ -19,6 +19,7 @@ use super::certificates::{
 };
 use super::keys::{Identity, KeyFault, read_private, write_private};
 use super::link::LinkError;
+use super::platform::{Platform, System};
 use super::quic::Link;
 use super::tls::{Credentials, TlsFault, client_main};
 use crate::base::ids::{IdentityKey, Name, Role};
@@ -208,8 +209,28 @@ impl IdentityDirectory {
     ///
     /// As [`Link::open`]; a refused certificate shows only at the first message.
     pub async fn connect(&self, tls: Arc<QuicClientConfig>) -> Result<Link, LinkError> {
+        let system: Arc<dyn Platform> = Arc::new(System);
+        self.connect_on(&system, tls).await
+    }
+
+    /// [`IdentityDirectory::connect`] on a platform.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn connect_on(
+        &self,
+        platform: &Arc<dyn Platform>,
+        tls: Arc<QuicClientConfig>,
+    ) -> Result<Link, LinkError> {
         let coordinator = &self.coordinator;
-        Link::open(&coordinator.address, &coordinator.server_name, tls).await
+        Link::open_on(
+            platform,
+            &coordinator.address,
+            &coordinator.server_name,
+            tls,
+        )
+        .await
     }
 
     /// A certificate request for the same TLS key, to renew the certificate.

@@ -9,6 +9,7 @@ pub mod logging;
 #[cfg(test)]
 mod loopback;
 pub mod noise;
+pub mod platform;
 pub mod progress;
 pub mod quic;
 pub mod report;

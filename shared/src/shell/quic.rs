@@ -3,21 +3,25 @@
 //! Under TLS 1.3 [`connect`] succeeds before the server has judged the client's certificate: a party counts as joined only
 //! after the coordinator's `Welcome`, and a refused certificate shows at the first use of a stream.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_lc_rs::hmac;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{
     ClientConfig, Connection, Endpoint, EndpointConfig, IdleTimeout, RecvStream, SendStream,
-    ServerConfig, TokioRuntime, TransportConfig, VarInt,
+    ServerConfig, TransportConfig, VarInt,
 };
+use quinn_proto::HashedConnectionIdGenerator;
 use rustls_pki_types::CertificateDer;
-use socket2::SockRef;
 use tokio::task::JoinSet;
 
 use super::certificates::{CertificateFault, PeerCertificate};
 pub use super::link::{CLOSE_DONE, CertificateProblem, LinkError, close_code, close_reason};
+use super::platform::{Platform, System, within};
+use crate::base::hash::labelled;
+use crate::base::ids::Hash32;
 use crate::base::limits::GREETING_BYTES_MAX;
 use crate::protocol::codec::CodecError;
 use crate::protocol::wire::{CloseReason, HEADER_BYTES, Message, frame, read_body, read_header};
@@ -34,7 +38,30 @@ pub fn server_endpoint(
     listen: SocketAddr,
     tls: Arc<QuicServerConfig>,
 ) -> Result<Endpoint, LinkError> {
-    endpoint(listen, Some(server_config(tls, transport())))
+    let server = Some(server_config(tls, transport()));
+    endpoint(&System, EndpointConfig::default(), listen, server)
+}
+
+/// [`server_endpoint`] on a platform, for a server that comes back: with the same `memory`, kept by it alone, it tells peers of
+/// an earlier run that their connections are gone, instead of leaving them to wait for an answer.
+///
+/// # Errors
+///
+/// The socket cannot be opened.
+pub fn lasting_endpoint(
+    platform: &dyn Platform,
+    listen: SocketAddr,
+    tls: Arc<QuicServerConfig>,
+    memory: &Hash32,
+) -> Result<Endpoint, LinkError> {
+    let reset = hmac::Key::new(hmac::HMAC_SHA256, &memory.0);
+    let mark = labelled("aquifer/connection/1", &[&memory.0]).0;
+    let mark = u64::from_le_bytes(*mark.first_chunk().expect("a hash is longer"));
+    let mut config = EndpointConfig::new(Arc::new(reset));
+    // Marks its own connections, so that a later run takes them for its own and answers.
+    config.cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(mark)));
+    let server = Some(server_config(tls, transport()));
+    endpoint(platform, config, listen, server)
 }
 
 /// An endpoint for newcomers, whom nobody knows yet: one stream each, and no more memory than one greeting takes.
@@ -46,7 +73,8 @@ pub fn join_endpoint(
     listen: SocketAddr,
     tls: Arc<QuicServerConfig>,
 ) -> Result<Endpoint, LinkError> {
-    endpoint(listen, Some(server_config(tls, transport_join())))
+    let server = Some(server_config(tls, transport_join()));
+    endpoint(&System, EndpointConfig::default(), listen, server)
 }
 
 /// Gives an endpoint of [`server_endpoint`] another certificate; connections that are open stay as they are.
@@ -59,53 +87,6 @@ pub fn replace_join_tls(endpoint: &Endpoint, tls: Arc<QuicServerConfig>) {
     endpoint.set_server_config(Some(server_config(tls, transport_join())));
 }
 
-/// An endpoint for connections to `remote` and others of its address family.
-///
-/// # Errors
-///
-/// The socket cannot be opened.
-pub fn client_endpoint(
-    remote: SocketAddr,
-    tls: Arc<QuicClientConfig>,
-) -> Result<Endpoint, LinkError> {
-    let any = match remote {
-        SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
-        SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
-    };
-    let mut config = ClientConfig::new(tls);
-    config.transport_config(Arc::new(transport()));
-    let mut endpoint = endpoint(any, None)?;
-    endpoint.set_default_client_config(config);
-    Ok(endpoint)
-}
-
-/// Connects within [`CONNECT_TIMEOUT`]; whether the server takes our certificate shows only at the first message.
-///
-/// # Errors
-///
-/// Nobody answers, or the server's certificate is not of the pinned authority.
-pub async fn connect(
-    endpoint: &Endpoint,
-    remote: SocketAddr,
-    server_name: &str,
-) -> Result<Connection, LinkError> {
-    let unanswered = || LinkError::Unanswered {
-        address: remote.to_string(),
-        waited: CONNECT_TIMEOUT,
-    };
-    let connecting = endpoint
-        .connect(remote, server_name)
-        .map_err(|source| LinkError::Start {
-            address: remote.to_string(),
-            source,
-        })?;
-    match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
-        Err(_) => Err(unanswered()),
-        Ok(Err(quinn::ConnectionError::TimedOut)) => Err(unanswered()),
-        Ok(connected) => Ok(connected?),
-    }
-}
-
 /// A client's connection together with its endpoint.
 #[derive(Debug)]
 pub struct Link {
@@ -113,6 +94,7 @@ pub struct Link {
     pub endpoint: Endpoint,
     /// The connection.
     pub connection: Connection,
+    platform: Arc<dyn Platform>,
 }
 
 impl Link {
@@ -126,6 +108,26 @@ impl Link {
         server_name: &str,
         tls: Arc<QuicClientConfig>,
     ) -> Result<Self, LinkError> {
+        Self::open_on(
+            &(Arc::new(System) as Arc<dyn Platform>),
+            address,
+            server_name,
+            tls,
+        )
+        .await
+    }
+
+    /// [`Link::open`] on a platform.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn open_on(
+        platform: &Arc<dyn Platform>,
+        address: &str,
+        server_name: &str,
+        tls: Arc<QuicClientConfig>,
+    ) -> Result<Self, LinkError> {
         let unknown = |source| LinkError::Resolve {
             address: address.to_owned(),
             source,
@@ -134,14 +136,16 @@ impl Link {
         let mut tries = JoinSet::new();
         for (remote, turn) in found.take(ADDRESSES_MAX).zip(0..) {
             let (tls, server_name) = (tls.clone(), server_name.to_owned());
+            let platform = platform.clone();
             tries.spawn(async move {
                 // One silent address (IPv6 of a host that listens on IPv4 alone) must not hold up the others.
-                tokio::time::sleep(ADDRESS_STAGGER * turn).await;
-                let endpoint = client_endpoint(remote, tls)?;
-                let connection = connect(&endpoint, remote, &server_name).await?;
+                platform.sleep(ADDRESS_STAGGER * turn).await;
+                let endpoint = client_endpoint(&*platform, remote, tls)?;
+                let connection = connect(&*platform, &endpoint, remote, &server_name).await?;
                 Ok(Self {
                     endpoint,
                     connection,
+                    platform,
                 })
             });
         }
@@ -162,7 +166,7 @@ impl Link {
         self.connection.close(CLOSE_DONE, b"");
         // Bounded: a peer that is gone cannot be told.
         let idle = self.endpoint.wait_idle();
-        let _ = tokio::time::timeout(CLOSE_TIMEOUT, idle).await;
+        let _ = within(&*self.platform, CLOSE_TIMEOUT, idle).await;
     }
 }
 
@@ -238,8 +242,21 @@ pub async fn receive_within<M: Message>(
     stream: &mut RecvStream,
     wait: Duration,
 ) -> Result<M, LinkError> {
-    let received = tokio::time::timeout(wait, receive(stream)).await;
-    received.map_err(|_| LinkError::TimedOut)?
+    receive_within_on(&System, stream, wait).await
+}
+
+/// [`receive_within`] on a platform.
+///
+/// # Errors
+///
+/// As there.
+pub async fn receive_within_on<M: Message>(
+    platform: &dyn Platform,
+    stream: &mut RecvStream,
+    wait: Duration,
+) -> Result<M, LinkError> {
+    let received = within(platform, wait, receive(stream)).await;
+    received.unwrap_or(Err(LinkError::TimedOut))
 }
 
 /// Reads frames and keeps what has come of the next one, so that [`FrameReader::next`] may be cancelled (as `select!` does).
@@ -287,6 +304,46 @@ impl FrameReader {
     }
 }
 
+/// An endpoint for connections to `remote` and others of its address family.
+fn client_endpoint(
+    platform: &dyn Platform,
+    remote: SocketAddr,
+    tls: Arc<QuicClientConfig>,
+) -> Result<Endpoint, LinkError> {
+    let any = match remote {
+        SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+        SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
+    };
+    let mut config = ClientConfig::new(tls);
+    config.transport_config(Arc::new(transport()));
+    let mut endpoint = endpoint(platform, EndpointConfig::default(), any, None)?;
+    endpoint.set_default_client_config(config);
+    Ok(endpoint)
+}
+
+/// Connects within [`CONNECT_TIMEOUT`]; whether the server takes our certificate shows only at the first message.
+async fn connect(
+    platform: &dyn Platform,
+    endpoint: &Endpoint,
+    remote: SocketAddr,
+    server_name: &str,
+) -> Result<Connection, LinkError> {
+    let unanswered = || LinkError::Unanswered {
+        address: remote.to_string(),
+        waited: CONNECT_TIMEOUT,
+    };
+    let connecting = endpoint
+        .connect(remote, server_name)
+        .map_err(|source| LinkError::Start {
+            address: remote.to_string(),
+            source,
+        })?;
+    match within(platform, CONNECT_TIMEOUT, connecting).await {
+        None | Some(Err(quinn::ConnectionError::TimedOut)) => Err(unanswered()),
+        Some(connected) => Ok(connected?),
+    }
+}
+
 fn is_unknown(error: &LinkError) -> bool {
     matches!(error, LinkError::Resolve { .. })
 }
@@ -320,18 +377,18 @@ async fn fill(
     }
 }
 
-fn endpoint(bind: SocketAddr, server: Option<ServerConfig>) -> Result<Endpoint, LinkError> {
-    let fault = |source| LinkError::Socket {
-        address: bind.to_string(),
-        source,
-    };
-    let socket = UdpSocket::bind(bind).map_err(fault)?;
-    let buffers = SockRef::from(&socket);
-    // Wishes: the kernel gives less where its limit is lower, and smaller buffers cost retransmissions only.
-    let _ = buffers.set_recv_buffer_size(SOCKET_RECEIVE_BYTES);
-    let _ = buffers.set_send_buffer_size(SOCKET_SEND_BYTES);
-    let runtime = Arc::new(TokioRuntime);
-    Endpoint::new(EndpointConfig::default(), server, socket, runtime).map_err(fault)
+fn endpoint(
+    platform: &dyn Platform,
+    config: EndpointConfig,
+    bind: SocketAddr,
+    server: Option<ServerConfig>,
+) -> Result<Endpoint, LinkError> {
+    platform
+        .endpoint(config, bind, server)
+        .map_err(|source| LinkError::Socket {
+            address: bind.to_string(),
+            source,
+        })
 }
 
 fn server_config(tls: Arc<QuicServerConfig>, transport: TransportConfig) -> ServerConfig {
@@ -366,7 +423,7 @@ fn transport_join() -> TransportConfig {
 }
 
 /// How long one address is tried.
-pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 const IDLE_MS: u32 = 30_000;
@@ -376,8 +433,6 @@ const STREAM_WINDOW_BYTES: u32 = 8 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 32 << 20;
 /// A newcomer's frame and its header.
 const GREETING_WINDOW_BYTES: u32 = GREETING_BYTES_MAX as u32 + HEADER_BYTES as u32;
-const SOCKET_RECEIVE_BYTES: usize = 8 << 20;
-const SOCKET_SEND_BYTES: usize = 2 << 20;
 /// Handshakes that wait to be accepted.
 const INCOMING_MAX: usize = 1_024;
 /// Addresses of one host that are tried.
