@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use aquifer_shared::domain::contract::Contract;
+use aquifer_shared::domain::sum::TrustMode;
 use aquifer_shared::shell::directory::{IDENTITY_KEY, IdentityDirectory};
 use aquifer_shared::shell::keys::Identity;
 use aquifer_shared::shell::report::{Outcome, Table, Tone, print, print_json, refused};
@@ -109,7 +110,8 @@ fn print_budget(view: &BudgetView) -> anyhow::Result<()> {
         return print("\nno study has been accepted yet\n");
     }
     let mut studies = Table::new(&[
-        "study", "hash", "purpose", "spent", "epsilon", "delta", "reserved", "attempts", "state",
+        "study", "hash", "purpose", "spent", "epsilon", "floor", "delta", "reserved", "attempts",
+        "state",
     ]);
     for line in &view.studies {
         studies.row([
@@ -118,6 +120,7 @@ fn print_budget(view: &BudgetView) -> anyhow::Result<()> {
             line.purpose.clone(),
             format!("{} + {} held out", line.spent_training, line.spent_holdout),
             format!("{:.4}", line.spent.epsilon),
+            floor(line.floor),
             format!("{:e}", line.delta),
             format!("{} + {}", line.reserved_training, line.reserved_holdout),
             line.attempts.to_string(),
@@ -127,7 +130,8 @@ fn print_budget(view: &BudgetView) -> anyhow::Result<()> {
     print("\n")?;
     studies.print()?;
     print(
-        "\nmicro-rho (zCDP, neighbours differ by one customer of this unit); epsilon is rounded up\n",
+        "\nmicro-rho (zCDP, neighbours differ by one customer of this unit); epsilon is rounded up; floor: epsilon in \
+         shared-noise if everybody else colludes or the encryption breaks\n",
     )
 }
 
@@ -152,6 +156,18 @@ fn cap_row(name: &str, line: &Line) -> [(String, Tone); 6] {
     ]
 }
 
+/// The epsilon that does not rest on others; in node-noise none does.
+fn floor(floor: Option<Amount>) -> String {
+    floor.map_or("-".to_owned(), |floor| format!("{:.4}", floor.epsilon))
+}
+
+fn trust(mode: TrustMode) -> String {
+    match mode {
+        TrustMode::NodeNoise => "node-noise".to_owned(),
+        TrustMode::SharedNoise => "shared-noise".to_owned(),
+    }
+}
+
 fn print_studies(studies: &[StudyView]) -> anyhow::Result<()> {
     if studies.is_empty() {
         return print("no study waits or runs here\n");
@@ -161,8 +177,10 @@ fn print_studies(studies: &[StudyView]) -> anyhow::Result<()> {
         "hash",
         "purpose",
         "state",
+        "trust",
         "micro-rho",
         "epsilon",
+        "floor",
         "delta",
         "sums",
         "members",
@@ -176,8 +194,10 @@ fn print_studies(studies: &[StudyView]) -> anyhow::Result<()> {
             study.study[..12].to_owned(),
             study.purpose.clone(),
             study.state.clone(),
+            trust(study.trust),
             study.price.rho_micro.to_string(),
             format!("{:.4}", study.price.epsilon),
+            floor(study.floor),
             format!("{:e}", study.delta),
             study.sums.to_string(),
             study.members.to_string(),

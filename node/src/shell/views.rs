@@ -97,6 +97,10 @@ pub struct StudyLine {
     pub reserved_holdout: u64,
     /// What a customer was charged at most at this node, with epsilon at the study's delta.
     pub spent: Amount,
+    /// Trust mode.
+    pub trust: TrustMode,
+    /// What was charged if everybody else colludes or the encryption breaks; none in node-noise, where it is the charge.
+    pub floor: Option<Amount>,
     /// Delta of the study.
     pub delta: f64,
     /// At how many nodes a customer may be.
@@ -120,6 +124,10 @@ pub struct StudyView {
     pub state: String,
     /// Price without spare attempts, with epsilon at the study's delta.
     pub price: Amount,
+    /// What is left of that if everybody else colludes or the encryption breaks; none in node-noise, where it is the price.
+    pub floor: Option<Amount>,
+    /// Members of a group that may be absent, and that may collude; 0 in node-noise.
+    pub tolerates: (u16, u16),
     /// Delta.
     pub delta: f64,
     /// Sums asked for.
@@ -194,13 +202,13 @@ fn budget(node: &Participant, now: Timestamp) -> Answer {
 
 fn study_line(report: StudyReport) -> StudyLine {
     let delta = Delta::try_from(report.delta);
-    let spent = delta.map_or(
-        Amount {
-            rho_micro: report.urho.0,
+    let priced = |urho: MicroRho| match delta {
+        Ok(delta) => amount(urho, delta),
+        Err(_) => Amount {
+            rho_micro: urho.0,
             epsilon: f64::MAX,
         },
-        |delta| amount(report.urho, delta),
-    );
+    };
     StudyLine {
         study: report.study.to_string(),
         name: report.name.to_string(),
@@ -209,7 +217,9 @@ fn study_line(report: StudyReport) -> StudyLine {
         spent_holdout: report.spent.holdout.0,
         reserved_training: report.reserved.training.0,
         reserved_holdout: report.reserved.holdout.0,
-        spent,
+        spent: priced(report.urho),
+        trust: report.mode,
+        floor: report.floor.map(priced),
         delta: report.delta,
         multiplicity: report.multiplicity,
         attempts: report.attempts,
@@ -238,6 +248,10 @@ fn view(study: &StudyHash, terms: &StudyTerms, state: &str) -> StudyView {
         purpose: terms.purpose.to_string(),
         state: state.to_owned(),
         price: amount(terms.urho, terms.delta),
+        floor: terms
+            .floor(terms.urho)
+            .map(|floor| amount(floor, terms.delta)),
+        tolerates: (terms.d_max, terms.c_max),
         delta: terms.delta.get(),
         sums: terms.rounds.len(),
         members: terms.roster.len(),
