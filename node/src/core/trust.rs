@@ -172,8 +172,10 @@ mod tests {
     fn a_unit_may_insist_on_either_mode() {
         let mode = Err((RefusalCode::TrustMode, 0));
         check_changed(|policy| policy.modes = vec![TrustMode::NodeNoise], mode);
-        let mut policy = TrustPolicy::default();
-        policy.modes = vec![TrustMode::SharedNoise];
+        let policy = TrustPolicy {
+            modes: vec![TrustMode::SharedNoise],
+            ..TrustPolicy::default()
+        };
         check(&policy, &terms(), mode);
     }
 

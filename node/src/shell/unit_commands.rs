@@ -126,10 +126,10 @@ fn print_budget(view: &BudgetView) -> anyhow::Result<()> {
             line.name.clone(),
             line.study[..12].to_owned(),
             line.purpose.clone(),
-            trust_text(line.trust, line.honest),
+            trust(line.trust, line.honest),
             format!("{} + {} held out", line.spent_training, line.spent_holdout),
             format!("{:.4}", line.spent.epsilon),
-            floor_text(line.floor.as_ref()),
+            floor(line.floor),
             format!("{:e}", line.delta),
             format!("{} + {}", line.reserved_training, line.reserved_holdout),
             line.attempts.to_string(),
@@ -139,20 +139,9 @@ fn print_budget(view: &BudgetView) -> anyhow::Result<()> {
     print("\n")?;
     studies.print()?;
     print(
-        "\nmicro-rho (zCDP, neighbours differ by one customer of this unit); epsilon is rounded up; the floor is the epsilon \
-         that this node's noise alone gives, if more members collude than the study allows for\n",
+        "\nmicro-rho (zCDP, neighbours differ by one customer of this unit); epsilon is rounded up; floor: epsilon in \
+         shared-noise if everybody else colludes or the encryption breaks\n",
     )
-}
-
-fn trust_text(trust: TrustMode, honest: u16) -> String {
-    match trust {
-        TrustMode::NodeNoise => "node-noise".to_owned(),
-        TrustMode::SharedNoise => format!("shared-noise, {honest} honest"),
-    }
-}
-
-fn floor_text(floor: Option<&Amount>) -> String {
-    floor.map_or_else(|| "-".to_owned(), |floor| format!("{:.4}", floor.epsilon))
 }
 
 fn cap_row(name: &str, line: &Line) -> [(String, Tone); 6] {
@@ -176,6 +165,18 @@ fn cap_row(name: &str, line: &Line) -> [(String, Tone); 6] {
     ]
 }
 
+/// The epsilon that does not rest on others; in node-noise none does.
+fn floor(floor: Option<Amount>) -> String {
+    floor.map_or("-".to_owned(), |floor| format!("{:.4}", floor.epsilon))
+}
+
+fn trust(mode: TrustMode, honest: u16) -> String {
+    match mode {
+        TrustMode::NodeNoise => "node-noise".to_owned(),
+        TrustMode::SharedNoise => format!("shared-noise, {honest} honest"),
+    }
+}
+
 fn print_studies(studies: &[StudyView]) -> anyhow::Result<()> {
     if studies.is_empty() {
         return print("no study waits or runs here\n");
@@ -185,13 +186,13 @@ fn print_studies(studies: &[StudyView]) -> anyhow::Result<()> {
         "hash",
         "purpose",
         "state",
+        "trust",
         "micro-rho",
         "epsilon",
+        "floor",
         "delta",
         "sums",
         "members",
-        "trust",
-        "floor",
         "copies",
         "hours left",
     ]);
@@ -202,13 +203,13 @@ fn print_studies(studies: &[StudyView]) -> anyhow::Result<()> {
             study.study[..12].to_owned(),
             study.purpose.clone(),
             study.state.clone(),
+            trust(study.trust, study.honest),
             study.price.rho_micro.to_string(),
             format!("{:.4}", study.price.epsilon),
+            floor(study.floor),
             format!("{:e}", study.delta),
             study.sums.to_string(),
             study.members.to_string(),
-            trust_text(study.trust, study.honest),
-            floor_text(study.floor.as_ref()),
             study.multiplicity.to_string(),
             hours.to_string(),
         ]);

@@ -108,7 +108,7 @@ pub struct StudyLine {
     pub trust: TrustMode,
     /// Honest noise shares that it rests on; 1 in node-noise.
     pub honest: u16,
-    /// What a customer loses if more members collude than the study allows for; none in node-noise.
+    /// What was charged if everybody else colludes or the encryption breaks; none in node-noise, where it is the charge.
     pub floor: Option<Amount>,
     /// Delta of the study.
     pub delta: f64,
@@ -133,6 +133,10 @@ pub struct StudyView {
     pub state: String,
     /// Price without spare attempts, with epsilon at the study's delta.
     pub price: Amount,
+    /// What is left of that if everybody else colludes or the encryption breaks; none in node-noise, where it is the price.
+    pub floor: Option<Amount>,
+    /// Members of a group that may be absent, and that may collude; 0 in node-noise.
+    pub tolerates: (u16, u16),
     /// Delta.
     pub delta: f64,
     /// Sums asked for.
@@ -145,12 +149,6 @@ pub struct StudyView {
     pub trust: TrustMode,
     /// Honest noise shares that are certain in every sum; 1 in node-noise.
     pub honest: u16,
-    /// Members of a group that may be missing; 0 in node-noise.
-    pub absent_max: u16,
-    /// Members of a group that may collude; 0 in node-noise.
-    pub colluders_max: u16,
-    /// The price if more of them collude; none in node-noise.
-    pub floor: Option<Amount>,
     /// End, milliseconds since 1970.
     pub expires: u64,
     /// Marked synthetic.
@@ -217,7 +215,7 @@ fn budget(node: &Participant, now: Timestamp) -> Answer {
 
 fn study_line(report: StudyReport) -> StudyLine {
     let delta = Delta::try_from(report.delta);
-    let amount = |urho: MicroRho| match delta {
+    let priced = |urho: MicroRho| match delta {
         Ok(delta) => amount(urho, delta),
         Err(_) => Amount {
             rho_micro: urho.0,
@@ -232,10 +230,10 @@ fn study_line(report: StudyReport) -> StudyLine {
         spent_holdout: report.spent.holdout.0,
         reserved_training: report.reserved.training.0,
         reserved_holdout: report.reserved.holdout.0,
-        spent: amount(report.urho),
+        spent: priced(report.urho),
         trust: report.mode,
         honest: report.honest,
-        floor: report.floor.map(amount),
+        floor: report.floor.map(priced),
         delta: report.delta,
         multiplicity: report.multiplicity,
         attempts: report.attempts,
@@ -258,22 +256,22 @@ fn studies(ledger: &Ledger) -> Vec<StudyView> {
 }
 
 fn view(study: &StudyHash, terms: &StudyTerms, state: &str) -> StudyView {
-    let floor = terms.floor(terms.urho);
     StudyView {
         study: study.to_string(),
         name: terms.name.to_string(),
         purpose: terms.purpose.to_string(),
         state: state.to_owned(),
         price: amount(terms.urho, terms.delta),
+        floor: terms
+            .floor(terms.urho)
+            .map(|floor| amount(floor, terms.delta)),
+        tolerates: (terms.d_max, terms.c_max),
         delta: terms.delta.get(),
         sums: terms.rounds.len(),
         members: terms.roster.len(),
         multiplicity: terms.multiplicity,
         trust: terms.mode,
         honest: terms.honest().unwrap_or(1),
-        absent_max: terms.d_max,
-        colluders_max: terms.c_max,
-        floor: floor.map(|floor| amount(floor, terms.delta)),
         expires: terms.expires.0,
         synthetic: terms.synthetic,
     }
