@@ -2,6 +2,7 @@
 //!
 //! Whatever happens to the process that made them, they are removed: a guard outside of it waits for its end.
 
+use std::fmt;
 use std::io::Write;
 use std::process::{Child, ChildStdin, Command, Stdio};
 
@@ -25,21 +26,42 @@ pub struct Namespaces {
     alive: Option<ChildStdin>,
 }
 
+/// Why a machine has no network namespaces for a test.
+#[derive(Clone, Debug)]
+pub enum Obstacle {
+    /// A program that `scripts/setup` installs.
+    Missing(&'static str),
+    /// The machine does not allow it, and no installation mends that.
+    Forbidden(String),
+}
+
+/// As `scripts/test` looks for it: a missing program fails in CI, what the machine forbids does not.
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing(program) => write!(f, "SKIPPED: {program} is not installed"),
+            Self::Forbidden(why) => write!(f, "SKIPPED (as allowed): no network namespaces: {why}"),
+        }
+    }
+}
+
 impl Namespaces {
-    /// Why this machine makes none, if it does not: for a test that says so and goes without.
+    /// Why there are none on this machine; none if there are.
     #[must_use]
-    pub fn obstacle() -> Option<String> {
+    pub fn obstacle() -> Option<Obstacle> {
         if !rustix::process::geteuid().is_root() {
-            return Some("only root makes network namespaces".to_owned());
+            let why = "only root makes network namespaces";
+            return Some(Obstacle::Forbidden(why.to_owned()));
         }
         for program in ["ip", "nft", "setsid"] {
             let found = run(Command::new("sh").args(["-c", &format!("command -v {program}")]));
             if !found.is_ok_and(|found| found.code == Some(0)) {
-                return Some(format!("{program} is not installed"));
+                return Some(Obstacle::Missing(program));
             }
         }
         let tried = Self::new("try", 1).and_then(|tried| tried.set_loss(1));
-        tried.err().map(|error| format!("{error:#}"))
+        let error = tried.err()?;
+        Some(Obstacle::Forbidden(format!("{error:#}")))
     }
 
     /// Makes this many hosts; `word` goes into their names.
@@ -237,8 +259,7 @@ mod tests {
     #[test]
     fn hosts_hear_each_other_until_they_are_cut_off_and_leave_nothing_behind() {
         if let Some(obstacle) = Namespaces::obstacle() {
-            println!("SKIPPED (as allowed): network namespaces: {obstacle}");
-            return;
+            return println!("{obstacle}");
         }
         let made = Namespaces::new("unit", 2).unwrap();
         let tag = format!("aq-{}-unit", std::process::id());
