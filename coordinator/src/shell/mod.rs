@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod doorstep;
 pub mod front;
 pub mod home;
 pub mod hub;

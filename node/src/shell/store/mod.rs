@@ -21,7 +21,7 @@ use sqlx::sqlite::{
 use sqlx::{Connection, Row};
 
 use super::witness::{Witness, WitnessFault};
-use crate::core::ledger::{Batch, Beside, Ledger};
+use crate::core::ledger::{Batch, Beside, EndReason, Ledger};
 
 pub use fault::{LockReason, StoreFault};
 
@@ -229,12 +229,19 @@ impl Unwitnessed {
         is_in(&self.hashes, head)
     }
 
-    /// Counts this much as spent under every cap and unlocks the ledger. For the operator's own decision only.
+    /// Counts this much as spent under every cap, ends every study, and unlocks the ledger. For the operator's own decision only.
+    ///
+    /// What is lost may have been charged by the very studies that are open here: their reservations must not be spent again.
     ///
     /// # Errors
     ///
     /// Ledger or witness cannot be written; the ledger stays locked then.
     pub async fn write_off(mut self, now: Timestamp, urho: MicroRho) -> Result<(), StoreFault> {
+        let open = self.ledger.open_studies().map(|(study, _)| *study);
+        let waiting = self.ledger.waiting().map(|(study, _)| *study);
+        for study in open.chain(waiting).collect::<Vec<_>>() {
+            self.ledger.give_back(now, study, EndReason::Withdrawn);
+        }
         self.ledger.write_off(now, urho);
         let batch = self.ledger.next_batch();
         // The ledger first: a crash in between leaves it locked, not unlocked without the entry.
