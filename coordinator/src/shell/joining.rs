@@ -15,10 +15,10 @@ use aquifer_shared::shell::join::verify_join;
 use aquifer_shared::shell::keys::fingerprint;
 use aquifer_shared::shell::quic::{LinkError, close, receive, send};
 use quinn::{Connection, Endpoint, Incoming, SendStream};
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::clock::now;
+use super::doorstep::Doorstep;
 use super::store::{Party, Redeemed, Store};
 
 /// Joiners at a time.
@@ -45,17 +45,9 @@ pub async fn serve_join(endpoint: Endpoint, desk: Desk) {
 }
 
 async fn serve_at_most(joiners_max: usize, endpoint: Endpoint, desk: Desk) {
-    let room = Arc::new(Semaphore::new(joiners_max));
+    let doorstep = Doorstep::new(joiners_max);
     while let Some(incoming) = endpoint.accept().await {
-        // The last half of the places is for those who have shown that their address is their own.
-        let crowded = room.available_permits() <= joiners_max / 2;
-        if crowded && incoming.may_retry() {
-            // Allowed once for each address: checked just before.
-            let _ = incoming.retry();
-            continue;
-        }
-        let Ok(place) = room.clone().try_acquire_owned() else {
-            incoming.refuse();
+        let Some((incoming, place)) = doorstep.admit(incoming) else {
             continue;
         };
         let desk = desk.clone();

@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod doorstep;
 mod drive;
 pub mod front;
 pub mod home;

@@ -104,7 +104,7 @@ impl Hub {
             Request::StudyAbort(which) => self.abort(party, &which).await,
             Request::ModelList => self.models().await,
             Request::ModelFetch(which) => self.model(party.role, &which).await,
-            Request::ModelSums(which) => self.sums(&which).await,
+            Request::ModelSums(which) => self.sums(party.role, &which).await,
             Request::ModelRelease { model, publish } => self.decide(party, &model, publish).await,
             Request::Nodes => self.nodes().await,
             Request::ContractShow(which) => self.contract(&which).await,
@@ -333,18 +333,27 @@ impl Hub {
     }
 
     async fn model(&self, role: Role, which: &str) -> Result<Response, StoreFault> {
-        Ok(match self.find_model(which).await? {
-            Err(no) => no,
-            // A held candidate is for those who decide and those who check, not for use.
-            Ok(held) if !held.published && matches!(role, Role::Node | Role::Analyst) => {
-                unknown("published model", which)
-            }
-            Ok(model) => Response::Model(model.file),
-        })
+        let found = self.find_model_for(role, which).await?;
+        Ok(found.map_or_else(|no| no, |model| Response::Model(model.file)))
     }
 
-    async fn sums(&self, which: &str) -> Result<Response, StoreFault> {
-        let model = match self.find_model(which).await? {
+    /// A held candidate is for those who decide and those who check, not for use: neither its file nor what it is made of.
+    async fn find_model_for(
+        &self,
+        role: Role,
+        which: &str,
+    ) -> Result<Result<StoredModel, Response>, StoreFault> {
+        let found = self.find_model(which).await?;
+        Ok(
+            found.and_then(|model| match may_see(role, model.published) {
+                true => Ok(model),
+                false => Err(unknown("published model", which)),
+            }),
+        )
+    }
+
+    async fn sums(&self, role: Role, which: &str) -> Result<Response, StoreFault> {
+        let model = match self.find_model_for(role, which).await? {
             Ok(model) => model,
             Err(no) => return Ok(no),
         };
@@ -458,6 +467,11 @@ fn expanded(
     Ok((expanded, contract))
 }
 
+/// Whether a role may have a model, published or held.
+fn may_see(role: Role, published: bool) -> bool {
+    published || !matches!(role, Role::Node | Role::Analyst)
+}
+
 /// A refusal by a rule.
 fn refused(code: &str, message: String) -> Response {
     Response::Refused {
@@ -469,4 +483,18 @@ fn refused(code: &str, message: String) -> Response {
 fn unknown(what: &str, which: &str) -> Response {
     let which: String = which.chars().take(80).collect();
     refused("unknown", format!("there is no {what} {which:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_held_model_is_for_those_who_decide_and_those_who_check() {
+        for role in MODEL_READERS {
+            assert!(may_see(*role, true), "{role}");
+            let uses = [Role::Node, Role::Analyst].contains(role);
+            assert_eq!(may_see(*role, false), !uses, "{role}");
+        }
+    }
 }

@@ -9,9 +9,10 @@ use aquifer_shared::shell::quic::{CLOSE_DONE, join_endpoint, lasting_endpoint};
 use aquifer_shared::shell::report::Outcome;
 use quinn::Endpoint;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 
 use super::clock::now;
+use super::doorstep::Doorstep;
 use super::front::{COMMANDS_MAX, CONNECTIONS_MAX, Command, Front};
 use super::home::Home;
 use super::hub::Hub;
@@ -91,10 +92,9 @@ fn announce(main: &Endpoint, join: &Endpoint, json: bool) -> anyhow::Result<()> 
 
 /// Serves all who connect, each in a task of its own.
 pub async fn accept(endpoint: Endpoint, front: Arc<Front>) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let doorstep = Doorstep::new(CONNECTIONS_MAX);
     while let Some(incoming) = endpoint.accept().await {
-        let Ok(place) = room.clone().try_acquire_owned() else {
-            incoming.refuse();
+        let Some((incoming, place)) = doorstep.admit(incoming) else {
             continue;
         };
         let front = front.clone();

@@ -271,7 +271,7 @@ impl NodeConfig {
 }
 
 fn wrong(path: &Path, text: &str, at: usize, problem: &str) -> ConfigError {
-    let before = &text[..at];
+    let before = text.get(..at).unwrap_or(text);
     let start = before.rfind('\n').map_or(0, |newline| newline + 1);
     ConfigError::Text {
         path: path.to_owned(),

@@ -8,6 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::process::geteuid;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot};
@@ -76,6 +77,11 @@ impl Door {
                 () = loop_end.closed() => return,
             };
             if let Ok((stream, _)) = accepted {
+                // The socket's mode says the same, but only once it is set: whoever asks here may approve studies.
+                let peer = stream.peer_cred();
+                if !peer.is_ok_and(|peer| may_ask(peer.uid(), geteuid().as_raw())) {
+                    continue;
+                }
                 let (read, mut write) = stream.into_split();
                 let handled = tokio::time::timeout(PATIENCE, async {
                     let answer = hear(read, &loop_end).await?;
@@ -93,6 +99,11 @@ impl Drop for Door {
         // A leftover is removed by the next start.
         let _ = std::fs::remove_file(&self.path);
     }
+}
+
+/// The node's own user, and root, who could become that user.
+fn may_ask(user: u32, own: u32) -> bool {
+    user == own || user == 0
 }
 
 async fn hear(
@@ -200,6 +211,12 @@ mod tests {
         assert_eq!(answer, Some(Answer::Studies(Vec::new())));
         let mode = std::fs::metadata(deep.join(SOCKET_FILE)).unwrap();
         assert_eq!(mode.permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn other_users_may_not_ask() {
+        assert!(may_ask(1_000, 1_000) && may_ask(0, 1_000));
+        assert!(!may_ask(1_001, 1_000) && !may_ask(65_534, 0));
     }
 
     #[test]

@@ -164,8 +164,7 @@ async fn adopt_copy(
     store.close().await?;
     let _lock = present.retire().await?;
     let old = with_suffix(ledger, &format!(".before-{}", adopted.durable().seq));
-    fs::rename(ledger, &old).with_context(|| format!("could not move {}", ledger.display()))?;
-    fs::rename(&staged, ledger).with_context(|| format!("could not move {}", staged.display()))?;
+    exchange(ledger, &staged, &old)?;
     // The copy's lock has no meaning without the copy; a leftover would only confuse.
     let _ = fs::remove_file(with_suffix(&staged, ".lock"));
     let (from, to) = (head.seq, adopted.durable().seq);
@@ -173,6 +172,29 @@ async fn adopt_copy(
         "the ledger goes on from entry {to} instead of {from}\n"
     ))?;
     Ok(Outcome::Done)
+}
+
+/// Puts a closed ledger in another's place: on disk before it is, and after it is.
+fn exchange(ledger: &Path, staged: &Path, old: &Path) -> anyhow::Result<()> {
+    for file in [ledger, staged] {
+        // A log that outlives its file would be taken for the other file's.
+        let log = with_suffix(file, "-wal");
+        let shown = log.display();
+        anyhow::ensure!(
+            !log.exists(),
+            "{shown} was not folded into its ledger; free space and adopt again"
+        );
+    }
+    let failed = |file: &Path| format!("could not move {}", file.display());
+    let synced = fs::File::open(staged).and_then(|staged| staged.sync_all());
+    synced.with_context(|| failed(staged))?;
+    fs::rename(ledger, old).with_context(|| failed(ledger))?;
+    fs::rename(staged, ledger).with_context(|| failed(staged))?;
+    let folder = ledger.parent().filter(|folder| *folder != Path::new(""));
+    let folder = fs::File::open(folder.unwrap_or(Path::new(".")));
+    folder
+        .and_then(|folder| folder.sync_all())
+        .with_context(|| failed(staged))
 }
 
 /// Gives up the whole remaining budget, for good under the contract's cap and for a year under the yearly cap.
@@ -234,4 +256,37 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place() -> (tempfile::TempDir, [PathBuf; 3]) {
+        let folder = tempfile::tempdir().unwrap();
+        let paths =
+            ["ledger", "ledger.adopting", "ledger.before-7"].map(|name| folder.path().join(name));
+        fs::write(&paths[0], "old").unwrap();
+        fs::write(&paths[1], "new").unwrap();
+        (folder, paths)
+    }
+
+    #[test]
+    fn a_copy_takes_the_place_and_the_old_one_is_kept() {
+        let (_folder, [ledger, staged, old]) = place();
+        exchange(&ledger, &staged, &old).unwrap();
+        assert_eq!(fs::read_to_string(&ledger).unwrap(), "new");
+        assert_eq!(fs::read_to_string(&old).unwrap(), "old");
+    }
+
+    #[test]
+    fn a_log_that_is_left_over_is_not_given_to_another_ledger() {
+        for left in ["ledger-wal", "ledger.adopting-wal"] {
+            let (folder, [ledger, staged, old]) = place();
+            fs::write(folder.path().join(left), "log").unwrap();
+            let why = exchange(&ledger, &staged, &old).unwrap_err().to_string();
+            assert!(why.contains(left), "{why}");
+            assert_eq!(fs::read_to_string(&ledger).unwrap(), "old");
+        }
+    }
 }

@@ -7,6 +7,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use aquifer_shared::base::hash::labelled;
 use aquifer_shared::base::ids::Hash32;
@@ -17,6 +18,8 @@ use aquifer_shared::protocol::chain::Head;
 pub struct Witness {
     file: File,
     path: PathBuf,
+    /// The line that is written next: never the one with the newest head.
+    turn: AtomicU64,
 }
 
 /// The witness file cannot be used.
@@ -61,16 +64,16 @@ impl Witness {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             opened => opened.map_err(fault)?,
         };
-        let heads = [0, 1].map(|slot| read_line(&file, slot));
-        let newest = heads.into_iter().flatten().max_by_key(|head| head.seq);
-        let head = newest.ok_or_else(|| WitnessFault::Unreadable {
+        let lines = [0, 1].map(|line| Some((read_line(&file, line)?, line)));
+        let newest = lines.into_iter().flatten().max_by_key(|line| line.0.seq);
+        let (head, line) = newest.ok_or_else(|| WitnessFault::Unreadable {
             path: path.to_owned(),
         })?;
-        let path = path.to_owned();
-        Ok(Some((Self { file, path }, head)))
+        let (path, turn) = (path.to_owned(), AtomicU64::new(line + 1));
+        Ok(Some((Self { file, path, turn }, head)))
     }
 
-    /// Makes (or makes anew) the file, naming this head, and waits for the disk.
+    /// Makes (or makes anew) the file, naming this head, and waits for the disk. It is whole or as it was before, at any moment.
     ///
     /// # Errors
     ///
@@ -80,16 +83,21 @@ impl Witness {
             path: path.to_owned(),
             source,
         };
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(fault)?;
-        }
+        let folder = path.parent().filter(|folder| *folder != Path::new(""));
+        let folder = folder.unwrap_or(Path::new("."));
+        std::fs::create_dir_all(folder).map_err(fault)?;
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(".new");
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(true);
-        let file = options.mode(0o600).open(path).map_err(fault)?;
-        let path = path.to_owned();
-        let witness = Self { file, path };
+        let file = options.mode(0o600).open(&beside).map_err(fault)?;
+        let (path, turn) = (path.to_owned(), AtomicU64::new(0));
+        let witness = Self { file, path, turn };
         witness.write(head)?;
         witness.sync()?;
+        std::fs::rename(&beside, &witness.path).map_err(fault)?;
+        let synced = File::open(folder).and_then(|folder| folder.sync_all());
+        synced.map_err(fault)?;
         Ok(witness)
     }
 
@@ -100,7 +108,9 @@ impl Witness {
     /// It cannot be written.
     pub fn write(&self, head: Head) -> Result<(), WitnessFault> {
         let line = line_of(head);
-        let offset = (head.seq % 2) * LINE_BYTES as u64;
+        // In turn, whatever the numbers are: a batch of two entries must not write over the only other head.
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let offset = (turn % 2) * LINE_BYTES as u64;
         let written = self.file.write_all_at(line.as_bytes(), offset);
         written.map_err(|source| WitnessFault::Write {
             path: self.path.clone(),
@@ -172,6 +182,39 @@ mod tests {
         (1..=4).for_each(|seq| witness.write(head(seq)).unwrap());
         witness.file.write_all_at(b"garbage", 30).unwrap();
         assert_eq!(Witness::open(&path).unwrap().unwrap().1, head(3));
+    }
+
+    #[test]
+    fn a_torn_line_leaves_the_one_before_where_batches_are_of_two_entries() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.witness");
+        let witness = Witness::create(&path, head(0)).unwrap();
+        [2, 4, 6]
+            .into_iter()
+            .for_each(|seq| witness.write(head(seq)).unwrap());
+        let (witness, newest) = Witness::open(&path).unwrap().unwrap();
+        assert_eq!(newest, head(6));
+        witness.write(head(8)).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let torn = text.replace(
+            &line_of(head(8))[25..],
+            &line_of(head(8))[25..].replace('8', "9"),
+        );
+        std::fs::write(&path, torn).unwrap();
+        assert_eq!(Witness::open(&path).unwrap().unwrap().1, head(6));
+    }
+
+    #[test]
+    fn a_witness_that_is_made_anew_is_never_half_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.witness");
+        Witness::create(&path, head(3)).unwrap();
+        // What a kill in the middle of another try leaves.
+        std::fs::write(folder.path().join("ledger.witness.new"), "").unwrap();
+        assert_eq!(Witness::open(&path).unwrap().unwrap().1, head(3));
+        drop(Witness::create(&path, head(4)).unwrap());
+        assert_eq!(Witness::open(&path).unwrap().unwrap().1, head(4));
+        assert_eq!(folder.path().read_dir().unwrap().count(), 1);
     }
 
     #[test]

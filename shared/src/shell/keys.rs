@@ -158,7 +158,7 @@ pub fn random_bytes32() -> Result<[u8; 32], KeyFault> {
     Ok(bytes)
 }
 
-/// Writes a new file that only its owner can read, and waits until it is on disk.
+/// Writes a new file that only its owner can read, and waits until it is on disk, its name in the directory included.
 ///
 /// # Errors
 ///
@@ -175,12 +175,19 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), KeyFault> {
                 path: path.to_owned(),
             });
         }
-        opened => opened.and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all())),
+        opened => opened
+            .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
+            .and_then(|()| File::open(folder_of(path))?.sync_all()),
     };
     written.map_err(|source| KeyFault::Write {
         path: path.to_owned(),
         source,
     })
+}
+
+fn folder_of(path: &Path) -> &Path {
+    let folder = path.parent().filter(|folder| *folder != Path::new(""));
+    folder.unwrap_or(Path::new("."))
 }
 
 /// Reads a file that only its owner can read; what was read is wiped when dropped.
@@ -253,6 +260,12 @@ mod tests {
         assert!(!verify(&other.public(), &digest, &signature));
         assert!(!verify(&identity.public(), &digest, &signature[1..]));
         assert!(!verify(&IdentityKey([0xff; 32]), &digest, &signature));
+    }
+
+    #[test]
+    fn the_folder_of_a_bare_name_is_the_present_one() {
+        assert_eq!(folder_of(Path::new("node.key")), Path::new("."));
+        assert_eq!(folder_of(Path::new("north/node.key")), Path::new("north"));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Sockets, files, clocks and randomness.
 
 pub mod certificates;
+pub mod crash;
 pub mod directory;
 pub mod join;
 pub mod keys;

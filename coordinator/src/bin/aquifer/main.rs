@@ -30,14 +30,15 @@ use std::process::ExitCode;
 use aquifer_shared::protocol::wire::CloseReason;
 use aquifer_shared::shell::join::JoinFault;
 use aquifer_shared::shell::link::LinkError;
-use aquifer_shared::shell::logging;
 use aquifer_shared::shell::report::{self, Outcome};
+use aquifer_shared::shell::{crash, logging};
 use clap::{CommandFactory, Parser};
 
 use args::{Arguments, Command};
 use client::Session;
 
 fn main() -> ExitCode {
+    crash::leave_nothing();
     let arguments = Arguments::parse();
     report::finish(sort(run(&arguments)))
 }

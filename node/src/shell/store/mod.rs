@@ -22,7 +22,7 @@ use sqlx::sqlite::{
 use sqlx::{Connection, Row};
 
 use super::witness::{Witness, WitnessFault};
-use crate::core::ledger::{Adoption, Batch, Beside, Ledger, LockReason, SeenBy};
+use crate::core::ledger::{Adoption, Batch, Beside, EndReason, Ledger, LockReason, SeenBy};
 
 pub use fault::StoreFault;
 
@@ -239,8 +239,10 @@ impl Unwitnessed {
         self.store.links_after(0, usize::MAX).await
     }
 
-    /// Counts this much as spent under every cap, gives up the pasts that a witness or mirror named, and unlocks the ledger.
-    /// For the operator's own decision only.
+    /// Counts this much as spent under every cap, ends every study, gives up the pasts that a witness or mirror named, and
+    /// unlocks the ledger. For the operator's own decision only.
+    ///
+    /// What is lost may have been charged by the very studies that are open here: their reservations must not be spent again.
     ///
     /// # Errors
     ///
@@ -251,6 +253,11 @@ impl Unwitnessed {
         urho: MicroRho,
         given_up: Vec<Head>,
     ) -> Result<(), StoreFault> {
+        let open = self.ledger.open_studies().map(|(study, _)| *study);
+        let waiting = self.ledger.waiting().map(|(study, _)| *study);
+        for study in open.chain(waiting).collect::<Vec<_>>() {
+            self.ledger.give_back(now, study, EndReason::Withdrawn);
+        }
         self.ledger.write_off(now, urho, given_up);
         let batch = self.ledger.next_batch();
         // The ledger first: a crash in between leaves it locked, not unlocked without the entry.

@@ -347,3 +347,24 @@ async fn a_witness_of_a_past_that_was_given_up_is_made_anew() {
     let witnessed = Witness::open(&place.witness()).unwrap().unwrap().1;
     assert_eq!(witnessed, ledger.durable());
 }
+
+#[tokio::test]
+async fn what_was_set_aside_before_a_write_off_is_not_spent_after_it() {
+    let place = Place::new();
+    filled(&place).await;
+    std::fs::remove_file(place.witness()).unwrap();
+    let opened = Unwitnessed::open(&place.ledger(), &place.witness()).await;
+    let caps = rules().policy.caps;
+    let written_off = opened
+        .unwrap()
+        .write_off(NOW, caps.per_contract, Vec::new())
+        .await;
+    written_off.unwrap();
+    let (_, mut ledger) = place.open().await.unwrap();
+    let report = ledger.report(NOW, caps, &rules().contract.name).unwrap();
+    assert_eq!(report.per_contract.reserved, MicroRho::ZERO);
+    assert!(ledger.covers(&study(), 1).is_err());
+    let task = (study(), 1, 0);
+    let payment = Payment::Update(vec![4]);
+    assert!(ledger.spend(NOW, task, Hash32([9; 32]), payment).is_err());
+}
