@@ -263,7 +263,7 @@ impl Participant {
         })
     }
 
-    /// With sum and noise there: adds and wipes them; then pays, or asks for a roster.
+    /// With sum and noise there: adds and wipes them; what follows waits for the slot.
     pub(super) fn try_seal(&mut self, now: Timestamp, study: StudyHash) {
         let Some(noisy) = self.add_up(&study) else {
             return;
@@ -271,7 +271,7 @@ impl Participant {
         if self.is_shared(&study) {
             self.advertise(now, study, noisy);
         } else {
-            self.pay_update(now, study, &noisy);
+            self.await_slot(now, study, noisy);
         }
         // Ahead of the next task; not where this one has ended.
         if let Some(round) = self.live_round(&study) {

@@ -98,10 +98,10 @@ struct Live {
 enum Step {
     /// Waits for the exact sum and for noise.
     Gathering(Option<Secret<Vec<i64>>>),
+    /// In node-noise: sum and noise are together and wait for the slot.
+    Waiting(Secret<Vec<i64>>, Timestamp),
     /// Waits for the charge to be durable.
     Charging(Vec<u8>),
-    /// Waits for the slot.
-    Waiting(Vec<u8>, Timestamp),
     /// Sent; kept to be sent again.
     Sent(Vec<u8>),
     /// In shared-noise, from the advert on.
@@ -153,7 +153,7 @@ impl Participant {
             Event::StudyEnd(end) => self.on_study_end(now, &end),
             Event::Computed { attempt, sum } => self.on_computed(now, attempt, sum),
             Event::Drawn { study, kind, noise } => self.on_drawn(now, study, kind, noise),
-            Event::Journaled(head) => self.on_journaled(now, head),
+            Event::Journaled(head) => self.on_journaled(head),
             Event::JournalFailed => self.on_journal_failed(),
             Event::Recalled {
                 study,
@@ -231,15 +231,15 @@ impl Participant {
     }
 
     /// What waits for the disk may go on now.
-    fn on_durable(&mut self, now: Timestamp, study: StudyHash) {
-        self.await_slot(now, study);
+    fn on_durable(&mut self, study: StudyHash) {
+        self.send_paid_update(study);
         self.deal_when_durable(study);
         self.confirm_when_durable(study);
     }
 
-    /// Sends what waits for a slot that has come.
+    /// Pays for or sends what waits for a slot that has come.
     fn send_due(&mut self, now: Timestamp) {
-        self.send_due_updates(now);
+        self.pay_due_updates(now);
         self.send_due_adverts(now);
     }
 
@@ -258,12 +258,12 @@ impl Participant {
         }
     }
 
-    fn on_journaled(&mut self, now: Timestamp, head: Head) {
+    fn on_journaled(&mut self, head: Head) {
         self.ledger.confirm(head);
         self.announce_decisions();
         let charging: Vec<StudyHash> = self.desks.keys().copied().collect();
         for study in charging {
-            self.on_durable(now, study);
+            self.on_durable(study);
         }
         self.mirror_on();
     }

@@ -202,7 +202,7 @@ impl Participant {
             return self.end_live(now, study, AttemptOutcome::Failed);
         }
         self.urgent = true;
-        self.on_durable(now, study);
+        self.on_durable(study);
     }
 
     /// Deals, if the charge of a study's attempt is durable now.
@@ -245,7 +245,7 @@ impl Participant {
                 let entry = self.ledger.mark_dealt(now, study, &peers);
                 sharing.waits = Waits::Marks(entry);
                 self.urgent = true;
-                self.on_durable(now, study);
+                self.on_durable(study);
             }
             Ok(OnDelivery::Resend(confirm)) => self.send(Outgoing::Confirm(confirm)),
             Ok(OnDelivery::Cannot(cannot)) => self.send(Outgoing::Cannot(cannot)),

@@ -521,3 +521,52 @@ fn two_studies_share_the_node_without_mixing() {
     assert!(attempts.contains(&attempt_id(&second, 0, 0)));
     assert_eq!(world.spent(), MicroRho(2_000));
 }
+
+#[test]
+fn before_its_slot_nothing_tells_that_a_sum_is_done() {
+    let (mut world, study) = accepted(&terms());
+    let first = task_with(study, 0, 0, &TaskBody::Counts);
+    let other = task_with(study, 0, 0, &TaskBody::Residuals(fitting_model()));
+    let spent = world.node.ledger().durable();
+    let mut job = None;
+    for event in [ask(first.clone()), ask(other.clone())] {
+        world.node.handle(world.now, event);
+        while let Some(effect) = world.node.poll_effect() {
+            match effect {
+                Effect::Compute(found) => job = Some(found),
+                effect => world.carry_out(effect),
+            }
+        }
+    }
+    let job = job.unwrap();
+    let sum = Ok(Secret::new(vec![5; job.terms.cells_max as usize - 1]));
+    let attempt = job.attempt;
+    let (released, release) = (false, Hash32::default());
+    let end = End {
+        attempt,
+        released,
+        release,
+    };
+    // Asked for something else, ended and asked again: all at the moment at which the sum is done.
+    for event in [
+        Event::Computed { attempt, sum },
+        ask(other),
+        Event::End(end),
+        ask(first),
+    ] {
+        world.node.handle(world.now, event);
+        while let Some(effect) = world.node.poll_effect() {
+            world.carry_out(effect);
+        }
+    }
+    assert_eq!(
+        world.refusals(),
+        [(RefusalCode::NotLive, 0), (RefusalCode::NotLive, 0)]
+    );
+    assert!(world.updates().is_empty());
+    assert_eq!(world.node.ledger().durable(), spent, "a hello says as much");
+    let asked = world.now;
+    world.run().unwrap();
+    assert_eq!(world.updates().len(), 1);
+    assert_eq!(world.now.since_ms(asked), 20);
+}

@@ -1,4 +1,4 @@
-//! node-noise: a noisy sum is private on its own. It is signed, paid for, stored, and leaves at its slot.
+//! node-noise: a noisy sum is private on its own. At its slot it is signed, paid for, stored, and leaves.
 
 use aquifer_shared::base::ids::{AttemptId, Hash32, StudyHash};
 use aquifer_shared::base::secret::Secret;
@@ -10,17 +10,41 @@ use super::{Effect, Outgoing, Participant, Released, Sign, Step};
 use crate::core::ledger::Payment;
 
 impl Participant {
+    /// A noisy sum waits for its slot. It is not charged before: a charge shows in refusals, in the answer to a repeated task
+    /// and in greetings, and would tell how long adding up took.
+    pub(super) fn await_slot(&mut self, now: Timestamp, study: StudyHash, noisy: Secret<Vec<i64>>) {
+        let slot_ms = self.ledger.terms(&study).map_or(0, |terms| terms.slot_ms);
+        let desk = self.desks.get_mut(&study);
+        if let Some(live) = desk.and_then(|desk| desk.live.as_mut()) {
+            let leaves = now.next_slot(live.arrived, slot_ms);
+            live.step = Step::Waiting(noisy, leaves);
+        }
+    }
+
+    /// Pays for the sums whose slot has come.
+    pub(super) fn pay_due_updates(&mut self, now: Timestamp) {
+        let mut due = Vec::new();
+        for (study, desk) in &mut self.desks {
+            let Some(live) = &mut desk.live else { continue };
+            if !matches!(&live.step, Step::Waiting(_, leaves) if *leaves <= now) {
+                continue;
+            }
+            let step = std::mem::replace(&mut live.step, Step::Gathering(None));
+            if let Step::Waiting(noisy, _) = step {
+                due.push((*study, noisy));
+            }
+        }
+        for (study, noisy) in due {
+            self.pay_update(now, study, &noisy);
+        }
+    }
+
     /// Signs a noisy sum and pays for it.
     ///
     /// # Privacy
     ///
     /// It has this node's whole noise in every cell, so its bytes may be stored and, once paid for, sent.
-    pub(super) fn pay_update(
-        &mut self,
-        now: Timestamp,
-        study: StudyHash,
-        noisy: &Secret<Vec<i64>>,
-    ) {
+    fn pay_update(&mut self, now: Timestamp, study: StudyHash, noisy: &Secret<Vec<i64>>) {
         let desk = self.desks.get_mut(&study);
         let Some(live) = desk.and_then(|desk| desk.live.as_mut()) else {
             return;
@@ -35,38 +59,22 @@ impl Participant {
             return self.refuse(id, study, RefusalCode::Budget, shortfall.left.0);
         }
         self.urgent = true;
-        self.on_durable(now, study);
+        self.on_durable(study);
     }
 
-    /// The charge of a study's attempt may be durable now: its update waits for the slot.
-    pub(super) fn await_slot(&mut self, now: Timestamp, study: StudyHash) {
-        let slot_ms = self.ledger.terms(&study).map_or(0, |terms| terms.slot_ms);
+    /// The charge of a study's attempt may be durable now: its update leaves.
+    pub(super) fn send_paid_update(&mut self, study: StudyHash) {
         let desk = self.desks.get_mut(&study);
         let Some(live) = desk.and_then(|desk| desk.live.as_mut()) else {
             return;
         };
-        let durable = self.ledger.charge(&study, live.round, live.attempt);
-        if let (Step::Charging(update), Some(_)) = (&mut live.step, durable) {
-            let leaves = now.next_slot(live.arrived, slot_ms);
-            live.step = Step::Waiting(std::mem::take(update), leaves);
-        }
-    }
-
-    /// Sends the updates whose slot has come.
-    pub(super) fn send_due_updates(&mut self, now: Timestamp) {
-        for (study, desk) in &mut self.desks {
-            let Some(live) = &mut desk.live else { continue };
-            let due = match &mut live.step {
-                Step::Waiting(update, leaves) if *leaves <= now => std::mem::take(update),
-                _ => continue,
-            };
-            let charge = self.ledger.charge(study, live.round, live.attempt);
-            let released = charge.and_then(|charge| Released::update(&charge, &due));
-            live.step = Step::Sent(due);
-            let released =
-                released.expect("durable since await_slot, and the bytes that were charged");
-            let send = Effect::Send(Outgoing::Update(released));
-            self.effects.push_back(send);
+        let charge = self.ledger.charge(&study, live.round, live.attempt);
+        if let (Step::Charging(update), Some(charge)) = (&mut live.step, charge) {
+            let update = std::mem::take(update);
+            let released = Released::update(&charge, &update);
+            live.step = Step::Sent(update);
+            let released = released.expect("the bytes that were charged");
+            self.send(Outgoing::Update(released));
         }
     }
 
@@ -84,7 +92,7 @@ impl Participant {
                     self.send(Outgoing::Update(released));
                 }
             }
-            // On its way to the disk or to its slot: the answer will come.
+            // On its way to the disk: the answer will come.
             Some(_) => {}
             None => self.effects.push_back(Effect::Recall {
                 study,
