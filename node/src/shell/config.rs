@@ -216,7 +216,9 @@ impl NodeConfig {
         }
     }
 
-    fn trust(&self) -> TrustPolicy {
+    /// Modes, tolerances and members.
+    #[must_use]
+    pub fn trust(&self) -> TrustPolicy {
         let policy = &self.policy;
         let pin = |member: &MemberConfig| {
             let key = member.key.get_ref().parse().ok()?;

@@ -12,6 +12,7 @@ pub mod encode;
 pub mod evidence;
 pub mod join_command;
 pub mod ledger_command;
+pub mod ledger_view;
 pub mod link;
 pub mod mirror;
 #[cfg(test)]

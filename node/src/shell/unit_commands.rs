@@ -29,6 +29,9 @@ pub fn run(directory: &Path, query: &Query, json: bool) -> anyhow::Result<Outcom
     };
     match answer {
         Answer::Refused(why) => Ok(refused(&why)),
+        Answer::Ledger(_) => {
+            anyhow::bail!("the running node answered something else; is it of this version?")
+        }
         Answer::Budget(view) => {
             if json {
                 print_json(&view)?;
@@ -106,18 +109,24 @@ fn print_budget(view: &BudgetView) -> anyhow::Result<()> {
         caps.toned_row(cap_row(name, line));
     }
     caps.print()?;
+    if let Some(reason) = &view.locked {
+        print(&format!(
+            "\nledger-behind: locked ({reason}); nothing is accepted or charged. Stop the node, then `aquifer-node ledger adopt`\n"
+        ))?;
+    }
     if view.studies.is_empty() {
         return print("\nno study has been accepted yet\n");
     }
     let mut studies = Table::new(&[
-        "study", "hash", "purpose", "spent", "epsilon", "floor", "delta", "reserved", "attempts",
-        "state",
+        "study", "hash", "purpose", "trust", "spent", "epsilon", "floor", "delta", "reserved",
+        "attempts", "state",
     ]);
     for line in &view.studies {
         studies.row([
             line.name.clone(),
             line.study[..12].to_owned(),
             line.purpose.clone(),
+            trust(line.trust, line.honest),
             format!("{} + {} held out", line.spent_training, line.spent_holdout),
             format!("{:.4}", line.spent.epsilon),
             floor(line.floor),
@@ -161,10 +170,10 @@ fn floor(floor: Option<Amount>) -> String {
     floor.map_or("-".to_owned(), |floor| format!("{:.4}", floor.epsilon))
 }
 
-fn trust(mode: TrustMode) -> String {
+fn trust(mode: TrustMode, honest: u16) -> String {
     match mode {
         TrustMode::NodeNoise => "node-noise".to_owned(),
-        TrustMode::SharedNoise => "shared-noise".to_owned(),
+        TrustMode::SharedNoise => format!("shared-noise, {honest} honest"),
     }
 }
 
@@ -194,7 +203,7 @@ fn print_studies(studies: &[StudyView]) -> anyhow::Result<()> {
             study.study[..12].to_owned(),
             study.purpose.clone(),
             study.state.clone(),
-            trust(study.trust),
+            trust(study.trust, study.honest),
             study.price.rho_micro.to_string(),
             format!("{:.4}", study.price.epsilon),
             floor(study.floor),

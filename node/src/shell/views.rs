@@ -7,6 +7,7 @@ use aquifer_shared::domain::sum::{StudyTerms, TrustMode};
 use aquifer_shared::shell::noise::epsilon;
 use serde::{Deserialize, Serialize};
 
+use super::ledger_view::LedgerView;
 use crate::core::ledger::{CapReport, EndReason, Ledger, StudyReport};
 use crate::core::participant::Participant;
 
@@ -16,6 +17,8 @@ use crate::core::participant::Participant;
 pub enum Query {
     /// Spent, reserved, left.
     Budget,
+    /// Position of the ledger, its witnesses, positions of others.
+    Ledger,
     /// Studies that wait for a person or run.
     Studies,
     /// A person's decision.
@@ -33,6 +36,8 @@ pub enum Query {
 pub enum Answer {
     /// To [`Query::Budget`].
     Budget(BudgetView),
+    /// To [`Query::Ledger`].
+    Ledger(LedgerView),
     /// To [`Query::Studies`].
     Studies(Vec<StudyView>),
     /// To [`Query::Decide`]: durable.
@@ -54,6 +59,8 @@ pub struct BudgetView {
     pub delta: f64,
     /// By study.
     pub studies: Vec<StudyLine>,
+    /// Why nothing is accepted or charged any more, if so.
+    pub locked: Option<String>,
 }
 
 /// One cap.
@@ -99,6 +106,8 @@ pub struct StudyLine {
     pub spent: Amount,
     /// Trust mode.
     pub trust: TrustMode,
+    /// Honest noise shares that it rests on; 1 in node-noise.
+    pub honest: u16,
     /// What was charged if everybody else colludes or the encryption breaks; none in node-noise, where it is the charge.
     pub floor: Option<Amount>,
     /// Delta of the study.
@@ -138,6 +147,8 @@ pub struct StudyView {
     pub multiplicity: u16,
     /// Trust mode.
     pub trust: TrustMode,
+    /// Honest noise shares that are certain in every sum; 1 in node-noise.
+    pub honest: u16,
     /// End, milliseconds since 1970.
     pub expires: u64,
     /// Marked synthetic.
@@ -149,6 +160,7 @@ pub struct StudyView {
 pub fn answer(node: &mut Participant, now: Timestamp, query: &Query) -> Answer {
     match query {
         Query::Budget => budget(node, now),
+        Query::Ledger => Answer::Ledger(LedgerView::of_running(node)),
         Query::Studies => Answer::Studies(studies(node.ledger())),
         Query::Decide { study, approve } => {
             let found = match find(node.ledger(), study) {
@@ -197,6 +209,7 @@ fn budget(node: &Participant, now: Timestamp) -> Answer {
         per_year: line(report.per_year),
         delta: SHOWN_DELTA,
         studies: report.studies.into_iter().map(study_line).collect(),
+        locked: node.lock().map(ToString::to_string),
     })
 }
 
@@ -219,6 +232,7 @@ fn study_line(report: StudyReport) -> StudyLine {
         reserved_holdout: report.reserved.holdout.0,
         spent: priced(report.urho),
         trust: report.mode,
+        honest: report.honest,
         floor: report.floor.map(priced),
         delta: report.delta,
         multiplicity: report.multiplicity,
@@ -257,6 +271,7 @@ fn view(study: &StudyHash, terms: &StudyTerms, state: &str) -> StudyView {
         members: terms.roster.len(),
         multiplicity: terms.multiplicity,
         trust: terms.mode,
+        honest: terms.honest().unwrap_or(1),
         expires: terms.expires.0,
         synthetic: terms.synthetic,
     }

@@ -9,7 +9,9 @@ use aquifer_shared::protocol::aggregation::{
     roster_hash,
 };
 use aquifer_shared::protocol::codec::encode;
-use aquifer_shared::protocol::wire::{End, RefusalCode, StudyEnd, StudyOutcome, Task, TaskBody};
+use aquifer_shared::protocol::wire::{
+    End, RefusalCode, StudyEnd, StudyOutcome, Task, TaskBody, Verdict,
+};
 
 use super::shared_world::{Company, fresh};
 use super::*;
@@ -1077,4 +1079,32 @@ fn each_rule_of_the_participant_is_needed() {
         },
         |company| company.own().shares().len() > 1,
     );
+}
+
+#[test]
+fn a_study_in_shared_noise_is_accepted_from_pinned_members_alone() {
+    let terms = shared_synthetic(4, 2);
+    let (_, offered) = crate::core::fixtures::offer(&terms);
+    for known in [true, false] {
+        let mut rules = crate::core::fixtures::rules();
+        rules.policy.trust = crate::core::fixtures::pinned(&terms);
+        if !known {
+            rules.policy.trust.pins.pop_first();
+        }
+        let sign = crate::core::fixtures::sign();
+        let now = crate::core::fixtures::NOW;
+        let mut node = Participant::new(now, rules, Ledger::default(), sign, Judges::STRICT);
+        node.handle(now, Event::Offer(offered.clone()));
+        let mut verdicts = Vec::new();
+        while let Some(effect) = node.poll_effect() {
+            match effect {
+                Effect::Journal(batch) => node.handle(now, Event::Journaled(batch.head)),
+                Effect::Send(Outgoing::Decision(decision)) => verdicts.push(decision.verdict),
+                _ => {}
+            }
+        }
+        let refused = matches!(verdicts[0], Verdict::Refused(RefusalCode::NotPinned, _));
+        let accepted = verdicts == [Verdict::Accepted];
+        assert_eq!((accepted, refused), (known, !known));
+    }
 }

@@ -249,9 +249,9 @@ impl Unwitnessed {
         mut self,
         now: Timestamp,
         urho: MicroRho,
-        given_up: Vec<Head>,
+        (given_up, common): (Vec<Head>, u64),
     ) -> Result<(), StoreFault> {
-        self.ledger.write_off(now, urho, given_up);
+        self.ledger.write_off(now, urho, given_up, common);
         let batch = self.ledger.next_batch();
         // The ledger first: a crash in between leaves it locked, not unlocked without the entry.
         if let Some(batch) = batch {
