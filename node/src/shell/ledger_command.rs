@@ -209,7 +209,7 @@ pub fn write_off(directory: &Path, yes: bool) -> anyhow::Result<Outcome> {
         config.witness_path(directory),
     );
     runtime()?.block_on(async {
-        let present = Unwitnessed::open(&ledger, &witness).await?;
+        let mut present = Unwitnessed::open(&ledger, &witness).await?;
         let mirrored = mirror::fetch(directory).await;
         let seen = mirrored.as_ref().map(|mirrored| mirrored.head).ok();
         let differs = seen.and_then(|head| {
@@ -236,7 +236,11 @@ pub fn write_off(directory: &Path, yes: bool) -> anyhow::Result<Outcome> {
         let seen = present.witnessed().into_iter().chain(seen);
         let given_up = seen.filter(|seen| !present.ledger().contains(*seen));
         let given_up = given_up.collect();
-        present.write_off(now(), all, given_up).await?;
+        let common = match mirrored {
+            Ok(mirrored) => ledger::common(&present.entries().await?, &mirrored.links),
+            Err(_) => 0,
+        };
+        present.write_off(now(), all, (given_up, common)).await?;
         let MicroRho(all) = all;
         print(&format!(
             "{all} micro-rho are written off under every cap; the ledger is unlocked\n"

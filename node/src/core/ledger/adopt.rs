@@ -39,7 +39,7 @@ pub fn adopt(
 ) -> Result<Option<Adoption>, LedgerFault> {
     let open = |links: &[Vec<u8>]| Ledger::open(links.iter().map(Vec::as_slice));
     let (own_ledger, mirror_ledger) = (open(own)?, open(mirror)?);
-    let common = own.iter().zip(mirror).take_while(|(a, b)| a == b).count();
+    let common = common(own, mirror) as usize;
     if common == mirror.len() {
         return Ok(None);
     }
@@ -53,7 +53,7 @@ pub fn adopt(
     let given_up = loser.durable();
     // The mirror has to be told that the past which it holds was given up.
     if branch.spent > MicroRho::ZERO || !mirror_wins {
-        ledger.write_off(now, branch.spent, vec![given_up]);
+        ledger.write_off(now, branch.spent, vec![given_up], common as u64);
     }
     let (keep, followed) = if mirror_wins {
         (common, &mirror[common..])
@@ -81,6 +81,13 @@ pub fn adopt(
         written_off: branch.spent,
         ledger,
     }))
+}
+
+/// How many entries two chains have in common, from the first.
+#[must_use]
+pub fn common(own: &[Vec<u8>], other: &[Vec<u8>]) -> u64 {
+    let same = |(own, other): &(&Vec<u8>, &Vec<u8>)| own == other;
+    own.iter().zip(other).take_while(same).count() as u64
 }
 
 /// What one chain says after it parted from another.
@@ -190,7 +197,8 @@ mod tests {
         let again = Ledger::open(whole.into_iter().map(Vec::as_slice)).unwrap();
         assert_eq!(again.durable(), adoption.ledger.durable());
         let mirrored = head_of(mirror).unwrap();
-        assert!(again.contains(mirrored) || again.has_given_up(mirrored));
+        let common = common(own, mirror);
+        assert!(again.contains(mirrored) || again.given_up(mirrored) == Some(common));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use aquifer_shared::base::ids::{Hash32, IdentityKey, StudyHash};
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::sum::{Part, StudyTerms, study_hash};
-use aquifer_shared::protocol::chain::Head;
+use aquifer_shared::protocol::chain::{Head, WRITE_OFF_KIND};
 use aquifer_shared::protocol::codec::{CodecError, decode, encode};
 use aquifer_shared::protocol::wire::Approval;
 use serde::de::DeserializeOwned;
@@ -180,6 +180,8 @@ pub struct WriteOff {
     pub urho: MicroRho,
     /// Positions that a witness or the mirror named and this chain does not pass through: given up with it.
     pub given_up: Vec<Head>,
+    /// Entries up to this one are common to the pasts that were given up and this one, as far as that is known.
+    pub common: u64,
 }
 
 /// Content of [`Entry::PeerMarks`].
@@ -254,7 +256,7 @@ impl Entry {
             Self::Return(body) => (4, encode(body)),
             Self::Hold(body) => (5, encode(body)),
             Self::Decline(body) => (6, encode(body)),
-            Self::WriteOff(body) => (7, encode(body)),
+            Self::WriteOff(body) => (WRITE_OFF_KIND, encode(body)),
             Self::PeerMarks(body) => (8, encode(body)),
         }
     }
@@ -272,7 +274,7 @@ impl Entry {
             4 => Self::Return(read("return", body)?),
             5 => Self::Hold(read("hold", body)?),
             6 => Self::Decline(read("decline", body)?),
-            7 => Self::WriteOff(read("write-off", body)?),
+            WRITE_OFF_KIND => Self::WriteOff(read("write-off", body)?),
             8 => Self::PeerMarks(read("peer marks", body)?),
             got => return Err(CodecError::Kind { got }),
         })
@@ -378,6 +380,7 @@ mod tests {
                 at,
                 urho,
                 given_up: vec![head(6)],
+                common: 3,
             }),
             Entry::PeerMarks(PeerMarks {
                 at,
@@ -411,5 +414,5 @@ mod tests {
         assert_eq!(Entry::from_link(99, &[]), Err(CodecError::Kind { got: 99 }));
     }
 
-    const GOLDEN_HEAD: &str = "012c85063a2e5a59c1c709b371c3feda41b12b39253a6afd15cc7da80f5afb8e";
+    const GOLDEN_HEAD: &str = "a10733cdb2aebd53cf47e072402f70091dbed9778578e6599df268d06915a891";
 }

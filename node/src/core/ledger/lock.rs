@@ -69,7 +69,7 @@ impl Ledger {
     pub fn held_against(&self, seen: Head, by: SeenBy) -> Result<(), LockReason> {
         let ledger = self.durable().seq;
         let passes = seen.seq <= ledger && self.contains(seen);
-        if passes || self.has_given_up(seen) {
+        if passes || self.given_up(seen).is_some() {
             return Ok(());
         }
         let seq = seen.seq;

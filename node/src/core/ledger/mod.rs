@@ -27,7 +27,7 @@ use aquifer_shared::protocol::wire::Approval;
 use budget::{Account, Count, Scope, YEAR_MS, total};
 use marks::Marks;
 
-pub use adopt::{Adoption, adopt, head_of};
+pub use adopt::{Adoption, adopt, common, head_of};
 pub use batch::{Batch, Beside, LedgerFault, Record, Shortfall, Standing, Waiting};
 pub use budget::{BudgetReport, CapReport, Caps, StudyReport, reservation};
 pub use charge::{Charge, Payment};
@@ -126,11 +126,13 @@ impl Ledger {
         Some(Head { seq, hash })
     }
 
-    /// Whether the operator gave up what came up to this position of another past.
+    /// Whether the operator gave up another past that came up to this position; then, how many entries it has in common with
+    /// this one, as far as that is known.
     #[must_use]
-    pub fn has_given_up(&self, head: Head) -> bool {
-        let mut all = self.written_off.iter().flat_map(|entry| &entry.given_up);
-        all.any(|given_up| *given_up == head)
+    pub fn given_up(&self, head: Head) -> Option<u64> {
+        let gave_up = |entry: &&WriteOff| entry.given_up.contains(&head);
+        let found = self.written_off.iter().rev().find(gave_up);
+        found.map(|entry| entry.common)
     }
 
     /// Position of the last entry that is on disk.
@@ -287,10 +289,16 @@ impl Ledger {
         }
     }
 
-    /// Counts this much as spent under every cap, after entries up to these positions were lost.
-    pub fn write_off(&mut self, now: Timestamp, urho: MicroRho, given_up: Vec<Head>) {
+    /// Counts this much as spent under every cap: the operator gives up other pasts of this ledger, which came up to these
+    /// positions and have this many entries in common with it.
+    pub fn write_off(&mut self, now: Timestamp, urho: MicroRho, given_up: Vec<Head>, common: u64) {
         let at = self.present(now);
-        self.append(Entry::WriteOff(WriteOff { at, urho, given_up }));
+        self.append(Entry::WriteOff(WriteOff {
+            at,
+            urho,
+            given_up,
+            common,
+        }));
     }
 
     /// Whether entries wait for a transaction.

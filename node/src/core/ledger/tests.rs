@@ -89,7 +89,7 @@ fn other_families_split_otherwise_so_their_larger_parts_add() {
 fn a_sum_that_does_not_fit_is_a_refusal() {
     let mut ledger = Ledger::default();
     reserve(&mut ledger, NOW, caps(u64::MAX, u64::MAX), &terms()).unwrap();
-    ledger.write_off(NOW, MicroRho(u64::MAX), Vec::new());
+    ledger.write_off(NOW, MicroRho(u64::MAX), Vec::new(), 0);
     let next = variant(2, "value");
     assert!(reserve(&mut ledger, NOW, caps(u64::MAX, u64::MAX), &next).is_err());
 }
@@ -252,7 +252,7 @@ fn a_position_is_held_against_the_whole_past() {
     let mut ledger = Ledger::default();
     let wide = caps(u64::MAX, u64::MAX);
     reserve(&mut ledger, NOW, wide, &synthetic(2)).unwrap();
-    ledger.write_off(NOW, MicroRho(1), vec![Head { seq: 9, hash: TASK }]);
+    ledger.write_off(NOW, MicroRho(1), vec![Head { seq: 9, hash: TASK }], 1);
     let batch = ledger.next_batch().unwrap();
     let by = SeenBy::Mirror;
     let ahead = LockReason::Behind {

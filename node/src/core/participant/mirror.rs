@@ -48,9 +48,10 @@ impl Participant {
         let head = held.head;
         (self.mirror.held, self.mirror.reading) = (None, None);
         let Err(reason) = self.ledger.held_against(head, SeenBy::Mirror) else {
-            // Another past that was given up: the mirror gets this one, from its first entry on.
-            let shared = self.ledger.contains(head);
-            self.mirror.held = Some(if shared { head.seq } else { 0 });
+            // Another past that was given up: the mirror gets this one, from where both part.
+            let common = self.ledger.given_up(head);
+            let shared = self.ledger.contains(head).then_some(head.seq);
+            self.mirror.held = shared.or(common);
             return self.mirror_on();
         };
         let key = UnparsedPublicKey::new(&ED25519, self.rules.identity.0);
@@ -271,17 +272,21 @@ mod tests {
             seq: 40,
             hash: Hash32([4; 32]),
         };
-        other.write_off(company.now, MicroRho(5), vec![lost]);
+        other.write_off(company.now, MicroRho(5), vec![lost], 1);
         let link = other.next_batch().unwrap().records.remove(0).bytes;
         company.own().disk.push(link);
         let now = company.now;
         company.own().restart(now);
         company.tell(held(lost, Some(NODE))).unwrap();
         assert_eq!(company.own().node.lock(), None);
+        let copies = company.own().copies();
         assert_eq!(
-            mirrored(&company.own().copies(), Vec::new()),
-            company.own().disk
+            copies[0].links,
+            company.own().disk[1..],
+            "all that differs in one copy"
         );
+        let common = company.own().disk[..1].to_vec();
+        assert_eq!(mirrored(&copies, common), company.own().disk);
     }
 
     #[test]

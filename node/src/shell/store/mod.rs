@@ -251,14 +251,14 @@ impl Unwitnessed {
         mut self,
         now: Timestamp,
         urho: MicroRho,
-        given_up: Vec<Head>,
+        (given_up, common): (Vec<Head>, u64),
     ) -> Result<(), StoreFault> {
+        self.ledger.write_off(now, urho, given_up, common);
         let open = self.ledger.open_studies().map(|(study, _)| *study);
         let waiting = self.ledger.waiting().map(|(study, _)| *study);
         for study in open.chain(waiting).collect::<Vec<_>>() {
             self.ledger.give_back(now, study, EndReason::Withdrawn);
         }
-        self.ledger.write_off(now, urho, given_up);
         let batch = self.ledger.next_batch();
         // The ledger first: a crash in between leaves it locked, not unlocked without the entry.
         if let Some(batch) = batch {

@@ -220,7 +220,7 @@ async fn a_write_off_unlocks_and_leaves_nothing() {
     let opened = Unwitnessed::open(&place.ledger(), &place.witness()).await;
     let caps = rules().policy.caps;
     let opened = opened.unwrap();
-    let given_up = Vec::new();
+    let given_up = (Vec::new(), 0);
     opened
         .write_off(NOW, caps.per_contract, given_up)
         .await
@@ -337,7 +337,7 @@ async fn a_witness_of_a_past_that_was_given_up_is_made_anew() {
         .await
         .unwrap();
     opened
-        .write_off(NOW, MicroRho(1), vec![lost])
+        .write_off(NOW, MicroRho(1), (vec![lost], 0))
         .await
         .unwrap();
     // As after a crash between ledger and witness.
@@ -357,7 +357,7 @@ async fn what_was_set_aside_before_a_write_off_is_not_spent_after_it() {
     let caps = rules().policy.caps;
     let written_off = opened
         .unwrap()
-        .write_off(NOW, caps.per_contract, Vec::new())
+        .write_off(NOW, caps.per_contract, (Vec::new(), 0))
         .await;
     written_off.unwrap();
     let (_, mut ledger) = place.open().await.unwrap();
