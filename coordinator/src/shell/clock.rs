@@ -1,14 +1,10 @@
-//! The one place where the coordinator reads the clock.
-
-use std::time::{SystemTime, UNIX_EPOCH};
+//! The coordinator's clock, where no connection brings its platform along.
 
 use aquifer_shared::base::time::Timestamp;
+use aquifer_shared::shell::platform::{Platform, System};
 
 /// Now, as the cores take it.
 #[must_use]
 pub fn now() -> Timestamp {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    System.now()
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::chatter::{join, open};
 use super::network::{CENTRE, Network, Weather, host};
-use super::world::World;
+use super::world::{Log, World};
 
 const DAY: Duration = Duration::from_secs(86_400);
 const NODE: &str = "unit-2";
@@ -37,9 +37,8 @@ fn check_heals(spoil: impl Fn(&Network), spoilt: Duration, ups: usize) {
             world.log.count("hub", "heard"),
             world.log.count(NODE, "heard"),
         );
-        let again = |log: &super::world::Log| {
-            log.count("hub", "heard") > said && log.count(NODE, "heard") > heard
-        };
+        let again =
+            |log: &Log| log.count("hub", "heard") > said && log.count(NODE, "heard") > heard;
         world.until("messages both ways", BACK, again).await;
     });
     assert_eq!(world.log.count(NODE, "up"), ups, "{}", world.log.tale());
@@ -96,7 +95,7 @@ fn a_network_that_loses_nearly_everything_is_like_a_partition() {
         world.network.set(Weather::FINE);
         let heard = world.log.count("hub", "heard");
         // Bytes on their way at the last moment wait for a timer that has grown meanwhile, or for the session's end.
-        let again = |log: &super::world::Log| log.count("hub", "heard") > heard;
+        let again = |log: &Log| log.count("hub", "heard") > heard;
         world.until("the node again", IDLE + BACK, again).await;
     });
 }
@@ -137,6 +136,30 @@ fn a_coordinator_that_restarts_is_noticed_at_once() {
                 log.count("hub", "opened") == 4
             })
             .await;
+    });
+}
+
+#[test]
+fn eight_nodes_are_all_back_soon_after_a_restart_in_bad_weather() {
+    let mut world = World::new(1);
+    world.network.set(Weather {
+        loss: 0.1,
+        jitter_ms: 30,
+        ..Weather::FINE
+    });
+    world.run(async |world| {
+        let members: Vec<_> = (2..10).map(|number| world.member(number, DAY)).collect();
+        let centre = open(world);
+        let _running: Vec<_> = members.iter().map(|member| join(world, member)).collect();
+        world
+            .until("all", seconds(30), |log| log.count("hub", "opened") == 8)
+            .await;
+        world.kill_centre(centre);
+        world.pass(seconds(60)).await;
+        let opened = world.log.count("hub", "opened");
+        let _centre = open(world);
+        let all = |log: &Log| log.count("hub", "opened") >= opened + 8;
+        world.until("all again", BACK + BACK, all).await;
     });
 }
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::network::{CENTRE, Weather};
+use super::network::{CENTRE, Traffic, Weather};
 use super::study::{Disk, Journal, PRICE, ROUNDS, join, open, terms};
-use super::world::{Centre, Member, Running, World};
+use super::world::{Centre, Entry, Log, Member, Running, World};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -39,18 +39,19 @@ fn published_through(
     limit: Duration,
     fault: impl AsyncFnOnce(&mut Running4<'_>),
 ) -> Vec<usize> {
-    let sums = study_through(weather, limit, fault);
+    let (sums, _) = study_through(weather, limit, fault);
     assert_eq!(sums.len(), usize::from(ROUNDS), "{sums:?}");
     sums
 }
 
-/// Lets a fault happen after the third sum and follows the study to its end. Returns how many updates are in each sum.
+/// Lets a fault happen after the third sum and follows the study to its end. Returns how many updates are in each sum, and all
+/// that was seen and sent on the way.
 #[track_caller]
 fn study_through(
     weather: Weather,
     limit: Duration,
     fault: impl AsyncFnOnce(&mut Running4<'_>),
-) -> Vec<usize> {
+) -> (Vec<usize>, (Vec<Entry>, Traffic)) {
     let mut world = World::new(5);
     world.network.set(weather);
     let members = [2, 3, 4, 5].map(|number| world.member(number, DAY));
@@ -72,7 +73,7 @@ fn study_through(
             .until("three sums", Duration::from_secs(60), third)
             .await;
         fault(&mut running).await;
-        let ended = |log: &super::world::Log| log.count("hub", "ended") > 0;
+        let ended = |log: &Log| log.count("hub", "ended") > 0;
         world.until("the end", limit, ended).await;
     });
     let sums = journal.sums();
@@ -96,7 +97,8 @@ fn study_through(
         );
         assert!(spent <= PRICE.0 * tries, "{}: {spent}", member.name);
     }
-    sums.into_iter().map(|(count, _)| count).collect()
+    let counts = sums.into_iter().map(|(count, _)| count).collect();
+    (counts, (world.log.entries(), world.network.traffic()))
 }
 
 const ALL: [usize; ROUNDS as usize] = [4; ROUNDS as usize];
@@ -154,7 +156,7 @@ fn a_node_behind_a_partition_is_missed_and_comes_back() {
 
 /// For `cut`, no node is heard by the coordinator.
 fn through_silence(cut: Duration) -> usize {
-    let sums = study_through(Weather::FINE, seconds(240), async |running| {
+    let (sums, _) = study_through(Weather::FINE, seconds(240), async |running| {
         let world = running.world;
         for member in &running.members {
             world.network.cut(member.address, CENTRE);
@@ -175,24 +177,28 @@ fn a_silence_longer_than_all_attempts_ends_the_study_with_a_reason() {
     assert!(through_silence(seconds(45)) < usize::from(ROUNDS));
 }
 
-#[test]
-fn everything_at_once_still_ends() {
+fn everything_at_once() -> (Vec<usize>, (Vec<Entry>, Traffic)) {
     let storm = Weather {
         loss: 0.05,
         doubled: 0.02,
         delay_ms: 20,
         jitter_ms: 40,
     };
-    published_through(storm, seconds(300), async |running| {
+    study_through(storm, seconds(300), async |running| {
         running.restart(0);
         running.restart_centre();
-        running
-            .world
-            .network
-            .cut(CENTRE, running.members[3].address);
-        running.world.pass(seconds(10)).await;
+        let (world, last) = (running.world, &running.members[3]);
+        world.network.cut(CENTRE, last.address);
+        world.pass(seconds(10)).await;
         running.restart(2);
         running.restart_centre();
         running.world.network.heal();
-    });
+    })
+}
+
+#[test]
+fn everything_at_once_still_ends_and_in_the_same_way_on_every_run() {
+    let (first, again) = (everything_at_once(), everything_at_once());
+    assert_eq!(first.0.len(), usize::from(ROUNDS));
+    assert_eq!(first.1, again.1);
 }

@@ -34,8 +34,8 @@ use aquifer_shared::shell::quic::close;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use tokio::sync::mpsc;
 
-use super::network::{CENTRE, Host};
-use super::world::{Centre, Line, Member, Running, World, start};
+use super::network::{CENTRE, Host, Network};
+use super::world::{Centre, Line, Log, Member, Running, World, start};
 
 const APPROVER: u8 = 200;
 const CELLS: u32 = 2_000;
@@ -159,8 +159,8 @@ struct Hub {
     terms: StudyTerms,
     journal: Journal,
     host: Host,
-    log: super::world::Log,
-    network: super::network::Network,
+    log: Log,
+    network: Network,
     sessions: BTreeMap<usize, (u64, Outbox)>,
 }
 
