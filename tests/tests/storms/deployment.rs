@@ -96,7 +96,7 @@ impl Deployment {
             name: "churn",
             epsilon: EPSILON,
             delta: DELTA,
-            trust,
+            trust: Some(trust),
             more: "slot_ms = 200\nphase_ms = 4000\nattempts_max = 3\nspare_attempts = 2",
         };
         let file = study.file(&self.company);
