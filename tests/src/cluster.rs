@@ -226,6 +226,24 @@ impl Cluster {
             });
         }
         fs::write(self.contract(), company.contract.to_toml())?;
+        self.pin_members()
+    }
+
+    /// Adds the members to every node's file, as `aquifer nodes --pins` prints them; in place of those that are there.
+    ///
+    /// # Errors
+    ///
+    /// The command failed, or a file could not be written.
+    pub fn pin_members(&self) -> Result<()> {
+        let pins = self.aquifer(["nodes", "--pins"])?;
+        let pins = pins.success().context("aquifer nodes --pins")?;
+        let (head, _) = pins.split_once('\n').context("pins start with a remark")?;
+        for node in &self.nodes {
+            let path = node.folder.join("node.toml");
+            let text = fs::read_to_string(&path)?;
+            let own = text.split(head).next().unwrap_or_default();
+            fs::write(&path, format!("{own}{pins}"))?;
+        }
         Ok(())
     }
 

@@ -135,6 +135,18 @@ impl Model {
         })
     }
 
+    /// The trust mode that its statement names.
+    #[must_use]
+    pub fn trust(&self) -> &str {
+        self.file["privacy"]["mode"].as_str().unwrap_or_default()
+    }
+
+    /// Epsilon that does not rest on others; none in node-noise.
+    #[must_use]
+    pub fn floor_epsilon(&self) -> Option<&str> {
+        self.file["privacy"]["floor_epsilon"].as_str()
+    }
+
     /// AUC of the private evaluation, if it is shown.
     #[must_use]
     pub fn private_auc(&self) -> Option<f64> {

@@ -19,6 +19,8 @@ pub struct Policy {
     pub approval: &'static str,
     /// Whether studies marked synthetic are taken.
     pub allow_synthetic: bool,
+    /// Trust modes that are taken.
+    pub trust: Vec<&'static str>,
 }
 
 impl Default for Policy {
@@ -28,6 +30,7 @@ impl Default for Policy {
             purposes: vec!["churn.train".to_owned()],
             approval: "automatic",
             allow_synthetic: false,
+            trust: vec!["node-noise", "shared-noise"],
         }
     }
 }
@@ -58,12 +61,14 @@ impl Policy {
             "[data]\ncontract = \"contract.toml\"\nquery = \"SELECT * FROM customers\"\nbasis = \"made-up or public data\"\n\
              customers_max = {}\nholdout_column = \"{SPLIT_COLUMN}\"\n[data.tables]\ncustomers = \"customers.csv\"\n\
              [ledger]\nwitness = {:?}\n[policy]\nrho_micro_per_contract = {cap}\nrho_micro_per_year = {cap}\n\
-             purposes = [{}]\napprovers = [\"{approver}\"]\napproval = \"{}\"\nallow_synthetic = {}\n",
+             purposes = [{}]\napprovers = [\"{approver}\"]\napproval = \"{}\"\nallow_synthetic = {}\n\
+             trust = {:?}\noperator = {name:?}\ncoordinator_operator = \"head-office\"\n",
             company.customers_max(),
             witness.join("ledger.witness"),
             purposes.join(", "),
             self.approval,
             self.allow_synthetic,
+            self.trust,
             cap = self.cap.0,
         );
         Ok(fs::write(folder.join("node.toml"), text)?)

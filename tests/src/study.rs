@@ -33,8 +33,8 @@ pub struct Study<'a> {
     pub epsilon: f64,
     /// Delta of the statement.
     pub delta: f64,
-    /// Trust mode.
-    pub trust: &'a str,
+    /// Trust mode; the product's own choice where it is none.
+    pub trust: Option<&'a str>,
     /// Further lines.
     pub more: &'a str,
 }
@@ -47,14 +47,15 @@ impl Study<'_> {
         let population = (company.customers.len() as u64).next_multiple_of(10_000);
         format!(
             "name = \"{}\"\npurpose = \"churn.train\"\ncontract = {{ name = \"{}\", version = {} }}\nplan = \"additive\"\n\
-             epsilon = {:?}\ndelta = {:e}\ntrust = \"{}\"\nnodes = \"all\"\ncustomers_max = {}\npopulation = {population}\n\
+             epsilon = {:?}\ndelta = {:e}\n{}nodes = \"all\"\ncustomers_max = {}\npopulation = {population}\n\
              holdout = {{ column = \"{SPLIT_COLUMN}\" }}\nexpires_in_hours = 24\n{}\n",
             self.name,
             contract.name,
             contract.version,
             self.epsilon,
             self.delta,
-            self.trust,
+            self.trust
+                .map_or(String::new(), |trust| format!("trust = \"{trust}\"\n")),
             company.customers_max(),
             self.more,
         )

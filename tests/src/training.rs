@@ -12,7 +12,7 @@ use aquifer_shared::domain::predictor::learner::Learner;
 use aquifer_shared::domain::predictor::plan::{
     RESIDUAL_ROUNDS, Shape, additive_rounds, total_sigma,
 };
-use aquifer_shared::domain::sum::{HoldOut, NoiseShare, Part, RoundTerms};
+use aquifer_shared::domain::sum::{HoldOut, NoiseShare, Part, RoundTerms, Thresholds};
 use aquifer_shared::protocol::wire::TaskBody;
 use aquifer_shared::shell::noise::Noise;
 
@@ -69,7 +69,7 @@ impl Encoded {
         self.units.len()
     }
 
-    /// Runs a study over some units.
+    /// Runs a study over some units: those that take part in every sum, each with its share of the noise.
     ///
     /// # Errors
     ///
@@ -79,9 +79,10 @@ impl Encoded {
         members: &[usize],
         urho: MicroRho,
         clip: u32,
+        share: NoiseShare,
         noise: &mut dyn Noise,
     ) -> Result<Trained> {
-        let rounds = additive_rounds(&self.shapes, urho, clip, RESIDUAL_ROUNDS, NoiseShare::OWN);
+        let rounds = additive_rounds(&self.shapes, urho, clip, RESIDUAL_ROUNDS, share);
         let rounds = rounds.context("the price gives no scale within limits")?;
         let updates = u32::try_from(members.len())?;
         let mut sums: Vec<Vec<i64>> = Vec::new();
@@ -164,6 +165,23 @@ impl Encoded {
     }
 }
 
+/// What each node's noise is a share of in shared-noise with the usual tolerances, for a customer at one node.
+///
+/// # Errors
+///
+/// Too few or too many members.
+pub fn usual_share(members: usize) -> Result<NoiseShare> {
+    let (absent, colluders) = (
+        Thresholds::usual_absent(members),
+        Thresholds::usual_colluders(members),
+    );
+    let honest = Thresholds::new(members, absent, colluders)?.honest();
+    Ok(NoiseShare {
+        honest,
+        multiplicity: 1,
+    })
+}
+
 fn encode(company: &Company, unit: usize) -> Result<(Table, Split)> {
     let columns = &company.contract.columns;
     let cells = columns.iter().map(|column| column.shape().1).collect();
@@ -196,13 +214,34 @@ mod tests {
     use crate::noise::{NoNoise, SeededNoise};
 
     #[test]
+    fn shared_noise_is_better_than_noise_of_each_node_and_survives_absence() {
+        let company = Company::synthetic(3, 8_000);
+        let encoded = Encoded::of(&company).unwrap();
+        let all: Vec<usize> = (0..8).collect();
+        let train = |members: &[usize], share| {
+            let auc = |seed| {
+                let mut noise = SeededNoise::new(seed);
+                let model = encoded.train(members, MicroRho(24_355), 3_072, share, &mut noise);
+                encoded.quality(&model.unwrap()).unwrap().auc
+            };
+            (1..=3).map(auc).sum::<f64>() / 3.0
+        };
+        let share = usual_share(8).unwrap();
+        assert_eq!((share.honest, share.multiplicity), (5, 1));
+        let own = train(&all, NoiseShare::OWN);
+        let shared = train(&all, share);
+        let six = train(&all[..6], share);
+        assert!(shared > six && six > own, "{shared} {six} {own}");
+    }
+
+    #[test]
     fn the_learner_comes_close_to_the_truth() {
         let company = Company::synthetic(3, 8_000);
         let encoded = Encoded::of(&company).unwrap();
         let all: Vec<usize> = (0..8).collect();
         let train = |members: &[usize], noise: &mut dyn Noise| {
             let model = encoded
-                .train(members, MicroRho(311_064), 4_096, noise)
+                .train(members, MicroRho(311_064), 4_096, NoiseShare::OWN, noise)
                 .unwrap();
             encoded.quality(&model).unwrap().auc
         };

@@ -7,10 +7,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use aquifer_shared::base::units::{Delta, MicroRho};
+use aquifer_shared::domain::sum::Thresholds;
+use aquifer_shared::shell::noise::{epsilon, largest_urho};
 use aquifer_tests::processes::{free_ports, program, run};
 use aquifer_tests::random::Seeded;
 
 const GUIDE: &str = include_str!("../../docs/operations.md");
+const PRIVACY: &str = include_str!("../../docs/privacy.md");
 
 /// The shell blocks of a document, in order.
 fn shell_blocks(text: &str) -> Vec<&str> {
@@ -65,6 +69,63 @@ fn every_command_of_the_operations_guide_works() {
         .env("PORT_JOIN", port_join.to_string()))
     .unwrap();
     outcome.success().unwrap();
+}
+
+/// Cells of the rows of a table that follows this heading line.
+fn rows<'a>(text: &'a str, heading: &str) -> Vec<Vec<&'a str>> {
+    let (_, table) = text.split_once(heading).expect("the table is there");
+    let lines = table.lines().skip(2);
+    let rows = lines.take_while(|line| line.starts_with('|'));
+    rows.map(|row| row.trim_matches('|').split('|').map(str::trim).collect())
+        .collect()
+}
+
+/// Epsilon of `times` the price of a stated epsilon, rounded up at the second decimal.
+fn of_price(stated: f64, delta: f64, times: u64) -> String {
+    let delta = Delta::try_from(delta).unwrap();
+    let price = largest_urho(stated.try_into().unwrap(), delta);
+    let found = epsilon(MicroRho(price.0 * times), delta);
+    // The fourth decimal is rounded up already.
+    format!("{:.2}", (found * 100.0 - 1e-6).ceil() / 100.0)
+}
+
+#[test]
+fn the_floors_of_the_privacy_page_are_those_of_the_accountant() {
+    let found = rows(PRIVACY, "| members | h | floor of epsilon 1 at delta 1e-6");
+    assert_eq!(found.len(), 5);
+    for row in found {
+        let members: usize = row[0].parse().unwrap();
+        let (absent, colluders) = (
+            Thresholds::usual_absent(members),
+            Thresholds::usual_colluders(members),
+        );
+        let honest = Thresholds::new(members, absent, colluders)
+            .unwrap()
+            .honest();
+        let floor = |stated, delta| of_price(stated, delta, honest.into());
+        let expected = [floor(1.0, 1e-6), floor(4.0, 1e-6), floor(1.0, 1e-5)];
+        assert_eq!(
+            (row[1], &row[2..]),
+            (
+                &*honest.to_string(),
+                &expected.each_ref().map(|text| &**text)[..]
+            )
+        );
+    }
+}
+
+#[test]
+fn undeclared_copies_cost_what_the_privacy_page_says() {
+    let found = rows(PRIVACY, "| the customer is really at |");
+    assert_eq!(found.len(), 2);
+    for (row, copies) in found.into_iter().zip(2..) {
+        assert_eq!(row[0], format!("{copies} units"));
+        let (own, shared) = (
+            of_price(1.0, 1e-6, copies),
+            of_price(1.0, 1e-6, copies * copies),
+        );
+        assert_eq!((row[1], row[2]), (&*own, &*shared));
+    }
 }
 
 #[test]

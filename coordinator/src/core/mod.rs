@@ -4,6 +4,7 @@ mod ending;
 pub mod event;
 pub mod expand;
 mod expand_notes;
+mod expand_trust;
 #[cfg(test)]
 mod fixtures;
 mod gather;

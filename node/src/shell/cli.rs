@@ -15,7 +15,7 @@ use super::score_command::{self, Scoring};
 use super::serve::{self, Stopped};
 use super::store::StoreFault;
 use super::views::Query;
-use super::{check_command, join_command, ledger_command, unit_commands};
+use super::{check_command, join_command, ledger_command, ledger_view, unit_commands};
 
 /// Guards a business unit's customers: takes part in studies, lets nothing out but charged, noisy sums.
 #[derive(Debug, Parser)]
@@ -78,7 +78,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Ways out of a locked ledger.
+    /// How far the ledger is, who has seen how much of it, and ways out where it is locked.
     Ledger {
         #[command(subcommand)]
         command: LedgerCommand,
@@ -118,9 +118,15 @@ enum StudiesCommand {
 
 #[derive(Debug, Subcommand)]
 enum LedgerCommand {
-    /// Go on with a newer copy of the ledger, or with the present one where only the witness was lost.
+    /// Entries, lock, the coordinator's mirror, positions of other members' ledgers.
+    Show {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Get back lost entries from the coordinator's mirror or from a newer copy of the ledger, or make a lost witness anew.
     Adopt {
-        /// The newer copy.
+        /// The newer copy; without it the coordinator is asked.
         file: Option<PathBuf>,
     },
     /// Give up all that is left under every cap.
@@ -172,6 +178,7 @@ fn carry_out(command: &Command, directory: &Path) -> anyhow::Result<Outcome> {
             )
         }
         Command::Ledger { command } => match command {
+            LedgerCommand::Show { json } => ledger_view::show(directory, *json),
             LedgerCommand::Adopt { file } => ledger_command::adopt(directory, file.as_deref()),
             LedgerCommand::WriteOff { yes } => ledger_command::write_off(directory, *yes),
         },

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use aquifer_shared::domain::contract::Contract;
+use aquifer_shared::domain::sum::TrustMode;
 use aquifer_shared::shell::directory::{IDENTITY_KEY, IdentityDirectory};
 use aquifer_shared::shell::keys::Identity;
 use aquifer_shared::shell::report::{Outcome, Table, Tone, print, print_json, refused};
@@ -14,7 +15,7 @@ use super::control::ask;
 use super::serve::sign_with;
 use super::store::Store;
 use super::views::{Amount, Answer, BudgetView, Line, Query, StudyView, answer};
-use crate::core::participant::{Effect, Event, Participant};
+use crate::core::participant::{Effect, Event, Judges, Participant};
 
 /// Asks and prints.
 ///
@@ -28,6 +29,9 @@ pub fn run(directory: &Path, query: &Query, json: bool) -> anyhow::Result<Outcom
     };
     match answer {
         Answer::Refused(why) => Ok(refused(&why)),
+        Answer::Ledger(_) => {
+            anyhow::bail!("the running node answered something else; is it of this version?")
+        }
         Answer::Budget(view) => {
             if json {
                 print_json(&view)?;
@@ -80,7 +84,7 @@ fn ask_ledger(directory: &Path, query: &Query) -> anyhow::Result<Answer> {
         let (mut store, ledger) = Store::open(&ledger, &witness).await?;
         let rules = config.rules(&contract, identity.identity().public());
         let signer = Identity::load(&directory.join(IDENTITY_KEY))?;
-        let mut node = Participant::new(now(), rules, ledger, sign_with(signer));
+        let mut node = Participant::new(now(), rules, ledger, sign_with(signer), Judges::STRICT);
         let answer = answer(&mut node, now(), query);
         while let Some(effect) = node.poll_effect() {
             if let Effect::Journal(batch) = effect {
@@ -105,19 +109,27 @@ fn print_budget(view: &BudgetView) -> anyhow::Result<()> {
         caps.toned_row(cap_row(name, line));
     }
     caps.print()?;
+    if let Some(reason) = &view.locked {
+        print(&format!(
+            "\nledger-behind: locked ({reason}); nothing is accepted or charged. Stop the node, then `aquifer-node ledger adopt`\n"
+        ))?;
+    }
     if view.studies.is_empty() {
         return print("\nno study has been accepted yet\n");
     }
     let mut studies = Table::new(&[
-        "study", "hash", "purpose", "spent", "epsilon", "delta", "reserved", "attempts", "state",
+        "study", "hash", "purpose", "trust", "spent", "epsilon", "floor", "delta", "reserved",
+        "attempts", "state",
     ]);
     for line in &view.studies {
         studies.row([
             line.name.clone(),
             line.study[..12].to_owned(),
             line.purpose.clone(),
+            trust(line.trust, line.honest),
             format!("{} + {} held out", line.spent_training, line.spent_holdout),
             format!("{:.4}", line.spent.epsilon),
+            floor(line.floor),
             format!("{:e}", line.delta),
             format!("{} + {}", line.reserved_training, line.reserved_holdout),
             line.attempts.to_string(),
@@ -127,7 +139,8 @@ fn print_budget(view: &BudgetView) -> anyhow::Result<()> {
     print("\n")?;
     studies.print()?;
     print(
-        "\nmicro-rho (zCDP, neighbours differ by one customer of this unit); epsilon is rounded up\n",
+        "\nmicro-rho (zCDP, neighbours differ by one customer of this unit); epsilon is rounded up; floor: epsilon in \
+         shared-noise if everybody else colludes or the encryption breaks\n",
     )
 }
 
@@ -152,6 +165,18 @@ fn cap_row(name: &str, line: &Line) -> [(String, Tone); 6] {
     ]
 }
 
+/// The epsilon that does not rest on others; in node-noise none does.
+fn floor(floor: Option<Amount>) -> String {
+    floor.map_or("-".to_owned(), |floor| format!("{:.4}", floor.epsilon))
+}
+
+fn trust(mode: TrustMode, honest: u16) -> String {
+    match mode {
+        TrustMode::NodeNoise => "node-noise".to_owned(),
+        TrustMode::SharedNoise => format!("shared-noise, {honest} honest"),
+    }
+}
+
 fn print_studies(studies: &[StudyView]) -> anyhow::Result<()> {
     if studies.is_empty() {
         return print("no study waits or runs here\n");
@@ -161,8 +186,10 @@ fn print_studies(studies: &[StudyView]) -> anyhow::Result<()> {
         "hash",
         "purpose",
         "state",
+        "trust",
         "micro-rho",
         "epsilon",
+        "floor",
         "delta",
         "sums",
         "members",
@@ -176,8 +203,10 @@ fn print_studies(studies: &[StudyView]) -> anyhow::Result<()> {
             study.study[..12].to_owned(),
             study.purpose.clone(),
             study.state.clone(),
+            trust(study.trust, study.honest),
             study.price.rho_micro.to_string(),
             format!("{:.4}", study.price.epsilon),
+            floor(study.floor),
             format!("{:e}", study.delta),
             study.sums.to_string(),
             study.members.to_string(),

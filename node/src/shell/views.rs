@@ -7,6 +7,7 @@ use aquifer_shared::domain::sum::{StudyTerms, TrustMode};
 use aquifer_shared::shell::noise::epsilon;
 use serde::{Deserialize, Serialize};
 
+use super::ledger_view::LedgerView;
 use crate::core::ledger::{CapReport, EndReason, Ledger, StudyReport};
 use crate::core::participant::Participant;
 
@@ -16,6 +17,8 @@ use crate::core::participant::Participant;
 pub enum Query {
     /// Spent, reserved, left.
     Budget,
+    /// Position of the ledger, its witnesses, positions of others.
+    Ledger,
     /// Studies that wait for a person or run.
     Studies,
     /// A person's decision.
@@ -33,6 +36,8 @@ pub enum Query {
 pub enum Answer {
     /// To [`Query::Budget`].
     Budget(BudgetView),
+    /// To [`Query::Ledger`].
+    Ledger(LedgerView),
     /// To [`Query::Studies`].
     Studies(Vec<StudyView>),
     /// To [`Query::Decide`]: durable.
@@ -54,6 +59,8 @@ pub struct BudgetView {
     pub delta: f64,
     /// By study.
     pub studies: Vec<StudyLine>,
+    /// Why nothing is accepted or charged any more, if so.
+    pub locked: Option<String>,
 }
 
 /// One cap.
@@ -97,6 +104,12 @@ pub struct StudyLine {
     pub reserved_holdout: u64,
     /// What a customer was charged at most at this node, with epsilon at the study's delta.
     pub spent: Amount,
+    /// Trust mode.
+    pub trust: TrustMode,
+    /// Honest noise shares that it rests on; 1 in node-noise.
+    pub honest: u16,
+    /// What was charged if everybody else colludes or the encryption breaks; none in node-noise, where it is the charge.
+    pub floor: Option<Amount>,
     /// Delta of the study.
     pub delta: f64,
     /// At how many nodes a customer may be.
@@ -120,6 +133,10 @@ pub struct StudyView {
     pub state: String,
     /// Price without spare attempts, with epsilon at the study's delta.
     pub price: Amount,
+    /// What is left of that if everybody else colludes or the encryption breaks; none in node-noise, where it is the price.
+    pub floor: Option<Amount>,
+    /// Members of a group that may be absent, and that may collude; 0 in node-noise.
+    pub tolerates: (u16, u16),
     /// Delta.
     pub delta: f64,
     /// Sums asked for.
@@ -130,6 +147,8 @@ pub struct StudyView {
     pub multiplicity: u16,
     /// Trust mode.
     pub trust: TrustMode,
+    /// Honest noise shares that are certain in every sum; 1 in node-noise.
+    pub honest: u16,
     /// End, milliseconds since 1970.
     pub expires: u64,
     /// Marked synthetic.
@@ -141,6 +160,7 @@ pub struct StudyView {
 pub fn answer(node: &mut Participant, now: Timestamp, query: &Query) -> Answer {
     match query {
         Query::Budget => budget(node, now),
+        Query::Ledger => Answer::Ledger(LedgerView::of_running(node)),
         Query::Studies => Answer::Studies(studies(node.ledger())),
         Query::Decide { study, approve } => {
             let found = match find(node.ledger(), study) {
@@ -189,18 +209,19 @@ fn budget(node: &Participant, now: Timestamp) -> Answer {
         per_year: line(report.per_year),
         delta: SHOWN_DELTA,
         studies: report.studies.into_iter().map(study_line).collect(),
+        locked: node.lock().map(ToString::to_string),
     })
 }
 
 fn study_line(report: StudyReport) -> StudyLine {
     let delta = Delta::try_from(report.delta);
-    let spent = delta.map_or(
-        Amount {
-            rho_micro: report.urho.0,
+    let priced = |urho: MicroRho| match delta {
+        Ok(delta) => amount(urho, delta),
+        Err(_) => Amount {
+            rho_micro: urho.0,
             epsilon: f64::MAX,
         },
-        |delta| amount(report.urho, delta),
-    );
+    };
     StudyLine {
         study: report.study.to_string(),
         name: report.name.to_string(),
@@ -209,7 +230,10 @@ fn study_line(report: StudyReport) -> StudyLine {
         spent_holdout: report.spent.holdout.0,
         reserved_training: report.reserved.training.0,
         reserved_holdout: report.reserved.holdout.0,
-        spent,
+        spent: priced(report.urho),
+        trust: report.mode,
+        honest: report.honest,
+        floor: report.floor.map(priced),
         delta: report.delta,
         multiplicity: report.multiplicity,
         attempts: report.attempts,
@@ -238,11 +262,16 @@ fn view(study: &StudyHash, terms: &StudyTerms, state: &str) -> StudyView {
         purpose: terms.purpose.to_string(),
         state: state.to_owned(),
         price: amount(terms.urho, terms.delta),
+        floor: terms
+            .floor(terms.urho)
+            .map(|floor| amount(floor, terms.delta)),
+        tolerates: (terms.d_max, terms.c_max),
         delta: terms.delta.get(),
         sums: terms.rounds.len(),
         members: terms.roster.len(),
         multiplicity: terms.multiplicity,
         trust: terms.mode,
+        honest: terms.honest().unwrap_or(1),
         expires: terms.expires.0,
         synthetic: terms.synthetic,
     }

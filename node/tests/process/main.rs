@@ -3,4 +3,8 @@
 #[cfg(test)]
 mod cases;
 #[cfg(test)]
+mod group;
+#[cfg(test)]
+mod shared_cases;
+#[cfg(test)]
 mod world;

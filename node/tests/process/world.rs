@@ -15,10 +15,12 @@ use aquifer_shared::domain::sum::{
     Gate, HoldOut, Part, Plan, RoundTerms, SUM_VERSION, StudyTerms, TrustMode, sigma_share,
     study_hash,
 };
+use aquifer_shared::protocol::ask::{Request, Response};
+use aquifer_shared::protocol::chain::Head;
 use aquifer_shared::protocol::codec::encode;
 use aquifer_shared::protocol::wire::{
-    Approval, CloseReason, Decision, Hello, Message, Offer, Task, TaskBody, Verdict, Welcome,
-    approve_digest, read_body,
+    Approval, CloseReason, Decision, Hello, LedgerCopy, LedgerHeld, Message, Offer, Task, TaskBody,
+    Verdict, Welcome, approve_digest, read_body,
 };
 use aquifer_shared::shell::certificates::{CertificateAuthority, certificate_pem, new_request};
 use aquifer_shared::shell::directory::{CoordinatorFile, Newcomer};
@@ -34,6 +36,16 @@ pub struct World {
     endpoint: Endpoint,
     identity: IdentityKey,
     approver: Identity,
+    /// Three other members, which the node has pinned.
+    pub peers: Vec<Identity>,
+}
+
+/// What a coordinator holds of the node's ledger.
+#[derive(Default)]
+pub struct Mirror {
+    links: Vec<Vec<u8>>,
+    heads: Vec<Head>,
+    signature: Vec<u8>,
 }
 
 /// A session that the coordinator has welcomed.
@@ -65,6 +77,7 @@ impl World {
         let world = Self {
             identity: identity.public(),
             approver: Identity::generate().unwrap(),
+            peers: (0..3).map(|_| Identity::generate().unwrap()).collect(),
             folder,
             endpoint,
         };
@@ -107,10 +120,12 @@ impl World {
             &format!("customerID,tenure,Plan,Churn\n{rows}"),
         );
         let approver = self.approver.public();
-        put(
-            "node.toml",
-            &CONFIG.replace("APPROVER", &approver.to_string()),
-        );
+        let config = CONFIG.replace("APPROVER", &approver.to_string());
+        let pins = self.peers.iter().zip(1..).map(|(peer, number)| {
+            let key = peer.public();
+            format!("[[member]]\nname = \"unit-{number}\"\nkey = \"{key}\"\noperator = \"team-{number}\"\n")
+        });
+        put("node.toml", &(config + &pins.collect::<String>()));
     }
 
     pub fn directory(&self) -> PathBuf {
@@ -173,6 +188,25 @@ impl World {
         outcome(self.command(arguments)).await
     }
 
+    /// Runs a command to its end while a coordinator answers what it asks of its mirror.
+    pub async fn run_asking(
+        &self,
+        arguments: &[&str],
+        mirror: &Mirror,
+    ) -> (Option<i32>, String, String) {
+        let ended = outcome(self.command(arguments));
+        tokio::pin!(ended);
+        loop {
+            tokio::select! {
+                ended = &mut ended => return ended,
+                asked = self.endpoint.accept() => {
+                    let connection = asked.unwrap().await.unwrap();
+                    mirror.answer(&connection).await;
+                }
+            }
+        }
+    }
+
     /// The node's next session.
     pub async fn welcome(&self) -> Session {
         let waited = tokio::time::timeout(WAIT, self.endpoint.accept()).await;
@@ -194,7 +228,11 @@ impl World {
 
     /// A study of synthetic sums, approved.
     pub fn offer(&self, rounds: u16) -> (StudyHash, Offer) {
-        let bytes = encode(&self.terms(rounds));
+        self.approve(&self.terms(rounds))
+    }
+
+    fn approve(&self, terms: &StudyTerms) -> (StudyHash, Offer) {
+        let bytes = encode(terms);
         let study = study_hash(&bytes);
         let approval = Approval {
             key: self.approver.public(),
@@ -203,6 +241,23 @@ impl World {
         let approvals = vec![approval];
         let terms = bytes;
         (study, Offer { terms, approvals })
+    }
+
+    /// A study of synthetic sums in shared-noise among the node and its three peers, approved.
+    pub fn offer_shared(&self, rounds: u16) -> (StudyTerms, StudyHash, Offer) {
+        let mut terms = self.terms(rounds);
+        let peers = self.peers.iter().map(Identity::public);
+        terms.roster = peers.chain([self.identity]).collect();
+        terms.roster.sort();
+        (terms.mode, terms.d_max, terms.c_max) = (TrustMode::SharedNoise, 1, 1);
+        terms.quorum = 3;
+        terms.urho_cap = MicroRho(2 * terms.urho.0);
+        let share = terms.noise_share().unwrap();
+        for round in &mut terms.rounds {
+            round.sigma_share = share.scale(round.delta_sq, round.urho).unwrap();
+        }
+        let (study, offer) = self.approve(&terms);
+        (terms, study, offer)
     }
 
     fn terms(&self, rounds: u16) -> StudyTerms {
@@ -252,9 +307,72 @@ impl World {
     }
 }
 
+impl Mirror {
+    /// Position of the last entry.
+    pub fn head(&self) -> Head {
+        self.heads.last().copied().unwrap_or_default()
+    }
+
+    pub fn held(&self) -> LedgerHeld {
+        LedgerHeld {
+            head: self.head(),
+            signature: self.signature.clone(),
+        }
+    }
+
+    /// Takes a copy from wherever its first link follows on.
+    pub fn take(&mut self, copy: LedgerCopy) {
+        let follows = |keep: &usize| {
+            let head = keep
+                .checked_sub(1)
+                .map_or(Head::default(), |last| self.heads[last]);
+            head.follow(&copy.links[0], FRAME_BYTES_MAX).is_ok()
+        };
+        let keep = (0..=self.links.len()).rev().find(follows);
+        // A forged copy follows nothing: it is kept as a coordinator would who lies.
+        self.links.truncate(keep.unwrap_or(0));
+        self.heads.truncate(keep.unwrap_or(0));
+        for link in copy.links {
+            let next = self.head().follow(&link, FRAME_BYTES_MAX);
+            let seq = self.head().seq + 1;
+            let forged = Head { seq, hash: NO_HASH };
+            self.heads.push(next.map_or(forged, |(_, next)| next));
+            self.links.push(link);
+        }
+        self.signature = copy.signature;
+    }
+
+    /// Answers questions on one connection, one entry a page.
+    async fn answer(&self, connection: &Connection) {
+        while let Ok((mut writer, mut reader)) = connection.accept_bi().await {
+            let asked: Request = receive_within(&mut reader, WAIT).await.unwrap();
+            let Request::Ledger { from } = asked else {
+                panic!("another question");
+            };
+            let links = self.links.iter().skip(from as usize).take(1);
+            let answer = Response::Ledger {
+                links: links.cloned().collect(),
+                head: self.head(),
+                signature: self.signature.clone(),
+            };
+            send(&mut writer, &answer).await.unwrap();
+            let _ = writer.finish();
+        }
+    }
+}
+
 impl Session {
     pub async fn say<M: Message>(&mut self, message: &M) {
         send(&mut self.writer, message).await.unwrap();
+    }
+
+    pub async fn say_frame(&mut self, frame: &[u8]) {
+        self.writer.write_all(frame).await.unwrap();
+    }
+
+    /// The connection goes, as by a restart of the coordinator.
+    pub fn lose(&self) {
+        close(&self.connection, CloseReason::Shutdown);
     }
 
     pub async fn frame(&mut self) -> (u8, Vec<u8>) {
@@ -394,4 +512,6 @@ rho_micro_per_year = 20000
 purposes = ["churn.train"]
 approvers = ["APPROVER"]
 allow_synthetic = true
+operator = "north-it"
+coordinator_operator = "central"
 "#;

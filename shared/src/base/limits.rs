@@ -6,6 +6,8 @@ pub const FRAME_BYTES_MAX: usize = 32 << 20;
 pub const GREETING_BYTES_MAX: usize = 16 << 10;
 /// Bytes of ledger entries in one message to or from a mirror, unless a single entry is longer.
 pub const LEDGER_COPY_BYTES_MAX: usize = 1 << 20;
+/// Bytes of the file in which a node keeps evidence against others.
+pub const EVIDENCE_BYTES_MAX: u64 = 64 << 20;
 /// Entries of a ledger in such a message: more than fit, as even the shortest has 64 bytes.
 pub const LEDGER_COPY_LINKS_MAX: usize = 1 << 14;
 /// Bytes of one ledger entry with its place in the chain: terms of the longest study with approvals.
@@ -46,12 +48,8 @@ pub const ADVERT_BYTES: usize = 202;
 pub const CONFIRMATION_BYTES: usize = 66;
 /// Every cell of an opened sum stays below this in absolute value, noise included.
 pub const SHARING_SUM_ABS_END: i64 = 1 << 59;
-/// Blocks of a shared vector: a record of one share stays below 4 MiB.
-pub const BLOCKS_MAX: usize = 524_286;
-/// Bytes of all shares that one member deals in one sum, or is delivered: one frame.
-pub const MEMBER_SHARES_BYTES_MAX: usize = FRAME_BYTES_MAX;
-/// Bytes of all shares of one group in one sum, which the coordinator spools: 4 GiB. Follows from
-/// [`MEMBER_SHARES_BYTES_MAX`] and [`GROUP_MAX`].
+/// Bytes of all records of one group in one sum, which the coordinator spools (4 GiB): follows from
+/// [`SHARES_BYTES_MAX`] and [`GROUP_MAX`].
 pub const SPOOL_BYTES_MAX: u64 = 4 << 30;
 /// Rounds of a study.
 pub const ROUNDS_MAX: usize = 1_000;
@@ -75,12 +73,11 @@ pub const APPROVALS_MAX: usize = 16;
 pub const STUDY_LIFE_MS_MAX: u64 = 366 * 24 * 3_600 * 1_000;
 
 const _: () = assert!(CELLS_MAX * size_of::<i64>() + 4_096 < FRAME_BYTES_MAX);
-// A sealed share record fits into 4 MiB.
+// A sealed share record fits into 4 MiB, and what all members of a group deal into the spool.
 const _: () = assert!(SHARING_BLOCKS_MAX * size_of::<u64>() + 16 <= 4 << 20);
-const _: () =
-    assert!(SHARES_BYTES_MAX + 16 < FRAME_BYTES_MAX && OPENING_BYTES_MAX < FRAME_BYTES_MAX);
-const _: () = assert!(BLOCKS_MAX * 8 + 16 == 4 << 20);
-const _: () = assert!((GROUP_MAX * MEMBER_SHARES_BYTES_MAX) as u64 <= SPOOL_BYTES_MAX);
-/// Customers' parts and 64 deviations of noise of a whole group stay below 2^59, less than half of the field.
+const _: () = assert!((GROUP_MAX * SHARES_BYTES_MAX) as u64 <= SPOOL_BYTES_MAX);
+// Customers' parts and 64 deviations of noise of a whole group stay below 2^59, less than half of the field.
 const _: () = assert!(GROUP_MAX as u64 * SUM_ABS_MAX <= 1 << 58);
 const _: () = assert!(GROUP_MAX <= 12 * 12 && 64 * SIGMA_MAX * 12 <= 1 << 58);
+const _: () =
+    assert!(SHARES_BYTES_MAX + 16 < FRAME_BYTES_MAX && OPENING_BYTES_MAX < FRAME_BYTES_MAX);

@@ -100,9 +100,9 @@ fn the_demonstration_stops_everything_when_it_is_told_to() {
 fn impossible_wishes_are_refused() {
     let refused = |arguments: &[&str]| run(&mut command("demo", arguments)).unwrap();
     check_says(
-        &refused(&["--trust", "shared-noise"]),
+        &refused(&["--trust", "some-noise"]),
         1,
-        &["shared-noise", "node-noise"],
+        &["some-noise", "shared-noise"],
     );
     check_says(&refused(&["--epsilon", "nan"]), 1, &["epsilon"]);
     check_says(

@@ -69,7 +69,7 @@ impl Small {
 
     /// The study file, with further lines.
     pub fn study(&self, more: &str) -> String {
-        let (name, trust) = ("churn", "node-noise");
+        let (name, trust) = ("churn", Some("node-noise"));
         let study = Study {
             name,
             epsilon: EPSILON,

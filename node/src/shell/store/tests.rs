@@ -4,8 +4,11 @@ use std::os::unix::fs::PermissionsExt;
 
 use tempfile::TempDir;
 
+use aquifer_shared::base::ids::Hash32;
+
 use super::*;
 use crate::core::fixtures::{NOW, offer, rules, synthetic};
+use crate::core::ledger::Payment;
 
 struct Place {
     folder: TempDir,
@@ -51,7 +54,12 @@ async fn filled(place: &Place) -> Head {
     ledger.reserve(NOW, caps, accepted, false).unwrap();
     write(&mut store, &mut ledger).await.unwrap();
     ledger
-        .spend(NOW, (study, 0, 0), Hash32([9; 32]), vec![1, 2, 3])
+        .spend(
+            NOW,
+            (study, 0, 0),
+            Hash32([9; 32]),
+            Payment::Update(vec![1, 2, 3]),
+        )
         .unwrap();
     write(&mut store, &mut ledger).await.unwrap();
     store.close().await.unwrap();
@@ -108,8 +116,8 @@ async fn an_old_ledger_is_locked() {
     let StoreFault::Locked { reason, .. } = place.open().await.unwrap_err() else {
         panic!("locked")
     };
-    let (ledger, witness) = (0, head.seq);
-    assert_eq!(reason, LockReason::Behind { ledger, witness });
+    let (ledger, seen, by) = (0, head.seq, SeenBy::Witness);
+    assert_eq!(reason, LockReason::Behind { ledger, seen, by });
 }
 
 #[tokio::test]
@@ -130,7 +138,8 @@ async fn another_past_is_locked() {
     let StoreFault::Locked { reason, .. } = place.open().await.unwrap_err() else {
         panic!("locked")
     };
-    assert_eq!(reason, LockReason::Forked { seq });
+    let by = SeenBy::Witness;
+    assert_eq!(reason, LockReason::Forked { seq, by });
 }
 
 #[tokio::test]
@@ -181,7 +190,12 @@ async fn after_a_failed_write_nothing_more_is_written() {
         .await
         .unwrap();
     ledger
-        .spend(NOW, (study(), 1, 0), Hash32([9; 32]), vec![4])
+        .spend(
+            NOW,
+            (study(), 1, 0),
+            Hash32([9; 32]),
+            Payment::Update(vec![4]),
+        )
         .unwrap();
     assert!(write(&mut store, &mut ledger).await.is_err());
     let count: i64 = sqlx::query("SELECT COUNT(*) FROM entries")
@@ -206,9 +220,130 @@ async fn a_write_off_unlocks_and_leaves_nothing() {
     let opened = Unwitnessed::open(&place.ledger(), &place.witness()).await;
     let caps = rules().policy.caps;
     let opened = opened.unwrap();
-    opened.write_off(NOW, caps.per_contract).await.unwrap();
+    let given_up = (Vec::new(), 0);
+    opened
+        .write_off(NOW, caps.per_contract, given_up)
+        .await
+        .unwrap();
     let (_, ledger) = place.open().await.unwrap();
     let report = ledger.report(NOW, caps, &rules().contract.name).unwrap();
     assert_eq!(report.per_contract.left, MicroRho::ZERO);
     assert_eq!(report.per_year.left, MicroRho::ZERO);
+}
+
+#[tokio::test]
+async fn links_are_read_in_bounded_pages() {
+    let place = Place::new();
+    filled(&place).await;
+    let (mut store, _) = place.open().await.unwrap();
+    let all = store.links_after(0, usize::MAX).await.unwrap();
+    assert_eq!(all.len(), 2);
+    assert_eq!(store.links_after(0, 1).await.unwrap(), all[..1]);
+    assert_eq!(store.links_after(1, 1).await.unwrap(), all[1..]);
+    assert!(store.links_after(2, 1).await.unwrap().is_empty());
+}
+
+/// A place whose ledger was put back to before its charge, and the entries that it had.
+async fn rolled_back(place: &Place) -> (Vec<Vec<u8>>, Head) {
+    let (store, _) = place.open().await.unwrap();
+    store.close().await.unwrap();
+    std::fs::copy(place.ledger(), place.folder.path().join("old")).unwrap();
+    let head = filled(place).await;
+    let mut opened = Unwitnessed::open(&place.ledger(), &place.witness())
+        .await
+        .unwrap();
+    let entries = opened.entries().await.unwrap();
+    opened.retire().await.unwrap();
+    std::fs::copy(place.folder.path().join("old"), place.ledger()).unwrap();
+    (entries, head)
+}
+
+#[tokio::test]
+async fn a_mirror_brings_lost_entries_back() {
+    let place = Place::new();
+    let (entries, head) = rolled_back(&place).await;
+    let mut present = Unwitnessed::open(&place.ledger(), &place.witness())
+        .await
+        .unwrap();
+    assert_eq!(present.witnessed(), Some(head));
+    let own = present.entries().await.unwrap();
+    let adoption = crate::core::ledger::adopt(NOW, &own, &entries)
+        .unwrap()
+        .unwrap();
+    present.adopt(adoption, head).await.unwrap();
+    let (mut store, ledger) = place.open().await.unwrap();
+    assert_eq!(ledger.durable(), head);
+    let update = store.recall(&study(), 0, 0).await.unwrap();
+    assert_eq!(update, None, "a mirror holds no updates");
+}
+
+#[tokio::test]
+async fn a_past_that_loses_against_the_mirror_takes_its_updates_along() {
+    let place = Place::new();
+    let (entries, head) = rolled_back(&place).await;
+    std::fs::remove_file(place.witness()).unwrap();
+    // Charged once more in the past that was forgotten: another entry in the same place.
+    let (mut store, mut ledger) = place.open().await.unwrap();
+    let terms = synthetic(3);
+    let (study, offer) = offer(&terms);
+    let caps = rules().policy.caps;
+    let accepted = (offer.terms.as_slice(), &terms, offer.approvals.as_slice());
+    ledger.reserve(NOW, caps, accepted, true).unwrap();
+    ledger
+        .spend(
+            NOW,
+            (study, 0, 0),
+            Hash32([8; 32]),
+            Payment::Update(vec![9]),
+        )
+        .unwrap();
+    write(&mut store, &mut ledger).await.unwrap();
+    store.close().await.unwrap();
+    let mut present = Unwitnessed::open(&place.ledger(), &place.witness())
+        .await
+        .unwrap();
+    let own = present.entries().await.unwrap();
+    let adoption = crate::core::ledger::adopt(NOW, &own, &entries)
+        .unwrap()
+        .unwrap();
+    assert_eq!(adoption.written_off, MicroRho(1_000));
+    present.adopt(adoption, head).await.unwrap();
+    let (mut store, mut ledger) = place.open().await.unwrap();
+    assert!(ledger.contains(head));
+    assert_eq!(store.recall(&study, 0, 0).await.unwrap(), None);
+    let report = ledger.report(NOW, caps, &rules().contract.name).unwrap();
+    assert_eq!(
+        report.per_contract.spent,
+        MicroRho(2_000),
+        "both charges count"
+    );
+    let payment = Payment::Update(vec![7]);
+    let attempt = (study, 1, 0);
+    ledger
+        .spend(NOW, attempt, Hash32([8; 32]), payment)
+        .unwrap();
+    write(&mut store, &mut ledger).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_witness_of_a_past_that_was_given_up_is_made_anew() {
+    let place = Place::new();
+    filled(&place).await;
+    let lost = Head {
+        seq: 40,
+        hash: Hash32([4; 32]),
+    };
+    let opened = Unwitnessed::open(&place.ledger(), &place.witness())
+        .await
+        .unwrap();
+    opened
+        .write_off(NOW, MicroRho(1), (vec![lost], 0))
+        .await
+        .unwrap();
+    // As after a crash between ledger and witness.
+    Witness::create(&place.witness(), lost).unwrap();
+    let (store, ledger) = place.open().await.unwrap();
+    store.close().await.unwrap();
+    let witnessed = Witness::open(&place.witness()).unwrap().unwrap().1;
+    assert_eq!(witnessed, ledger.durable());
 }

@@ -4,8 +4,8 @@ use super::{
     BadThresholds, NoiseShare, Part, RoundTerms, SUM_VERSION, StudyTerms, Thresholds, TrustMode,
 };
 use crate::base::limits::{
-    ATTEMPTS_MAX, BLOCKS_MAX, CELLS_MAX, GROUP_MIN, MEMBER_SHARES_BYTES_MAX, MEMBERS_MAX,
-    MULTIPLICITY_MAX, ROUNDS_MAX, SIGMA_MIN, SUM_ABS_MAX, URHO_MAX,
+    ATTEMPTS_MAX, CELLS_MAX, GROUP_MIN, MEMBERS_MAX, MULTIPLICITY_MAX, ROUNDS_MAX,
+    SHARES_BYTES_MAX, SHARING_BLOCKS_MAX, SIGMA_MIN, SUM_ABS_MAX, URHO_MAX,
 };
 use crate::base::units::MicroRho;
 
@@ -69,7 +69,7 @@ pub enum BrokenRule {
     /// What one member deals in a sum does not fit a message.
     #[error(
         "round {round}: {cells} cells among {members} members make {blocks} blocks a member and {bytes} bytes of \
-         shares, expected at most {BLOCKS_MAX} blocks and {MEMBER_SHARES_BYTES_MAX} bytes"
+         shares, expected at most {SHARING_BLOCKS_MAX} blocks and {SHARES_BYTES_MAX} bytes"
     )]
     Shares {
         /// Which round, from 0.
@@ -80,7 +80,7 @@ pub enum BrokenRule {
         members: usize,
         /// Blocks of the vector.
         blocks: usize,
-        /// Bytes of what one member deals, or is delivered.
+        /// Bytes of what one member deals.
         bytes: usize,
     },
 }
@@ -233,7 +233,7 @@ impl StudyTerms {
 fn check_shares(round: usize, cells: u32, group: Thresholds) -> Result<(), BrokenRule> {
     let (members, blocks) = (group.members(), group.blocks(cells as usize));
     let bytes = SHARES_HEAD_BYTES + (members - 1) * (8 * blocks + SHARE_HEAD_BYTES);
-    if blocks <= BLOCKS_MAX && bytes <= MEMBER_SHARES_BYTES_MAX {
+    if blocks <= SHARING_BLOCKS_MAX && bytes <= SHARES_BYTES_MAX {
         return Ok(());
     }
     Err(BrokenRule::Shares {
@@ -245,8 +245,8 @@ fn check_shares(round: usize, cells: u32, group: Thresholds) -> Result<(), Broke
     })
 }
 
-/// Attempt, roster, set and length of a list of records.
-const SHARES_HEAD_BYTES: usize = 88;
+/// Attempt, roster and count before the records.
+const SHARES_HEAD_BYTES: usize = 72;
 /// Index, length and authenticator of a record.
 const SHARE_HEAD_BYTES: usize = 26;
 

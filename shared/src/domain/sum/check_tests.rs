@@ -3,7 +3,7 @@
 use super::super::{Gate, HoldOut, Plan, groups};
 use super::*;
 use crate::base::ids::{Hash32, IdentityKey, Name};
-use crate::base::limits::{FRAME_BYTES_MAX, GROUP_MAX};
+use crate::base::limits::{GROUP_MAX, SHARES_BYTES_MAX};
 use crate::base::time::Timestamp;
 
 fn key(member: usize) -> IdentityKey {
@@ -176,8 +176,8 @@ fn what_a_member_deals_fits_a_record_and_a_message() {
     assert_eq!(shared(4, 524_286).check(), Ok(()));
     let wider = |terms: &mut StudyTerms| terms.rounds[0].cells_max += 1;
     check_broken(shared(4, 524_286), wider, "524287 blocks a member");
-    // Much tolerance leaves few cells to a block: 127 records of this many would be two messages' worth.
-    let strict = shared_with(128, 32, 63, 560_000);
+    // Much tolerance leaves few cells to a block: 127 records of a million cells would be two messages.
+    let strict = shared_with(128, 32, 63, 456_000);
     let million = |terms: &mut StudyTerms| terms.rounds[0].cells_max = 1 << 20;
     check_broken(strict, million, "128 members make 61681 blocks a member");
     // The usual tolerances carry a million cells from 5 members on.
@@ -187,12 +187,12 @@ fn what_a_member_deals_fits_a_record_and_a_message() {
 }
 
 #[test]
-fn a_full_message_of_shares_is_a_frame() {
-    let terms = shared_with(128, 32, 63, 560_000);
+fn the_largest_message_of_shares_is_nearly_full() {
+    let terms = shared_with(128, 32, 63, 456_000);
     let group = terms.thresholds(128).unwrap();
-    let blocks = group.blocks(560_000);
+    let blocks = group.blocks(456_000);
     let bytes = SHARES_HEAD_BYTES + 127 * (8 * blocks + SHARE_HEAD_BYTES);
-    assert!(bytes <= FRAME_BYTES_MAX && bytes > FRAME_BYTES_MAX - (1 << 18));
+    assert!(bytes <= SHARES_BYTES_MAX && bytes > SHARES_BYTES_MAX - (1 << 18));
 }
 
 #[test]

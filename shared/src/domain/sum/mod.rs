@@ -3,6 +3,8 @@
 //! Every node recomputes everything here before it accepts a study. Draws no noise, spends nothing.
 
 mod check;
+#[cfg(test)]
+mod gaussian_sum_tests;
 mod noise_share;
 mod thresholds;
 
@@ -248,6 +250,29 @@ impl StudyTerms {
             return training.checked_add(holdout);
         }
         Some(training.max(holdout))
+    }
+
+    /// What is quoted to people where one node charged this much: every node that holds a copy of the customer counts.
+    ///
+    /// # Privacy
+    ///
+    /// In node-noise each copy has noise of its own, so copies add up. In shared-noise one noise covers all copies: the scale
+    /// is made for them, and the charge is the price of all.
+    #[must_use]
+    pub fn quoted(&self, charged: MicroRho) -> Option<MicroRho> {
+        match self.mode {
+            TrustMode::NodeNoise => charged.checked_mul(self.multiplicity.into()),
+            TrustMode::SharedNoise => Some(charged),
+        }
+    }
+
+    /// What still holds where the assumptions of shared-noise fail, for this charge: none in node-noise, which makes none.
+    #[must_use]
+    pub fn floor(&self, charged: MicroRho) -> Option<MicroRho> {
+        if self.mode == TrustMode::NodeNoise {
+            return None;
+        }
+        self.noise_share()?.floor(charged)
     }
 
     /// The groups of the roster that add up on their own, as ranges of it; one where each update is private by itself.

@@ -135,9 +135,9 @@ pub(super) fn dealing_seed(context: Context, fresh: &Secret<[u8; 32]>) -> Secret
 /// Whether secrets can be shared with an ephemeral key: its point is not one of the few that make every secret zero.
 pub(super) fn is_usable(key: &[u8; 32]) -> bool {
     // Every X25519 scalar is a multiple of the cofactor, so whether the result is zero depends on the point alone.
-    let probe = EphemeralKey::new(&Secret::new([1; 32]));
+    let probe = PrivateKey::from_private_key(&X25519, &[1; 32]);
     agree(
-        &probe.private,
+        &probe.expect("any 32 bytes are an X25519 key"),
         UnparsedPublicKey::new(&X25519, key),
         (),
         |_| Ok(()),
@@ -344,6 +344,11 @@ mod tests {
         other = there.context;
         other.attempt.0[0] ^= 1;
         assert_ne!(seed(there.context), seed(other));
+        let hex: String = seed(there.context)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        assert_eq!(hex, DEALING_SEED);
     }
 
     #[test]
@@ -354,4 +359,7 @@ mod tests {
             "<ephemeral key> <keys of 1 and 2>"
         );
     }
+
+    /// By an independent HKDF-SHA256.
+    const DEALING_SEED: &str = "e02d8b65be3d9c24f9cf5fe90365e9c2da7a77925136c2143d73a1a5271985ab";
 }

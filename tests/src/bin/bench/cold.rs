@@ -60,7 +60,7 @@ fn cold(company: &Company) -> Result<f64> {
         name: "cold",
         epsilon: 1.0,
         delta: 1e-6,
-        trust: "node-noise",
+        trust: Some("node-noise"),
         more: "",
     };
     let hash = cluster.submit(&study.file(company))?;

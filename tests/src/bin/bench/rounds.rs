@@ -43,7 +43,7 @@ pub fn measure(options: &Options) -> Result<Value> {
         name: "rounds",
         epsilon: 1.0,
         delta: 1e-6,
-        trust: "node-noise",
+        trust: Some("node-noise"),
         more: "slot_ms = 0\nsynthetic = true",
     };
     let plan = format!("plan = {{ synthetic = {{ cells = {CELLS}, rounds = {rounds} }} }}");

@@ -93,7 +93,7 @@ fn run(company: &Company, encoded: &Encoded) -> Result<Run> {
         name: "bench",
         epsilon: EPSILON,
         delta: DELTA,
-        trust: "node-noise",
+        trust: Some("node-noise"),
         more: "",
     };
     // Bytes on the wire when the first residual sum and when the last one had come in.

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use aquifer_shared::base::units::{Epsilon, MicroRho};
 use aquifer_shared::domain::predictor::plan::clip_for;
+use aquifer_shared::domain::sum::NoiseShare;
 use aquifer_shared::shell::noise::OpenDpNoise;
 use aquifer_tests::company::{Company, Customer};
 use aquifer_tests::exact::{auc, log_loss};
@@ -41,7 +42,9 @@ impl Compared {
         for (unit, name) in company.units.iter().enumerate() {
             stop.check()?;
             // Too little data to learn from is an answer here, not a failure.
-            let trained = encoded.train(&[unit], urho, clip, &mut OpenDpNoise).ok();
+            let trained = encoded
+                .train(&[unit], urho, clip, NoiseShare::OWN, &mut OpenDpNoise)
+                .ok();
             let quality = trained
                 .map(|trained| encoded.quality(&trained))
                 .transpose()?;

@@ -21,9 +21,9 @@ pub struct Options {
     /// Delta of the target.
     #[arg(long, default_value_t = 1e-6)]
     pub delta: f64,
-    /// Trust mode; this version offers node-noise.
-    #[arg(long, default_value = "node-noise")]
-    pub trust: String,
+    /// Trust mode, node-noise or shared-noise [default: what the product chooses for so many units].
+    #[arg(long, value_name = "MODE")]
+    pub trust: Option<String>,
     /// Seed of the made-up company.
     #[arg(long, value_name = "SEED", default_value_t = aquifer_tests::synthetic::SEED)]
     pub seed_data: u64,
@@ -38,10 +38,13 @@ pub struct Options {
 impl Options {
     /// What the rules say no to, before anything starts.
     pub fn check(&self) -> Result<(), String> {
-        if self.trust != "node-noise" {
+        let unknown = self
+            .trust
+            .as_deref()
+            .filter(|mode| !["node-noise", "shared-noise"].contains(mode));
+        if let Some(mode) = unknown {
             return Err(format!(
-                "trust mode {:?} is not offered by this version, expected node-noise",
-                self.trust
+                "trust mode is {mode:?}, expected node-noise or shared-noise"
             ));
         }
         Epsilon::try_from(self.epsilon).map_err(|error| error.to_string())?;

@@ -39,7 +39,7 @@ pub fn demo(options: &Options, stop: &Stop) -> Result<()> {
         name: STUDY,
         epsilon: options.epsilon,
         delta: options.delta,
-        trust: &options.trust,
+        trust: options.trust.as_deref(),
         more: "",
     };
     let measured = Measured::run(&cluster, STUDY, &study.file(&company), |status| {
@@ -59,9 +59,10 @@ pub fn demo(options: &Options, stop: &Stop) -> Result<()> {
     show::quality(&compared.rows())?;
     let spent = spent(&cluster)?;
     print(&format!(
-        "\nspent at every unit: {spent} micro-rho, epsilon {} at delta {:e}; private evaluation: {}\n",
+        "\nspent at every unit: {spent} micro-rho, epsilon {} at delta {:e}, {}; private evaluation: {}\n",
         options.epsilon,
         options.delta,
+        trust(model),
         private_evaluation(model),
     ))?;
     predict(&cluster, &company)?;
@@ -121,6 +122,15 @@ fn deploy(
     cluster.start_nodes()?;
     progress.step("all nodes are connected");
     Ok(cluster)
+}
+
+/// The trust mode, and what is left where its assumptions fail.
+fn trust(model: &Model) -> String {
+    let mode = model.trust();
+    match model.floor_epsilon() {
+        None => mode.to_owned(),
+        Some(floor) => format!("{mode} (epsilon {floor} if more collude than the study tolerates)"),
+    }
 }
 
 fn private_evaluation(model: &Model) -> String {
@@ -223,7 +233,8 @@ fn figures(
         "auc_private_evaluation_reason": model.and_then(Model::private_reason),
         "epsilon": options.epsilon,
         "delta": options.delta,
-        "trust": options.trust,
+        "trust": model.map(Model::trust),
+        "epsilon_floor": model.and_then(Model::floor_epsilon),
         "sums": measured.sums(),
         "seconds_study": measured.seconds,
         "cpu_seconds": report.cpu_seconds(),

@@ -20,15 +20,14 @@ impl Gathering {
     pub(super) fn new(timing: &Timing) -> Self {
         Self {
             adverts: BTreeMap::new(),
-            deadline: timing.opened.after_ms(timing.phase_ms.into()),
+            deadline: timing.phase_end(timing.opened),
         }
     }
 
     /// A member that can still help has just been asked: it gets a full phase, within the attempt's life.
     pub(super) fn extend(&mut self, now: Timestamp, setting: &Setting, timing: &Timing) {
         if self.adverts.len() < setting.thresholds.dealers_min() {
-            let phase = now.after_ms(timing.phase_ms.into()).min(timing.end());
-            self.deadline = self.deadline.max(phase);
+            self.deadline = self.deadline.max(timing.phase_end(now));
         }
     }
 

@@ -235,21 +235,26 @@ impl Assembly {
         if !whole && refusal.attempt != self.setting.attempt {
             return;
         }
-        let accused = u16::try_from(refusal.detail).ok();
-        let accused = accused.filter(|_| refusal.code == RefusalCode::PeerBehind);
-        match &mut self.stage {
-            Stage::Gathering(gathering) => gathering.forget(member),
-            Stage::Dealing(dealing) if dealing.call.members.contains(member) => {
-                let members = dealing.call.members;
-                let accused = accused.filter(|other| members.contains(*other) && *other != member);
-                if let Some(accused) = accused {
-                    self.behind.entry(accused).or_default().insert(member);
-                    self.audit(accused, Offence::Behind { by: member });
-                }
-            }
-            Stage::Dealing(_) | Stage::Summing(_) | Stage::Over => {}
+        if let Stage::Gathering(gathering) = &mut self.stage {
+            gathering.forget(member);
+        }
+        if let (RefusalCode::PeerBehind, Ok(peer)) = (refusal.code, u16::try_from(refusal.detail)) {
+            self.behind(peer, member);
         }
         self.with_place(member, |place| place.lost = true);
+    }
+
+    /// A member says that the ledger of another member of the roster is behind.
+    fn behind(&mut self, peer: u16, by: u16) {
+        let members = match &self.stage {
+            Stage::Dealing(dealing) => dealing.call.members,
+            Stage::Summing(summing) => summing.call.members,
+            Stage::Gathering(_) | Stage::Over => return,
+        };
+        if peer != by && members.contains(peer) && members.contains(by) {
+            self.behind.entry(peer).or_default().insert(by);
+            self.audit(peer, Offence::Behind { by });
+        }
     }
 
     /// What the last [`AssemblyEffect::Persist`] wrote may be sent.
@@ -289,8 +294,7 @@ impl Assembly {
     }
 
     fn phase_end(&self, phase: &Phase) -> Timestamp {
-        let end = phase.since.after_ms(self.timing.phase_ms.into());
-        end.min(self.end())
+        self.timing.phase_end(phase.since)
     }
 
     fn phase_wakeup(&self, phase: &Phase) -> Option<Timestamp> {
@@ -372,6 +376,12 @@ impl Assembly {
 }
 
 impl Timing {
+    /// When a step that began then goes on without those who have not answered.
+    fn phase_end(&self, since: Timestamp) -> Timestamp {
+        let end = since.after_ms(self.phase_ms.into());
+        end.min(self.end())
+    }
+
     fn end(&self) -> Timestamp {
         self.opened.after_ms(self.attempt_ttl_ms.into())
     }

@@ -17,6 +17,9 @@
 //! | Opened | END (caller) | PROOF: same opening; same DELIVERY: `Resend` |
 //! | Erased | nothing | everything is refused as `NotLive` |
 //!
+//! A record that is missing, has another size, or opens to something that is no list of elements counts as one that does not
+//! open: `Cannot` names its dealer, and a later delivery may still be right.
+//!
 //! Every message for another attempt, or out of state, is refused as `NotLive` and changes nothing. A refusal with
 //! [`MemberRefusal::ends`] has wiped the attempt: the caller closes it (charged if it was) and drops the machine.
 
@@ -30,7 +33,7 @@ use std::{fmt, mem};
 use self::dealing::{Admitted, Hand, OwnRow};
 use self::fixed::{Fixed, Point};
 use super::seal::EphemeralKey;
-use super::setting::{carries, signed};
+use super::setting::{carries, packing, signed};
 use super::{
     Advert, Cannot, Confirm, Delivery, Guard, MemberSet, Opening, Proof, Roster, Setting, Sign,
     Signature64, advert_digest, confirm_digest,
@@ -83,7 +86,7 @@ impl Member {
     /// # Panics
     ///
     /// If the noisy sum does not have exactly the cells of the setting, the setting is none that [`carries`] allows, or the
-    /// seat is not in it: bugs of the caller.
+    /// seat or its table is of another group: bugs of the caller.
     ///
     /// # Privacy
     ///
@@ -104,6 +107,11 @@ impl Member {
         assert!(
             carries(setting.thresholds, setting.cells),
             "checked with the study's terms"
+        );
+        assert_eq!(
+            seat.table.dealer().packing(),
+            packing(setting.thresholds),
+            "the table of these thresholds"
         );
         assert!(
             setting.key_of(seat.own).is_some()

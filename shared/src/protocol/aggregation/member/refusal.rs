@@ -5,9 +5,9 @@ use crate::protocol::aggregation::roster::Fault;
 use crate::protocol::aggregation::{Guard, MemberSet, Roster};
 use crate::protocol::wire::RefusalCode;
 
-/// A message was refused.
+/// A message was refused. Printed, it names the rule and the peer.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("{broken} does not hold")]
+#[error("{broken} does not hold{}", .peer.map(|peer| format!(" for member {peer}")).unwrap_or_default())]
 pub struct MemberRefusal {
     /// For the coordinator.
     pub code: RefusalCode,

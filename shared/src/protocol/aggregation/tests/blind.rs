@@ -1,5 +1,6 @@
 //! Bytes that were changed on the way, and machines that overlook a rule: whatever happens, nothing panics.
 
+use super::hostile::{bad_records, wrong_openings};
 use super::world::*;
 use crate::protocol::aggregation::*;
 use crate::protocol::wire::{HEADER_BYTES, Message, frame, read_body};
@@ -121,25 +122,39 @@ fn no_rule_that_is_overlooked_makes_a_machine_panic() {
 }
 
 #[test]
-fn without_the_spare_openings_a_wrong_one_would_be_read() {
-    let spoil = |world: World| {
-        world.with_up(|member, mut up| {
-            if let (1, Up::Shares(shares)) = (member, &mut up) {
-                shares.records[0].record[0] ^= 1;
-            }
-            vec![up]
-        })
-    };
-    let wrong = blind(Guard::RecordsOpen, || spoil(World::new(4, 5)).run());
-    let failure = wrong.failed.map(|failed| failed.failure);
-    assert!(matches!(
-        failure,
-        None | Some(Failure::InconsistentOpenings { .. })
-    ));
+fn without_the_spare_openings_wrong_ones_are_read() {
+    let world = blind(Guard::SpareOpenings, || wrong_openings(&[1, 2], &[]));
+    let released = world.released.as_ref().unwrap();
+    assert_ne!(released.cells, world.sum_of(1..=8));
 }
 
 #[test]
-fn without_the_order_of_records_the_roster_leaves_before_it_is_durable() {
+fn without_opening_every_record_openings_do_not_agree() {
+    let world = blind(Guard::RecordsOpen, || bad_records(&[2, 3]));
+    let failure = world.failed.unwrap().failure;
+    assert_eq!(failure, Failure::InconsistentOpenings { openers: 8 });
+}
+
+#[test]
+fn without_checking_adverts_a_bad_one_reaches_the_members_who_refuse_it() {
+    let world = blind(Guard::CountedAdvert, || {
+        let world = World::new(8, 7).with_up(|member, mut up| {
+            if let (3, Up::Advert(advert)) = (member, &mut up) {
+                advert.signature.0[0] ^= 1;
+            }
+            vec![up]
+        });
+        world.run()
+    });
+    assert!(world.failed.is_some() && world.charged.is_empty());
+    let rules = world.refusals.iter().map(|(_, refusal)| refusal.broken);
+    let signature = rules.filter(|rule| *rule == Broken::Rule(Guard::AdvertSignature));
+    // Member 3 misses its own advert.
+    assert_eq!(signature.count(), 7);
+}
+
+#[test]
+fn without_waiting_for_the_disk_the_roster_leaves_before_it_is_durable() {
     let group = Group::new(usual(4), 5);
     let all = MemberSet::of(1..=4);
     blind(Guard::SetFirst, || {

@@ -320,21 +320,19 @@ fn duplicates_strangers_and_other_attempts_change_nothing() {
     let sent = std::mem::take(&mut world.sent);
     let mut again = World::new(8, 7).with_up(move |member, up| {
         let mut all = vec![up.clone(), up.clone()];
-        // What others sent, and what was sent later, under this member's name.
+        // Whatever this member sent in an attempt that went well: too early, too late, once more.
         all.extend(
             sent.iter()
                 .filter(|(other, _)| *other == member)
                 .map(|(_, up)| up.clone()),
         );
-        for attempt in [&mut all[1]] {
-            match attempt {
-                Up::Advert(advert) => advert.attempt = other_attempt(),
-                Up::Shares(shares) => shares.attempt = other_attempt(),
-                Up::Confirm(confirm) => confirm.attempt = other_attempt(),
-                Up::Opening(opening) => opening.attempt = other_attempt(),
-                Up::Cannot(cannot) => cannot.attempt = other_attempt(),
-                Up::Refused(refused) => refused.attempt = other_attempt(),
-            }
+        match &mut all[1] {
+            Up::Advert(advert) => advert.attempt = other_attempt(),
+            Up::Shares(shares) => shares.attempt = other_attempt(),
+            Up::Confirm(confirm) => confirm.attempt = other_attempt(),
+            Up::Opening(opening) => opening.attempt = other_attempt(),
+            Up::Cannot(cannot) => cannot.attempt = other_attempt(),
+            Up::Refused(refused) => refused.attempt = other_attempt(),
         }
         all
     });

@@ -4,11 +4,12 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::world::*;
+use crate::base::ids::Hash32;
 use crate::base::secret::Secret;
 use crate::protocol::aggregation::*;
 
 /// Members whose opening is wrong, though they sign it; those in `silent` do not open.
-fn wrong_openings(wrong: &'static [u16], silent: &'static [u16]) -> World {
+pub fn wrong_openings(wrong: &'static [u16], silent: &'static [u16]) -> World {
     let (group, roster) = (
         Group::new(usual(8), 7),
         Rc::new(RefCell::new(Hash32::default())),
@@ -43,8 +44,6 @@ fn wrong_openings(wrong: &'static [u16], silent: &'static [u16]) -> World {
     world.run()
 }
 
-use crate::base::ids::Hash32;
-
 #[test]
 fn one_wrong_opening_is_named_and_left_out() {
     for wrong in [&[1], &[5], &[8]] {
@@ -77,7 +76,7 @@ fn wrong_openings_that_cannot_be_told_apart_release_nothing() {
 }
 
 /// Member 1 spoils its records for these receivers.
-fn bad_records(receivers: &'static [u16]) -> World {
+pub fn bad_records(receivers: &'static [u16]) -> World {
     let world = World::new(8, 7).with_up(move |member, mut up| {
         if let (1, Up::Shares(shares)) = (member, &mut up) {
             let spoilt = shares.records.iter_mut();
@@ -104,7 +103,6 @@ fn a_bad_record_for_as_many_as_may_lie_stops_nothing() {
 
 #[test]
 fn a_dealer_named_by_more_than_may_lie_is_left_out() {
-    // The first five confirmations would open the sum; so the accusations come from the first members.
     let failed = bad_records(&[2, 3]).failed.unwrap();
     let failure = Failure::BadDealing { got: 2, allowed: 1 };
     assert_eq!((failed.failure, failed.charged), (failure, true));
@@ -161,7 +159,7 @@ fn a_sum_outside_its_range_releases_nothing() {
         input.extend([0, 3]);
         group.member_with(&setting, 1, input, [1; 32])
     };
-    // Its own share is of the first dealing: it is the one that is left out.
+    // Its own share is of the other dealing, so that its opening is left out.
     let failed = two_dealings(longer, |_| true).failed.unwrap();
     assert_eq!(failed.failure, Failure::OutOfRange { cell: 8 });
 }

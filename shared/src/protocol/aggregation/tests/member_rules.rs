@@ -283,7 +283,7 @@ fn a_peer_whose_ledger_is_behind_is_named() {
         .unwrap_err();
     assert_eq!((refusal.code, refusal.detail), (RefusalCode::PeerBehind, 5));
     assert_eq!(refusal.broken, Broken::Rule(Guard::PeerMarks));
-    assert_eq!(refusal.to_string(), "peer-marks does not hold");
+    assert_eq!(refusal.to_string(), "peer-marks does not hold for member 5");
     scene.check_erased();
 }
 
