@@ -68,7 +68,7 @@ enum Command {
         /// NAME (newest published version) or NAME@VERSION.
         #[arg(long, value_name = "NAME")]
         model: String,
-        /// New CSV file; readable for its owner alone.
+        /// New file, CSV or Parquet by its name (.csv, .parquet); readable for its owner alone.
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
         /// Strongest contributions to name for each customer.

@@ -15,6 +15,7 @@ pub mod link;
 #[cfg(test)]
 mod parity;
 pub mod score_command;
+pub mod score_file;
 pub mod serve;
 pub mod source;
 pub mod source_error;

@@ -3,9 +3,6 @@
 //! Fetches a signed model, believes it only with the pinned release key and the unit's own contract, and writes a file that
 //! only its owner can read. Nothing about a customer is sent.
 
-use std::fs::OpenOptions;
-use std::io::{BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -21,6 +18,7 @@ use serde_json::json;
 
 use super::config::NodeConfig;
 use super::encode::encode_for_scoring;
+use super::score_file::{self, Format, Scored};
 use crate::core::model::scores;
 use crate::core::table::Table;
 
@@ -29,7 +27,7 @@ use crate::core::table::Table;
 pub struct Scoring<'a> {
     /// `NAME` or `NAME@VERSION`.
     pub model: &'a str,
-    /// A new CSV file.
+    /// A new file: CSV or Parquet, by its name.
     pub out: &'a Path,
     /// Strongest contributions to name per customer.
     pub reasons: usize,
@@ -48,16 +46,12 @@ pub struct Scoring<'a> {
 ///
 /// Scores are about people and stay in the unit: the file is made with mode 0600 and never overwrites another.
 pub fn run(directory: &Path, scoring: &Scoring<'_>) -> anyhow::Result<Outcome> {
-    let csv = scoring
-        .out
-        .extension()
-        .is_some_and(|extension| extension == "csv");
-    if !csv {
+    let Some(format) = Format::of(scoring.out) else {
         let found = scoring.out.display();
         return Ok(refused(&format!(
-            "--out is {found}, expected a name that ends in .csv"
+            "--out is {found}, expected a name that ends in .csv or .parquet"
         )));
-    }
+    };
     if scoring.out.exists() {
         let found = scoring.out.display();
         return Ok(refused(&format!(
@@ -80,7 +74,7 @@ pub fn run(directory: &Path, scoring: &Scoring<'_>) -> anyhow::Result<Outcome> {
             contract.version
         )));
     }
-    write(&table, &file, scoring)?;
+    write(&table, &file, scoring, format)?;
     let name = format!("{}@{}", file.card().name, file.card().version);
     if scoring.json {
         let rows = table.rows();
@@ -135,52 +129,27 @@ fn fetch(identity: &IdentityDirectory, which: &str) -> anyhow::Result<Result<Mod
     Ok(Ok(file))
 }
 
-fn write(table: &Table, file: &ModelFile, scoring: &Scoring<'_>) -> anyhow::Result<()> {
+fn write(
+    table: &Table,
+    file: &ModelFile,
+    scoring: &Scoring<'_>,
+    format: Format,
+) -> anyhow::Result<()> {
     let predictor = Predictor::of(file).context("the model's features cannot be read")?;
     let all =
         scores(table, &file.additive().state()).context("the model does not fit the table")?;
-    let failed = || format!("could not write {}", scoring.out.display());
-    let opened = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(scoring.out);
-    let mut out = BufWriter::new(opened.with_context(failed)?);
-    let written = (|| {
-        writeln!(
-            out,
-            "customer,probability,score{}",
-            if scoring.reasons > 0 { ",reasons" } else { "" }
-        )?;
-        for (row, score) in all.iter().enumerate() {
-            let probability = predictor.additive().probability(i64::from(*score));
-            write!(
-                out,
-                "{},{probability:.6},{score}",
-                quoted(table.customer(row))
-            )?;
-            if scoring.reasons > 0 {
-                let cells: Vec<usize> = table
-                    .features()
-                    .iter()
-                    .map(|feature| feature.get(row))
-                    .collect();
-                write!(
-                    out,
-                    ",{}",
-                    quoted(&reasons(&predictor, &cells, scoring.reasons))
-                )?;
-            }
-            writeln!(out)?;
-        }
-        out.flush()?;
-        out.get_ref().sync_all()
-    })();
-    if written.is_err() {
-        // Half a file of scores is of no use, and is about people.
-        drop(std::fs::remove_file(scoring.out));
-    }
-    written.with_context(failed)
+    let with_reasons = scoring.reasons > 0;
+    let lines = all.iter().enumerate().map(|(row, score)| Scored {
+        customer: table.customer(row),
+        probability: predictor.additive().probability(i64::from(*score)),
+        score: *score,
+        reasons: with_reasons.then(|| {
+            let features = table.features().iter();
+            let cells: Vec<usize> = features.map(|feature| feature.get(row)).collect();
+            reasons(&predictor, &cells, scoring.reasons)
+        }),
+    });
+    score_file::write(scoring.out, format, with_reasons, lines)
 }
 
 /// The strongest contributions in words: `tenure: 4.5 to 6.75 months +0.31; plan: month +0.62`.
@@ -194,24 +163,5 @@ fn reasons(predictor: &Predictor, cells: &[usize], count: usize) -> String {
     words.collect::<Vec<String>>().join("; ")
 }
 
-/// A CSV field (RFC 4180).
-fn quoted(field: &str) -> String {
-    if field.contains(['"', ',', '\n', '\r']) {
-        return format!("\"{}\"", field.replace('"', "\"\""));
-    }
-    field.to_owned()
-}
-
 /// How long the coordinator may take to send a model.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn fields_are_quoted_where_they_must_be() {
-        assert_eq!(quoted("c-1"), "c-1");
-        assert_eq!(quoted("a,\"b\""), "\"a,\"\"b\"\"\"");
-    }
-}
