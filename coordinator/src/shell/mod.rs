@@ -11,6 +11,8 @@ pub mod live;
 pub mod publish;
 pub mod registry;
 pub mod requests;
+#[cfg(test)]
+mod requests_tests;
 pub mod serve;
 pub mod server_certificate;
 pub mod session;
