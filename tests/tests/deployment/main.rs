@@ -20,3 +20,5 @@ mod kills;
 mod refusals;
 #[cfg(test)]
 mod release;
+#[cfg(test)]
+mod sessions;
