@@ -20,6 +20,7 @@ mod predict;
 mod predict_file;
 mod refusals;
 mod replay;
+mod replay_card;
 mod rows;
 mod show;
 mod studies;
