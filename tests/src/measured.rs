@@ -15,6 +15,8 @@ use crate::processes::loopback_bytes;
 use crate::study::state;
 use crate::training::Trained;
 
+/// Spare attempts of a study whose file does not say how many.
+pub const SPARE_ATTEMPTS: u64 = 1;
 /// How long a study may stand still.
 const STEP_MS: u64 = 60_000;
 
@@ -157,6 +159,14 @@ impl Model {
 pub fn slot_seconds(company: &Company) -> f64 {
     let features = company.contract.columns.len() as u64;
     f64::from(smallest_slot_ms(company.customers_max(), features)) / 1e3
+}
+
+/// What a study charges at most: its price and that of its spare attempts.
+///
+/// The dearest sum of an additive study is its evaluation, which costs as much as all others together.
+#[must_use]
+pub fn cap(price: MicroRho) -> MicroRho {
+    MicroRho(price.0 * (1 + SPARE_ATTEMPTS))
 }
 
 /// The price of a study at its target.

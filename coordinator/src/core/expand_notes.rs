@@ -22,6 +22,7 @@ pub(super) fn notes(terms: &StudyTerms, accountant: Accountant) -> Vec<String> {
             terms.phase_ms
         ));
     }
+    notes.extend(price_of_repeating(terms, accountant));
     if once_only(terms) {
         notes.push(
             "spare_attempts is 0: nodes that were charged for a round will refuse to repeat it"
@@ -43,6 +44,21 @@ fn price(terms: &StudyTerms, accountant: Accountant) -> String {
         "{price}, for a customer at {} nodes; {} at each",
         terms.multiplicity, terms.urho
     )
+}
+
+/// A repeated round is charged again: what the statement may then say.
+fn price_of_repeating(terms: &StudyTerms, accountant: Accountant) -> Option<String> {
+    let cap = terms.urho_cap;
+    // A customer of one node is in one part, of several perhaps in both, and at each node.
+    let parts = if terms.multiplicity == 1 { 1 } else { 2 };
+    let quoted = cap.checked_mul(parts * u64::from(terms.multiplicity))?;
+    let repeats = terms.attempts_max > 1 && !once_only(terms);
+    repeats.then(|| {
+        let epsilon = (accountant.epsilon)(quoted, terms.delta);
+        format!(
+            "every node sets {cap} aside: a round that has to be repeated is charged again, up to epsilon {epsilon} in all"
+        )
+    })
 }
 
 /// The learner stops below ten standard deviations of the counting noise.

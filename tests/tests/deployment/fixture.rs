@@ -6,7 +6,7 @@ use std::process::Command;
 use aquifer_shared::base::units::MicroRho;
 use aquifer_tests::cluster::Cluster;
 use aquifer_tests::company::Company;
-use aquifer_tests::measured::price;
+use aquifer_tests::measured::{cap, price};
 use aquifer_tests::policy::Policy;
 use aquifer_tests::processes::{Outcome, command, run};
 use aquifer_tests::study::Study;
@@ -36,9 +36,10 @@ pub fn one_study() -> MicroRho {
     price(EPSILON, DELTA).unwrap()
 }
 
+/// Caps that cover one study and its spare attempts.
 pub fn policy() -> Policy {
     Policy {
-        cap: one_study(),
+        cap: cap(one_study()),
         ..Policy::default()
     }
 }

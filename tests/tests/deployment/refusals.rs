@@ -1,5 +1,7 @@
 //! Studies that the rules say no to: at submission with line and column, or by the nodes with a code.
 
+use aquifer_shared::base::units::MicroRho;
+use aquifer_tests::measured::cap;
 use aquifer_tests::policy::Policy;
 use aquifer_tests::study::state;
 
@@ -68,7 +70,7 @@ fn nodes_refuse_what_their_policy_does_not_allow() {
 
 #[test]
 fn a_study_over_the_cap_is_refused_before_any_sum() {
-    let cap = aquifer_shared::base::units::MicroRho(one_study().0 - 1);
+    let cap = MicroRho(cap(one_study()).0 - 1);
     let small = Small::started(&Policy { cap, ..policy() });
     check_nodes_refuse(&small, &small.study(""), "budget");
 }

@@ -9,7 +9,7 @@ use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::shell::report::{note, print};
 use aquifer_tests::cluster::Cluster;
 use aquifer_tests::company::Company;
-use aquifer_tests::measured::{Measured, Model, price, slot_seconds};
+use aquifer_tests::measured::{Measured, Model, cap, price, slot_seconds};
 use aquifer_tests::policy::Policy;
 use aquifer_tests::processes::{Report, command, run};
 use aquifer_tests::study::Study;
@@ -34,7 +34,7 @@ pub fn demo(options: &Options, stop: &Stop) -> Result<()> {
     ));
     let urho = price(options.epsilon, options.delta)?;
     let folder = tempfile::Builder::new().prefix("aquifer-").tempdir()?;
-    let mut cluster = deploy(&company, urho, folder.path(), &progress, stop)?;
+    let mut cluster = deploy(&company, cap(urho), folder.path(), &progress, stop)?;
     let study = Study {
         name: STUDY,
         epsilon: options.epsilon,
@@ -97,7 +97,7 @@ fn company(options: &Options) -> Result<Company> {
     Ok(company)
 }
 
-/// A coordinator and a connected node per unit, each capped at the price of the study.
+/// A coordinator and a connected node per unit, each capped at the price of the study and its spare attempts.
 fn deploy(
     company: &Company,
     cap: MicroRho,
