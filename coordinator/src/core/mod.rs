@@ -7,6 +7,8 @@ mod expand_notes;
 mod fixtures;
 mod gather;
 pub mod learning;
+#[cfg(test)]
+mod mutations;
 pub mod resume;
 mod round;
 pub mod study;
