@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use aquifer_shared::base::units::MicroRho;
-use aquifer_shared::shell::report::{Outcome, print, refused};
+use aquifer_shared::shell::report::{Outcome, print, print_json, refuse};
+use serde_json::{Value, json};
 
 use super::clock::now;
 use super::config::NodeConfig;
@@ -16,7 +17,7 @@ use super::store::{LockReason, Unwitnessed};
 /// # Errors
 ///
 /// A file cannot be read or written, or is no ledger.
-pub fn adopt(directory: &Path, file: Option<&Path>) -> anyhow::Result<Outcome> {
+pub fn adopt(directory: &Path, file: Option<&Path>, json: bool) -> anyhow::Result<Outcome> {
     let config = NodeConfig::load(directory)?;
     let (ledger, witness) = (
         config.ledger_path(directory),
@@ -27,19 +28,19 @@ pub fn adopt(directory: &Path, file: Option<&Path>) -> anyhow::Result<Outcome> {
         match (file, present.lock_reason()) {
             (_, None) => {
                 let why = "the ledger is not locked: it agrees with its witness";
-                Ok(refused(why))
+                refuse(json, "not-locked", why)
             }
-            (Some(file), Some(_)) => adopt_copy(present, &ledger, &witness, file).await,
+            (Some(file), Some(_)) => adopt_copy(present, [&ledger, &witness, file], json).await,
             (None, Some(LockReason::Missing { .. } | LockReason::Unreadable)) => {
                 let (store, ledger) = present.overrule()?;
                 store.close().await?;
                 let seq = ledger.durable().seq;
-                print(&format!("the witness is made anew from entry {seq} of the ledger\n"))?;
-                Ok(Outcome::Done)
+                let text = format!("the witness is made anew from entry {seq} of the ledger");
+                done(json, &text, json!({"entry": seq, "before": seq}))
             }
             (None, Some(reason)) => {
                 let why = format!("{reason}: name a newer copy of the ledger (`adopt FILE`), or write off what is left");
-                Ok(refused(&why))
+                refuse(json, "locked", &why)
             }
         }
     })
@@ -47,9 +48,8 @@ pub fn adopt(directory: &Path, file: Option<&Path>) -> anyhow::Result<Outcome> {
 
 async fn adopt_copy(
     present: Unwitnessed,
-    ledger: &Path,
-    witness: &Path,
-    file: &Path,
+    [ledger, witness, file]: [&Path; 3],
+    json: bool,
 ) -> anyhow::Result<Outcome> {
     let staged = with_suffix(ledger, ".adopting");
     for suffix in ["", "-wal"] {
@@ -69,14 +69,14 @@ async fn adopt_copy(
             file.display(),
             head.seq
         );
-        return Ok(refused(&why));
+        return refuse(json, "copy", &why);
     }
     if let Some(reason) = copy.lock_reason() {
         let why = format!(
             "{} does not satisfy the witness either ({reason})",
             file.display()
         );
-        return Ok(refused(&why));
+        return refuse(json, "copy", &why);
     }
     let (store, adopted) = copy.admit()?;
     store.close().await?;
@@ -87,10 +87,8 @@ async fn adopt_copy(
     // The copy's lock has no meaning without the copy; a leftover would only confuse.
     let _ = fs::remove_file(with_suffix(&staged, ".lock"));
     let (from, to) = (head.seq, adopted.durable().seq);
-    print(&format!(
-        "the ledger goes on from entry {to} instead of {from}\n"
-    ))?;
-    Ok(Outcome::Done)
+    let text = format!("the ledger goes on from entry {to} instead of {from}");
+    done(json, &text, json!({"entry": to, "before": from}))
 }
 
 /// Gives up the whole remaining budget, for good under the contract's cap and for a year under the yearly cap.
@@ -98,7 +96,7 @@ async fn adopt_copy(
 /// # Errors
 ///
 /// Ledger or witness cannot be written; the ledger stays locked.
-pub fn write_off(directory: &Path, yes: bool) -> anyhow::Result<Outcome> {
+pub fn write_off(directory: &Path, yes: bool, json: bool) -> anyhow::Result<Outcome> {
     let config = NodeConfig::load(directory)?;
     let (ledger, witness) = (
         config.ledger_path(directory),
@@ -107,23 +105,32 @@ pub fn write_off(directory: &Path, yes: bool) -> anyhow::Result<Outcome> {
     runtime()?.block_on(async {
         let present = Unwitnessed::open(&ledger, &witness).await?;
         let Some(reason) = present.lock_reason() else {
-            return Ok(refused("the ledger is not locked: nothing is written off"));
+            let why = "the ledger is not locked: nothing is written off";
+            return refuse(json, "not-locked", why);
         };
         if !yes {
             let why = format!(
                 "{reason}: this gives up all that is left under every cap; say --yes to do it"
             );
-            return Ok(refused(&why));
+            return refuse(json, "not-confirmed", &why);
         }
         let caps = config.caps();
         let all = caps.per_contract.max(caps.per_year);
         present.write_off(now(), all).await?;
         let MicroRho(all) = all;
-        print(&format!(
-            "{all} micro-rho are written off under every cap; the ledger is unlocked\n"
-        ))?;
-        Ok(Outcome::Done)
+        let text =
+            format!("{all} micro-rho are written off under every cap; the ledger is unlocked");
+        done(json, &text, json!({"written_off_rho_micro": all}))
     })
+}
+
+fn done(json: bool, text: &str, value: Value) -> anyhow::Result<Outcome> {
+    if json {
+        print_json(&value)?;
+    } else {
+        print(&format!("{text}\n"))?;
+    }
+    Ok(Outcome::Done)
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {

@@ -13,7 +13,7 @@ use aquifer_shared::protocol::ask::{Request, Response};
 use aquifer_shared::shell::directory::IdentityDirectory;
 use aquifer_shared::shell::keys::verify;
 use aquifer_shared::shell::quic::{receive_within, send};
-use aquifer_shared::shell::report::{Outcome, note, print_json, refused};
+use aquifer_shared::shell::report::{Outcome, note, print_json, printable, refuse};
 use serde_json::json;
 
 use super::config::NodeConfig;
@@ -48,31 +48,30 @@ pub struct Scoring<'a> {
 pub fn run(directory: &Path, scoring: &Scoring<'_>) -> anyhow::Result<Outcome> {
     let Some(format) = Format::of(scoring.out) else {
         let found = scoring.out.display();
-        return Ok(refused(&format!(
-            "--out is {found}, expected a name that ends in .csv or .parquet"
-        )));
+        let why = format!("--out is {found}, expected a name that ends in .csv or .parquet");
+        return refuse(scoring.json, "format", &why);
     };
     if scoring.out.exists() {
         let found = scoring.out.display();
-        return Ok(refused(&format!(
-            "{found} exists already and is never overwritten; choose another name"
-        )));
+        let why = format!("{found} exists already and is never overwritten; choose another name");
+        return refuse(scoring.json, "taken", &why);
     }
     let config = NodeConfig::load(directory)?;
     let identity = IdentityDirectory::load(directory)?;
     let file = match fetch(&identity, scoring.model)? {
         Ok(file) => file,
-        Err(why) => return Ok(refused(&why)),
+        Err((code, why)) => return refuse(scoring.json, &code, &why),
     };
     let (contract, table) = encode_for_scoring(&config.data, directory)?;
     if contract.hash() != file.model().contract_hash {
-        return Ok(refused(&format!(
+        let why = format!(
             "the model is for contract {}, whose hash is not that of this unit's {} version {}; ask the operator for a model \
              on your contract",
             file.card().contract,
             contract.name,
             contract.version
-        )));
+        );
+        return refuse(scoring.json, "contract-differs", &why);
     }
     write(&table, &file, scoring, format)?;
     let name = format!("{}@{}", file.card().name, file.card().version);
@@ -94,8 +93,11 @@ pub fn run(directory: &Path, scoring: &Scoring<'_>) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-/// Asks the coordinator; the inner error is its refusal, or ours to believe it.
-fn fetch(identity: &IdentityDirectory, which: &str) -> anyhow::Result<Result<ModelFile, String>> {
+/// Asks the coordinator; the inner error is its refusal: code and message.
+fn fetch(
+    identity: &IdentityDirectory,
+    which: &str,
+) -> anyhow::Result<Result<ModelFile, (String, String)>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -115,7 +117,7 @@ fn fetch(identity: &IdentityDirectory, which: &str) -> anyhow::Result<Result<Mod
         })?;
     let text = match response {
         Response::Model(text) => text,
-        Response::Refused { message, .. } => return Ok(Err(message)),
+        Response::Refused { code, message } => return Ok(Err((code, printable(&message)))),
         _ => anyhow::bail!("the coordinator answered something else than a model"),
     };
     let file = ModelFile::parse(&text).context("the coordinator sent a model that is none")?;

@@ -17,6 +17,8 @@ mod inputs;
 #[cfg(test)]
 mod kills;
 #[cfg(test)]
+mod programs;
+#[cfg(test)]
 mod refusals;
 #[cfg(test)]
 mod release;

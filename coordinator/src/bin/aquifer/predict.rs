@@ -95,7 +95,7 @@ fn one(
 ) -> anyhow::Result<Outcome> {
     let read = match read_object(object, ready) {
         Ok(read) => read,
-        Err(error) => return Ok(report::refused(&error.to_string())),
+        Err(error) => return report::refuse(session.json, "input", &error.to_string()),
     };
     let predictor = &ready.predictor;
     let value = |name: &str| value_of(&read, name);
