@@ -255,8 +255,10 @@ impl Study {
     }
 
     fn decided(&mut self, member: Member, verdict: Verdict) {
-        if let (Stage::Ended(ending), Verdict::Accepted | Verdict::Held) = (&self.stage, &verdict) {
-            // It was away when the study ended, and keeps budget aside until it hears of it.
+        let by_person = matches!(verdict, Verdict::Refused(RefusalCode::RefusedByPerson, _));
+        let kept = by_person || matches!(verdict, Verdict::Accepted | Verdict::Held);
+        if let (Stage::Ended(ending), true) = (&self.stage, kept) {
+            // It was away when the study ended, and keeps it open, with budget aside or for a person, until it hears of it.
             let end = self.study_end(ending);
             return self.effects.push_back(Effect::StudyEnd(member, end));
         }

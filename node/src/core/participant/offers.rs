@@ -122,7 +122,11 @@ impl Participant {
             StudyOutcome::Aborted => EndReason::Aborted,
         };
         let standing = self.ledger.standing(&end.study);
-        if !self.unfit && matches!(standing, Standing::Accepted | Standing::Held) {
+        let open = matches!(
+            standing,
+            Standing::Accepted | Standing::Held | Standing::Declined
+        );
+        if !self.unfit && open {
             self.give_back(now, end.study, reason);
         }
     }
