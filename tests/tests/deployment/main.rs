@@ -11,6 +11,8 @@ mod disks;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
+mod held;
+#[cfg(test)]
 mod identities;
 #[cfg(test)]
 mod inputs;

@@ -64,7 +64,7 @@ pub fn demo(options: &Options, stop: &Stop) -> Result<()> {
         options.delta,
         private_evaluation(model),
     ))?;
-    predict(&cluster, &company)?;
+    predict(&cluster, &company, &measured.which)?;
     stop.check()?;
     if !options.keep {
         cluster.stop()?;
@@ -148,7 +148,7 @@ fn spent(cluster: &Cluster) -> Result<u64> {
 }
 
 /// One prediction with its explanation, as an analyst asks for it.
-fn predict(cluster: &Cluster, company: &Company) -> Result<()> {
+fn predict(cluster: &Cluster, company: &Company, model: &str) -> Result<()> {
     let customer = company
         .held_out()
         .find(|customer| company.is_positive(customer));
@@ -171,7 +171,7 @@ fn predict(cluster: &Cluster, company: &Company) -> Result<()> {
     let arguments = [
         "predict",
         "--model",
-        STUDY,
+        model,
         "--input",
         "hypothetical",
         "--explain",
@@ -182,7 +182,7 @@ fn predict(cluster: &Cluster, company: &Company) -> Result<()> {
         .success()
         .context("aquifer predict")?;
     print(&format!(
-        "\none prediction: aquifer predict --model {STUDY} --input hypothetical --explain '{input}'\n{printed}"
+        "\none prediction: aquifer predict --model {model} --input hypothetical --explain '{input}'\n{printed}"
     ))
 }
 
