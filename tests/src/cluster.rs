@@ -48,6 +48,15 @@ impl Cluster {
     ///
     /// A command that failed: which, and what it printed.
     pub fn start(folder: &Path) -> Result<Self> {
+        Self::start_on(folder, &[])
+    }
+
+    /// The same with further arguments for `init`.
+    ///
+    /// # Errors
+    ///
+    /// A command that failed: which, and what it printed.
+    pub fn start_on(folder: &Path, more: &[&str]) -> Result<Self> {
         let mut cluster = Self {
             folder: folder.to_owned(),
             operator: folder.join("operator"),
@@ -68,7 +77,7 @@ impl Cluster {
             &join,
         ];
         cluster
-            .coordinator_command(["init"].iter().chain(&addresses))?
+            .coordinator_command(["init"].iter().chain(&addresses).chain(more))?
             .success()
             .context("aquifer-coordinator init")?;
         cluster.start_coordinator()?;

@@ -51,8 +51,13 @@ impl Small {
     }
 
     pub fn of(company: Company, policy: &Policy) -> Self {
+        Self::on(company, policy, &[])
+    }
+
+    /// With further arguments for `aquifer-coordinator init`.
+    pub fn on(company: Company, policy: &Policy, init: &[&str]) -> Self {
         let folder = tempfile::Builder::new().prefix("aq-").tempdir().unwrap();
-        let mut cluster = Cluster::start(folder.path()).unwrap();
+        let mut cluster = Cluster::start_on(folder.path(), init).unwrap();
         cluster.add_units(&company, policy).unwrap();
         Self {
             cluster,
