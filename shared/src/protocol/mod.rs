@@ -1,5 +1,6 @@
 //! What crosses a border between processes: codec, frames and messages.
 
+pub mod aggregation;
 pub mod ask;
 pub mod chain;
 pub mod codec;

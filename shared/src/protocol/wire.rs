@@ -6,13 +6,18 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+pub use super::aggregation::{Advert, Cannot, Confirm, Delivery, Opening, Proof, Roster, Shares};
 pub use super::ask::{
     MemberStatus, ModelEntry, NodeEntry, ReleasedSum, Request, Response, RoundStatus, StudyDetail,
     StudyState, StudyStatus, SumsBundle,
 };
+use super::chain::Head;
 use super::codec::{CodecError, decode, encode};
 use crate::base::ids::{AttemptId, Hash32, IdentityKey, Name, Role, StudyHash};
-use crate::base::limits::{FRAME_BYTES_MAX, GREETING_BYTES_MAX};
+use crate::base::limits::{
+    ADVERT_BYTES, CONFIRMATION_BYTES, FRAME_BYTES_MAX, GREETING_BYTES_MAX, GROUP_MAX,
+    OPENING_BYTES_MAX, SHARES_BYTES_MAX,
+};
 use crate::base::time::Timestamp;
 use crate::domain::predictor::ModelState;
 
@@ -60,8 +65,18 @@ message!(9, StudyEnd, GREETING_BYTES_MAX);
 message!(10, Renew, GREETING_BYTES_MAX);
 message!(11, Renewed, GREETING_BYTES_MAX);
 message!(12, Goodbye, GREETING_BYTES_MAX);
+message!(13, Advert, GREETING_BYTES_MAX);
+message!(14, Roster, 8 + ADVERT_BYTES * GROUP_MAX);
+message!(15, Shares, SHARES_BYTES_MAX);
+message!(16, Delivery, SHARES_BYTES_MAX + 16);
+message!(17, Confirm, GREETING_BYTES_MAX);
+message!(18, Proof, 40 + CONFIRMATION_BYTES * GROUP_MAX);
+message!(19, Opening, OPENING_BYTES_MAX);
 message!(20, Join, GREETING_BYTES_MAX);
 message!(21, Joined, GREETING_BYTES_MAX);
+message!(22, Cannot, GREETING_BYTES_MAX);
+message!(23, LedgerCopy, FRAME_BYTES_MAX);
+message!(24, LedgerHeld, GREETING_BYTES_MAX);
 message!(30, Request, FRAME_BYTES_MAX);
 message!(31, Response, FRAME_BYTES_MAX);
 
@@ -169,6 +184,18 @@ pub enum RefusalCode {
     Roster,
     /// The study's hold-out rule cannot be kept here (no such column).
     HoldOut,
+    /// An attempt's roster breaks a rule.
+    RosterInvalid,
+    /// A peer's ledger is behind or beside its mark; detail is its index.
+    PeerBehind,
+    /// A second roster or a second set of dealers for one attempt.
+    Equivocation,
+    /// A proof without enough valid confirmations of the own set.
+    ProofInvalid,
+    /// A member of the roster is not pinned by the unit.
+    NotPinned,
+    /// One operator runs more members than may collude.
+    Operators,
 }
 
 /// C→N: compute this sum.
@@ -253,6 +280,28 @@ pub enum StudyOutcome {
     Held,
     /// Nothing was published.
     Aborted,
+}
+
+/// N→C: entries of the node's ledger for the coordinator's mirror, which continue what it holds.
+///
+/// # Privacy
+///
+/// Entries hold studies, prices and hashes: nothing about customers.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct LedgerCopy {
+    /// Encoded links of the chain, in order.
+    pub links: Vec<Vec<u8>>,
+    /// By the node's identity key over [`ledger_digest`] of the head behind the last link.
+    pub signature: Signature,
+}
+
+/// C→N, after the welcome: the position of the coordinator's mirror of the node's ledger, with the node's own signature.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct LedgerHeld {
+    /// Position of the last entry that the mirror holds; zero if it holds none.
+    pub head: Head,
+    /// The node's signature over [`ledger_digest`]; empty if the mirror holds nothing.
+    pub signature: Signature,
 }
 
 /// N→C: a new certificate for the same keys, before the old one ends.
@@ -344,6 +393,12 @@ pub enum JoinRejection {
 pub fn update_digest(attempt: &AttemptId, task: &Hash32, cells: &[i64]) -> Hash32 {
     let body = encode(&(attempt, task, cells));
     crate::base::hash::labelled("aquifer/sum/1/update", &[&body])
+}
+
+/// What a node signs under its ledger's position: label `aquifer/ledger/1/head`.
+#[must_use]
+pub fn ledger_digest(head: &Head) -> Hash32 {
+    crate::base::hash::labelled("aquifer/ledger/1/head", &[&encode(head)])
 }
 
 /// What an approver signs: label `aquifer/sum/1/approve`.

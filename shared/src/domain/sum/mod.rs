@@ -2,6 +2,10 @@
 //!
 //! Every node recomputes everything here before it accepts a study. Draws no noise, spends nothing.
 
+mod thresholds;
+
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 use crate::base::hash::labelled;
@@ -12,6 +16,8 @@ use crate::base::limits::{
 };
 use crate::base::time::Timestamp;
 use crate::base::units::{Delta, MicroRho};
+
+pub use thresholds::{BadThresholds, Thresholds, groups};
 
 /// Version of the protocol that these terms belong to; anything else is refused.
 pub const SUM_VERSION: u16 = 1;
@@ -292,6 +298,35 @@ impl StudyTerms {
             return training.checked_add(holdout);
         }
         Some(training.max(holdout))
+    }
+
+    /// The groups of the roster that add up on their own, as ranges of it; one where each update is private by itself.
+    #[must_use]
+    pub fn groups(&self) -> Vec<Range<usize>> {
+        match self.mode {
+            TrustMode::NodeNoise => std::iter::once(0..self.roster.len()).collect(),
+            TrustMode::SharedNoise => groups(self.roster.len()),
+        }
+    }
+
+    /// Tolerances of a group with this many members.
+    ///
+    /// # Errors
+    ///
+    /// The stated tolerances do not fit such a group; always in node-noise, which tolerates by its quorum.
+    pub fn thresholds(&self, members: usize) -> Result<Thresholds, BadThresholds> {
+        Thresholds::new(members, self.d_max, self.c_max)
+    }
+
+    /// Honest noise shares that are certain in every released sum of a group: what `sigma_share` rests on.
+    #[must_use]
+    pub fn honest(&self) -> Option<u16> {
+        if self.mode == TrustMode::NodeNoise {
+            return Some(1);
+        }
+        let groups = self.groups().into_iter();
+        let honest = groups.map(|group| Some(self.thresholds(group.len()).ok()?.honest()));
+        honest.min().flatten()
     }
 
     /// Index of a member in the roster, from 0.
