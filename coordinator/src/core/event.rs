@@ -174,17 +174,15 @@ impl Secure {
     }
 }
 
-/// The rule behind an offence, and the member of the group who says so, if it was not seen here.
-#[must_use]
-pub fn rule_of(offence: Offence) -> (&'static str, Option<u16>) {
+/// The member of the group who says that another one did this, if it was not seen here.
+pub(super) fn said_by(offence: Offence) -> Option<u16> {
     match offence {
-        Offence::Advert(guard) => (guard.name(), None),
-        Offence::Shares => ("shares-malformed", None),
-        Offence::Confirm => ("confirmation-invalid", None),
-        Offence::Cannot => ("accusation-invalid", None),
-        Offence::Opening => ("opening-invalid", None),
-        Offence::WrongOpening => ("opening-wrong", None),
-        Offence::Accused { by } => ("records-do-not-open", Some(by)),
-        Offence::Behind { by } => ("ledger-behind", Some(by)),
+        Offence::Accused { by } | Offence::Behind { by } => Some(by),
+        Offence::Advert(_)
+        | Offence::Shares
+        | Offence::Confirm
+        | Offence::Cannot
+        | Offence::Opening
+        | Offence::WrongOpening => None,
     }
 }

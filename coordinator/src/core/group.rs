@@ -17,7 +17,7 @@ use aquifer_shared::protocol::ask::ReleasedSum;
 use aquifer_shared::protocol::codec::encode;
 use aquifer_shared::protocol::wire::{End, Task, TaskBody};
 
-use super::event::{Member, Note, rule_of};
+use super::event::{Member, Note, said_by};
 use super::round::cells_of;
 use super::seat::{Seat, Standing};
 use super::study::{Close, Conditions};
@@ -99,8 +99,8 @@ impl SecureRound {
         now: Timestamp,
         study: &StudyHash,
         terms: &StudyTerms,
-        round: u32,
-        body: &TaskBody,
+        groups: &[Range<Member>],
+        (round, body): (u32, &TaskBody),
     ) -> Self {
         let bytes = encode(body);
         let mut round = Self {
@@ -117,7 +117,7 @@ impl SecureRound {
             tasks: BTreeMap::new(),
         };
         let until = round.patience(now, 0);
-        let groups = terms.groups().into_iter().zip(0..);
+        let groups = groups.iter().cloned().zip(0..);
         round.groups = groups
             .map(|(members, number)| Group {
                 number,
@@ -346,7 +346,7 @@ impl Group {
 
     /// What is new about a member for the log; nothing the second time in an attempt.
     pub(super) fn note(&mut self, index: u16, offence: Offence) -> Option<Note> {
-        let (rule, by) = rule_of(offence);
+        let (rule, by) = (offence.name(), said_by(offence));
         if let Offence::Behind { by } = offence {
             self.behind.entry(index).or_default().insert(by);
         }

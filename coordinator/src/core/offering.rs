@@ -57,7 +57,7 @@ impl Study {
             Ok(thresholds) if self.terms.mode == TrustMode::SharedNoise => thresholds.dealers_min(),
             _ => self.terms.quorum.into(),
         };
-        let count = |members: Range<Member>| {
+        let count = |members: &Range<Member>| {
             let seats = &self.seats[members.clone()];
             let of = |is: fn(&Seat) -> bool| seats.iter().filter(|seat| is(seat)).count();
             Acceptance {
@@ -65,10 +65,10 @@ impl Study {
                 open: of(|seat| !seat.has_answered()),
                 held: of(|seat| seat.verdict == Some(Verdict::Held)),
                 members: seats.len(),
-                needed: needed(&members),
+                needed: needed(members),
             }
         };
-        self.terms.groups().into_iter().map(count).collect()
+        self.groups.iter().map(count).collect()
     }
 
     fn not_accepted(&self, count: &Acceptance, group: u16) -> Abort {

@@ -65,16 +65,23 @@ impl Study {
         conditions: Conditions,
         durable: Durables,
     ) -> Result<Self, ResumeError> {
-        let mut study = Self::new(bytes, shapes, conditions)?;
+        let study = Self::new(bytes, shapes, conditions)?;
+        study.resumed(now, durable)
+    }
+
+    pub(super) fn resumed(
+        mut self,
+        now: Timestamp,
+        durable: Durables,
+    ) -> Result<Self, ResumeError> {
         let mut open = LastOpen::default();
         for (index, record) in durable.records.into_iter().enumerate() {
-            study
-                .replay(now, record, &mut open)
+            self.replay(now, record, &mut open)
                 .ok_or(ResumeError::Record { index })?;
         }
-        study.durable = study.sums.len();
-        study.take_up(now, open, durable.spool);
-        Ok(study)
+        self.durable = self.sums.len();
+        self.take_up(now, open, durable.spool);
+        Ok(self)
     }
 
     fn replay(&mut self, now: Timestamp, record: Record, open: &mut LastOpen) -> Option<()> {

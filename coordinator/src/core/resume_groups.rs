@@ -83,7 +83,7 @@ impl Study {
         (round, group, attempt): (u32, u16, u32),
         at: Timestamp,
     ) -> Option<()> {
-        let exists = usize::from(group) < self.terms.groups().len();
+        let exists = usize::from(group) < self.groups.len();
         if !exists || (round as usize) >= self.terms.rounds.len() {
             return None;
         }
@@ -116,7 +116,7 @@ impl Study {
     ) -> Option<Timestamp> {
         let kept = std::mem::take(&mut open.groups);
         let opened = kept.values().map(|kept| kept.opened).max()?;
-        let ranges = self.terms.groups();
+        let ranges = self.groups.clone();
         if round as usize != self.sums.len() || kept.len() != ranges.len() {
             return None;
         }
@@ -153,8 +153,8 @@ impl Study {
         mut kept: BTreeMap<u16, KeptGroup>,
         spool: Vec<(u16, u16, Shares)>,
     ) {
-        let number = self.sums.len() as u32;
-        let mut round = SecureRound::new(now, &self.hash, &self.terms, number, body);
+        let place = (self.sums.len() as u32, body);
+        let mut round = SecureRound::new(now, &self.hash, &self.terms, &self.groups, place);
         let mut dealt: BTreeMap<u16, Vec<(u16, Shares)>> = BTreeMap::new();
         for (group, dealer, shares) in spool {
             dealt.entry(group).or_default().push((dealer, shares));

@@ -33,7 +33,9 @@ impl Study {
         close: Vec<Close>,
         (round, body): (u32, TaskBody),
     ) {
-        let mut next = Box::new(SecureRound::new(now, &self.hash, &self.terms, round, &body));
+        let place = (round, &body);
+        let next = SecureRound::new(now, &self.hash, &self.terms, &self.groups, place);
+        let mut next = Box::new(next);
         let suspects = std::mem::take(&mut self.suspects);
         for (group, suspects) in next.groups.iter_mut().zip(suspects) {
             group.suspects = suspects;
@@ -316,3 +318,6 @@ impl Study {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -33,6 +33,8 @@ pub struct Study {
     pub(super) conditions: Conditions,
     pub(super) approvals: Vec<Approval>,
     pub(super) seats: Vec<Seat>,
+    /// Parts of the roster that add up on their own.
+    pub(super) groups: Vec<Range<Member>>,
     pub(super) stage: Stage,
     pub(super) pending: Option<Pending>,
     /// Sums decided; the first `durable` of them are released.
@@ -130,6 +132,7 @@ impl Study {
             hash: study_hash(&bytes),
             learning: learning(&terms, shapes),
             seats: vec![Seat::empty(); terms.roster.len()],
+            groups: terms.groups(),
             terms,
             bytes,
             conditions,
@@ -417,3 +420,12 @@ impl Conditions {
 #[cfg(test)]
 #[path = "study_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+impl Study {
+    /// Other groups than the roster's size gives, so that a test needs no hundreds of members.
+    pub(super) fn with_groups(mut self, groups: Vec<Range<Member>>) -> Self {
+        self.groups = groups;
+        self
+    }
+}

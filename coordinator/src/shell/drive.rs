@@ -148,8 +148,8 @@ impl Hub {
             }
             Note::LeftOut { member, why } => {
                 let node = name_of(live, member);
-                tracing::warn!(%study, %node, ?why, "left out of the next attempt");
-                (node, format!("left-out: {why:?}").to_lowercase())
+                tracing::warn!(%study, %node, %why, "left out of the next attempt");
+                (node, format!("left out: {why}"))
             }
             Note::Failed {
                 round,

@@ -56,4 +56,5 @@ impl Options {
 const EXAMPLES: &str = "Examples:
   scripts/demo
   scripts/demo --epsilon 4
+  scripts/demo --trust node-noise
   scripts/demo --dataset ../shared/data/adult --split unit_region --json adult.json";
