@@ -295,7 +295,13 @@ async fn nodes(home: &Home, as_json: bool) -> anyhow::Result<Outcome> {
         return Ok(Outcome::Done);
     }
     let mut table = Table::new(&[
-        "name", "role", "state", "last seen", "ledger", "mirror", "identity",
+        "name",
+        "role",
+        "state",
+        "last seen",
+        "ledger",
+        "mirror",
+        "identity",
     ]);
     for party in parties {
         let state = if party.revoked {

@@ -17,6 +17,8 @@ mod inputs;
 #[cfg(test)]
 mod kills;
 #[cfg(test)]
+mod mirror;
+#[cfg(test)]
 mod refusals;
 #[cfg(test)]
 mod release;
