@@ -23,6 +23,8 @@ mod postgres;
 #[cfg(test)]
 mod programs;
 #[cfg(test)]
+mod mirror;
+#[cfg(test)]
 mod refusals;
 #[cfg(test)]
 mod release;
