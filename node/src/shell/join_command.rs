@@ -7,7 +7,7 @@ use aquifer_shared::base::ids::Role;
 use aquifer_shared::protocol::ticket::Ticket;
 use aquifer_shared::shell::join::{JoinFault, redeem};
 use aquifer_shared::shell::keys::{fingerprint, random_bytes32, write_private};
-use aquifer_shared::shell::report::{Outcome, print, print_json, refused};
+use aquifer_shared::shell::report::{Outcome, print, print_json, refuse};
 use serde::Serialize;
 
 use super::clock::now;
@@ -33,7 +33,7 @@ pub fn run(ticket: &str, directory: &Path, json: bool) -> anyhow::Result<Outcome
     let role = Ticket::parse(ticket).map_err(JoinFault::from)?.role;
     if role != Role::Node {
         let why = format!("the ticket is for a person ({role}): use `aquifer join`");
-        return Ok(refused(&why));
+        return refuse(json, "role", &why);
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -5,11 +5,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aquifer_shared::base::limits::FRAME_BYTES_MAX;
 use aquifer_shared::domain::sum::SUM_VERSION;
 use aquifer_shared::protocol::chain::Head;
 use aquifer_shared::protocol::wire::{
-    CloseReason, Goodbye, Hello, Message, Renew, Renewed, Welcome, frame, read_body,
+    CloseReason, Delivery, End, Goodbye, Hello, LedgerHeld, Message, Offer, Proof, Renew, Renewed,
+    Roster, StudyEnd, Task, Welcome, frame, read_body,
 };
 use aquifer_shared::shell::directory::{DirectoryFault, IdentityDirectory};
 use aquifer_shared::shell::platform::Platform;
@@ -17,7 +17,7 @@ use aquifer_shared::shell::quic::{
     Frame, FrameReader, Link, LinkError, close, receive_within_on, send,
 };
 use quinn::SendStream;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 
 /// What the loop hears.
 #[derive(Debug)]
@@ -41,12 +41,15 @@ pub enum LinkFault {
     Directory(#[from] DirectoryFault),
 }
 
+/// A frame that waits for the session, and its room among those that may wait.
+pub type Queued = (Vec<u8>, OwnedSemaphorePermit);
+
 /// The ends that the session task holds.
 pub struct Ends {
     /// To the loop.
     pub events: mpsc::Sender<LinkEvent>,
     /// Frames from the loop.
-    pub outgoing: mpsc::Receiver<Vec<u8>>,
+    pub outgoing: mpsc::Receiver<Queued>,
     /// The ledger's head, for greetings.
     pub head: watch::Receiver<Head>,
 }
@@ -165,10 +168,10 @@ async fn exchange(
             // In a fixed order: what is ready to leave never waits for what comes.
             biased;
             next = ends.outgoing.recv() => {
-                let Some(bytes) = next else { return Ok(Ended::LoopGone) };
+                let Some((bytes, _room)) = next else { return Ok(Ended::LoopGone) };
                 writer.write_all(&bytes).await.map_err(LinkError::from)?;
             }
-            next = reader.next(FRAME_BYTES_MAX) => {
+            next = reader.next_within(longest) => {
                 let Some((kind, body)) = next? else {
                     return Ok(Ended::Lost(LinkError::Finished));
                 };
@@ -216,6 +219,23 @@ async fn take(
             Ok(sent.is_err().then_some(Ended::LoopGone))
         }
     }
+}
+
+/// The longest body of a message that a coordinator may send within a session; nothing of any other is read.
+fn longest(kind: u8) -> Option<usize> {
+    Some(match kind {
+        Offer::KIND => Offer::BYTES_MAX,
+        Task::KIND => Task::BYTES_MAX,
+        End::KIND => End::BYTES_MAX,
+        StudyEnd::KIND => StudyEnd::BYTES_MAX,
+        Renewed::KIND => Renewed::BYTES_MAX,
+        Goodbye::KIND => Goodbye::BYTES_MAX,
+        Roster::KIND => Roster::BYTES_MAX,
+        Delivery::KIND => Delivery::BYTES_MAX,
+        Proof::KIND => Proof::BYTES_MAX,
+        LedgerHeld::KIND => LedgerHeld::BYTES_MAX,
+        _ => return None,
+    })
 }
 
 /// A message as the loop hands it over.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use aquifer_shared::base::ids::StudyHash;
-use aquifer_shared::base::limits::LEDGER_COPY_BYTES_MAX;
+use aquifer_shared::base::limits::{FRAME_BYTES_MAX, LEDGER_COPY_BYTES_MAX};
 use aquifer_shared::base::secret::Secret;
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::protocol::chain::Head;
@@ -20,14 +20,14 @@ use aquifer_shared::shell::keys::{Identity, random_bytes32, read_private};
 use aquifer_shared::shell::noise::OpenDpNoise;
 use aquifer_shared::shell::platform::System;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 use super::clock::now;
 use super::config::NodeConfig;
 use super::control::{Asked, Door};
 use super::encode::encode;
 use super::evidence::EvidenceFile;
-use super::link::{self, Ends, LinkEvent, LinkFault};
+use super::link::{self, Ends, LinkEvent, LinkFault, Queued};
 use super::say::frame_of;
 use super::store::Store;
 use super::views::{Answer, Query, answer};
@@ -50,7 +50,9 @@ struct Node {
     participant: Participant,
     store: Store,
     workers: Workers,
-    outgoing: mpsc::Sender<Vec<u8>>,
+    outgoing: mpsc::Sender<Queued>,
+    /// KiB that may still wait for the session.
+    room: Arc<Semaphore>,
     head: watch::Sender<Head>,
     evidence: EvidenceFile,
 }
@@ -91,7 +93,7 @@ pub fn run(directory: &Path) -> anyhow::Result<Stopped> {
     let participant = Participant::new(now(), rules, ledger, sign_with(signer), Judges::STRICT);
     let (outgoing, queued) = mpsc::channel(QUEUE_MAX);
     let (head, head_seen) = watch::channel(participant.ledger().durable());
-    let (events, linked) = mpsc::channel(QUEUE_MAX);
+    let (events, linked) = mpsc::channel(FRAMES_MAX);
     let ends = Ends {
         events,
         outgoing: queued,
@@ -102,6 +104,7 @@ pub fn run(directory: &Path) -> anyhow::Result<Stopped> {
         store,
         workers,
         outgoing,
+        room: Arc::new(Semaphore::new(OUTGOING_KIB_MAX)),
         head,
         evidence: EvidenceFile::of(directory),
     };
@@ -281,7 +284,10 @@ impl Node {
 
     fn send(&self, message: Outgoing) {
         let bytes = frame_of(self.participant.rules(), message);
-        if self.outgoing.try_send(bytes).is_err() {
+        let kib = u32::try_from(bytes.len() / 1_024 + 1).unwrap_or(u32::MAX);
+        let room = self.room.clone().try_acquire_many_owned(kib).ok();
+        let sent = room.is_some_and(|room| self.outgoing.try_send((bytes, room)).is_ok());
+        if !sent {
             tracing::warn!("a message was dropped: no session takes it");
         }
     }
@@ -329,8 +335,12 @@ async fn until(wakeup: Option<Timestamp>) {
 
 /// Name of the hold-out key in a node's directory.
 pub const HOLDOUT_KEY: &str = "node.key";
-/// Frames, results and questions that may wait.
+/// Messages, results and questions that may wait.
 const QUEUE_MAX: usize = 256;
+/// Frames of the coordinator that may wait; each may be a delivery.
+const FRAMES_MAX: usize = 4;
+/// What may wait for a session, in KiB: a few messages of shares.
+const OUTGOING_KIB_MAX: usize = 4 * (FRAME_BYTES_MAX >> 10);
 const GOODBYE_WAIT: Duration = Duration::from_secs(4);
 /// "File size limit exceeded" on every Linux that Rust runs on but MIPS.
 const SIGXFSZ: i32 = 25;

@@ -165,6 +165,46 @@ async fn two_sets_are_refused_and_kept_as_evidence() {
     assert_eq!(spent(&world).await, 1_000);
 }
 
+#[tokio::test]
+async fn a_peer_whose_ledger_was_put_back_is_named_in_log_and_evidence() {
+    let world = World::new();
+    let node = world.start_logged();
+    let mut session = world.welcome().await;
+    let (terms, study, offer) = world.offer_shared(2);
+    session.offer(&offer).await;
+    let mut group = Group::new(&terms, study, (0, 0), &world.peers);
+    group.run(&mut session, None).await;
+    assert!(group.released.is_some());
+    // They stand where they stood before they dealt.
+    let mut again = Group::with_ledgers(&terms, study, (0, 1), &world.peers, 10);
+    again.run(&mut session, Some(Refusal::KIND)).await;
+    let (code, index) = again.refused[0];
+    assert_eq!(code, RefusalCode::PeerBehind);
+    assert_eq!(spent(&world).await, 1_000, "the second is not paid for");
+    assert!(node.terminate().await.success());
+    let log = std::fs::read_to_string(world.log()).unwrap();
+    let line = log.lines().find(|line| line.contains("refusal")).unwrap();
+    let key = terms.roster[index as usize - 1];
+    let number = world
+        .peers
+        .iter()
+        .position(|peer| peer.public() == key)
+        .unwrap()
+        + 1;
+    for said in [
+        study.short(),
+        "peer-marks".into(),
+        format!("peer={index}"),
+        format!("unit-{number}"),
+    ] {
+        assert!(line.contains(&said), "{said} in {line}");
+    }
+    let text = std::fs::read_to_string(world.directory().join("evidence.jsonl")).unwrap();
+    let evidence: Value = serde_json::from_str(text.trim_end()).unwrap();
+    assert_eq!(evidence["peer"]["key"], key.to_string());
+    assert!(evidence["shown"]["advert"].is_string());
+}
+
 /// A node whose ledger and witness were both put back to before its first sum, and the mirror that saw more.
 async fn rolled_back(world: &World) -> (StudyTerms, StudyHash, Mirror) {
     let ledger = world.directory().join("ledger.sqlite");

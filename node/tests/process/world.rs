@@ -183,6 +183,19 @@ impl World {
         }
     }
 
+    /// A node whose log is kept in a file.
+    pub fn start_logged(&self) -> Node {
+        let mut command = self.command(&["run"]);
+        let log = fs::File::create(self.log()).unwrap();
+        Node {
+            child: Some(command.stderr(log).spawn().unwrap()),
+        }
+    }
+
+    pub fn log(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
+
     /// Runs a command to its end: exit code, standard output, standard error.
     pub async fn run(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
         outcome(self.command(arguments)).await
