@@ -137,6 +137,7 @@ impl Hub {
             Command::Said {
                 party,
                 message: Said::Update(update),
+                room: _,
             } => {
                 let number = (update.cells[0] as u64, update.cells[1] as u64);
                 self.hear(&party.name, number, update.cells.len());
@@ -183,7 +184,7 @@ impl Hub {
                 terms,
                 approvals: Vec::new(),
             });
-            if session.line.outbox.try_send(offer.into()).is_ok() {
+            if session.line.outbox.put(offer.into()) {
                 session.said += 1;
             }
         }

@@ -288,8 +288,18 @@ impl World {
         let registry = self.outside(Registry::load(self.store.clone())).unwrap();
         let authority = Arc::new(self.authority.load());
         let host = self.network.at(CENTRE);
-        let front = Front::new(registry, self.store.clone(), authority, 30, commands);
+        let (mirror, mut copies) = mpsc::channel(QUEUE_MAX);
+        let front = Front::new(
+            registry,
+            self.store.clone(),
+            authority,
+            30,
+            commands,
+            mirror,
+        );
         let front = Arc::new(front.on(Arc::new(host.clone())));
+        // Copies of ledgers are taken, and kept by nobody.
+        let forgetting = async move { while copies.recv().await.is_some() {} };
         let own = Credentials {
             certificate_pem: &self.authority.server.0,
             key_pem: &self.authority.server.1,
@@ -297,7 +307,10 @@ impl World {
         let tls = server_main(front.authority.certificate(), own).unwrap();
         let listen = SocketAddr::new(CENTRE, PORT);
         let endpoint = lasting_endpoint(&host, listen, tls, &Hash32([7; 32])).unwrap();
-        let tasks = vec![tokio::spawn(accept(endpoint, front.clone()))];
+        let tasks = vec![
+            tokio::spawn(accept(endpoint, front.clone())),
+            tokio::spawn(forgetting),
+        ];
         (Centre { front, tasks }, queue)
     }
 
