@@ -41,7 +41,7 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use tokio::sync::mpsc;
 
 use super::network::{CENTRE, Host, Network};
-use super::world::{Centre, Line, Log, Member, Running, World, start};
+use super::world::{Centre, Line, Log, Member, Running, Way, World, start};
 
 const APPROVER: u8 = 200;
 const CELLS: u32 = 2_000;
@@ -453,7 +453,7 @@ struct Unit {
     random: Seeded,
     disk: Disk,
     host: Host,
-    outgoing: mpsc::Sender<Vec<u8>>,
+    outgoing: Way,
     /// What this node adds to every cell.
     adds: i64,
 }

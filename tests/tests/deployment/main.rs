@@ -19,11 +19,11 @@ mod inputs;
 #[cfg(test)]
 mod kills;
 #[cfg(test)]
+mod mirror;
+#[cfg(test)]
 mod postgres;
 #[cfg(test)]
 mod programs;
-#[cfg(test)]
-mod mirror;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
