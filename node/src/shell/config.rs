@@ -485,7 +485,7 @@ mod tests {
         check_wrong(
             "approvers = []",
             "approvers = [\"abc\"]",
-            "line 22, column 15: IdentityKey is 3 characters",
+            "line 23, column 15: IdentityKey is 3 characters",
         );
         check_wrong("customers_max = 100000", "customers_max = 0", "is 0");
         check_wrong("\"automatic\"", "\"maybe\"", "unknown variant `maybe`");
