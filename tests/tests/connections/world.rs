@@ -13,7 +13,7 @@ use aquifer_coordinator::shell::front::{COMMANDS_MAX, Command, Front};
 use aquifer_coordinator::shell::registry::Registry;
 use aquifer_coordinator::shell::serve::accept;
 use aquifer_coordinator::shell::store::{Party, Redeemed, Store, Ticketed};
-use aquifer_node::shell::link::{self, Ends, LinkEvent};
+use aquifer_node::shell::link::{self, Ends, LinkEvent, Queued};
 use aquifer_shared::base::hash::sha256;
 use aquifer_shared::base::ids::{Hash32, IdentityKey, Name, Role};
 use aquifer_shared::base::time::Timestamp;
@@ -30,7 +30,7 @@ use rcgen::{
 };
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::network::{CENTRE, Host, Network, host};
@@ -145,7 +145,22 @@ pub struct Running {
 /// A node's application is given these.
 pub struct Line {
     pub events: mpsc::Receiver<LinkEvent>,
-    pub outgoing: mpsc::Sender<Vec<u8>>,
+    pub mouth: Mouth,
+}
+
+/// Where an application puts frames for its session.
+#[derive(Clone)]
+pub struct Mouth {
+    outgoing: mpsc::Sender<Queued>,
+    room: Arc<Semaphore>,
+}
+
+impl Mouth {
+    /// False where too many wait.
+    pub fn say(&self, frame: Vec<u8>) -> bool {
+        let room = self.room.clone().try_acquire_owned();
+        room.is_ok_and(|room| self.outgoing.try_send((frame, room)).is_ok())
+    }
 }
 
 impl World {
@@ -335,9 +350,13 @@ impl World {
         let host = self.network.at(member.address);
         let platform: Arc<dyn Platform> = Arc::new(host.clone());
         let session = tokio::spawn(link::run(platform, identity, ends));
+        let mouth = Mouth {
+            outgoing,
+            room: Arc::new(Semaphore::new(QUEUE_MAX)),
+        };
         let line = Line {
             events: heard,
-            outgoing,
+            mouth,
         };
         (Running { session, host }, line)
     }
