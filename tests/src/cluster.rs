@@ -36,6 +36,8 @@ pub struct Cluster {
     watcher: Watcher,
     /// Hosts of their own, if they have any: the coordinator and its people on the first, each node on one of the others.
     hosts: Option<Namespaces>,
+    /// What the coordinator and the nodes log, where it is not the usual.
+    log_filter: Option<&'static str>,
 }
 
 /// One node.
@@ -93,6 +95,7 @@ impl Cluster {
             addresses,
             watcher: Watcher::new(),
             hosts,
+            log_filter: None,
         };
         let [main, join] = cluster.addresses.clone();
         let addresses = [
@@ -126,6 +129,11 @@ impl Cluster {
         self.hosts.as_ref()
     }
 
+    /// What the coordinator and the nodes log from their next start on, as `AQUIFER_LOG` says it.
+    pub fn log(&mut self, filter: &'static str) {
+        self.log_filter = Some(filter);
+    }
+
     /// A command of one of the programs, on the coordinator's host (0) or on a node's (from 1).
     fn command<S: AsRef<OsStr>>(
         &self,
@@ -149,6 +157,7 @@ impl Cluster {
         let folder = self.coordinator_folder();
         let mut serve = self.command(0, "aquifer-coordinator", ["serve", "--json", "--dir"]);
         serve.arg(folder);
+        serve.envs(self.log_filter.map(|filter| ("AQUIFER_LOG", filter)));
         let log = self.folder.join("coordinator.log");
         let process = self.watcher.start("coordinator", &mut serve, &log)?;
         let ready = process.line(READY_MS).with_context(|| tail(&log))?;
@@ -329,6 +338,7 @@ impl Cluster {
     /// It could not be started.
     pub fn start_node(&mut self, index: usize) -> Result<()> {
         let mut run = self.command(index + 1, "aquifer-node", ["run", "--dir"]);
+        run.envs(self.log_filter.map(|filter| ("AQUIFER_LOG", filter)));
         let node = &mut self.nodes[index];
         run.arg(&node.folder);
         let log = self.folder.join(format!("{}.log", node.name));

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use aquifer_shared::base::ids::AttemptId;
 use aquifer_shared::protocol::aggregation::{Failure, Offence, Suspicion};
 use aquifer_shared::protocol::wire::{
-    Advert, Approval, Cannot, Confirm, End, Opening, Proof, Refusal, Roster, Shares, StudyEnd,
-    Task, Verdict,
+    Advert, Approval, Cannot, Confirm, End, Message, Opening, Proof, Refusal, Roster, Shares,
+    StudyEnd, Task, Verdict,
 };
 
 use super::update::{Malformed, VerifiedUpdate};
@@ -161,6 +161,18 @@ pub enum Note {
 }
 
 impl Secure {
+    /// Which step it is, for the log.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Advert(_) => Advert::NAME,
+            Self::Shares(_) => Shares::NAME,
+            Self::Confirm(_) => Confirm::NAME,
+            Self::Cannot(_) => Cannot::NAME,
+            Self::Opening(_) => Opening::NAME,
+        }
+    }
+
     /// The attempt that it names.
     #[must_use]
     pub fn attempt(&self) -> AttemptId {

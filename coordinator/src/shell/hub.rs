@@ -280,6 +280,7 @@ impl Hub {
                 self.tell_machine(hash, event);
             }
             Said::Secure(message) => {
+                tracing::debug!(node = %party.name, step = message.name(), "a step of a secure sum");
                 if let Some((hash, member)) = self.live_member(&message.attempt(), &key) {
                     self.tell_machine(hash, Event::Secure(member, message));
                 }

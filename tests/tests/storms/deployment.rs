@@ -1,5 +1,6 @@
 //! A deployment in bad weather, the faults that befall it, and what must hold of it whatever happened.
 
+use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use aquifer_tests::company::Company;
 use aquifer_tests::measured::price;
 use aquifer_tests::namespaces::Namespaces;
 use aquifer_tests::policy::Policy;
-use aquifer_tests::processes::{Process, command, run};
+use aquifer_tests::processes::{Process, command, run, wait_for};
 use aquifer_tests::random::Seeded;
 use aquifer_tests::relay::{Relay, Weather};
 use aquifer_tests::study::{ENDS, Study, list, state};
@@ -24,7 +25,11 @@ const STEP_MS: u64 = 60_000;
 /// Prices of a study that each node sets aside at most: one, and one for each spare attempt of its dearest round.
 const CAP_PRICES: u64 = 3;
 /// Sums of a study, the evaluation included.
-const SUMS: u64 = 10;
+pub const SUMS: u64 = 10;
+/// How long each step of a sum waits for those who are away.
+pub const PHASE_MS: u64 = 4_000;
+/// The usual log, and every step of a secure sum.
+const STEPS: &str = "info,aquifer_coordinator=debug";
 
 /// Fields drop in order: processes end before their network and their folder go.
 pub struct Deployment {
@@ -39,6 +44,18 @@ pub struct Deployment {
 }
 
 impl Deployment {
+    /// Nodes on loopback in fine weather; the coordinator's log tells every step of a secure sum.
+    pub fn told(nodes: usize, seed: u64) -> Self {
+        let folder = tempfile::Builder::new().prefix("aq-").tempdir().unwrap();
+        let mut cluster = Cluster::start(folder.path()).unwrap();
+        cluster.log(STEPS);
+        cluster.coordinator().stop().unwrap();
+        cluster.start_coordinator().unwrap();
+        let mut made = Self::of(cluster, folder, nodes, seed);
+        made.cluster.start_nodes().unwrap();
+        made
+    }
+
     /// Nodes on loopback, each with a relay of its own between it and the coordinator.
     pub fn behind_relays(nodes: usize, weather: Weather, seed: u64) -> Self {
         let folder = tempfile::Builder::new().prefix("aq-").tempdir().unwrap();
@@ -90,14 +107,16 @@ impl Deployment {
         self.cluster.hosts().unwrap()
     }
 
-    /// Submits and approves a study.
-    pub fn begin(&mut self, trust: &str) {
+    /// Submits and approves a study; each step of a sum waits this long for those who are away.
+    pub fn begin(&mut self, trust: &str, phase_ms: u64) {
+        let more =
+            format!("slot_ms = 200\nphase_ms = {phase_ms}\nattempts_max = 3\nspare_attempts = 2");
         let study = Study {
             name: "churn",
             epsilon: EPSILON,
             delta: DELTA,
             trust: Some(trust),
-            more: "slot_ms = 200\nphase_ms = 4000\nattempts_max = 3\nspare_attempts = 2",
+            more: &more,
         };
         let file = study.file(&self.company);
         self.study = self.cluster.submit(&file).unwrap();
@@ -138,10 +157,35 @@ impl Deployment {
         }
     }
 
+    /// How often a node's message of this kind has come.
+    fn came(&self, node: usize, step: &str) -> usize {
+        let log = fs::read_to_string(self.cluster.folder.join("coordinator.log")).unwrap();
+        let (name, step) = (
+            format!("node={} ", self.cluster.nodes[node].name),
+            format!("step=\"{step}\""),
+        );
+        let line = |line: &&str| line.contains(&name) && line.contains(&step);
+        log.lines().filter(line).count()
+    }
+
+    /// Waits until each of these nodes has sent this as often.
+    pub fn wait_for(&self, nodes: &[usize], step: &str, times: usize) {
+        wait_for(&format!("{step} {times}"), STEP_MS, || {
+            let all = nodes.iter().all(|node| self.came(*node, step) >= times);
+            Ok(all.then_some(()))
+        })
+        .unwrap();
+    }
+
+    /// Kills a node as a power cut would.
+    pub fn kill_node(&mut self, node: usize) {
+        let process = self.cluster.nodes[node].process.take();
+        process.unwrap().kill().unwrap();
+    }
+
     /// Kills a node as a power cut would, and starts it again.
     pub fn restart_node(&mut self, node: usize) {
-        let process = self.cluster.nodes[node].process.as_mut();
-        process.unwrap().kill().unwrap();
+        self.kill_node(node);
         self.cluster.start_node(node).unwrap();
     }
 
@@ -152,9 +196,10 @@ impl Deployment {
         self.watch = None;
     }
 
-    /// Follows the study to its end; what was released was paid for, and no node is above its cap. True if it was published.
+    /// Follows the study to its end; what was released was paid for, and no node is above its cap. How many updates or dealers are
+    /// in each sum; none if nothing was published.
     #[track_caller]
-    pub fn check_end(&mut self) -> bool {
+    pub fn check_end(&mut self) -> Option<Vec<u64>> {
         let last = self.wait_for_sums(u64::MAX);
         let ending = state(&last).to_owned();
         assert!(ENDS.contains(&&*ending), "{last}");
@@ -165,10 +210,10 @@ impl Deployment {
             .aquifer(["study", "show", &self.study, "--json"]);
         let shown: Value = serde_json::from_str(&shown.unwrap().success().unwrap()).unwrap();
         let rounds = list(&shown["rounds"], "rounds").unwrap();
-        let released = rounds
-            .iter()
-            .map(|round| round["updates"].as_u64().unwrap());
-        let released: u64 = released.sum();
+        let each = rounds.iter();
+        let each = each.map(|round| round["updates"].as_u64().unwrap());
+        let each: Vec<u64> = each.collect();
+        let released: u64 = each.iter().sum();
         let mut charged = 0;
         for node in &self.cluster.nodes {
             let mut budget = command("aquifer-node", ["budget", "--json", "--dir"]);
@@ -190,13 +235,13 @@ impl Deployment {
         if ending == "published" {
             assert_eq!(rounds.len() as u64, SUMS, "{shown}");
         }
-        println!("{ending} {reason}: {released} updates released, {charged} charged");
-        ending == "published"
+        println!("{ending} {reason}: {each:?} released, {charged} charged");
+        (ending == "published").then_some(each)
     }
 
     /// A study with one node and the coordinator killed on the way, at moments that the seed draws.
-    pub fn study_with_kills(&mut self, trust: &str) -> bool {
-        self.begin(trust);
+    pub fn study_with_kills(&mut self, trust: &str) -> Option<Vec<u64>> {
+        self.begin(trust, PHASE_MS);
         let (first, second) = (1 + self.draw(3), 5 + self.draw(3));
         let node = self.draw(self.cluster.nodes.len() as u64) as usize;
         println!("node {node} is killed after sum {first}, the coordinator after sum {second}");
