@@ -422,7 +422,7 @@ mod tests {
         check(
             &zeros,
             "12",
-            "line 39, column 7: IdentityKey is 2 characters",
+            "line 40, column 7: IdentityKey is 2 characters",
         );
         check("operator = \"south-it\"", "", "missing field `operator`");
         check(
@@ -433,7 +433,7 @@ mod tests {
         let again = format!(
             "operator = \"s\"\n[[member]]\nname = \"west\"\nkey = \"{zeros}\"\noperator = \"w\""
         );
-        let expected = "line 43, column 7: member west has the name or the key of member south";
+        let expected = "line 44, column 7: member west has the name or the key of member south";
         check("operator = \"south-it\"", &again, expected);
         let other = again
             .replace("west", "south")

@@ -5,7 +5,7 @@ use aquifer_node::core::ledger::{
     AttemptOutcome, Close, Decline, EndReason, Entry, Hold, Ledger, Paid, Parts, PeerMarks,
     Reserve, Return, Spend, WriteOff, read_terms, reservation,
 };
-use aquifer_shared::base::ids::{Hash32, IdentityKey, Role};
+use aquifer_shared::base::ids::{Hash32, IdentityKey, Role, StudyHash};
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::contract::Contract;
@@ -163,19 +163,9 @@ fn tasks() {
     }
 }
 
-fn entries() -> Vec<Entry> {
-    let (at, bytes) = (Timestamp(1_700_000_000_000), encode(&terms()));
-    let study = study_hash(&bytes);
-    let approvals = vec![Approval {
-        key: IdentityKey([9; 32]),
-        signature: vec![0x44; 64],
-    }];
-    let parts = Parts {
-        training: MicroRho(48_710),
-        holdout: MicroRho(48_710),
-    };
+fn spend(at: Timestamp, study: StudyHash) -> Spend {
     let round = terms().rounds[0];
-    let spend = Spend {
+    Spend {
         at,
         study,
         round: 0,
@@ -188,6 +178,19 @@ fn entries() -> Vec<Entry> {
         multiplicity: 1,
         task: Hash32([5; 32]),
         pays: Paid::Update(Hash32([6; 32])),
+    }
+}
+
+fn entries() -> Vec<Entry> {
+    let (at, bytes) = (Timestamp(1_700_000_000_000), encode(&terms()));
+    let study = study_hash(&bytes);
+    let approvals = vec![Approval {
+        key: IdentityKey([9; 32]),
+        signature: vec![0x44; 64],
+    }];
+    let parts = Parts {
+        training: MicroRho(48_710),
+        holdout: MicroRho(48_710),
     };
     let close = Close {
         at,
@@ -210,7 +213,7 @@ fn entries() -> Vec<Entry> {
             parts,
             by_person: true,
         }),
-        Entry::Spend(spend),
+        Entry::Spend(spend(at, study)),
         Entry::Close(close),
         Entry::Return(Return {
             at,
