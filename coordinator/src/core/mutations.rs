@@ -4,7 +4,8 @@ use aquifer_shared::protocol::codec::{decode, encode};
 
 use super::event::Record;
 use super::fixtures::{Habit, MEMBERS, OFFER_MS, World};
-use super::study::Study;
+use super::resume::Durables;
+use super::study::{Conditions, Study};
 use super::study_file::StudyFile;
 
 /// Every byte changed in five ways.
@@ -22,7 +23,14 @@ fn flips(bytes: &[u8]) -> impl Iterator<Item = Vec<u8>> {
 #[test]
 fn changed_records_are_refused_or_taken_up() {
     let world = World::running([Habit::Prompt; MEMBERS]);
-    let resumed = |records| Study::resume(world.now, world.bytes.clone(), &[], OFFER_MS, records);
+    let resumed = |records| {
+        let durable = Durables {
+            records,
+            spool: Vec::new(),
+        };
+        let conditions = Conditions::strict(OFFER_MS);
+        Study::resume(world.now, world.bytes.clone(), &[], conditions, durable)
+    };
     let mut taken = 0;
     for (at, record) in world.journal.iter().enumerate() {
         let bytes = encode(record);

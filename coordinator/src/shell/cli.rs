@@ -17,7 +17,7 @@ use super::clock::now;
 use super::config::{Address, Config};
 use super::home::{Home, HomeFault};
 use super::serve::serve;
-use super::store::Ticketed;
+use super::store::{Party, Ticketed};
 
 const EXAMPLES: &str = "Examples:
   aquifer-coordinator init --dir central --address central.example.com:7400
@@ -289,7 +289,9 @@ async fn revoke(home: &Home, name: &Name, json: bool) -> anyhow::Result<Outcome>
 async fn nodes(home: &Home, as_json: bool) -> anyhow::Result<Outcome> {
     let store = home.store().await?;
     let parties = store.parties().await?;
+    let mirrors = store.mirror_positions().await?;
     store.close().await;
+    let mirror_of = |party: &Party| mirrors.get(&party.identity).copied().unwrap_or(0);
     if as_json {
         let all: Vec<_> = parties
             .iter()
@@ -297,26 +299,37 @@ async fn nodes(home: &Home, as_json: bool) -> anyhow::Result<Outcome> {
                 json!({
                     "name": party.name, "role": party.role, "identity": party.identity.to_string(),
                     "revoked": party.revoked, "certificate_until_ms": party.certificate_until.0,
-                    "last_seen_ms": party.last_seen.0, "ledger_seq": party.ledger_seq, "software": party.software,
+                    "last_seen_ms": party.last_seen.0, "ledger_seq": party.ledger_seq,
+                    "mirror_seq": mirror_of(party), "software": party.software,
                 })
             })
             .collect();
         print_json(&all)?;
         return Ok(Outcome::Done);
     }
-    let mut table = Table::new(&["name", "role", "state", "last seen", "ledger", "identity"]);
+    let mut table = Table::new(&[
+        "name",
+        "role",
+        "state",
+        "last seen",
+        "ledger",
+        "mirror",
+        "identity",
+    ]);
     for party in parties {
         let state = if party.revoked {
             "revoked"
         } else {
             "registered"
         };
+        let mirror = mirror_of(&party);
         table.row([
             party.name.to_string(),
             party.role.to_string(),
             state.to_owned(),
             ago(party.last_seen),
             party.ledger_seq.to_string(),
+            mirror.to_string(),
             fingerprint(&party.identity),
         ]);
     }

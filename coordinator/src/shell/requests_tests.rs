@@ -56,7 +56,9 @@ impl World {
         let authority = CertificateAuthority::create(&"aquifer".parse().unwrap(), now()).unwrap();
         let registry = Registry::load(store.clone()).await.unwrap();
         let (sender, commands) = mpsc::channel(8);
-        let front = Front::new(registry, store.clone(), Arc::new(authority), 30, sender);
+        let (mirror, _) = mpsc::channel(8);
+        let authority = Arc::new(authority);
+        let front = Front::new(registry, store.clone(), authority, 30, sender, mirror);
         let release = Arc::new(Identity::generate().unwrap());
         Self {
             hub: Hub::load(Arc::new(front), store, release).await.unwrap(),

@@ -205,8 +205,8 @@ async fn a_peer_whose_ledger_was_put_back_is_named_in_log_and_evidence() {
     assert!(evidence["shown"]["advert"].is_string());
 }
 
-/// A node whose ledger and witness were both put back to before its first sum, and the mirror that saw more.
-async fn rolled_back(world: &World) -> (StudyTerms, StudyHash, Mirror) {
+/// A node whose ledger, and perhaps its witness, was put back to before its first sum, and the mirror that saw more.
+async fn rolled_back(world: &World, witness_too: bool) -> (StudyTerms, StudyHash, Mirror) {
     let ledger = world.directory().join("ledger.sqlite");
     let old = world.directory().join("old");
     let (node, mut session, terms, study) = accepted(world).await;
@@ -231,8 +231,10 @@ async fn rolled_back(world: &World) -> (StudyTerms, StudyHash, Mirror) {
         mirror.take(read_body(kind, &body).unwrap());
     }
     copy_ledger(&old, &ledger);
-    std::fs::write(world.witness(), witness).unwrap();
-    assert_eq!(spent(world).await, 0, "forgotten");
+    if witness_too {
+        std::fs::write(world.witness(), witness).unwrap();
+        assert_eq!(spent(world).await, 0, "forgotten");
+    }
     (terms, study, mirror)
 }
 
@@ -262,7 +264,7 @@ async fn locked(world: &World, study: StudyHash, mirror: &Mirror) {
 #[tokio::test]
 async fn a_mirror_that_saw_more_locks_until_its_entries_are_adopted() {
     let world = World::new();
-    let (terms, study, mut mirror) = rolled_back(&world).await;
+    let (terms, study, mut mirror) = rolled_back(&world, true).await;
     locked(&world, study, &mirror).await;
     let (code, out, error) = world.run_asking(&["ledger", "adopt"], &mirror).await;
     assert_eq!(code, Some(0), "{error}");
@@ -286,9 +288,32 @@ async fn a_mirror_that_saw_more_locks_until_its_entries_are_adopted() {
 }
 
 #[tokio::test]
+async fn what_the_witness_misses_the_mirror_brings_back() {
+    let world = World::new();
+    let (_, _, mirror) = rolled_back(&world, false).await;
+    let (code, _, error) = world.run(&["run"]).await;
+    assert_eq!(code, Some(1));
+    assert!(error.contains("its witness has seen entry"), "{error}");
+    let ledger = json(&world, &["ledger", "show", "--json"]).await;
+    assert!(ledger["locked"].as_str().unwrap().contains("its witness"));
+    // A mirror that has seen less than the witness is no help.
+    let (code, _, error) = world
+        .run_asking(&["ledger", "adopt"], &mirror.up_to(3))
+        .await;
+    assert_eq!(code, Some(1));
+    assert!(
+        error.contains("does not satisfy the witness either"),
+        "{error}"
+    );
+    let (code, _, error) = world.run_asking(&["ledger", "adopt"], &mirror).await;
+    assert_eq!(code, Some(0), "{error}");
+    assert_eq!(spent(&world).await, 1_000);
+}
+
+#[tokio::test]
 async fn a_mirror_that_saw_more_locks_until_the_budget_is_written_off() {
     let world = World::new();
-    let (_, study, mut mirror) = rolled_back(&world).await;
+    let (_, study, mut mirror) = rolled_back(&world, true).await;
     locked(&world, study, &mirror).await;
     let (code, _, error) = world.run_asking(&["ledger", "write-off"], &mirror).await;
     assert_eq!(code, Some(1), "{error}");

@@ -41,7 +41,7 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use tokio::sync::mpsc;
 
 use super::network::{CENTRE, Host, Network};
-use super::world::{Centre, Line, Log, Member, Mouth, Running, World, start};
+use super::world::{Centre, Line, Log, Member, Running, Way, World, start};
 
 const APPROVER: u8 = 200;
 const CELLS: u32 = 2_000;
@@ -383,7 +383,7 @@ pub fn join(world: &World, terms: &StudyTerms, member: &Member, disk: &Disk) -> 
         random: Seeded::new(life, u64::from(member.number())),
         disk: disk.clone(),
         host: running.host.clone(),
-        mouth: line.mouth.clone(),
+        outgoing: line.outgoing.clone(),
         adds: 1 << member.number(),
     };
     tokio::spawn(unit.run(line));
@@ -453,7 +453,7 @@ struct Unit {
     random: Seeded,
     disk: Disk,
     host: Host,
-    mouth: Mouth,
+    outgoing: Way,
     /// What this node adds to every cell.
     adds: i64,
 }
@@ -534,7 +534,7 @@ impl Unit {
         self.log
             .add(&self.network, &self.name, format!("says {what}"));
         // Without a session it is lost, and asked for again.
-        let _ = self.mouth.say(bytes);
+        let _ = self.outgoing.try_send(bytes);
     }
 
     fn read(&mut self, kind: u8, body: &[u8]) -> Heard {

@@ -145,21 +145,21 @@ pub struct Running {
 /// A node's application is given these.
 pub struct Line {
     pub events: mpsc::Receiver<LinkEvent>,
-    pub mouth: Mouth,
+    pub outgoing: Way,
 }
 
-/// Where an application puts frames for its session.
+/// The way to a node's session: as many frames as the queue holds may wait.
 #[derive(Clone)]
-pub struct Mouth {
-    outgoing: mpsc::Sender<Queued>,
+pub struct Way {
+    sender: mpsc::Sender<Queued>,
     room: Arc<Semaphore>,
 }
 
-impl Mouth {
-    /// False where too many wait.
-    pub fn say(&self, frame: Vec<u8>) -> bool {
-        let room = self.room.clone().try_acquire_owned();
-        room.is_ok_and(|room| self.outgoing.try_send((frame, room)).is_ok())
+impl Way {
+    /// Hands a frame over; false where the session takes none.
+    pub fn try_send(&self, bytes: Vec<u8>) -> bool {
+        let room = self.room.clone().try_acquire_owned().ok();
+        room.is_some_and(|room| self.sender.try_send((bytes, room)).is_ok())
     }
 }
 
@@ -350,13 +350,12 @@ impl World {
         let host = self.network.at(member.address);
         let platform: Arc<dyn Platform> = Arc::new(host.clone());
         let session = tokio::spawn(link::run(platform, identity, ends));
-        let mouth = Mouth {
-            outgoing,
-            room: Arc::new(Semaphore::new(QUEUE_MAX)),
-        };
         let line = Line {
             events: heard,
-            mouth,
+            outgoing: Way {
+                sender: outgoing,
+                room: Arc::new(Semaphore::new(QUEUE_MAX)),
+            },
         };
         (Running { session, host }, line)
     }

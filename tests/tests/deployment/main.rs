@@ -19,6 +19,8 @@ mod inputs;
 #[cfg(test)]
 mod kills;
 #[cfg(test)]
+mod mirror;
+#[cfg(test)]
 mod postgres;
 #[cfg(test)]
 mod programs;
