@@ -14,7 +14,7 @@ use aquifer_tests::random::Seeded;
 use tokio::sync::mpsc;
 
 use super::network::{CENTRE, Host, Network};
-use super::world::{Centre, Line, Log, Member, Mouth, Running, World};
+use super::world::{Centre, Line, Log, Member, Running, Way, World};
 
 /// Pause between two messages in one direction.
 const BEAT: Duration = Duration::from_millis(500);
@@ -221,7 +221,7 @@ impl Node {
                 },
                 () = &mut beat => {
                     beat = host.sleep(BEAT);
-                    self.say(&line.mouth);
+                    self.say(&line.outgoing);
                 }
             }
         }
@@ -247,7 +247,7 @@ impl Node {
         self.heard = Some(number);
     }
 
-    fn say(&mut self, mouth: &Mouth) {
+    fn say(&mut self, outgoing: &Way) {
         if self.ups == 0 {
             return;
         }
@@ -260,7 +260,7 @@ impl Node {
             cells,
             signature: vec![0; 64],
         };
-        if mouth.say(bytes_of(&update)) {
+        if outgoing.try_send(bytes_of(&update)) {
             self.said += 1;
         }
     }

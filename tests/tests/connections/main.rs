@@ -1,6 +1,8 @@
 //! Real sessions on a simulated network and clock: loss, reordering, partitions, restarts, and what becomes of certificates.
 
 #[cfg(test)]
+mod authority;
+#[cfg(test)]
 mod chatter;
 #[cfg(test)]
 mod clock;
@@ -16,5 +18,7 @@ mod network;
 mod studies;
 #[cfg(test)]
 mod study;
+#[cfg(test)]
+mod unit;
 #[cfg(test)]
 mod world;

@@ -5,7 +5,8 @@ use std::time::Duration;
 use aquifer_shared::domain::sum::{StudyTerms, TrustMode};
 
 use super::network::{CENTRE, Traffic, Weather};
-use super::study::{Disk, Journal, PRICE, ROUNDS, join, open, terms};
+use super::study::{Journal, PRICE, ROUNDS, open, terms};
+use super::unit::{Disk, join};
 use super::world::{Centre, Entry, Log, Member, Running, World};
 
 const DAY: Duration = Duration::from_secs(86_400);

@@ -1,4 +1,4 @@
-//! A whole study over real sessions: the coordinator's and the nodes' own machines at both ends, disks in memory.
+//! A whole study over real sessions, the coordinator's side: its own machine, a journal in memory.
 //!
 //! Customers and noise are made up: every node adds the same to every cell, so that a sum tells who is in it.
 
@@ -11,17 +11,8 @@ use aquifer_coordinator::core::resume::Durables;
 use aquifer_coordinator::core::study::{Conditions, Study};
 use aquifer_coordinator::core::update::verify;
 use aquifer_coordinator::shell::front::{Command, Line as Outbox, Said, SharedFrame};
-use aquifer_node::core::ledger::{Batch, Beside, Caps, Ledger};
-use aquifer_node::core::participant::{
-    Effect as Step, Event as Heard, Fresh, Judges, Outgoing, Participant, Sign,
-};
-use aquifer_node::core::policy::{ContractFacts, NodePolicy, Rules};
-use aquifer_node::core::trust::{Pin, TrustPolicy};
-use aquifer_node::shell::link::{LinkEvent, bytes_of};
 use aquifer_shared::base::hash::sha256;
-use aquifer_shared::base::ids::{Hash32, IdentityKey, StudyHash};
-use aquifer_shared::base::secret::Secret;
-use aquifer_shared::base::time::Timestamp;
+use aquifer_shared::base::ids::IdentityKey;
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::sum::{
     Gate, HoldOut, Part, Plan, RoundTerms, SUM_VERSION, StudyTerms, Thresholds, TrustMode,
@@ -31,19 +22,17 @@ use aquifer_shared::protocol::aggregation::{Checks, is_signed};
 use aquifer_shared::protocol::chain::Head;
 use aquifer_shared::protocol::codec::encode;
 use aquifer_shared::protocol::wire::{
-    Approval, CloseReason, Delivery, End, LedgerHeld, Message, Offer, Proof, Roster, Shares,
-    StudyEnd, Task, approve_digest, frame, read_body,
+    Approval, CloseReason, LedgerHeld, Shares, approve_digest, frame,
 };
 use aquifer_shared::shell::platform::Platform;
 use aquifer_shared::shell::quic::close;
-use aquifer_tests::random::Seeded;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use tokio::sync::mpsc;
 
 use super::network::{CENTRE, Host, Network};
-use super::world::{Centre, Line, Log, Member, Mouth, Running, World, start};
+use super::world::{Centre, Log, Member, World, start};
 
-const APPROVER: u8 = 200;
+pub const APPROVER: u8 = 200;
 const CELLS: u32 = 2_000;
 pub const ROUNDS: u16 = 12;
 pub const PRICE: MicroRho = MicroRho(1_000);
@@ -59,25 +48,15 @@ struct Kept {
     spool: BTreeMap<(u16, u16), Shares>,
 }
 
-/// What survives a crash of a node.
-#[derive(Clone, Default)]
-pub struct Disk(Arc<Mutex<Stored>>);
-
-#[derive(Default)]
-struct Stored {
-    entries: Vec<Vec<u8>>,
-    updates: BTreeMap<(StudyHash, u32, u32), Vec<u8>>,
-}
-
-fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+pub fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn key(number: u8) -> Ed25519KeyPair {
+pub fn key(number: u8) -> Ed25519KeyPair {
     Ed25519KeyPair::from_seed_unchecked(&[number; 32]).unwrap()
 }
 
-fn public(number: u8) -> IdentityKey {
+pub fn public(number: u8) -> IdentityKey {
     IdentityKey(key(number).public_key().as_ref().try_into().unwrap())
 }
 
@@ -361,233 +340,5 @@ impl Journal {
             _ => None,
         });
         sums.collect()
-    }
-}
-
-/// Starts a node of a study on its disk.
-pub fn join(world: &World, terms: &StudyTerms, member: &Member, disk: &Disk) -> Running {
-    let (running, line) = world.start(member);
-    let pair = key(member.number());
-    let sign: Sign = Box::new(move |digest: &Hash32| pair.sign(&digest.0).as_ref().to_vec());
-    let now = running.host.now();
-    let rules = rules(member, terms);
-    let node = Participant::new(now, rules, disk.ledger(), sign, Judges::STRICT);
-    let name = member.name.as_str();
-    world.log.add(&world.network, name, "started");
-    let life = world.log.count(name, "started") as u64;
-    let unit = Unit {
-        node,
-        name: name.to_owned(),
-        log: world.log.clone(),
-        network: world.network.clone(),
-        random: Seeded::new(life, u64::from(member.number())),
-        disk: disk.clone(),
-        host: running.host.clone(),
-        mouth: line.mouth.clone(),
-        adds: 1 << member.number(),
-    };
-    tokio::spawn(unit.run(line));
-    running
-}
-
-fn rules(member: &Member, terms: &StudyTerms) -> Rules {
-    let pin = |(index, key): (usize, &IdentityKey)| {
-        let name = format!("unit-{index}").parse().unwrap();
-        let operator = format!("team-{index}").parse().unwrap();
-        (*key, Pin { name, operator })
-    };
-    let trust = TrustPolicy {
-        coordinator_operator: Some("head-office".parse().unwrap()),
-        pins: terms.roster.iter().enumerate().map(pin).collect(),
-        ..TrustPolicy::default()
-    };
-    let caps = MicroRho(2 * PRICE.0 * u64::from(ROUNDS));
-    Rules {
-        policy: NodePolicy {
-            caps: Caps {
-                per_contract: caps,
-                per_year: caps,
-            },
-            purposes: vec!["churn.train".parse().unwrap()],
-            approvers: vec![public(APPROVER)],
-            by_person: false,
-            members_min: 1,
-            trust,
-            floor_per_contract: None,
-            allow_synthetic: true,
-            customers_max: 1_000,
-        },
-        contract: ContractFacts {
-            name: "churn".parse().unwrap(),
-            version: 1,
-            hash: sha256(b"churn"),
-            multiplicity: 1,
-            shapes: Vec::new(),
-            holdout_column: None,
-        },
-        identity: member.identity,
-        confirms: |_| true,
-    }
-}
-
-impl Disk {
-    fn ledger(&self) -> Ledger {
-        let stored = lock(&self.0);
-        Ledger::open(stored.entries.iter().map(Vec::as_slice)).unwrap()
-    }
-
-    /// What the node has paid.
-    pub fn spent(&self, member: &Member, terms: &StudyTerms) -> MicroRho {
-        let rules = rules(member, terms);
-        let (caps, contract) = (rules.policy.caps, &rules.contract.name);
-        let report = self.ledger().report(start(), caps, contract).unwrap();
-        report.per_contract.spent
-    }
-}
-
-struct Unit {
-    node: Participant,
-    name: String,
-    log: Log,
-    network: Network,
-    random: Seeded,
-    disk: Disk,
-    host: Host,
-    mouth: Mouth,
-    /// What this node adds to every cell.
-    adds: i64,
-}
-
-impl Unit {
-    async fn run(mut self, mut line: Line) {
-        loop {
-            self.act();
-            let due = self.node.next_wakeup().unwrap_or(Timestamp(u64::MAX));
-            let wait = Duration::from_millis(due.since_ms(self.host.now()).min(3_600_000));
-            let timer = self.host.sleep(wait);
-            let event = tokio::select! {
-                biased;
-                event = line.events.recv() => match event {
-                    Some(LinkEvent::Up) => Heard::Connected,
-                    Some(LinkEvent::Frame(kind, body)) => self.read(kind, &body),
-                    Some(LinkEvent::Over(_)) | None => return,
-                },
-                () = timer => Heard::Tick,
-            };
-            self.node.handle(self.host.now(), event);
-        }
-    }
-
-    fn act(&mut self) {
-        while let Some(step) = self.node.poll_effect() {
-            let event = match step {
-                Step::Send(message) => {
-                    self.send(message);
-                    continue;
-                }
-                Step::Audit(audit) => {
-                    self.log.broken(&self.network, format!("{audit:?}"));
-                    continue;
-                }
-                Step::Prepare { .. } => continue,
-                Step::Compute(job) => Heard::Computed {
-                    attempt: job.attempt,
-                    sum: Ok(Secret::new(vec![0; job.terms.cells_max as usize])),
-                },
-                Step::Draw { study, kind } => Heard::Drawn {
-                    study,
-                    kind,
-                    noise: Some(Secret::new(vec![self.adds; kind.cells as usize])),
-                },
-                Step::Journal(batch) => self.disk.write(batch),
-                Step::Recall {
-                    study,
-                    round,
-                    attempt,
-                } => Heard::Recalled {
-                    study,
-                    round,
-                    attempt,
-                    update: self.disk.update((study, round, attempt)),
-                },
-                Step::ReadLinks { after } => Heard::Links {
-                    after,
-                    links: self.disk.links(after),
-                },
-            };
-            self.node.handle(self.host.now(), event);
-        }
-    }
-
-    fn send(&self, message: Outgoing) {
-        let (what, bytes) = match message {
-            Outgoing::Decision(decision) => ("decision", bytes_of(&decision)),
-            Outgoing::Refusal(refused) => ("refusal", bytes_of(&refused.refusal)),
-            Outgoing::Update(released) => ("update", released.into_frame()),
-            Outgoing::Advert(advert) => ("advert", bytes_of(&advert)),
-            Outgoing::Shares(released) => ("shares", released.into_frame()),
-            Outgoing::Cannot(cannot) => ("cannot", bytes_of(&cannot)),
-            Outgoing::Confirm(confirm) => ("confirm", bytes_of(&confirm)),
-            Outgoing::Opening(released) => ("opening", released.into_frame()),
-            Outgoing::Copy(copy) => ("copy", bytes_of(&copy)),
-        };
-        self.log
-            .add(&self.network, &self.name, format!("says {what}"));
-        // Without a session it is lost, and asked for again.
-        let _ = self.mouth.say(bytes);
-    }
-
-    fn read(&mut self, kind: u8, body: &[u8]) -> Heard {
-        match kind {
-            Offer::KIND => Heard::Offer(read_body(kind, body).unwrap()),
-            Task::KIND => Heard::Task(read_body(kind, body).unwrap(), self.fresh()),
-            Roster::KIND => Heard::Roster(read_body(kind, body).unwrap(), self.fresh()),
-            Delivery::KIND => Heard::Delivery(read_body(kind, body).unwrap()),
-            Proof::KIND => Heard::Proof(read_body(kind, body).unwrap()),
-            LedgerHeld::KIND => Heard::LedgerHeld(read_body(kind, body).unwrap()),
-            End::KIND => Heard::End(read_body(kind, body).unwrap()),
-            StudyEnd::KIND => Heard::StudyEnd(read_body(kind, body).unwrap()),
-            got => panic!("a coordinator does not send kind {got}"),
-        }
-    }
-
-    fn fresh(&mut self) -> Fresh {
-        let mut bytes = [0; 32];
-        for word in bytes.chunks_mut(8) {
-            word.copy_from_slice(&self.random.next_u64().to_le_bytes());
-        }
-        Some(Secret::new(bytes))
-    }
-}
-
-impl Disk {
-    fn write(&self, batch: Batch) -> Heard {
-        let mut stored = lock(&self.0);
-        for record in batch.records {
-            stored.entries.push(record.bytes);
-            match record.beside {
-                Beside::Nothing => {}
-                Beside::Store {
-                    study,
-                    round,
-                    attempt,
-                    update,
-                } => {
-                    stored.updates.insert((study, round, attempt), update);
-                }
-                Beside::Drop(study) => stored.updates.retain(|key, _| key.0 != study),
-            }
-        }
-        Heard::Journaled(batch.head)
-    }
-
-    fn update(&self, key: (StudyHash, u32, u32)) -> Option<Vec<u8>> {
-        lock(&self.0).updates.get(&key).cloned()
-    }
-
-    fn links(&self, after: u64) -> Vec<Vec<u8>> {
-        let entries = &lock(&self.0).entries;
-        let first = usize::try_from(after).unwrap();
-        entries.iter().skip(first).take(64).cloned().collect()
     }
 }

@@ -17,27 +17,24 @@ use aquifer_node::shell::link::{self, Ends, LinkEvent, Queued};
 use aquifer_shared::base::hash::sha256;
 use aquifer_shared::base::ids::{Hash32, IdentityKey, Name, Role};
 use aquifer_shared::base::time::Timestamp;
-use aquifer_shared::shell::certificates::{CertificateAuthority, PeerCertificate, certificate_pem};
+use aquifer_shared::shell::certificates::{PeerCertificate, certificate_pem};
 use aquifer_shared::shell::directory::{CoordinatorFile, IdentityDirectory};
 use aquifer_shared::shell::keys::write_private;
 use aquifer_shared::shell::platform::Platform;
 use aquifer_shared::shell::quic::lasting_endpoint;
 use aquifer_shared::shell::tls::{Credentials, server_main};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
-use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, PKCS_ED25519, SanType, SerialNumber,
-};
+use rcgen::{KeyPair, PKCS_ED25519};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 
+use super::authority::{Authority, SERVER};
 use super::network::{CENTRE, Host, Network, host};
 
 const PORT: u16 = 7_400;
-const SERVER: &str = "aquifer";
-const DAY_MS: u64 = 86_400_000;
+pub const DAY_MS: u64 = 86_400_000;
 const BROKEN: &str = "broken";
 /// Messages that may wait between a session and its application.
 const QUEUE_MAX: usize = 256;
@@ -145,21 +142,21 @@ pub struct Running {
 /// A node's application is given these.
 pub struct Line {
     pub events: mpsc::Receiver<LinkEvent>,
-    pub mouth: Mouth,
+    pub outgoing: Way,
 }
 
-/// Where an application puts frames for its session.
+/// The way to a node's session: as many frames as the queue holds may wait.
 #[derive(Clone)]
-pub struct Mouth {
-    outgoing: mpsc::Sender<Queued>,
+pub struct Way {
+    sender: mpsc::Sender<Queued>,
     room: Arc<Semaphore>,
 }
 
-impl Mouth {
-    /// False where too many wait.
-    pub fn say(&self, frame: Vec<u8>) -> bool {
-        let room = self.room.clone().try_acquire_owned();
-        room.is_ok_and(|room| self.outgoing.try_send((frame, room)).is_ok())
+impl Way {
+    /// Hands a frame over; false where the session takes none.
+    pub fn try_send(&self, bytes: Vec<u8>) -> bool {
+        let room = self.room.clone().try_acquire_owned().ok();
+        room.is_some_and(|room| self.sender.try_send((bytes, room)).is_ok())
     }
 }
 
@@ -350,13 +347,12 @@ impl World {
         let host = self.network.at(member.address);
         let platform: Arc<dyn Platform> = Arc::new(host.clone());
         let session = tokio::spawn(link::run(platform, identity, ends));
-        let mouth = Mouth {
-            outgoing,
-            room: Arc::new(Semaphore::new(QUEUE_MAX)),
-        };
         let line = Line {
             events: heard,
-            mouth,
+            outgoing: Way {
+                sender: outgoing,
+                room: Arc::new(Semaphore::new(QUEUE_MAX)),
+            },
         };
         (Running { session, host }, line)
     }
@@ -423,71 +419,4 @@ pub fn start() -> Timestamp {
         since.as_secs() * 1_000
     };
     Timestamp(*START.get_or_init(read))
-}
-
-/// The coordinator's authority and its server's certificate, as text.
-struct Authority {
-    certificate_pem: String,
-    key_pem: String,
-    server: (String, String),
-}
-
-impl Authority {
-    fn new(start: Timestamp) -> Self {
-        let key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
-        let mut params = params(start.after_ms(DAY_MS), "authority");
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-        let certificate = params.self_signed(&key).unwrap();
-        let mut made = Self {
-            certificate_pem: certificate.pem(),
-            key_pem: key.serialize_pem(),
-            server: Default::default(),
-        };
-        let own = KeyPair::generate_for(&PKCS_ED25519).unwrap();
-        let mut params = params_of(
-            start.after_ms(DAY_MS),
-            SERVER,
-            ExtendedKeyUsagePurpose::ServerAuth,
-        );
-        params.subject_alt_names = vec![SanType::DnsName(SERVER.try_into().unwrap())];
-        let certificate = made.signed(params, &own);
-        made.server = (certificate_pem(&certificate), own.serialize_pem());
-        made
-    }
-
-    fn load(&self) -> CertificateAuthority {
-        CertificateAuthority::load(&self.certificate_pem, &self.key_pem).unwrap()
-    }
-
-    fn client(&self, name: &Name, key: &KeyPair, until: Timestamp) -> Vec<u8> {
-        let mut params = params_of(until, name.as_str(), ExtendedKeyUsagePurpose::ClientAuth);
-        let uri = format!("aquifer://node/{name}");
-        params.subject_alt_names = vec![SanType::URI(uri.try_into().unwrap())];
-        self.signed(params, key)
-    }
-
-    fn signed(&self, params: CertificateParams, key: &KeyPair) -> Vec<u8> {
-        let own = KeyPair::from_pem(&self.key_pem).unwrap();
-        let issuer = Issuer::from_ca_cert_pem(&self.certificate_pem, own).unwrap();
-        params.signed_by(key, &issuer).unwrap().der().to_vec()
-    }
-}
-
-fn params_of(until: Timestamp, name: &str, usage: ExtendedKeyUsagePurpose) -> CertificateParams {
-    let mut params = params(until, name);
-    params.extended_key_usages = vec![usage];
-    params
-}
-
-fn params(until: Timestamp, name: &str) -> CertificateParams {
-    let mut params = CertificateParams::default();
-    let epoch = rcgen::date_time_ymd(1970, 1, 1);
-    let seconds = |moment: Timestamp| Duration::from_millis(moment.0);
-    params.not_before = epoch + seconds(Timestamp(start().0 - DAY_MS));
-    params.not_after = epoch + seconds(until);
-    params.serial_number = Some(SerialNumber::from_slice(&[0x40; 16]));
-    params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, name);
-    params
 }
