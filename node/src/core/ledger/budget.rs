@@ -45,7 +45,7 @@ pub(super) struct Account {
 pub(super) enum Scope<'a> {
     /// Everything that a contract has ever cost.
     Contract(&'a Name),
-    /// Everything after this moment, reservations included.
+    /// Everything from this moment on, reservations included.
     Since(Timestamp),
 }
 
@@ -116,9 +116,9 @@ pub struct BudgetReport {
 }
 
 impl Account {
-    /// Charges, part by part, after a moment.
+    /// Charges, part by part, from a moment on.
     pub fn spent(&self, since: Timestamp) -> Option<Parts> {
-        let counted = self.spends.iter().filter(|(_, spend)| spend.at > since);
+        let counted = self.spends.iter().filter(|(_, spend)| spend.at >= since);
         counted
             .map(|(_, spend)| Parts::only(spend.part, spend.urho))
             .try_fold(Parts::default(), Parts::checked_add)

@@ -351,7 +351,7 @@ impl Ledger {
             Scope::Contract(_) => Timestamp(0),
             Scope::Since(start) => start,
         };
-        let lost = self.written_off.iter().filter(|entry| entry.at > since);
+        let lost = self.written_off.iter().filter(|entry| entry.at >= since);
         let lost = lost
             .map(|entry| entry.urho)
             .try_fold(MicroRho::ZERO, MicroRho::checked_add)?;

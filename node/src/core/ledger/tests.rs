@@ -174,6 +174,21 @@ fn a_clock_set_back_frees_nothing() {
 }
 
 #[test]
+fn a_clock_that_starts_at_zero_forgets_nothing() {
+    let mut ledger = Ledger::default();
+    let (start, cap) = (Timestamp(0), caps(4_000, 4_000));
+    let study = reserve(&mut ledger, start, cap, &synthetic(2)).unwrap();
+    ledger
+        .spend(start, (study, 0, 0), TASK, update(&[1]))
+        .unwrap();
+    ledger.write_off(start, MicroRho(500), Vec::new(), 0);
+    ledger.give_back(start, study, EndReason::Aborted);
+    let report = ledger.report(start, cap, &name("churn")).unwrap();
+    assert_eq!(report.per_contract.spent, MicroRho(1_500));
+    assert_eq!(report.per_year.spent, MicroRho(1_500));
+}
+
+#[test]
 fn a_charge_is_proof_only_once_it_is_durable() {
     let mut ledger = Ledger::default();
     let wide = caps(u64::MAX, u64::MAX);
