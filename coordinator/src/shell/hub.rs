@@ -26,7 +26,7 @@ use super::drive::Frames;
 use super::front::{Command, Front, Line, Said};
 use super::live::Live;
 use super::mirror::held_for;
-use super::store::{Party, Spooled, Store};
+use super::store::{Party, Spooled, Store, StoreFault};
 use crate::core::event::{Event, Record};
 use crate::core::resume::Durables;
 use crate::core::update;
@@ -52,6 +52,8 @@ pub struct Hub {
     moved: BTreeSet<StudyHash>,
     pub(super) frames: Frames,
     pub(super) retry_at: Option<Instant>,
+    /// What no retry can mend.
+    pub(super) broken: Option<StoreFault>,
 }
 
 /// A node's session.
@@ -82,6 +84,7 @@ impl Hub {
             moved: BTreeSet::new(),
             frames: Frames::default(),
             retry_at: None,
+            broken: None,
         };
         let parties = hub.store.parties().await?;
         let names: HashMap<IdentityKey, Name> = parties
@@ -125,6 +128,9 @@ impl Hub {
         self.part_with_revoked().await;
         self.tick().await;
         loop {
+            if let Some(fault) = self.broken.take() {
+                return Err(fault.into());
+            }
             let wakeup = self.wakeup();
             tokio::select! {
                 command = commands.recv() => match command {

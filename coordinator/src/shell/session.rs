@@ -273,7 +273,7 @@ pub async fn renewed(
     front
         .store
         .renew(
-            &party.name,
+            (&party.name, &party.identity),
             issued.fingerprint,
             peer.fingerprint,
             issued.not_after,
