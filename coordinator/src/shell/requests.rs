@@ -3,7 +3,7 @@
 use aquifer_shared::base::ids::{IdentityKey, Name, Role, StudyHash};
 use aquifer_shared::base::limits::LEDGER_COPY_BYTES_MAX;
 use aquifer_shared::domain::contract::Contract;
-use aquifer_shared::protocol::ask::{ModelEntry, NodeEntry, Request, Response};
+use aquifer_shared::protocol::ask::{ModelEntry, NodeEntry, Request, Response, StudyStatus};
 use aquifer_shared::protocol::wire::Approval;
 use aquifer_shared::shell::keys::random_bytes32;
 use aquifer_shared::shell::noise;
@@ -95,10 +95,10 @@ impl Hub {
                 .find(&which)
                 .map_or_else(|no| no, |hash| self.detail(&hash))),
             Request::StudyWatch(which) => match self.find(&which) {
-                Ok(hash) => {
-                    self.watch(hash, answers.clone());
-                    return None;
-                }
+                Ok(hash) => match self.watch(hash, &party.name, answers.clone()) {
+                    Ok(()) => return None,
+                    Err(many) => Ok(refused("busy", many.to_string())),
+                },
                 Err(no) => Ok(no),
             },
             Request::StudyAbort(which) => self.abort(party, &which).await,
@@ -260,8 +260,10 @@ impl Hub {
         Ok(Response::Done(format!("study {} stopped", hash.short())))
     }
 
-    fn statuses(&self) -> Vec<aquifer_shared::protocol::ask::StudyStatus> {
+    fn statuses(&self) -> Vec<StudyStatus> {
+        let damaged = self.damaged.values().cloned();
         let mut all: Vec<_> = self.studies.values().map(Live::status).collect();
+        all.extend(damaged);
         all.sort_by_key(|status| std::cmp::Reverse(status.submitted));
         all
     }
@@ -293,7 +295,26 @@ impl Hub {
                 "ambiguous",
                 "several studies start like this; give more digits".into(),
             )),
-            _ => Err(unknown("study", which)),
+            _ => Err(self.unread(which)),
+        }
+    }
+
+    /// Why a study is not found.
+    fn unread(&self, which: &str) -> Response {
+        let asked = |status: &&StudyStatus| {
+            let hash = status.study.to_string();
+            status.name.as_str() == which || (which.len() >= 4 && hash.starts_with(which))
+        };
+        match self.damaged.values().find(asked) {
+            Some(status) => refused(
+                "damaged",
+                format!(
+                    "study {} is damaged: {}",
+                    status.study.short(),
+                    status.reason
+                ),
+            ),
+            None => unknown("study", which),
         }
     }
 

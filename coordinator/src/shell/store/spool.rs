@@ -54,7 +54,9 @@ impl Store {
         spool: &[SpoolWrite],
     ) -> Result<(), StoreFault> {
         match self.try_append(study, first, records, spool).await {
-            Err(StoreFault::Database { source, .. }) if is_taken(&source) && !records.is_empty() => {
+            Err(StoreFault::Database { source, .. })
+                if is_taken(&source) && !records.is_empty() =>
+            {
                 let there = self.records_from(study, first).await?;
                 // All or none: with its records the whole write is there.
                 let study = *study;

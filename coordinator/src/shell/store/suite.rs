@@ -159,7 +159,11 @@ async fn a_renewed_certificate_leaves_the_one_that_was_shown(store: &Store) {
     let renew = |key: IdentityKey, fresh: u8, shown: u8| {
         let (fresh, shown) = (Hash32([fresh; 32]), Hash32([shown; 32]));
         let name = &name;
-        async move { store.renew((name, &key), fresh, shown, Timestamp(2_000)).await }
+        async move {
+            store
+                .renew((name, &key), fresh, shown, Timestamp(2_000))
+                .await
+        }
     };
     renew(own, 49, 48).await.unwrap();
     // The answer was lost: the node still shows the first.
