@@ -5,11 +5,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aquifer_shared::base::limits::FRAME_BYTES_MAX;
 use aquifer_shared::domain::sum::SUM_VERSION;
 use aquifer_shared::protocol::chain::Head;
 use aquifer_shared::protocol::wire::{
-    CloseReason, Goodbye, Hello, Message, Renew, Renewed, Welcome, frame, read_body,
+    CloseReason, Delivery, End, Goodbye, Hello, LedgerHeld, Message, Offer, Proof, Renew, Renewed,
+    Roster, StudyEnd, Task, Welcome, frame, read_body,
 };
 use aquifer_shared::shell::directory::{DirectoryFault, IdentityDirectory};
 use aquifer_shared::shell::platform::Platform;
@@ -168,7 +168,7 @@ async fn exchange(
                 let Some(bytes) = next else { return Ok(Ended::LoopGone) };
                 writer.write_all(&bytes).await.map_err(LinkError::from)?;
             }
-            next = reader.next(FRAME_BYTES_MAX) => {
+            next = reader.next_within(longest) => {
                 let Some((kind, body)) = next? else {
                     return Ok(Ended::Lost(LinkError::Finished));
                 };
@@ -218,6 +218,23 @@ async fn take(
     }
 }
 
+/// The longest body of a message that the coordinator may send within a session; nothing of any other is read.
+fn longest(kind: u8) -> Option<usize> {
+    Some(match kind {
+        Offer::KIND => Offer::BYTES_MAX,
+        Task::KIND => Task::BYTES_MAX,
+        Roster::KIND => Roster::BYTES_MAX,
+        Delivery::KIND => Delivery::BYTES_MAX,
+        Proof::KIND => Proof::BYTES_MAX,
+        LedgerHeld::KIND => LedgerHeld::BYTES_MAX,
+        End::KIND => End::BYTES_MAX,
+        StudyEnd::KIND => StudyEnd::BYTES_MAX,
+        Renewed::KIND => Renewed::BYTES_MAX,
+        Goodbye::KIND => Goodbye::BYTES_MAX,
+        _ => return None,
+    })
+}
+
 /// A message as the loop hands it over.
 #[must_use]
 pub fn bytes_of<M: Message>(message: &M) -> Vec<u8> {
@@ -232,6 +249,8 @@ fn pause_ms(tries: u32, chance: u8) -> u64 {
     full / 2 + full * u64::from(chance) / 512
 }
 
+/// Frames that may wait for the loop; beyond them no more is read.
+pub const EVENTS_MAX: usize = 16;
 const PAUSE_MS_MIN: u64 = 100;
 const PAUSE_MS_MAX: u64 = 10_000;
 const WELCOME_WAIT: Duration = Duration::from_secs(10);
@@ -242,7 +261,21 @@ const CLOCK_APART_MS: u64 = 60_000;
 
 #[cfg(test)]
 mod tests {
+    use aquifer_shared::base::limits::GREETING_BYTES_MAX;
+
     use super::*;
+
+    #[test]
+    fn what_no_coordinator_says_in_a_session_is_not_read() {
+        let kinds: Vec<u8> = (0..=u8::MAX)
+            .filter(|kind| longest(*kind).is_some())
+            .collect();
+        assert_eq!(kinds, [3, 5, 8, 9, 11, 12, 14, 16, 18, 24]);
+        for small in [End::KIND, StudyEnd::KIND, Renewed::KIND, Goodbye::KIND] {
+            assert_eq!(longest(small), Some(GREETING_BYTES_MAX));
+        }
+        assert_eq!(longest(Hello::KIND), None);
+    }
 
     #[test]
     fn pauses_grow_to_a_limit() {
