@@ -55,8 +55,17 @@ impl Cluster {
     ///
     /// A command that failed: which, and what it printed.
     pub fn start(folder: &Path) -> Result<Self> {
+        Self::start_with(folder, &[])
+    }
+
+    /// The same with further arguments for `init`.
+    ///
+    /// # Errors
+    ///
+    /// A command that failed: which, and what it printed.
+    pub fn start_with(folder: &Path, more: &[&str]) -> Result<Self> {
         let addresses = free_ports()?.map(|port| format!("127.0.0.1:{port}"));
-        Self::start_at(folder, addresses, None)
+        Self::start_at(folder, addresses, None, more)
     }
 
     /// The same on hosts of their own.
@@ -67,10 +76,15 @@ impl Cluster {
     pub fn start_on(folder: &Path, hosts: Namespaces) -> Result<Self> {
         let address = Namespaces::address(0);
         let addresses = [7_400, 7_401].map(|port| format!("{address}:{port}"));
-        Self::start_at(folder, addresses, Some(hosts))
+        Self::start_at(folder, addresses, Some(hosts), &[])
     }
 
-    fn start_at(folder: &Path, addresses: [String; 2], hosts: Option<Namespaces>) -> Result<Self> {
+    fn start_at(
+        folder: &Path,
+        addresses: [String; 2],
+        hosts: Option<Namespaces>,
+        more: &[&str],
+    ) -> Result<Self> {
         let mut cluster = Self {
             folder: folder.to_owned(),
             operator: folder.join("operator"),
@@ -92,7 +106,7 @@ impl Cluster {
             &join,
         ];
         cluster
-            .coordinator_command(["init"].iter().chain(&addresses))?
+            .coordinator_command(["init"].iter().chain(&addresses).chain(more))?
             .success()
             .context("aquifer-coordinator init")?;
         cluster.start_coordinator()?;

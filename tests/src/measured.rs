@@ -15,6 +15,8 @@ use crate::processes::loopback_bytes;
 use crate::study::state;
 use crate::training::Trained;
 
+/// Spare attempts of a study whose file does not say how many.
+pub const SPARE_ATTEMPTS: u64 = 1;
 /// How long a study may stand still.
 const STEP_MS: u64 = 60_000;
 
@@ -23,6 +25,8 @@ const STEP_MS: u64 = 60_000;
 pub struct Measured {
     /// Its hash.
     pub hash: String,
+    /// What its model is called: `NAME`, or `NAME@1` where a person has to decide on it.
+    pub which: String,
     /// The last status.
     pub status: Value,
     /// From the command that submits it to the release.
@@ -60,9 +64,16 @@ impl Measured {
         cluster.approve(&hash)?;
         let status = cluster.follow(&watch, STEP_MS, see)?;
         let (seconds, bytes) = (started.elapsed().as_secs_f64(), loopback_bytes()? - before);
-        let released = state(&status) != "aborted";
-        let model = released.then(|| Model::fetch(cluster, name)).transpose()?;
+        let which = match state(&status) {
+            "aborted" => None,
+            // A candidate that waits for a person has no name without its number, which is the first of a fresh deployment.
+            "held" => Some(format!("{name}@1")),
+            _ => Some(name.to_owned()),
+        };
+        let model = which.as_ref().map(|which| Model::fetch(cluster, which));
+        let model = model.transpose()?;
         Ok(Self {
+            which: which.unwrap_or_default(),
             hash,
             status,
             seconds,
@@ -81,7 +92,7 @@ impl Measured {
 }
 
 impl Model {
-    /// Fetches the newest version of a model, published or held.
+    /// Fetches a model: the newest published version of `NAME`, or `NAME@VERSION`, published or held.
     ///
     /// # Errors
     ///
@@ -156,11 +167,9 @@ impl Model {
     /// Why no private figure is shown.
     #[must_use]
     pub fn private_reason(&self) -> Option<String> {
-        let quality = &self.file["card"]["quality"];
-        let reason = quality["reason"].as_str().map(str::to_owned);
-        self.private_auc()
-            .is_none()
-            .then(|| reason.unwrap_or_else(|| "too little data to tell".to_owned()))
+        let reason = self.file["card"]["quality_reason"].as_str();
+        let withheld = self.private_auc().is_none();
+        withheld.then(|| reason.unwrap_or("the card does not say why").to_owned())
     }
 }
 
@@ -169,6 +178,14 @@ impl Model {
 pub fn slot_seconds(company: &Company) -> f64 {
     let features = company.contract.columns.len() as u64;
     f64::from(smallest_slot_ms(company.customers_max(), features)) / 1e3
+}
+
+/// What a study charges at most: its price and that of its spare attempts.
+///
+/// The dearest sum of an additive study is its evaluation, which costs as much as all others together.
+#[must_use]
+pub fn cap(price: MicroRho) -> MicroRho {
+    MicroRho(price.0 * (1 + SPARE_ATTEMPTS))
 }
 
 /// The price of a study at its target.
@@ -183,4 +200,47 @@ pub fn price(epsilon: f64, delta: f64) -> Result<MicroRho> {
         "epsilon {epsilon} at delta {delta:e} has no price above 0"
     );
     Ok(urho)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(card: Value, auc: Option<f64>, reason: Option<&str>) {
+        let state = ModelState {
+            base: 0,
+            bin_of_cell: Vec::new(),
+            curves: Vec::new(),
+        };
+        let (clip, sums) = (1, Vec::new());
+        let trained = Trained { state, clip, sums };
+        let file = json!({ "card": card });
+        let model = Model { file, trained };
+        assert_eq!(model.private_auc(), auc);
+        assert_eq!(model.private_reason().as_deref(), reason);
+    }
+
+    #[test]
+    fn a_figure_or_the_reason_why_there_is_none() {
+        check(
+            json!({"quality": {"auc": 0.75}, "quality_reason": null}),
+            Some(0.75),
+            None,
+        );
+        let reason = "too little data to tell: noise alone moves the AUC";
+        check(
+            json!({"quality": null, "quality_reason": reason}),
+            None,
+            Some(reason),
+        );
+        // Held for another reason: the figure is there.
+        check(
+            json!({"quality": {"auc": 0.5}, "quality_reason": "not better"}),
+            Some(0.5),
+            None,
+        );
+    }
 }

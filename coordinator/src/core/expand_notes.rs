@@ -24,6 +24,7 @@ pub(super) fn notes(terms: &StudyTerms, trust_stated: bool, accountant: Accounta
         notes.extend(too_few_to_tell(terms));
     }
     notes.extend(waiting(terms));
+    notes.extend(price_of_repeating(terms, accountant));
     if once_only(terms) {
         notes.push(
             "spare_attempts is 0: nodes that were charged for a round will refuse to repeat it"
@@ -127,6 +128,21 @@ fn waiting(terms: &StudyTerms) -> Option<String> {
         )),
         TrustMode::NodeNoise => None,
     }
+}
+
+/// A repeated round is charged again: what the statement may then say.
+fn price_of_repeating(terms: &StudyTerms, accountant: Accountant) -> Option<String> {
+    let cap = terms.urho_cap;
+    // A customer of one node is in one part, of several perhaps in both, and at each node.
+    let parts = if terms.multiplicity == 1 { 1 } else { 2 };
+    let quoted = cap.checked_mul(parts * u64::from(terms.multiplicity))?;
+    let repeats = terms.attempts_max > 1 && !once_only(terms);
+    repeats.then(|| {
+        let epsilon = (accountant.epsilon)(quoted, terms.delta);
+        format!(
+            "every node sets {cap} aside: a round that has to be repeated is charged again, up to epsilon {epsilon} in all"
+        )
+    })
 }
 
 /// The learner stops below ten standard deviations of the counting noise.

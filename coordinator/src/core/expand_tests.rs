@@ -105,7 +105,7 @@ fn defaults_are_those_of_the_design() {
     assert_eq!(terms.family.as_str(), "customers");
     assert_eq!(
         (terms.urho, terms.urho_cap),
-        (MicroRho(30_000), MicroRho(30_000))
+        (MicroRho(30_000), MicroRho(60_000))
     );
     assert_eq!(terms.rounds.len(), 10);
     assert_eq!(study.hash, study_hash(&study.bytes));
@@ -142,10 +142,20 @@ fn residuals_are_clipped_by_epsilon_however_it_is_stated() {
 
 #[test]
 fn spare_attempts_raise_the_cap_by_the_dearest_round() {
-    assert_eq!(
-        expanded("spare_attempts = 2").terms.urho_cap,
-        MicroRho(90_000)
-    );
+    let cap = |extra: &str| expanded(extra).terms.urho_cap;
+    assert_eq!(cap("spare_attempts = 0"), MicroRho(30_000));
+    assert_eq!(cap(""), MicroRho(60_000));
+    assert_eq!(cap("spare_attempts = 2"), MicroRho(90_000));
+}
+
+#[test]
+fn what_repeating_costs_is_told_beforehand() {
+    let told =
+        |extra: &str, text: &str| expanded(extra).notes.iter().any(|note| note.contains(text));
+    assert!(told("", "sets 60000 micro-rho aside") && told("", "up to epsilon 2 in all"));
+    assert!(!told("", "spare_attempts is 0"));
+    assert!(told("spare_attempts = 0", "spare_attempts is 0"));
+    assert!(!told("spare_attempts = 0", "aside"));
 }
 
 #[test]
@@ -334,5 +344,4 @@ fn too_little_data_is_told_beforehand() {
     let small = expand_text(&small, CONTRACT).unwrap();
     assert!(told(&small, "too little data to tell"), "{:?}", small.notes);
     assert!(told(&small, "epsilon 1 at delta 1e-6"), "{:?}", small.notes);
-    assert!(told(&small, "spare_attempts is 0"));
 }

@@ -2,7 +2,8 @@
 //!
 //! Post-processing of released sums: repeatable, deterministic, spends nothing.
 
-use aquifer_shared::domain::predictor::learner::{Learner, replay};
+use aquifer_shared::domain::predictor::evaluation::{self, Reading};
+use aquifer_shared::domain::predictor::learner::{Fitted, Learner, replay};
 use aquifer_shared::domain::predictor::plan::{Shape, total_sigma};
 use aquifer_shared::domain::predictor::stop::Stop;
 use aquifer_shared::domain::sum::{Plan, RoundTerms, StudyTerms};
@@ -70,6 +71,26 @@ pub fn learn(
         })
         .collect();
     replay(shapes, clip, &sums).map(Some)
+}
+
+/// What the last sum of a finished additive study, its private evaluation, says about the model; `None` before there is one.
+///
+/// # Errors
+///
+/// A sum of another shape.
+pub fn evaluated(
+    terms: &StudyTerms,
+    released: &[ReleasedSum],
+    fitted: &Fitted,
+) -> Result<Option<Reading>, Stop> {
+    let (Some(sum), Some(round)) = (released.last(), terms.rounds.last()) else {
+        return Ok(None);
+    };
+    if released.len() != terms.rounds.len() {
+        return Ok(None);
+    }
+    let sigma = total_sigma(round.sigma_share, sum.updates);
+    evaluation::read(&sum.cells, sigma, fitted.base, fitted.clip).map(Some)
 }
 
 impl AdditiveLearning {

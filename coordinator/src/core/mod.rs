@@ -11,6 +11,8 @@ mod gather;
 mod group;
 pub mod learning;
 pub mod mirror;
+#[cfg(test)]
+mod mutations;
 mod offering;
 mod record;
 pub mod resume;

@@ -320,5 +320,4 @@ impl Study {
 }
 
 #[cfg(test)]
-#[path = "secure_tests/mod.rs"]
 mod tests;

@@ -15,7 +15,9 @@ use aquifer_shared::domain::sum::{BrokenRule, StudyTerms, TrustMode, study_hash}
 use aquifer_shared::protocol::aggregation::{Checks, Suspicion, Verify, is_signed};
 use aquifer_shared::protocol::ask::{ReleasedSum, RoundStatus};
 use aquifer_shared::protocol::codec::{CodecError, decode};
-use aquifer_shared::protocol::wire::{Approval, End, Message, Offer, StudyEnd, Task, Verdict};
+use aquifer_shared::protocol::wire::{
+    Approval, End, Message, Offer, RefusalCode, StudyEnd, Task, Verdict,
+};
 
 use super::event::{Abort, Effect, Ending, Event, Member, Record, Spool, Token};
 use super::group::SecureRound;
@@ -284,8 +286,10 @@ impl Study {
     }
 
     fn decided(&mut self, now: Timestamp, member: Member, verdict: Verdict) {
-        if let (Stage::Ended(ending), Verdict::Accepted | Verdict::Held) = (&self.stage, &verdict) {
-            // It was away when the study ended, and keeps budget aside until it hears of it.
+        let by_person = matches!(verdict, Verdict::Refused(RefusalCode::RefusedByPerson, _));
+        let kept = by_person || matches!(verdict, Verdict::Accepted | Verdict::Held);
+        if let (Stage::Ended(ending), true) = (&self.stage, kept) {
+            // It was away when the study ended, and keeps it open, with budget aside or for a person, until it hears of it.
             let end = self.study_end(ending);
             return self.effects.push_back(Effect::StudyEnd(member, end));
         }

@@ -59,7 +59,7 @@ pub struct StudyFile {
     #[serde(default = "default_attempts_max")]
     pub attempts_max: u16,
     /// Charged attempts beyond one per round that the cap has room for.
-    #[serde(default)]
+    #[serde(default = "default_spare_attempts")]
     pub spare_attempts: u16,
     /// Answers leave at multiples of this.
     pub slot_ms: Option<u32>,
@@ -288,6 +288,11 @@ fn default_attempts_max() -> u16 {
     2
 }
 
+/// One round of a study may be repeated: a node that went away at the wrong moment does not end it.
+fn default_spare_attempts() -> u16 {
+    1
+}
+
 fn one_line(message: &str) -> String {
     message.lines().collect::<Vec<_>>().join(", ")
 }
@@ -345,7 +350,7 @@ expires_in_hours = 24
     fn a_study_file_reads() {
         let file = StudyFile::parse(CHURN).unwrap();
         assert_eq!((file.nodes, file.plan), (Nodes::All, PlanChoice::Additive));
-        assert_eq!((file.attempts_max, file.spare_attempts), (2, 0));
+        assert_eq!((file.attempts_max, file.spare_attempts), (2, 1));
         assert_eq!(file.holdout, HoldOutChoice::default());
         assert_eq!(file.gate, Gate::Open);
         assert!(!file.synthetic && file.family.is_none());

@@ -397,6 +397,13 @@ fn a_person_stops_a_study_once() {
     check_finished(&world, &Ending::Aborted(abort));
     world.connect(1);
     assert_eq!(world.study_ends.len(), MEMBERS + 1);
+    // So does one where a person had said no: nobody there shall change their mind now.
+    let by_person = Verdict::Refused(RefusalCode::RefusedByPerson, 0);
+    world.say(Event::Decided(0, by_person));
+    assert_eq!(world.study_ends.len(), MEMBERS + 2);
+    let policy = Verdict::Refused(RefusalCode::Budget, 7);
+    world.say(Event::Decided(0, policy));
+    assert_eq!(world.study_ends.len(), MEMBERS + 2);
     world.say(Event::Decided(1, Verdict::Held));
     assert!(matches!(world.journal.last(), Some(Record::Ended { .. })));
 }

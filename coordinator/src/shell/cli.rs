@@ -8,7 +8,7 @@ use aquifer_shared::base::ids::{Name, Role};
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::protocol::ticket::{Ticket, secret_hash};
 use aquifer_shared::shell::keys::{fingerprint, random_bytes32};
-use aquifer_shared::shell::report::{Outcome, Table, finish, note, print, print_json, refused};
+use aquifer_shared::shell::report::{Outcome, Table, finish, note, print, print_json, refuse};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use serde_json::json;
@@ -17,7 +17,7 @@ use super::clock::now;
 use super::config::{Address, Config};
 use super::home::{Home, HomeFault};
 use super::serve::serve;
-use super::store::Ticketed;
+use super::store::{Party, Ticketed};
 
 const EXAMPLES: &str = "Examples:
   aquifer-coordinator init --dir central --address central.example.com:7400
@@ -60,6 +60,9 @@ enum Command {
     Revoke {
         /// Its name.
         name: Name,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// List nodes and people.
     Nodes {
@@ -94,6 +97,9 @@ struct Init {
     /// Name in the server's certificate.
     #[arg(long, value_name = "NAME")]
     server_name: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Args, Debug)]
@@ -128,19 +134,19 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<Outcome> {
     let dir = arguments.dir;
     match arguments.command {
         Command::Init(init) => create(dir, init).await,
-        Command::Serve { json } => match load(dir)? {
+        Command::Serve { json } => match load(dir, json)? {
             Ok(home) => serve(home, json).await,
             Err(no) => Ok(no),
         },
-        Command::Invite(invite) => match load(dir)? {
+        Command::Invite(invite) => match load(dir, invite.json)? {
             Ok(home) => give_ticket(&home, invite).await,
             Err(no) => Ok(no),
         },
-        Command::Revoke { name } => match load(dir)? {
-            Ok(home) => revoke(&home, &name).await,
+        Command::Revoke { name, json } => match load(dir, json)? {
+            Ok(home) => revoke(&home, &name, json).await,
             Err(no) => Ok(no),
         },
-        Command::Nodes { json } => match load(dir)? {
+        Command::Nodes { json } => match load(dir, json)? {
             Ok(home) => nodes(&home, json).await,
             Err(no) => Ok(no),
         },
@@ -154,26 +160,25 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<Outcome> {
 }
 
 /// A coordinator's home, or the refusal to work without one.
-fn load(dir: PathBuf) -> anyhow::Result<Result<Home, Outcome>> {
+fn load(dir: PathBuf, json: bool) -> anyhow::Result<Result<Home, Outcome>> {
     let dir = std::path::absolute(&dir).unwrap_or(dir);
     Ok(Ok(match Home::load(&dir) {
         Ok(home) => home,
-        Err(fault) => return refuse(fault).map(Err),
+        Err(fault) => return no_home(fault, json).map(Err),
     }))
 }
 
-fn refuse(fault: HomeFault) -> anyhow::Result<Outcome> {
+fn no_home(fault: HomeFault, json: bool) -> anyhow::Result<Outcome> {
     match fault.is_refusal() {
-        true => Ok(refused(&format!("{:#}", anyhow::Error::from(fault)))),
+        true => refuse(json, "home", &format!("{:#}", anyhow::Error::from(fault))),
         false => Err(fault.into()),
     }
 }
 
 async fn create(dir: PathBuf, init: Init) -> anyhow::Result<Outcome> {
     let Some(address_join) = init.address_join.or_else(|| init.address.next_port()) else {
-        return Ok(refused(
-            "--address has the highest port: state --address-join as well",
-        ));
+        let why = "--address has the highest port: state --address-join as well";
+        return refuse(init.json, "address", why);
     };
     let mut config = Config::new(init.address, address_join);
     config.listen = init.listen.unwrap_or(config.listen);
@@ -187,12 +192,16 @@ async fn create(dir: PathBuf, init: Init) -> anyhow::Result<Outcome> {
     let dir = std::path::absolute(&dir).unwrap_or(dir);
     let home = match Home::create(&dir, &config, now()).await {
         Ok(home) => home,
-        Err(fault) => return refuse(fault),
+        Err(fault) => return no_home(fault, init.json),
     };
+    let release = fingerprint(&home.release.public());
+    if init.json {
+        print_json(&json!({"directory": home.dir, "release_key": release}))?;
+        return Ok(Outcome::Done);
+    }
     print(&format!(
-        "made authority, keys, coordinator.toml and an empty store in {}\nrelease key {}\n",
+        "made authority, keys, coordinator.toml and an empty store in {}\nrelease key {release}\n",
         home.dir.display(),
-        fingerprint(&home.release.public())
     ))?;
     note("next: aquifer-coordinator serve, then aquifer-coordinator invite NAME --role node");
     Ok(Outcome::Done)
@@ -206,10 +215,11 @@ async fn give_ticket(home: &Home, invite: Invite) -> anyhow::Result<Outcome> {
         .into_iter()
         .find(|party| party.name == invite.name);
     if let Some(party) = known.filter(|party| !party.revoked) {
-        return Ok(refused(&format!(
+        let why = format!(
             "{} is registered already as {}; revoke it first, or choose another name",
             party.name, party.role
-        )));
+        );
+        return refuse(invite.json, "taken", &why);
     }
     let ticket = Ticket {
         address: home.config.address.as_str().to_owned(),
@@ -255,7 +265,7 @@ async fn give_ticket(home: &Home, invite: Invite) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-async fn revoke(home: &Home, name: &Name) -> anyhow::Result<Outcome> {
+async fn revoke(home: &Home, name: &Name, json: bool) -> anyhow::Result<Outcome> {
     let store = home.store().await?;
     let found = store.revoke(name).await?;
     store
@@ -263,9 +273,12 @@ async fn revoke(home: &Home, name: &Name) -> anyhow::Result<Outcome> {
         .await?;
     store.close().await;
     if !found {
-        return Ok(refused(&format!(
-            "there is no party {name}; aquifer-coordinator nodes lists them"
-        )));
+        let why = format!("there is no party {name}; aquifer-coordinator nodes lists them");
+        return refuse(json, "unknown", &why);
+    }
+    if json {
+        print_json(&json!({"revoked": name}))?;
+        return Ok(Outcome::Done);
     }
     print(&format!(
         "{name} is revoked; a running coordinator closes its connections now\n"
@@ -276,7 +289,9 @@ async fn revoke(home: &Home, name: &Name) -> anyhow::Result<Outcome> {
 async fn nodes(home: &Home, as_json: bool) -> anyhow::Result<Outcome> {
     let store = home.store().await?;
     let parties = store.parties().await?;
+    let mirrors = store.mirror_positions().await?;
     store.close().await;
+    let mirror_of = |party: &Party| mirrors.get(&party.identity).copied().unwrap_or(0);
     if as_json {
         let all: Vec<_> = parties
             .iter()
@@ -284,26 +299,37 @@ async fn nodes(home: &Home, as_json: bool) -> anyhow::Result<Outcome> {
                 json!({
                     "name": party.name, "role": party.role, "identity": party.identity.to_string(),
                     "revoked": party.revoked, "certificate_until_ms": party.certificate_until.0,
-                    "last_seen_ms": party.last_seen.0, "ledger_seq": party.ledger_seq, "software": party.software,
+                    "last_seen_ms": party.last_seen.0, "ledger_seq": party.ledger_seq,
+                    "mirror_seq": mirror_of(party), "software": party.software,
                 })
             })
             .collect();
         print_json(&all)?;
         return Ok(Outcome::Done);
     }
-    let mut table = Table::new(&["name", "role", "state", "last seen", "ledger", "identity"]);
+    let mut table = Table::new(&[
+        "name",
+        "role",
+        "state",
+        "last seen",
+        "ledger",
+        "mirror",
+        "identity",
+    ]);
     for party in parties {
         let state = if party.revoked {
             "revoked"
         } else {
             "registered"
         };
+        let mirror = mirror_of(&party);
         table.row([
             party.name.to_string(),
             party.role.to_string(),
             state.to_owned(),
             ago(party.last_seen),
             party.ledger_seq.to_string(),
+            mirror.to_string(),
             fingerprint(&party.identity),
         ]);
     }

@@ -16,6 +16,8 @@ pub mod outbox;
 pub mod publish;
 pub mod registry;
 pub mod requests;
+#[cfg(test)]
+mod requests_tests;
 pub mod serve;
 pub mod server_certificate;
 pub mod session;

@@ -5,12 +5,10 @@
 use anyhow::Context as _;
 use aquifer_shared::base::ids::Hash32;
 use aquifer_shared::base::time::Timestamp;
-use aquifer_shared::domain::predictor::evaluation::{self, Reading};
+use aquifer_shared::domain::predictor::evaluation::Reading;
 use aquifer_shared::domain::predictor::gate::{self, Rival};
 use aquifer_shared::domain::predictor::learner::Fitted;
 use aquifer_shared::domain::predictor::model::{Finished, ModelFile, SumRecord};
-
-use aquifer_shared::domain::predictor::plan::total_sigma;
 use aquifer_shared::domain::predictor::stop::Stop;
 use aquifer_shared::protocol::ask::ModelEntry;
 use aquifer_shared::shell::keys::Identity;
@@ -20,7 +18,7 @@ use super::requests::ACCOUNTANT;
 use super::store::{Store, StoredModel};
 use crate::core::event::{Abort, Ending};
 use crate::core::expand::shapes;
-use crate::core::learning::learn;
+use crate::core::learning::{evaluated, learn};
 
 /// Makes, signs and stores the model of a study whose sums are all released; a study has at most one.
 ///
@@ -45,10 +43,7 @@ pub async fn conclude(
     let gain = live.terms.expected_gain_ppm;
     let mut verdict = gate::decide(live.terms.gate, &learnt.reading, rival, gain);
     if !learnt.consistent {
-        // A wrong encoder, lost cells or an overflow at some node: a person looks before anybody relies on it.
-        verdict.publish = false;
-        verdict.reason =
-            Some("inconsistent: totals of the features disagree by more than noise".to_owned());
+        verdict = verdict.inconsistent();
     }
     let sums = sum_records(live);
     let version = store.next_version(&live.terms.name).await?;
@@ -123,11 +118,9 @@ fn read(live: &Live) -> Result<Option<Learnt>, Stop> {
         return Ok(None);
     };
     let fitted = learner.finish()?;
-    let (Some(sum), Some(round)) = (released.last(), live.terms.rounds.last()) else {
+    let Some(reading) = evaluated(&live.terms, released, &fitted)? else {
         return Ok(None);
     };
-    let sigma = total_sigma(round.sigma_share, sum.updates);
-    let reading = evaluation::read(&sum.cells, sigma, fitted.base, fitted.clip)?;
     Ok(Some(Learnt {
         fitted,
         reading,

@@ -221,7 +221,10 @@ impl Hub {
             .get(&study)
             .is_none_or(|live| !live.is_running())
         {
-            let text = format!("study {} has ended already", study.short());
+            let text = format!(
+                "study {} has ended already: an approval would change nothing; submit it again",
+                study.short()
+            );
             return Ok(refused("ended", text));
         }
         if !is_approval(&study, &approval) {

@@ -23,13 +23,17 @@ struct Report {
     contract_hash: String,
     basis: String,
     customers_max: u64,
+    label: String,
+    positive: u64,
     #[serde(flatten)]
     findings: Findings,
     problems: Vec<String>,
     would_send: Vec<Outgoing>,
 }
 
-/// Prints the findings; exit code 1 where a node would not start with them. Blocks: runs the query engine.
+/// Prints the findings; exit code 1 where a node would not start with them, or where a study could learn nothing from them.
+///
+/// Blocks: runs the query engine.
 ///
 /// # Errors
 ///
@@ -51,17 +55,42 @@ pub fn run(config: &DataConfig, directory: &Path, json: bool) -> anyhow::Result<
 
 fn report(config: &DataConfig, directory: &Path) -> anyhow::Result<Report> {
     let encoded = inspect(config, directory)?;
-    let Contract { name, version, .. } = &encoded.contract;
+    let Contract {
+        name,
+        version,
+        label,
+        ..
+    } = &encoded.contract;
+    let label = format!("{}={}", label.column, label.positive);
+    let labels = encoded.table.labels();
+    let positive = labels.iter().map(|label| u64::from(*label)).sum();
+    let mut problems = encoded.findings.problems();
+    problems.extend(one_class(&label, positive, labels.len() as u64));
     Ok(Report {
         contract: name.to_string(),
         version: *version,
         contract_hash: encoded.contract.hash().to_string(),
         basis: config.basis.clone(),
         customers_max: config.customers_max,
-        problems: encoded.findings.problems(),
+        problems,
+        label,
+        positive,
         findings: encoded.findings,
         would_send: outgoing(encoded.table.cells()),
     })
+}
+
+/// A label that all customers or none have is almost always spelt otherwise than in the contract.
+fn one_class(label: &str, positive: u64, customers: u64) -> Option<String> {
+    let found = match positive {
+        _ if customers == 0 => return None,
+        0 => "no customer has",
+        all if all == customers => "every customer has",
+        _ => return None,
+    };
+    Some(format!(
+        "{found} {label}, expected some with and some without: is the positive level spelt as in the contract?"
+    ))
 }
 
 fn shown(report: &Report) -> String {
@@ -79,6 +108,12 @@ fn write_report(report: &Report, out: &mut String) -> std::fmt::Result {
         out,
         "rows       {} in the mapped table, {} customers with a label (declared: at most {})",
         findings.rows, findings.customers, report.customers_max
+    )?;
+    let others = findings.customers.saturating_sub(report.positive);
+    let (label, positive) = (&report.label, report.positive);
+    writeln!(
+        out,
+        "label      {label} at {positive} customers, another value at {others}"
     )?;
     for (what, finding) in [
         ("no label (left out)", &findings.without_label),
@@ -212,5 +247,62 @@ levels = ["basic", "plus"]
             ["1 rows repeat a customer, expected one row per customer"]
         );
         assert!(shown(&report).contains("customer repeated: 1 rows, for example 2"));
+    }
+    #[track_caller]
+    fn check_label(labels: &[&str], line: &str, problem: Option<&str>) {
+        let rows = labels.iter().enumerate();
+        let rows: String = rows
+            .map(|(id, label)| format!("c{id},1,plus,{label}\n"))
+            .collect();
+        let report = report_on(&format!("id,tenure,plan,left\n{rows}"));
+        let text = shown(&report);
+        assert!(text.contains(&format!("label      {line}\n")), "{text}");
+        match problem {
+            None => assert!(report.problems.is_empty(), "{text}"),
+            Some(problem) => {
+                assert_eq!(report.problems.len(), 1, "{text}");
+                assert!(text.contains(&format!("problem: {problem}")), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_label_that_all_or_none_have_is_a_problem() {
+        let expected = "left=yes, expected some with and some without";
+        let (none, every) = (
+            format!("no customer has {expected}"),
+            format!("every customer has {expected}"),
+        );
+        check_label(
+            &["yes", "no", "no"],
+            "left=yes at 1 customers, another value at 2",
+            None,
+        );
+        check_label(
+            &["Yes", "No"],
+            "left=yes at 0 customers, another value at 2",
+            Some(&none),
+        );
+        check_label(
+            &["yes", "yes"],
+            "left=yes at 2 customers, another value at 0",
+            Some(&every),
+        );
+        // Without any label there is nothing to compare, and another problem to tell.
+        check_label(
+            &["", ""],
+            "left=yes at 0 customers, another value at 0",
+            Some("no row has a customer and a label"),
+        );
+    }
+
+    #[test]
+    fn programs_read_how_many_have_the_label() {
+        let report = report_on("id,tenure,plan,left\na,1,plus,yes\nb,1,plus,no\nc,1,plus,no\n");
+        let json = serde_json::to_value(&report).unwrap();
+        assert_eq!(
+            (&json["label"], &json["positive"]),
+            (&"left=yes".into(), &1.into())
+        );
     }
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use aquifer_shared::shell::join::JoinFault;
 use aquifer_shared::shell::link::LinkError;
-use aquifer_shared::shell::report::{Outcome, chain, finish, refused};
+use aquifer_shared::shell::report::{Outcome, chain, finish, refuse};
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
@@ -68,7 +68,7 @@ enum Command {
         /// NAME (newest published version) or NAME@VERSION.
         #[arg(long, value_name = "NAME")]
         model: String,
-        /// New CSV file; readable for its owner alone.
+        /// New file, CSV or Parquet by its name (.csv, .parquet); readable for its owner alone.
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
         /// Strongest contributions to name for each customer.
@@ -128,12 +128,18 @@ enum LedgerCommand {
     Adopt {
         /// The newer copy; without it the coordinator is asked.
         file: Option<PathBuf>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// Give up all that is left under every cap.
     WriteOff {
         /// Really.
         #[arg(long)]
         yes: bool,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -147,7 +153,8 @@ pub fn run(arguments: &Arguments) -> ExitCode {
             .and_then(|config| check_command::run(&config.data, directory, json));
         return checked.unwrap_or_else(|error| finish(Err(error)));
     }
-    finish(sort(carry_out(&arguments.command, directory)))
+    let ended = carry_out(&arguments.command, directory);
+    finish(sort(ended, arguments.command.json()))
 }
 
 fn carry_out(command: &Command, directory: &Path) -> anyhow::Result<Outcome> {
@@ -179,8 +186,12 @@ fn carry_out(command: &Command, directory: &Path) -> anyhow::Result<Outcome> {
         }
         Command::Ledger { command } => match command {
             LedgerCommand::Show { json } => ledger_view::show(directory, *json),
-            LedgerCommand::Adopt { file } => ledger_command::adopt(directory, file.as_deref()),
-            LedgerCommand::WriteOff { yes } => ledger_command::write_off(directory, *yes),
+            LedgerCommand::Adopt { file, json } => {
+                ledger_command::adopt(directory, file.as_deref(), *json)
+            }
+            LedgerCommand::WriteOff { yes, json } => {
+                ledger_command::write_off(directory, *yes, *json)
+            }
         },
         Command::Completions { shell } => {
             let mut command = Arguments::command();
@@ -188,6 +199,25 @@ fn carry_out(command: &Command, directory: &Path) -> anyhow::Result<Outcome> {
             clap_complete::generate(*shell, &mut command, "aquifer-node", &mut script);
             aquifer_shared::shell::report::print(&String::from_utf8_lossy(&script))?;
             Ok(Outcome::Done)
+        }
+    }
+}
+
+impl Command {
+    /// Whether a program reads the answer.
+    fn json(&self) -> bool {
+        match self {
+            Self::Join { json, .. }
+            | Self::Check { json }
+            | Self::Budget { json }
+            | Self::Score { json, .. } => *json,
+            Self::Studies { command } => command.query().1,
+            Self::Ledger { command } => match command {
+                LedgerCommand::Show { json }
+                | LedgerCommand::Adopt { json, .. }
+                | LedgerCommand::WriteOff { json, .. } => *json,
+            },
+            Self::Run | Self::Completions { .. } => false,
         }
     }
 }
@@ -217,25 +247,30 @@ fn stopped(stopped: Stopped) -> anyhow::Result<Outcome> {
 }
 
 /// Tells what the rules refuse (exit code 1) from what failed (2).
-fn sort(ended: anyhow::Result<Outcome>) -> anyhow::Result<Outcome> {
+fn sort(ended: anyhow::Result<Outcome>, json: bool) -> anyhow::Result<Outcome> {
     match ended {
-        Err(error) if is_refusal(&error) => Ok(refused(&chain(&error))),
+        Err(error) => match refusal(&error) {
+            Some(code) => refuse(json, code, &chain(&error)),
+            None => Err(error),
+        },
         ended => ended,
     }
 }
 
-fn is_refusal(error: &anyhow::Error) -> bool {
+/// The code of an error that is a refusal.
+fn refusal(error: &anyhow::Error) -> Option<&'static str> {
     if let Some(fault) = error.downcast_ref::<StoreFault>() {
-        return fault.is_refusal();
+        return fault.is_refusal().then_some("ledger");
     }
     if let Some(fault) = error.downcast_ref::<JoinFault>() {
-        return fault.is_refusal();
+        return fault.is_refusal().then_some("ticket");
     }
     let link = match error.downcast_ref::<LinkFault>() {
         Some(LinkFault::Link(link)) => Some(link),
         _ => error.downcast_ref::<LinkError>(),
     };
-    link.is_some_and(|link| matches!(link, LinkError::Closed(_) | LinkError::Ours(_)))
+    let refused = |link: &LinkError| matches!(link, LinkError::Closed(_) | LinkError::Ours(_));
+    link.is_some_and(refused).then_some("connection")
 }
 
 const EXAMPLES: &str = "\

@@ -324,6 +324,7 @@ witness = "../witness/ledger.witness" # on another path, best on another volume:
 
 [policy]
 # Budget caps in millionths of rho (zCDP); no defaults. 224249 is epsilon 3 at delta 1e-5.
+# A study sets its price and that of its spare attempts aside; what it has not charged comes back when it ends.
 rho_micro_per_contract = 224249       # for all studies on this contract (by name), for good
 rho_micro_per_year = 224249           # for all studies in any 365 days
 purposes = ["churn.train"]            # what the unit serves
@@ -465,7 +466,7 @@ mod tests {
         check_wrong(
             "members_min = 1 ",
             "members = 1 ",
-            "line 24, column 1: unknown field `members`",
+            "line 25, column 1: unknown field `members`",
         );
     }
 

@@ -7,7 +7,7 @@ use aquifer_shared::base::ids::Role;
 use aquifer_shared::protocol::ticket::Ticket;
 use aquifer_shared::shell::join::{JoinFault, redeem, ticket_text};
 use aquifer_shared::shell::keys::fingerprint;
-use aquifer_shared::shell::report::{Outcome, print, print_json, refused};
+use aquifer_shared::shell::report::{Outcome, print, print_json, refuse};
 use serde::Serialize;
 
 use super::clock::now;
@@ -34,7 +34,7 @@ pub fn run(ticket: &str, directory: &Path, json: bool) -> anyhow::Result<Outcome
     let role = Ticket::parse(ticket).map_err(JoinFault::from)?.role;
     if role != Role::Node {
         let why = format!("the ticket is for a person ({role}): use `aquifer join`");
-        return Ok(refused(&why));
+        return refuse(json, "role", &why);
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::protocol::chain::Head;
-use aquifer_shared::shell::report::{Outcome, note, print, refused};
+use aquifer_shared::shell::report::{Outcome, note, print, print_json, refuse};
+use serde_json::{Value, json};
 
 use super::clock::now;
 use super::config::NodeConfig;
@@ -20,7 +21,7 @@ use crate::core::ledger::{self, LockReason, SeenBy};
 /// # Errors
 ///
 /// A file cannot be read or written, or is no ledger.
-pub fn adopt(directory: &Path, file: Option<&Path>) -> anyhow::Result<Outcome> {
+pub fn adopt(directory: &Path, file: Option<&Path>, json: bool) -> anyhow::Result<Outcome> {
     let config = NodeConfig::load(directory)?;
     let (ledger, witness) = (
         config.ledger_path(directory),
@@ -29,8 +30,8 @@ pub fn adopt(directory: &Path, file: Option<&Path>) -> anyhow::Result<Outcome> {
     runtime()?.block_on(async {
         let present = Unwitnessed::open(&ledger, &witness).await?;
         match file {
-            Some(file) => adopt_copy(present, &ledger, &witness, file).await,
-            None => adopt_mirror(present, mirror::fetch(directory).await).await,
+            Some(file) => adopt_copy(present, [&ledger, &witness, file], json).await,
+            None => adopt_mirror(present, mirror::fetch(directory).await, json).await,
         }
     })
 }
@@ -38,23 +39,23 @@ pub fn adopt(directory: &Path, file: Option<&Path>) -> anyhow::Result<Outcome> {
 async fn adopt_mirror(
     mut present: Unwitnessed,
     mirrored: anyhow::Result<Mirrored>,
+    json: bool,
 ) -> anyhow::Result<Outcome> {
     let mirrored = match mirrored {
         Ok(mirrored) => mirrored,
-        Err(fault) => return adopt_without_mirror(present, &fault).await,
+        Err(fault) => return adopt_without_mirror(present, &fault, json).await,
     };
     let head = mirrored.head;
     let adoption = ledger::adopt(now(), &present.entries().await?, &mirrored.links)?;
     let Some(adoption) = adoption else {
-        return adopt_present(present, head).await;
+        return adopt_present(present, head, json).await;
     };
     let witnessed = present.witnessed();
     let known = |seen| adoption.ledger.contains(seen) || present.ledger().contains(seen);
     if witnessed.is_some_and(|seen| !known(seen)) {
-        return Ok(refused(
-            "the coordinator's mirror does not satisfy the witness either: name a newer copy of the ledger (`adopt FILE`), \
-             or write off what is left",
-        ));
+        let why = "the coordinator's mirror does not satisfy the witness either: name a newer copy of the ledger (`adopt FILE`), \
+                   or write off what is left";
+        return refuse(json, "locked", why);
     }
     let (from, to) = (
         present.ledger().durable().seq,
@@ -62,69 +63,82 @@ async fn adopt_mirror(
     );
     let MicroRho(lost) = adoption.written_off;
     present.adopt(adoption, head).await?;
-    print(&format!(
-        "the ledger goes on from entry {to} instead of {from}, as the coordinator's mirror and this node's signature have it\n"
-    ))?;
+    let mut text = format!(
+        "the ledger goes on from entry {to} instead of {from}, as the coordinator's mirror and this node's signature have it"
+    );
     if lost > 0 {
-        print(&format!(
-            "{lost} micro-rho that only the shorter of both had spent are written off under every cap\n"
-        ))?;
+        text += &format!(
+            "\n{lost} micro-rho that only the shorter of both had spent are written off under every cap"
+        );
     }
-    Ok(Outcome::Done)
+    let value = json!({"entry": to, "before": from, "written_off_rho_micro": lost});
+    done(json, &text, value)
 }
 
 /// The mirror holds nothing that is not here.
-async fn adopt_present(present: Unwitnessed, mirror: Head) -> anyhow::Result<Outcome> {
+async fn adopt_present(present: Unwitnessed, mirror: Head, json: bool) -> anyhow::Result<Outcome> {
     match present.lock_reason() {
-        None => Ok(refused(&format!(
-            "the ledger is not locked: it agrees with its witness and with the coordinator's mirror (entry {})",
-            mirror.seq
-        ))),
-        Some(LockReason::Missing { .. } | LockReason::Unreadable) => renew_witness(present).await,
-        Some(reason) => Ok(refused(&format!(
-            "{reason}; the coordinator's mirror ends at entry {}: name a newer copy of the ledger (`adopt FILE`), or write \
-             off what is left",
-            mirror.seq
-        ))),
+        None => {
+            let why = format!(
+                "the ledger is not locked: it agrees with its witness and with the coordinator's mirror (entry {})",
+                mirror.seq
+            );
+            refuse(json, "not-locked", &why)
+        }
+        Some(LockReason::Missing { .. } | LockReason::Unreadable) => {
+            renew_witness(present, json).await
+        }
+        Some(reason) => {
+            let why = format!(
+                "{reason}; the coordinator's mirror ends at entry {}: name a newer copy of the ledger (`adopt FILE`), or \
+                 write off what is left",
+                mirror.seq
+            );
+            refuse(json, "locked", &why)
+        }
     }
 }
 
 async fn adopt_without_mirror(
     present: Unwitnessed,
     fault: &anyhow::Error,
+    json: bool,
 ) -> anyhow::Result<Outcome> {
     let unasked = format!("the coordinator's mirror cannot be asked ({fault:#})");
     match present.lock_reason() {
-        None => Ok(refused(&format!(
-            "the ledger agrees with its witness, and {unasked}: nothing was changed"
-        ))),
+        None => {
+            let why =
+                format!("the ledger agrees with its witness, and {unasked}: nothing was changed");
+            refuse(json, "not-locked", &why)
+        }
         Some(LockReason::Missing { .. } | LockReason::Unreadable) => {
             note(&format!(
                 "{unasked}; it is held against the ledger in the next session"
             ));
-            renew_witness(present).await
+            renew_witness(present, json).await
         }
-        Some(reason) => Ok(refused(&format!(
-            "{reason}; {unasked}: try again later, name a newer copy of the ledger (`adopt FILE`), or write off what is left"
-        ))),
+        Some(reason) => {
+            let why = format!(
+                "{reason}; {unasked}: try again later, name a newer copy of the ledger (`adopt FILE`), or write off what is \
+                 left"
+            );
+            refuse(json, "locked", &why)
+        }
     }
 }
 
-async fn renew_witness(present: Unwitnessed) -> anyhow::Result<Outcome> {
+async fn renew_witness(present: Unwitnessed, json: bool) -> anyhow::Result<Outcome> {
     let (store, ledger) = present.overrule()?;
     store.close().await?;
     let seq = ledger.durable().seq;
-    print(&format!(
-        "the witness is made anew from entry {seq} of the ledger\n"
-    ))?;
-    Ok(Outcome::Done)
+    let text = format!("the witness is made anew from entry {seq} of the ledger");
+    done(json, &text, json!({"entry": seq, "before": seq}))
 }
 
 async fn adopt_copy(
     present: Unwitnessed,
-    ledger: &Path,
-    witness: &Path,
-    file: &Path,
+    [ledger, witness, file]: [&Path; 3],
+    json: bool,
 ) -> anyhow::Result<Outcome> {
     let staged = with_suffix(ledger, ".adopting");
     for suffix in ["", "-wal"] {
@@ -144,21 +158,21 @@ async fn adopt_copy(
             file.display(),
             head.seq
         );
-        return Ok(refused(&why));
+        return refuse(json, "copy", &why);
     }
     if present.lock_reason().is_none() && copy.ledger().durable() == head {
         let why = format!(
             "the ledger agrees with its witness, and {} holds no more",
             file.display()
         );
-        return Ok(refused(&why));
+        return refuse(json, "not-locked", &why);
     }
     if let Some(reason) = copy.lock_reason() {
         let why = format!(
             "{} does not satisfy the witness either ({reason})",
             file.display()
         );
-        return Ok(refused(&why));
+        return refuse(json, "copy", &why);
     }
     let (store, adopted) = copy.admit()?;
     store.close().await?;
@@ -168,10 +182,8 @@ async fn adopt_copy(
     // The copy's lock has no meaning without the copy; a leftover would only confuse.
     let _ = fs::remove_file(with_suffix(&staged, ".lock"));
     let (from, to) = (head.seq, adopted.durable().seq);
-    print(&format!(
-        "the ledger goes on from entry {to} instead of {from}\n"
-    ))?;
-    Ok(Outcome::Done)
+    let text = format!("the ledger goes on from entry {to} instead of {from}");
+    done(json, &text, json!({"entry": to, "before": from}))
 }
 
 /// Puts a closed ledger in another's place: on disk before it is, and after it is.
@@ -202,7 +214,7 @@ fn exchange(ledger: &Path, staged: &Path, old: &Path) -> anyhow::Result<()> {
 /// # Errors
 ///
 /// Ledger or witness cannot be written; the ledger stays locked.
-pub fn write_off(directory: &Path, yes: bool) -> anyhow::Result<Outcome> {
+pub fn write_off(directory: &Path, yes: bool, json: bool) -> anyhow::Result<Outcome> {
     let config = NodeConfig::load(directory)?;
     let (ledger, witness) = (
         config.ledger_path(directory),
@@ -221,15 +233,16 @@ pub fn write_off(directory: &Path, yes: bool) -> anyhow::Result<Outcome> {
                 Ok(_) => "and with the coordinator's mirror".to_owned(),
                 Err(fault) => format!("and the coordinator's mirror cannot be asked ({fault:#})"),
             };
-            return Ok(refused(&format!(
+            let why = format!(
                 "the ledger is not locked: it agrees with its witness, {asked}; nothing is written off"
-            )));
+            );
+            return refuse(json, "not-locked", &why);
         };
         if !yes {
             let why = format!(
                 "{reason}: this gives up all that is left under every cap; say --yes to do it"
             );
-            return Ok(refused(&why));
+            return refuse(json, "not-confirmed", &why);
         }
         let caps = config.caps();
         let all = caps.per_contract.max(caps.per_year);
@@ -242,11 +255,19 @@ pub fn write_off(directory: &Path, yes: bool) -> anyhow::Result<Outcome> {
         };
         present.write_off(now(), all, (given_up, common)).await?;
         let MicroRho(all) = all;
-        print(&format!(
-            "{all} micro-rho are written off under every cap; the ledger is unlocked\n"
-        ))?;
-        Ok(Outcome::Done)
+        let text =
+            format!("{all} micro-rho are written off under every cap; the ledger is unlocked");
+        done(json, &text, json!({"written_off_rho_micro": all}))
     })
+}
+
+fn done(json: bool, text: &str, value: Value) -> anyhow::Result<Outcome> {
+    if json {
+        print_json(&value)?;
+    } else {
+        print(&format!("{text}\n"))?;
+    }
+    Ok(Outcome::Done)
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {

@@ -17,7 +17,7 @@ use aquifer_shared::shell::quic::{
     Frame, FrameReader, Link, LinkError, close, receive_within_on, send,
 };
 use quinn::SendStream;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 
 /// What the loop hears.
 #[derive(Debug)]
@@ -41,12 +41,15 @@ pub enum LinkFault {
     Directory(#[from] DirectoryFault),
 }
 
+/// A frame that waits for the session, and its room among those that may wait.
+pub type Queued = (Vec<u8>, OwnedSemaphorePermit);
+
 /// The ends that the session task holds.
 pub struct Ends {
     /// To the loop.
     pub events: mpsc::Sender<LinkEvent>,
     /// Frames from the loop.
-    pub outgoing: mpsc::Receiver<Vec<u8>>,
+    pub outgoing: mpsc::Receiver<Queued>,
     /// The ledger's head, for greetings.
     pub head: watch::Receiver<Head>,
 }
@@ -165,7 +168,7 @@ async fn exchange(
             // In a fixed order: what is ready to leave never waits for what comes.
             biased;
             next = ends.outgoing.recv() => {
-                let Some(bytes) = next else { return Ok(Ended::LoopGone) };
+                let Some((bytes, _room)) = next else { return Ok(Ended::LoopGone) };
                 writer.write_all(&bytes).await.map_err(LinkError::from)?;
             }
             next = reader.next_within(longest) => {
@@ -218,19 +221,19 @@ async fn take(
     }
 }
 
-/// The longest body of a message that the coordinator may send within a session; nothing of any other is read.
+/// The longest body of a message that a coordinator may send within a session; nothing of any other is read.
 fn longest(kind: u8) -> Option<usize> {
     Some(match kind {
         Offer::KIND => Offer::BYTES_MAX,
         Task::KIND => Task::BYTES_MAX,
-        Roster::KIND => Roster::BYTES_MAX,
-        Delivery::KIND => Delivery::BYTES_MAX,
-        Proof::KIND => Proof::BYTES_MAX,
-        LedgerHeld::KIND => LedgerHeld::BYTES_MAX,
         End::KIND => End::BYTES_MAX,
         StudyEnd::KIND => StudyEnd::BYTES_MAX,
         Renewed::KIND => Renewed::BYTES_MAX,
         Goodbye::KIND => Goodbye::BYTES_MAX,
+        Roster::KIND => Roster::BYTES_MAX,
+        Delivery::KIND => Delivery::BYTES_MAX,
+        Proof::KIND => Proof::BYTES_MAX,
+        LedgerHeld::KIND => LedgerHeld::BYTES_MAX,
         _ => return None,
     })
 }
@@ -249,8 +252,6 @@ fn pause_ms(tries: u32, chance: u8) -> u64 {
     full / 2 + full * u64::from(chance) / 512
 }
 
-/// Frames that may wait for the loop; beyond them no more is read.
-pub const EVENTS_MAX: usize = 16;
 const PAUSE_MS_MIN: u64 = 100;
 const PAUSE_MS_MAX: u64 = 10_000;
 const WELCOME_WAIT: Duration = Duration::from_secs(10);

@@ -20,6 +20,7 @@ pub mod mirror;
 mod parity;
 mod say;
 pub mod score_command;
+pub mod score_file;
 pub mod serve;
 pub mod source;
 pub mod source_error;

@@ -3,9 +3,6 @@
 //! Fetches a signed model, believes it only with the pinned release key and the unit's own contract, and writes a file that
 //! only its owner can read. Nothing about a customer is sent.
 
-use std::fs::OpenOptions;
-use std::io::{BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -16,11 +13,12 @@ use aquifer_shared::protocol::ask::{Request, Response};
 use aquifer_shared::shell::directory::IdentityDirectory;
 use aquifer_shared::shell::keys::verify;
 use aquifer_shared::shell::quic::{receive_within, send};
-use aquifer_shared::shell::report::{Outcome, note, print_json, refused};
+use aquifer_shared::shell::report::{Outcome, note, print_json, printable, refuse};
 use serde_json::json;
 
 use super::config::NodeConfig;
 use super::encode::encode_for_scoring;
+use super::score_file::{self, Format, Scored};
 use crate::core::model::scores;
 use crate::core::table::Table;
 
@@ -29,7 +27,7 @@ use crate::core::table::Table;
 pub struct Scoring<'a> {
     /// `NAME` or `NAME@VERSION`.
     pub model: &'a str,
-    /// A new CSV file.
+    /// A new file: CSV or Parquet, by its name.
     pub out: &'a Path,
     /// Strongest contributions to name per customer.
     pub reasons: usize,
@@ -48,39 +46,34 @@ pub struct Scoring<'a> {
 ///
 /// Scores are about people and stay in the unit: the file is made with mode 0600 and never overwrites another.
 pub fn run(directory: &Path, scoring: &Scoring<'_>) -> anyhow::Result<Outcome> {
-    let csv = scoring
-        .out
-        .extension()
-        .is_some_and(|extension| extension == "csv");
-    if !csv {
+    let Some(format) = Format::of(scoring.out) else {
         let found = scoring.out.display();
-        return Ok(refused(&format!(
-            "--out is {found}, expected a name that ends in .csv"
-        )));
-    }
+        let why = format!("--out is {found}, expected a name that ends in .csv or .parquet");
+        return refuse(scoring.json, "format", &why);
+    };
     if scoring.out.exists() {
         let found = scoring.out.display();
-        return Ok(refused(&format!(
-            "{found} exists already and is never overwritten; choose another name"
-        )));
+        let why = format!("{found} exists already and is never overwritten; choose another name");
+        return refuse(scoring.json, "taken", &why);
     }
     let config = NodeConfig::load(directory)?;
     let identity = IdentityDirectory::load(directory)?;
     let file = match fetch(&identity, scoring.model)? {
         Ok(file) => file,
-        Err(why) => return Ok(refused(&why)),
+        Err((code, why)) => return refuse(scoring.json, &code, &why),
     };
     let (contract, table) = encode_for_scoring(&config.data, directory)?;
     if contract.hash() != file.model().contract_hash {
-        return Ok(refused(&format!(
+        let why = format!(
             "the model is for contract {}, whose hash is not that of this unit's {} version {}; ask the operator for a model \
              on your contract",
             file.card().contract,
             contract.name,
             contract.version
-        )));
+        );
+        return refuse(scoring.json, "contract-differs", &why);
     }
-    write(&table, &file, scoring)?;
+    write(&table, &file, scoring, format)?;
     let name = format!("{}@{}", file.card().name, file.card().version);
     if scoring.json {
         let rows = table.rows();
@@ -100,8 +93,11 @@ pub fn run(directory: &Path, scoring: &Scoring<'_>) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-/// Asks the coordinator; the inner error is its refusal, or ours to believe it.
-fn fetch(identity: &IdentityDirectory, which: &str) -> anyhow::Result<Result<ModelFile, String>> {
+/// Asks the coordinator; the inner error is its refusal: code and message.
+fn fetch(
+    identity: &IdentityDirectory,
+    which: &str,
+) -> anyhow::Result<Result<ModelFile, (String, String)>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -121,7 +117,7 @@ fn fetch(identity: &IdentityDirectory, which: &str) -> anyhow::Result<Result<Mod
         })?;
     let text = match response {
         Response::Model(text) => text,
-        Response::Refused { message, .. } => return Ok(Err(message)),
+        Response::Refused { code, message } => return Ok(Err((code, printable(&message)))),
         _ => anyhow::bail!("the coordinator answered something else than a model"),
     };
     let file = ModelFile::parse(&text).context("the coordinator sent a model that is none")?;
@@ -135,52 +131,27 @@ fn fetch(identity: &IdentityDirectory, which: &str) -> anyhow::Result<Result<Mod
     Ok(Ok(file))
 }
 
-fn write(table: &Table, file: &ModelFile, scoring: &Scoring<'_>) -> anyhow::Result<()> {
+fn write(
+    table: &Table,
+    file: &ModelFile,
+    scoring: &Scoring<'_>,
+    format: Format,
+) -> anyhow::Result<()> {
     let predictor = Predictor::of(file).context("the model's features cannot be read")?;
     let all =
         scores(table, &file.additive().state()).context("the model does not fit the table")?;
-    let failed = || format!("could not write {}", scoring.out.display());
-    let opened = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(scoring.out);
-    let mut out = BufWriter::new(opened.with_context(failed)?);
-    let written = (|| {
-        writeln!(
-            out,
-            "customer,probability,score{}",
-            if scoring.reasons > 0 { ",reasons" } else { "" }
-        )?;
-        for (row, score) in all.iter().enumerate() {
-            let probability = predictor.additive().probability(i64::from(*score));
-            write!(
-                out,
-                "{},{probability:.6},{score}",
-                quoted(table.customer(row))
-            )?;
-            if scoring.reasons > 0 {
-                let cells: Vec<usize> = table
-                    .features()
-                    .iter()
-                    .map(|feature| feature.get(row))
-                    .collect();
-                write!(
-                    out,
-                    ",{}",
-                    quoted(&reasons(&predictor, &cells, scoring.reasons))
-                )?;
-            }
-            writeln!(out)?;
-        }
-        out.flush()?;
-        out.get_ref().sync_all()
-    })();
-    if written.is_err() {
-        // Half a file of scores is of no use, and is about people.
-        drop(std::fs::remove_file(scoring.out));
-    }
-    written.with_context(failed)
+    let with_reasons = scoring.reasons > 0;
+    let lines = all.iter().enumerate().map(|(row, score)| Scored {
+        customer: table.customer(row),
+        probability: predictor.additive().probability(i64::from(*score)),
+        score: *score,
+        reasons: with_reasons.then(|| {
+            let features = table.features().iter();
+            let cells: Vec<usize> = features.map(|feature| feature.get(row)).collect();
+            reasons(&predictor, &cells, scoring.reasons)
+        }),
+    });
+    score_file::write(scoring.out, format, with_reasons, lines)
 }
 
 /// The strongest contributions in words: `tenure: 4.5 to 6.75 months +0.31; plan: month +0.62`.
@@ -194,24 +165,5 @@ fn reasons(predictor: &Predictor, cells: &[usize], count: usize) -> String {
     words.collect::<Vec<String>>().join("; ")
 }
 
-/// A CSV field (RFC 4180).
-fn quoted(field: &str) -> String {
-    if field.contains(['"', ',', '\n', '\r']) {
-        return format!("\"{}\"", field.replace('"', "\"\""));
-    }
-    field.to_owned()
-}
-
 /// How long the coordinator may take to send a model.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn fields_are_quoted_where_they_must_be() {
-        assert_eq!(quoted("c-1"), "c-1");
-        assert_eq!(quoted("a,\"b\""), "\"a,\"\"b\"\"\"");
-    }
-}

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use aquifer_shared::base::ids::StudyHash;
-use aquifer_shared::base::limits::LEDGER_COPY_BYTES_MAX;
+use aquifer_shared::base::limits::{FRAME_BYTES_MAX, LEDGER_COPY_BYTES_MAX};
 use aquifer_shared::base::secret::Secret;
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::protocol::chain::Head;
@@ -20,7 +20,7 @@ use aquifer_shared::shell::keys::{Identity, random_bytes32};
 use aquifer_shared::shell::noise::OpenDpNoise;
 use aquifer_shared::shell::platform::System;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 use super::clock::now;
 use super::config::NodeConfig;
@@ -28,7 +28,7 @@ use super::control::{Asked, Door};
 use super::encode::encode;
 use super::evidence::EvidenceFile;
 use super::holdout_key;
-use super::link::{self, EVENTS_MAX, Ends, LinkEvent, LinkFault};
+use super::link::{self, Ends, LinkEvent, LinkFault, Queued};
 use super::say::frame_of;
 use super::store::Store;
 use super::views::{Answer, Query, answer};
@@ -52,7 +52,9 @@ struct Node {
     participant: Participant,
     store: Store,
     workers: Workers,
-    outgoing: mpsc::Sender<Vec<u8>>,
+    outgoing: mpsc::Sender<Queued>,
+    /// KiB that may still wait for the session.
+    room: Arc<Semaphore>,
     head: watch::Sender<Head>,
     evidence: EvidenceFile,
 }
@@ -94,7 +96,7 @@ pub fn run(directory: &Path) -> anyhow::Result<Stopped> {
     let participant = Participant::new(now(), rules, ledger, sign_with(signer), Judges::STRICT);
     let (outgoing, queued) = mpsc::channel(QUEUE_MAX);
     let (head, head_seen) = watch::channel(participant.ledger().durable());
-    let (events, linked) = mpsc::channel(EVENTS_MAX);
+    let (events, linked) = mpsc::channel(FRAMES_MAX);
     let ends = Ends {
         events,
         outgoing: queued,
@@ -105,6 +107,7 @@ pub fn run(directory: &Path) -> anyhow::Result<Stopped> {
         store,
         workers,
         outgoing,
+        room: Arc::new(Semaphore::new(OUTGOING_KIB_MAX)),
         head,
         evidence: EvidenceFile::of(directory),
     };
@@ -273,7 +276,10 @@ impl Node {
 
     fn send(&self, message: Outgoing) {
         let bytes = frame_of(self.participant.rules(), message);
-        if self.outgoing.try_send(bytes).is_err() {
+        let kib = u32::try_from(bytes.len() / 1_024 + 1).unwrap_or(u32::MAX);
+        let room = self.room.clone().try_acquire_many_owned(kib).ok();
+        let sent = room.is_some_and(|room| self.outgoing.try_send((bytes, room)).is_ok());
+        if !sent {
             tracing::warn!("a message was dropped: no session takes it");
         }
     }
@@ -319,8 +325,12 @@ async fn until(wakeup: Option<Timestamp>) {
     }
 }
 
-/// Frames, results and questions that may wait.
+/// Messages, results and questions that may wait.
 const QUEUE_MAX: usize = 256;
+/// Frames of the coordinator that may wait; each may be a delivery.
+const FRAMES_MAX: usize = 4;
+/// What may wait for a session, in KiB: a few messages of shares.
+const OUTGOING_KIB_MAX: usize = 4 * (FRAME_BYTES_MAX >> 10);
 const GOODBYE_WAIT: Duration = Duration::from_secs(4);
 /// "File size limit exceeded" on every Linux that Rust runs on but MIPS.
 const SIGXFSZ: i32 = 25;

@@ -8,7 +8,7 @@ use aquifer_shared::domain::contract::Contract;
 use aquifer_shared::domain::sum::TrustMode;
 use aquifer_shared::shell::directory::{IDENTITY_KEY, IdentityDirectory};
 use aquifer_shared::shell::keys::Identity;
-use aquifer_shared::shell::report::{Outcome, Table, Tone, print, print_json, refused};
+use aquifer_shared::shell::report::{Outcome, Table, Tone, print, print_json, refuse};
 
 use super::clock::now;
 use super::config::NodeConfig;
@@ -31,7 +31,7 @@ pub fn run(directory: &Path, query: &Query, json: bool) -> anyhow::Result<Outcom
         None => ask_ledger(directory, query)?,
     };
     match answer {
-        Answer::Refused(why) => Ok(refused(&why)),
+        Answer::Refused(why) => refuse(json, "study", &why),
         Answer::Ledger(_) => {
             anyhow::bail!("the running node answered something else; is it of this version?")
         }

@@ -48,6 +48,18 @@ impl<'a> Group<'a> {
         (round, attempt): (u32, u32),
         peers: &'a [Identity],
     ) -> Self {
+        let seq = 10 + 10 * u64::from(2 * round + attempt);
+        Self::with_ledgers(terms, study, (round, attempt), peers, seq)
+    }
+
+    /// The same, with the others' ledgers at this position.
+    pub fn with_ledgers(
+        terms: &StudyTerms,
+        study: StudyHash,
+        (round, attempt): (u32, u32),
+        peers: &'a [Identity],
+        seq: u64,
+    ) -> Self {
         let thresholds = terms.thresholds(terms.roster.len()).unwrap();
         let body = encode(&TaskBody::Synthetic(100));
         let setting = Setting {
@@ -64,15 +76,14 @@ impl<'a> Group<'a> {
             .iter()
             .map(|peer| (setting.index_of(&peer.public()).unwrap(), peer))
             .collect();
-        let number = u64::from(2 * round + attempt);
         let member = |(index, signer): (&u16, &&Identity)| {
             let contribution = Contribution {
                 noisy: Secret::new(vec![i64::from(*index) * 1_000_000_000; 100]),
                 ledger: Head {
-                    seq: 10 + 10 * number,
-                    hash: Hash32([number as u8; 32]),
+                    seq,
+                    hash: Hash32([seq as u8; 32]),
                 },
-                fresh: Secret::new([*index as u8 + 16 * (number as u8 + 1); 32]),
+                fresh: Secret::new([*index as u8 + 16 * (2 * round + attempt + 1) as u8; 32]),
             };
             let (own, table) = (*index, table.clone());
             let seat = Seat { own, table };

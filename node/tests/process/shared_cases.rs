@@ -165,8 +165,48 @@ async fn two_sets_are_refused_and_kept_as_evidence() {
     assert_eq!(spent(&world).await, 1_000);
 }
 
-/// A node whose ledger and witness were both put back to before its first sum, and the mirror that saw more.
-async fn rolled_back(world: &World) -> (StudyTerms, StudyHash, Mirror) {
+#[tokio::test]
+async fn a_peer_whose_ledger_was_put_back_is_named_in_log_and_evidence() {
+    let world = World::new();
+    let node = world.start_logged();
+    let mut session = world.welcome().await;
+    let (terms, study, offer) = world.offer_shared(2);
+    session.offer(&offer).await;
+    let mut group = Group::new(&terms, study, (0, 0), &world.peers);
+    group.run(&mut session, None).await;
+    assert!(group.released.is_some());
+    // They stand where they stood before they dealt.
+    let mut again = Group::with_ledgers(&terms, study, (0, 1), &world.peers, 10);
+    again.run(&mut session, Some(Refusal::KIND)).await;
+    let (code, index) = again.refused[0];
+    assert_eq!(code, RefusalCode::PeerBehind);
+    assert_eq!(spent(&world).await, 1_000, "the second is not paid for");
+    assert!(node.terminate().await.success());
+    let log = std::fs::read_to_string(world.log()).unwrap();
+    let line = log.lines().find(|line| line.contains("refusal")).unwrap();
+    let key = terms.roster[index as usize - 1];
+    let number = world
+        .peers
+        .iter()
+        .position(|peer| peer.public() == key)
+        .unwrap()
+        + 1;
+    for said in [
+        study.short(),
+        "peer-marks".into(),
+        format!("peer={index}"),
+        format!("unit-{number}"),
+    ] {
+        assert!(line.contains(&said), "{said} in {line}");
+    }
+    let text = std::fs::read_to_string(world.directory().join("evidence.jsonl")).unwrap();
+    let evidence: Value = serde_json::from_str(text.trim_end()).unwrap();
+    assert_eq!(evidence["peer"]["key"], key.to_string());
+    assert!(evidence["shown"]["advert"].is_string());
+}
+
+/// A node whose ledger, and perhaps its witness, was put back to before its first sum, and the mirror that saw more.
+async fn rolled_back(world: &World, witness_too: bool) -> (StudyTerms, StudyHash, Mirror) {
     let ledger = world.directory().join("ledger.sqlite");
     let old = world.directory().join("old");
     let (node, mut session, terms, study) = accepted(world).await;
@@ -191,8 +231,10 @@ async fn rolled_back(world: &World) -> (StudyTerms, StudyHash, Mirror) {
         mirror.take(read_body(kind, &body).unwrap());
     }
     copy_ledger(&old, &ledger);
-    std::fs::write(world.witness(), witness).unwrap();
-    assert_eq!(spent(world).await, 0, "forgotten");
+    if witness_too {
+        std::fs::write(world.witness(), witness).unwrap();
+        assert_eq!(spent(world).await, 0, "forgotten");
+    }
     (terms, study, mirror)
 }
 
@@ -222,7 +264,7 @@ async fn locked(world: &World, study: StudyHash, mirror: &Mirror) {
 #[tokio::test]
 async fn a_mirror_that_saw_more_locks_until_its_entries_are_adopted() {
     let world = World::new();
-    let (terms, study, mut mirror) = rolled_back(&world).await;
+    let (terms, study, mut mirror) = rolled_back(&world, true).await;
     locked(&world, study, &mirror).await;
     let (code, out, error) = world.run_asking(&["ledger", "adopt"], &mirror).await;
     assert_eq!(code, Some(0), "{error}");
@@ -246,9 +288,32 @@ async fn a_mirror_that_saw_more_locks_until_its_entries_are_adopted() {
 }
 
 #[tokio::test]
+async fn what_the_witness_misses_the_mirror_brings_back() {
+    let world = World::new();
+    let (_, _, mirror) = rolled_back(&world, false).await;
+    let (code, _, error) = world.run(&["run"]).await;
+    assert_eq!(code, Some(1));
+    assert!(error.contains("its witness has seen entry"), "{error}");
+    let ledger = json(&world, &["ledger", "show", "--json"]).await;
+    assert!(ledger["locked"].as_str().unwrap().contains("its witness"));
+    // A mirror that has seen less than the witness is no help.
+    let (code, _, error) = world
+        .run_asking(&["ledger", "adopt"], &mirror.up_to(3))
+        .await;
+    assert_eq!(code, Some(1));
+    assert!(
+        error.contains("does not satisfy the witness either"),
+        "{error}"
+    );
+    let (code, _, error) = world.run_asking(&["ledger", "adopt"], &mirror).await;
+    assert_eq!(code, Some(0), "{error}");
+    assert_eq!(spent(&world).await, 1_000);
+}
+
+#[tokio::test]
 async fn a_mirror_that_saw_more_locks_until_the_budget_is_written_off() {
     let world = World::new();
-    let (_, study, mut mirror) = rolled_back(&world).await;
+    let (_, study, mut mirror) = rolled_back(&world, true).await;
     locked(&world, study, &mirror).await;
     let (code, _, error) = world.run_asking(&["ledger", "write-off"], &mirror).await;
     assert_eq!(code, Some(1), "{error}");

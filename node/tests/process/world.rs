@@ -1,5 +1,6 @@
 //! A coordinator in miniature that asks a real node process what a test wants asked.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -45,7 +46,8 @@ pub struct World {
 pub struct Mirror {
     links: Vec<Vec<u8>>,
     heads: Vec<Head>,
-    signature: Vec<u8>,
+    /// The node's own, by the entry that they reach.
+    signatures: BTreeMap<u64, Vec<u8>>,
 }
 
 /// A session that the coordinator has welcomed.
@@ -183,6 +185,19 @@ impl World {
         }
     }
 
+    /// A node whose log is kept in a file.
+    pub fn start_logged(&self) -> Node {
+        let mut command = self.command(&["run"]);
+        let log = fs::File::create(self.log()).unwrap();
+        Node {
+            child: Some(command.stderr(log).spawn().unwrap()),
+        }
+    }
+
+    pub fn log(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
+
     /// Runs a command to its end: exit code, standard output, standard error.
     pub async fn run(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
         outcome(self.command(arguments)).await
@@ -316,7 +331,23 @@ impl Mirror {
     pub fn held(&self) -> LedgerHeld {
         LedgerHeld {
             head: self.head(),
-            signature: self.signature.clone(),
+            signature: self.signature(),
+        }
+    }
+
+    fn signature(&self) -> Vec<u8> {
+        let signature = self.signatures.get(&self.head().seq);
+        signature.cloned().unwrap_or_default()
+    }
+
+    /// As it was when it held no more than this many entries: at the last position before that which the node signed.
+    pub fn up_to(&self, entries: u64) -> Self {
+        let signed = self.signatures.range(..=entries).next_back();
+        let kept = *signed.expect("a signed position").0 as usize;
+        Self {
+            links: self.links[..kept].to_vec(),
+            heads: self.heads[..kept].to_vec(),
+            signatures: self.signatures.clone(),
         }
     }
 
@@ -339,7 +370,7 @@ impl Mirror {
             self.heads.push(next.map_or(forged, |(_, next)| next));
             self.links.push(link);
         }
-        self.signature = copy.signature;
+        self.signatures.insert(self.head().seq, copy.signature);
     }
 
     /// Answers questions on one connection, one entry a page.
@@ -353,7 +384,7 @@ impl Mirror {
             let answer = Response::Ledger {
                 links: links.cloned().collect(),
                 head: self.head(),
-                signature: self.signature.clone(),
+                signature: self.signature(),
             };
             send(&mut writer, &answer).await.unwrap();
             let _ = writer.finish();

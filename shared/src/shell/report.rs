@@ -38,6 +38,19 @@ pub fn refused(why: &str) -> Outcome {
     Outcome::Refused
 }
 
+/// Says why the rules say no: to people on standard error, to programs also as JSON on standard output.
+///
+/// # Errors
+///
+/// If standard output cannot be written.
+pub fn refuse(json: bool, code: &str, why: &str) -> anyhow::Result<Outcome> {
+    if json {
+        let refused = serde_json::json!({"refused": {"code": code, "message": why}});
+        print_json(&refused)?;
+    }
+    Ok(refused(why))
+}
+
 /// A line on standard error, for people: what standard output must not carry.
 pub fn note(line: &str) {
     // Nobody is left to be told where standard error is closed.

@@ -14,7 +14,7 @@ use aquifer_tests::random::Seeded;
 use tokio::sync::mpsc;
 
 use super::network::{CENTRE, Host, Network};
-use super::world::{Centre, Line, Log, Member, Running, World};
+use super::world::{Centre, Line, Log, Member, Running, Way, World};
 
 /// Pause between two messages in one direction.
 const BEAT: Duration = Duration::from_millis(500);
@@ -137,6 +137,7 @@ impl Hub {
             Command::Said {
                 party,
                 message: Said::Update(update),
+                room: _,
             } => {
                 let number = (update.cells[0] as u64, update.cells[1] as u64);
                 self.hear(&party.name, number, update.cells.len());
@@ -183,7 +184,7 @@ impl Hub {
                 terms,
                 approvals: Vec::new(),
             });
-            if session.line.outbox.try_send(offer.into()).is_ok() {
+            if session.line.outbox.put(offer.into()) {
                 session.said += 1;
             }
         }
@@ -246,7 +247,7 @@ impl Node {
         self.heard = Some(number);
     }
 
-    fn say(&mut self, outgoing: &mpsc::Sender<Vec<u8>>) {
+    fn say(&mut self, outgoing: &Way) {
         if self.ups == 0 {
             return;
         }
@@ -259,7 +260,7 @@ impl Node {
             cells,
             signature: vec![0; 64],
         };
-        if outgoing.try_send(bytes_of(&update)).is_ok() {
+        if outgoing.try_send(bytes_of(&update)) {
             self.said += 1;
         }
     }

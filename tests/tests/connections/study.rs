@@ -6,15 +6,17 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use aquifer_coordinator::core::event::{Effect, Ending, Event, Record};
-use aquifer_coordinator::core::study::Study;
+use aquifer_coordinator::core::event::{Effect, Ending, Event, Record, Secure, Spool};
+use aquifer_coordinator::core::resume::Durables;
+use aquifer_coordinator::core::study::{Conditions, Study};
 use aquifer_coordinator::core::update::verify;
 use aquifer_coordinator::shell::front::{Command, Line as Outbox, Said, SharedFrame};
-use aquifer_node::core::ledger::{Beside, Caps, Ledger};
+use aquifer_node::core::ledger::{Batch, Beside, Caps, Ledger};
 use aquifer_node::core::participant::{
-    Effect as Step, Event as Heard, Outgoing, Participant, Sign,
+    Effect as Step, Event as Heard, Fresh, Judges, Outgoing, Participant, Sign,
 };
 use aquifer_node::core::policy::{ContractFacts, NodePolicy, Rules};
+use aquifer_node::core::trust::{Pin, TrustPolicy};
 use aquifer_node::shell::link::{LinkEvent, bytes_of};
 use aquifer_shared::base::hash::sha256;
 use aquifer_shared::base::ids::{Hash32, IdentityKey, StudyHash};
@@ -22,20 +24,24 @@ use aquifer_shared::base::secret::Secret;
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::sum::{
-    Gate, HoldOut, Part, Plan, RoundTerms, SUM_VERSION, StudyTerms, TrustMode, sigma_share,
+    Gate, HoldOut, Part, Plan, RoundTerms, SUM_VERSION, StudyTerms, Thresholds, TrustMode,
     study_hash,
 };
+use aquifer_shared::protocol::aggregation::{Checks, is_signed};
+use aquifer_shared::protocol::chain::Head;
 use aquifer_shared::protocol::codec::encode;
 use aquifer_shared::protocol::wire::{
-    Approval, CloseReason, End, Message, Offer, StudyEnd, Task, approve_digest, frame, read_body,
+    Approval, CloseReason, Delivery, End, LedgerHeld, Message, Offer, Proof, Roster, Shares,
+    StudyEnd, Task, approve_digest, frame, read_body,
 };
 use aquifer_shared::shell::platform::Platform;
 use aquifer_shared::shell::quic::close;
+use aquifer_tests::random::Seeded;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use tokio::sync::mpsc;
 
 use super::network::{CENTRE, Host, Network};
-use super::world::{Centre, Line, Log, Member, Running, World, start};
+use super::world::{Centre, Line, Log, Member, Running, Way, World, start};
 
 const APPROVER: u8 = 200;
 const CELLS: u32 = 2_000;
@@ -45,7 +51,13 @@ const OFFER_MS: u64 = 30_000;
 
 /// What survives a crash of the coordinator.
 #[derive(Clone, Default)]
-pub struct Journal(Arc<Mutex<Vec<Record>>>);
+pub struct Journal(Arc<Mutex<Kept>>);
+
+#[derive(Default)]
+struct Kept {
+    records: Vec<Record>,
+    spool: BTreeMap<(u16, u16), Shares>,
+}
 
 /// What survives a crash of a node.
 #[derive(Clone, Default)]
@@ -70,9 +82,15 @@ fn public(number: u8) -> IdentityKey {
 }
 
 /// A study of these members: counting sums that read no customer, one spare attempt for each round.
-pub fn terms(members: &[Member], quorum: u16) -> StudyTerms {
+pub fn terms(members: &[Member], mode: TrustMode) -> StudyTerms {
     let mut roster: Vec<IdentityKey> = members.iter().map(|member| member.identity).collect();
     roster.sort();
+    let count = roster.len();
+    let absent = Thresholds::usual_absent(count);
+    let (d_max, c_max) = match mode {
+        TrustMode::NodeNoise => (0, 0),
+        TrustMode::SharedNoise => (absent, Thresholds::usual_colluders(count)),
+    };
     let delta_sq = 65_536;
     let round = RoundTerms {
         part: Part::Training,
@@ -80,10 +98,10 @@ pub fn terms(members: &[Member], quorum: u16) -> StudyTerms {
         cell_abs_max: 256,
         delta_sq,
         urho: PRICE,
-        sigma_share: sigma_share(delta_sq, 1, 1, PRICE).unwrap(),
+        sigma_share: 0,
     };
     let all = MicroRho(PRICE.0 * u64::from(ROUNDS));
-    StudyTerms {
+    let mut terms = StudyTerms {
         version: SUM_VERSION,
         study_id: [7; 16],
         name: "churn-1".parse().unwrap(),
@@ -96,10 +114,10 @@ pub fn terms(members: &[Member], quorum: u16) -> StudyTerms {
             cells: CELLS,
             rounds: ROUNDS,
         },
-        mode: TrustMode::NodeNoise,
+        mode,
         roster,
-        d_max: 0,
-        c_max: 0,
+        d_max,
+        c_max,
         multiplicity: 1,
         rounds: vec![round; ROUNDS.into()],
         attempts_max: 2,
@@ -113,11 +131,17 @@ pub fn terms(members: &[Member], quorum: u16) -> StudyTerms {
         phase_ms: 4_000,
         attempt_ttl_ms: 120_000,
         expires: start().after_ms(86_400_000),
-        quorum,
+        quorum: count as u16 - absent,
         gate: Gate::Open,
         expected_gain_ppm: 0,
         synthetic: true,
+    };
+    let share = terms.noise_share().unwrap();
+    for round in &mut terms.rounds {
+        round.sigma_share = share.scale(round.delta_sq, round.urho).unwrap();
     }
+    assert_eq!(terms.check(), Ok(()));
+    terms
 }
 
 /// Starts the coordinator with a study that is approved, or goes on with it.
@@ -126,9 +150,14 @@ pub fn open(world: &World, terms: &StudyTerms, journal: &Journal) -> Centre {
     let host = world.network.at(CENTRE);
     let bytes = encode(terms);
     let hash = study_hash(&bytes);
-    let records = lock(&journal.0).clone();
-    let fresh = records.is_empty();
-    let study = Study::resume(host.now(), bytes, &[], OFFER_MS, records).unwrap();
+    let durable = journal.durables();
+    let fresh = durable.records.is_empty();
+    let conditions = Conditions {
+        offer_ms: OFFER_MS,
+        checks: Checks::STRICT,
+        verify: is_signed,
+    };
+    let study = Study::resume(host.now(), bytes, &[], conditions, durable).unwrap();
     let mut hub = Hub {
         study,
         terms: terms.clone(),
@@ -192,6 +221,11 @@ impl Hub {
                 let member = self.terms.member(&party.identity).unwrap();
                 self.log
                     .add(&self.network, "hub", format!("opened {}", party.name));
+                let held = LedgerHeld {
+                    head: Head::default(),
+                    signature: Vec::new(),
+                };
+                assert!(line.outbox.put(frame(&held).into()));
                 if let Some((_, before)) = self.sessions.insert(member, (session, line)) {
                     close(&before.connection, CloseReason::Replaced);
                 }
@@ -208,13 +242,22 @@ impl Hub {
                     self.handle(Event::Disconnected(member));
                 }
             }
-            Command::Said { party, message } => {
+            Command::Said {
+                party,
+                message,
+                room: _,
+            } => {
                 let member = self.terms.member(&party.identity).unwrap();
-                self.log
-                    .add(&self.network, "hub", format!("heard {}", party.name));
+                let what = match &message {
+                    Said::Secure(Secure::Shares(_)) => "shares",
+                    _ => "heard",
+                };
+                let what = format!("{what} {}", party.name);
+                self.log.add(&self.network, "hub", what);
                 self.handle(match message {
                     Said::Decision(decision) => Event::Decided(member, decision.verdict),
                     Said::Refusal(refusal) => Event::Refused(member, refusal),
+                    Said::Secure(secure) => Event::Secure(member, secure),
                     Said::Update(update) => match verify(&party.identity, update) {
                         Ok(update) => Event::Update(member, update),
                         Err(malformed) => Event::Malformed(member, malformed),
@@ -230,34 +273,52 @@ impl Hub {
     fn handle(&mut self, event: Event) {
         self.study.handle(self.host.now(), event);
         while let Some(effect) = self.study.poll_effect() {
-            match effect {
-                Effect::Persist { token, records } => {
-                    lock(&self.journal.0).extend(records);
-                    self.study.handle(self.host.now(), Event::Persisted(token));
+            self.perform(effect);
+        }
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Persist {
+                token,
+                records,
+                spool,
+            } => {
+                self.journal.append(records, spool);
+                self.study.handle(self.host.now(), Event::Persisted(token));
+            }
+            Effect::Offer(member) => self.send(member, frame(&self.study.offer()).into()),
+            Effect::Task(member, task) => {
+                let what = format!("asked {member} {}/{}", task.round, task.attempt);
+                self.log.add(&self.network, "hub", what);
+                self.send(member, frame(&*task).into());
+            }
+            Effect::Roster(member, roster) => self.send(member, frame(&*roster).into()),
+            Effect::Deliver(member) => {
+                if let Some(delivery) = self.study.delivery(member) {
+                    self.send(member, frame(&delivery).into());
                 }
-                Effect::Offer(member) => self.send(member, frame(&self.study.offer()).into()),
-                Effect::Task(member, task) => {
-                    let what = format!("asked {member} {}/{}", task.round, task.attempt);
-                    self.log.add(&self.network, "hub", what);
-                    self.send(member, frame(&task).into());
-                }
-                Effect::End(member, end) => self.send(member, frame(&end).into()),
-                Effect::StudyEnd(member, end) => self.send(member, frame(&end).into()),
-                Effect::Conclude => {
-                    let ending = Ending::Published;
-                    self.study.handle(self.host.now(), Event::Concluded(ending));
-                }
-                Effect::Finished(ending) => {
-                    self.log
-                        .add(&self.network, "hub", format!("ended {ending}"));
-                }
+            }
+            Effect::Proof(member, proof) => self.send(member, frame(&*proof).into()),
+            Effect::Note(note) => self
+                .log
+                .add(&self.network, "hub", format!("notes {note:?}")),
+            Effect::End(member, end) => self.send(member, frame(&end).into()),
+            Effect::StudyEnd(member, end) => self.send(member, frame(&end).into()),
+            Effect::Conclude => {
+                let ending = Ending::Published;
+                self.study.handle(self.host.now(), Event::Concluded(ending));
+            }
+            Effect::Finished(ending) => {
+                self.log
+                    .add(&self.network, "hub", format!("ended {ending}"));
             }
         }
     }
 
     fn send(&self, member: usize, frame: SharedFrame) {
         if let Some((_, line)) = self.sessions.get(&member)
-            && line.outbox.try_send(frame).is_err()
+            && !line.outbox.put(frame)
         {
             close(&line.connection, CloseReason::Busy);
         }
@@ -265,10 +326,37 @@ impl Hub {
 }
 
 impl Journal {
+    fn durables(&self) -> Durables {
+        let kept = lock(&self.0);
+        let spooled = kept.spool.iter();
+        Durables {
+            records: kept.records.clone(),
+            spool: spooled
+                .map(|(&(group, dealer), shares)| (group, dealer, shares.clone()))
+                .collect(),
+        }
+    }
+
+    fn append(&self, records: Vec<Record>, spool: Vec<Spool>) {
+        let mut kept = lock(&self.0);
+        kept.records.extend(records);
+        for change in spool {
+            match change {
+                Spool::Keep { group, dealt } => {
+                    for (dealer, shares) in dealt {
+                        kept.spool.insert((group, dealer), (*shares).clone());
+                    }
+                }
+                Spool::Drop { group } => kept.spool.retain(|key, _| key.0 != group),
+                Spool::Clear => kept.spool.clear(),
+            }
+        }
+    }
+
     /// Sums that were released: how many updates are in each, and its first cell.
     pub fn sums(&self) -> Vec<(usize, i64)> {
-        let records = lock(&self.0);
-        let sums = records.iter().filter_map(|record| match record {
+        let kept = lock(&self.0);
+        let sums = kept.records.iter().filter_map(|record| match record {
             Record::Result { members, cells, .. } => Some((members.len(), cells[0])),
             _ => None,
         });
@@ -276,15 +364,23 @@ impl Journal {
     }
 }
 
-/// Starts a node on its disk.
-pub fn join(world: &World, member: &Member, disk: &Disk) -> Running {
+/// Starts a node of a study on its disk.
+pub fn join(world: &World, terms: &StudyTerms, member: &Member, disk: &Disk) -> Running {
     let (running, line) = world.start(member);
     let pair = key(member.number());
     let sign: Sign = Box::new(move |digest: &Hash32| pair.sign(&digest.0).as_ref().to_vec());
     let now = running.host.now();
-    let node = Participant::new(now, rules(member), disk.ledger(), sign);
+    let rules = rules(member, terms);
+    let node = Participant::new(now, rules, disk.ledger(), sign, Judges::STRICT);
+    let name = member.name.as_str();
+    world.log.add(&world.network, name, "started");
+    let life = world.log.count(name, "started") as u64;
     let unit = Unit {
         node,
+        name: name.to_owned(),
+        log: world.log.clone(),
+        network: world.network.clone(),
+        random: Seeded::new(life, u64::from(member.number())),
         disk: disk.clone(),
         host: running.host.clone(),
         outgoing: line.outgoing.clone(),
@@ -294,7 +390,17 @@ pub fn join(world: &World, member: &Member, disk: &Disk) -> Running {
     running
 }
 
-fn rules(member: &Member) -> Rules {
+fn rules(member: &Member, terms: &StudyTerms) -> Rules {
+    let pin = |(index, key): (usize, &IdentityKey)| {
+        let name = format!("unit-{index}").parse().unwrap();
+        let operator = format!("team-{index}").parse().unwrap();
+        (*key, Pin { name, operator })
+    };
+    let trust = TrustPolicy {
+        coordinator_operator: Some("head-office".parse().unwrap()),
+        pins: terms.roster.iter().enumerate().map(pin).collect(),
+        ..TrustPolicy::default()
+    };
     let caps = MicroRho(2 * PRICE.0 * u64::from(ROUNDS));
     Rules {
         policy: NodePolicy {
@@ -306,6 +412,8 @@ fn rules(member: &Member) -> Rules {
             approvers: vec![public(APPROVER)],
             by_person: false,
             members_min: 1,
+            trust,
+            floor_per_contract: None,
             allow_synthetic: true,
             customers_max: 1_000,
         },
@@ -318,6 +426,7 @@ fn rules(member: &Member) -> Rules {
             holdout_column: None,
         },
         identity: member.identity,
+        split: Hash32([6; 32]),
         confirms: |_| true,
     }
 }
@@ -329,8 +438,8 @@ impl Disk {
     }
 
     /// What the node has paid.
-    pub fn spent(&self, member: &Member) -> MicroRho {
-        let rules = rules(member);
+    pub fn spent(&self, member: &Member, terms: &StudyTerms) -> MicroRho {
+        let rules = rules(member, terms);
         let (caps, contract) = (rules.policy.caps, &rules.contract.name);
         let report = self.ledger().report(start(), caps, contract).unwrap();
         report.per_contract.spent
@@ -339,9 +448,13 @@ impl Disk {
 
 struct Unit {
     node: Participant,
+    name: String,
+    log: Log,
+    network: Network,
+    random: Seeded,
     disk: Disk,
     host: Host,
-    outgoing: mpsc::Sender<Vec<u8>>,
+    outgoing: Way,
     /// What this node adds to every cell.
     adds: i64,
 }
@@ -357,7 +470,7 @@ impl Unit {
                 biased;
                 event = line.events.recv() => match event {
                     Some(LinkEvent::Up) => Heard::Connected,
-                    Some(LinkEvent::Frame(kind, body)) => read(kind, &body),
+                    Some(LinkEvent::Frame(kind, body)) => self.read(kind, &body),
                     Some(LinkEvent::Over(_)) | None => return,
                 },
                 () = timer => Heard::Tick,
@@ -370,13 +483,11 @@ impl Unit {
         while let Some(step) = self.node.poll_effect() {
             let event = match step {
                 Step::Send(message) => {
-                    let bytes = match message {
-                        Outgoing::Decision(decision) => bytes_of(&decision),
-                        Outgoing::Refusal(refusal) => bytes_of(&refusal),
-                        Outgoing::Update(released) => released.into_frame(),
-                    };
-                    // Without a session it is lost, and asked for again.
-                    let _ = self.outgoing.try_send(bytes);
+                    self.send(message);
+                    continue;
+                }
+                Step::Audit(audit) => {
+                    self.log.broken(&self.network, format!("{audit:?}"));
                     continue;
                 }
                 Step::Prepare { .. } => continue,
@@ -389,25 +500,7 @@ impl Unit {
                     kind,
                     noise: Some(Secret::new(vec![self.adds; kind.cells as usize])),
                 },
-                Step::Journal(batch) => {
-                    let mut stored = lock(&self.disk.0);
-                    for record in batch.records {
-                        stored.entries.push(record.bytes);
-                        match record.beside {
-                            Beside::Nothing => {}
-                            Beside::Store {
-                                study,
-                                round,
-                                attempt,
-                                update,
-                            } => {
-                                stored.updates.insert((study, round, attempt), update);
-                            }
-                            Beside::Drop(study) => stored.updates.retain(|key, _| key.0 != study),
-                        }
-                    }
-                    Heard::Journaled(batch.head)
-                }
+                Step::Journal(batch) => self.disk.write(batch),
                 Step::Recall {
                     study,
                     round,
@@ -416,23 +509,86 @@ impl Unit {
                     study,
                     round,
                     attempt,
-                    update: lock(&self.disk.0)
-                        .updates
-                        .get(&(study, round, attempt))
-                        .cloned(),
+                    update: self.disk.update((study, round, attempt)),
+                },
+                Step::ReadLinks { after } => Heard::Links {
+                    after,
+                    links: self.disk.links(after),
                 },
             };
             self.node.handle(self.host.now(), event);
         }
     }
+
+    fn send(&self, message: Outgoing) {
+        let (what, bytes) = match message {
+            Outgoing::Decision(decision) => ("decision", bytes_of(&decision)),
+            Outgoing::Refusal(refused) => ("refusal", bytes_of(&refused.refusal)),
+            Outgoing::Update(released) => ("update", released.into_frame()),
+            Outgoing::Advert(advert) => ("advert", bytes_of(&advert)),
+            Outgoing::Shares(released) => ("shares", released.into_frame()),
+            Outgoing::Cannot(cannot) => ("cannot", bytes_of(&cannot)),
+            Outgoing::Confirm(confirm) => ("confirm", bytes_of(&confirm)),
+            Outgoing::Opening(released) => ("opening", released.into_frame()),
+            Outgoing::Copy(copy) => ("copy", bytes_of(&copy)),
+        };
+        self.log
+            .add(&self.network, &self.name, format!("says {what}"));
+        // Without a session it is lost, and asked for again.
+        let _ = self.outgoing.try_send(bytes);
+    }
+
+    fn read(&mut self, kind: u8, body: &[u8]) -> Heard {
+        match kind {
+            Offer::KIND => Heard::Offer(read_body(kind, body).unwrap()),
+            Task::KIND => Heard::Task(read_body(kind, body).unwrap(), self.fresh()),
+            Roster::KIND => Heard::Roster(read_body(kind, body).unwrap(), self.fresh()),
+            Delivery::KIND => Heard::Delivery(read_body(kind, body).unwrap()),
+            Proof::KIND => Heard::Proof(read_body(kind, body).unwrap()),
+            LedgerHeld::KIND => Heard::LedgerHeld(read_body(kind, body).unwrap()),
+            End::KIND => Heard::End(read_body(kind, body).unwrap()),
+            StudyEnd::KIND => Heard::StudyEnd(read_body(kind, body).unwrap()),
+            got => panic!("a coordinator does not send kind {got}"),
+        }
+    }
+
+    fn fresh(&mut self) -> Fresh {
+        let mut bytes = [0; 32];
+        for word in bytes.chunks_mut(8) {
+            word.copy_from_slice(&self.random.next_u64().to_le_bytes());
+        }
+        Some(Secret::new(bytes))
+    }
 }
 
-fn read(kind: u8, body: &[u8]) -> Heard {
-    match kind {
-        Offer::KIND => Heard::Offer(read_body(kind, body).unwrap()),
-        Task::KIND => Heard::Task(read_body(kind, body).unwrap()),
-        End::KIND => Heard::End(read_body(kind, body).unwrap()),
-        StudyEnd::KIND => Heard::StudyEnd(read_body(kind, body).unwrap()),
-        got => panic!("a coordinator does not send kind {got}"),
+impl Disk {
+    fn write(&self, batch: Batch) -> Heard {
+        let mut stored = lock(&self.0);
+        for record in batch.records {
+            stored.entries.push(record.bytes);
+            match record.beside {
+                Beside::Nothing => {}
+                Beside::Store {
+                    study,
+                    round,
+                    attempt,
+                    update,
+                } => {
+                    stored.updates.insert((study, round, attempt), update);
+                }
+                Beside::Drop(study) => stored.updates.retain(|key, _| key.0 != study),
+            }
+        }
+        Heard::Journaled(batch.head)
+    }
+
+    fn update(&self, key: (StudyHash, u32, u32)) -> Option<Vec<u8>> {
+        lock(&self.0).updates.get(&key).cloned()
+    }
+
+    fn links(&self, after: u64) -> Vec<Vec<u8>> {
+        let entries = &lock(&self.0).entries;
+        let first = usize::try_from(after).unwrap();
+        entries.iter().skip(first).take(64).cloned().collect()
     }
 }

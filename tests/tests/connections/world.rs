@@ -13,7 +13,7 @@ use aquifer_coordinator::shell::front::{COMMANDS_MAX, Command, Front};
 use aquifer_coordinator::shell::registry::Registry;
 use aquifer_coordinator::shell::serve::accept;
 use aquifer_coordinator::shell::store::{Party, Redeemed, Store, Ticketed};
-use aquifer_node::shell::link::{self, Ends, LinkEvent};
+use aquifer_node::shell::link::{self, Ends, LinkEvent, Queued};
 use aquifer_shared::base::hash::sha256;
 use aquifer_shared::base::ids::{Hash32, IdentityKey, Name, Role};
 use aquifer_shared::base::time::Timestamp;
@@ -30,7 +30,7 @@ use rcgen::{
 };
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::network::{CENTRE, Host, Network, host};
@@ -145,7 +145,22 @@ pub struct Running {
 /// A node's application is given these.
 pub struct Line {
     pub events: mpsc::Receiver<LinkEvent>,
-    pub outgoing: mpsc::Sender<Vec<u8>>,
+    pub outgoing: Way,
+}
+
+/// The way to a node's session: as many frames as the queue holds may wait.
+#[derive(Clone)]
+pub struct Way {
+    sender: mpsc::Sender<Queued>,
+    room: Arc<Semaphore>,
+}
+
+impl Way {
+    /// Hands a frame over; false where the session takes none.
+    pub fn try_send(&self, bytes: Vec<u8>) -> bool {
+        let room = self.room.clone().try_acquire_owned().ok();
+        room.is_some_and(|room| self.sender.try_send((bytes, room)).is_ok())
+    }
 }
 
 impl World {
@@ -288,8 +303,18 @@ impl World {
         let registry = self.outside(Registry::load(self.store.clone())).unwrap();
         let authority = Arc::new(self.authority.load());
         let host = self.network.at(CENTRE);
-        let front = Front::new(registry, self.store.clone(), authority, 30, commands);
+        let (mirror, mut copies) = mpsc::channel(QUEUE_MAX);
+        let front = Front::new(
+            registry,
+            self.store.clone(),
+            authority,
+            30,
+            commands,
+            mirror,
+        );
         let front = Arc::new(front.on(Arc::new(host.clone())));
+        // Copies of ledgers are taken, and kept by nobody.
+        let forgetting = async move { while copies.recv().await.is_some() {} };
         let own = Credentials {
             certificate_pem: &self.authority.server.0,
             key_pem: &self.authority.server.1,
@@ -297,7 +322,10 @@ impl World {
         let tls = server_main(front.authority.certificate(), own).unwrap();
         let listen = SocketAddr::new(CENTRE, PORT);
         let endpoint = lasting_endpoint(&host, listen, tls, &Hash32([7; 32])).unwrap();
-        let tasks = vec![tokio::spawn(accept(endpoint, front.clone()))];
+        let tasks = vec![
+            tokio::spawn(accept(endpoint, front.clone())),
+            tokio::spawn(forgetting),
+        ];
         (Centre { front, tasks }, queue)
     }
 
@@ -324,7 +352,10 @@ impl World {
         let session = tokio::spawn(link::run(platform, identity, ends));
         let line = Line {
             events: heard,
-            outgoing,
+            outgoing: Way {
+                sender: outgoing,
+                room: Arc::new(Semaphore::new(QUEUE_MAX)),
+            },
         };
         (Running { session, host }, line)
     }

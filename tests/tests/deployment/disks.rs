@@ -2,10 +2,10 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use aquifer_tests::processes::{command, program, run, wait_for};
+use aquifer_tests::processes::{Outcome, command, program, run, wait_for};
 use aquifer_tests::study::state;
 
 use super::fixture::{STEP_MS, Small, check_says, has_program, one_study, policy};
@@ -63,61 +63,128 @@ fn a_full_disk_stops_the_node_and_loses_nothing() {
     assert_eq!(small.spent(0), one_study().0);
 }
 
+/// Programs that run as a user without privileges: this one, or nobody where this one is root.
+struct Unprivileged {
+    root: bool,
+    folder: PathBuf,
+}
+
+impl Unprivileged {
+    /// None where there is no way to become nobody; the test then says so.
+    fn new(small: &Small) -> Option<Self> {
+        if !has_program("setpriv") {
+            return None;
+        }
+        let folder = small.folder.path().to_owned();
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+        let root = rustix::process::geteuid().is_root();
+        Some(Self { root, folder })
+    }
+
+    /// Hands a folder and its files over, so that permissions count.
+    fn give(&self, folder: &Path) {
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
+        if !self.root {
+            return;
+        }
+        chown(folder, Some(NOBODY), Some(NOBODY)).unwrap();
+        for entry in fs::read_dir(folder).unwrap() {
+            chown(entry.unwrap().path(), Some(NOBODY), Some(NOBODY)).unwrap();
+        }
+    }
+
+    /// Runs a command on a folder. The program is copied: the build's own folder may be closed to others.
+    fn run(&self, name: &str, arguments: &[&str], folder: &Path) -> Outcome {
+        let binary = self.folder.join(name);
+        if !binary.exists() {
+            fs::hard_link(program(name), &binary)
+                .or_else(|_| fs::copy(program(name), &binary).map(drop))
+                .unwrap();
+        }
+        let mut command = Command::new(if self.root {
+            Path::new("setpriv")
+        } else {
+            &binary
+        });
+        if self.root {
+            command
+                .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+                .arg(&binary);
+        }
+        run(command.args(arguments).arg("--dir").arg(folder)).unwrap()
+    }
+}
+
+/// Closes a file or folder, does something, and opens it again.
+fn closed<T>(path: &Path, mode: u32, then: impl FnOnce() -> T) -> T {
+    let before = fs::metadata(path).unwrap().permissions();
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    let done = then();
+    fs::set_permissions(path, before).unwrap();
+    done
+}
+
 #[test]
 fn a_read_only_directory_is_named() {
-    if !has_program("setpriv") {
-        return;
-    }
     let small = Small::prepared(&policy());
+    let Some(user) = Unprivileged::new(&small) else {
+        return;
+    };
     let node = &small.cluster.nodes[0].folder;
     let witness = small
         .folder
         .path()
         .join("witness")
         .join(&small.cluster.nodes[0].name);
-    let binary = small.folder.path().join("aquifer-node");
-    fs::hard_link(program("aquifer-node"), &binary)
-        .or_else(|_| fs::copy(program("aquifer-node"), &binary).map(drop))
-        .unwrap();
-    let as_root = rustix::process::geteuid().is_root();
-    for path in [small.folder.path(), node] {
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
-    }
-    give(node, as_root);
-    give(&witness, as_root);
-    for closed in [node.as_path(), witness.as_path()] {
-        fs::set_permissions(closed, fs::Permissions::from_mode(0o555)).unwrap();
-        let mut command = Command::new(if as_root {
-            Path::new("setpriv")
-        } else {
-            &binary
-        });
-        if as_root {
-            command
-                .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
-                .arg(&binary);
-        }
-        let outcome = run(command.args(["run", "--dir"]).arg(node)).unwrap();
-        fs::set_permissions(closed, fs::Permissions::from_mode(0o755)).unwrap();
-        let name = if closed == node { "ledger" } else { "witness" };
-        assert!(matches!(outcome.code, Some(1 | 2)), "{outcome:?}");
-        assert!(
-            outcome.stderr.contains(name),
-            "expected {name:?} in:\n{}",
-            outcome.stderr
-        );
+    user.give(node);
+    user.give(&witness);
+    for (path, name) in [(node, "ledger"), (&witness, "witness")] {
+        let outcome = closed(path, 0o555, || user.run("aquifer-node", &["run"], node));
+        check_says(&outcome, 2, &[name]);
     }
 }
 
-/// Hands a folder and its files to nobody, so that permissions count.
-fn give(folder: &Path, as_root: bool) {
-    if !as_root {
+#[test]
+fn a_table_that_may_not_be_read_is_named() {
+    let small = Small::prepared(&policy());
+    let Some(user) = Unprivileged::new(&small) else {
         return;
+    };
+    let node = &small.cluster.nodes[0].folder;
+    user.give(node);
+    let table = node.join("customers.csv");
+    let check = || user.run("aquifer-node", &["check"], node);
+    check_says(&check(), 0, &[]);
+    check_says(
+        &closed(&table, 0o000, check),
+        2,
+        &["customers.csv", "ermission denied"],
+    );
+}
+
+#[test]
+fn a_read_only_store_is_named_and_loses_nothing() {
+    let mut small = Small::prepared(&policy());
+    small.cluster.stop().unwrap();
+    let Some(user) = Unprivileged::new(&small) else {
+        return;
+    };
+    let folder = small.cluster.coordinator_folder();
+    user.give(&folder);
+    let invite = ["invite", "late", "--role", "node"];
+    let run = |arguments: &[&str]| user.run("aquifer-coordinator", arguments, &folder);
+    for arguments in [invite.as_slice(), &["serve"]] {
+        let outcome = closed(&folder, 0o555, || run(arguments));
+        check_says(
+            &outcome,
+            2,
+            &["the store could not open its database", "readonly"],
+        );
     }
-    chown(folder, Some(NOBODY), Some(NOBODY)).unwrap();
-    for entry in fs::read_dir(folder).unwrap() {
-        chown(entry.unwrap().path(), Some(NOBODY), Some(NOBODY)).unwrap();
-    }
+    let nodes = run(&["nodes", "--json"]);
+    check_says(&nodes, 0, &[&small.cluster.nodes[2].name]);
+    assert!(!nodes.stdout.contains("late"), "{}", nodes.stdout);
+    check_says(&run(&invite), 0, &[]);
 }
 
 #[test]

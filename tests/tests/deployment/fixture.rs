@@ -6,7 +6,7 @@ use std::process::Command;
 use aquifer_shared::base::units::MicroRho;
 use aquifer_tests::cluster::Cluster;
 use aquifer_tests::company::Company;
-use aquifer_tests::measured::price;
+use aquifer_tests::measured::{cap, price};
 use aquifer_tests::policy::Policy;
 use aquifer_tests::processes::{Outcome, command, run};
 use aquifer_tests::study::Study;
@@ -36,9 +36,10 @@ pub fn one_study() -> MicroRho {
     price(EPSILON, DELTA).unwrap()
 }
 
+/// Caps that cover one study and its spare attempts.
 pub fn policy() -> Policy {
     Policy {
-        cap: one_study(),
+        cap: cap(one_study()),
         ..Policy::default()
     }
 }
@@ -50,8 +51,13 @@ impl Small {
     }
 
     pub fn of(company: Company, policy: &Policy) -> Self {
+        Self::on(company, policy, &[])
+    }
+
+    /// With further arguments for `aquifer-coordinator init`.
+    pub fn on(company: Company, policy: &Policy, init: &[&str]) -> Self {
         let folder = tempfile::Builder::new().prefix("aq-").tempdir().unwrap();
-        let mut cluster = Cluster::start(folder.path()).unwrap();
+        let mut cluster = Cluster::start_with(folder.path(), init).unwrap();
         cluster.add_units(&company, policy).unwrap();
         Self {
             cluster,

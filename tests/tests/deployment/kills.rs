@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::fixture::{STEP_MS, Small, one_study, policy};
 
 /// Starts a study, lets `cut` do its harm once some sums are done, and follows the study to its end.
-fn study_with(small: &mut Small, cut: impl FnOnce(&mut Small)) -> Value {
+pub fn study_with(small: &mut Small, cut: impl FnOnce(&mut Small)) -> Value {
     let study = small.study("slot_ms = 200\nphase_ms = 4000");
     let hash = small.cluster.submit(&study).unwrap();
     let watch = small.cluster.watch(&hash).unwrap();
@@ -24,7 +24,7 @@ fn study_with(small: &mut Small, cut: impl FnOnce(&mut Small)) -> Value {
 }
 
 #[track_caller]
-fn check_released_and_charged_once(small: &Small, last: &Value) {
+pub fn check_released_and_charged_once(small: &Small, last: &Value) {
     assert_eq!(state(last), "published", "{last}");
     for node in 0..3 {
         assert_eq!(small.spent(node), one_study().0, "node {node}");
@@ -56,22 +56,19 @@ fn a_node_that_is_killed_comes_back_into_the_study() {
     check_released_and_charged_once(&small, &last);
 }
 
+pub fn kill_and_restart_all(small: &mut Small) {
+    small.cluster.coordinator().kill().unwrap();
+    for node in &mut small.cluster.nodes {
+        node.process.as_mut().unwrap().kill().unwrap();
+    }
+    small.cluster.start_coordinator().unwrap();
+    small.cluster.start_nodes().unwrap();
+}
+
 #[test]
 fn everything_killed_at_once_comes_back() {
     let mut small = Small::started(&policy());
-    let last = study_with(&mut small, |small| {
-        small.cluster.coordinator().kill().unwrap();
-        for node in 0..3 {
-            small.cluster.nodes[node]
-                .process
-                .as_mut()
-                .unwrap()
-                .kill()
-                .unwrap();
-        }
-        small.cluster.start_coordinator().unwrap();
-        small.cluster.start_nodes().unwrap();
-    });
+    let last = study_with(&mut small, kill_and_restart_all);
     check_released_and_charged_once(&small, &last);
 }
 

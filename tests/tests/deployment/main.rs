@@ -11,14 +11,24 @@ mod disks;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
+mod held;
+#[cfg(test)]
 mod identities;
 #[cfg(test)]
 mod inputs;
 #[cfg(test)]
 mod kills;
 #[cfg(test)]
+mod mirror;
+#[cfg(test)]
+mod postgres;
+#[cfg(test)]
+mod programs;
+#[cfg(test)]
 mod refusals;
 #[cfg(test)]
 mod release;
+#[cfg(test)]
+mod sessions;
 #[cfg(test)]
 mod trust;

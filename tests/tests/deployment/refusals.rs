@@ -1,5 +1,9 @@
 //! Studies that the rules say no to: at submission with line and column, or by the nodes with a code.
 
+use std::fs;
+
+use aquifer_shared::base::units::MicroRho;
+use aquifer_tests::measured::cap;
 use aquifer_tests::policy::Policy;
 use aquifer_tests::study::state;
 
@@ -66,9 +70,58 @@ fn nodes_refuse_what_their_policy_does_not_allow() {
     );
 }
 
+/// The operator has a newer contract than the units.
+#[test]
+fn a_study_on_another_version_of_the_contract_is_refused() {
+    let small = Small::started(&policy());
+    let newer = fs::read_to_string(small.cluster.contract()).unwrap();
+    assert!(newer.contains("version = 1"));
+    fs::write(
+        small.cluster.contract(),
+        newer.replacen("version = 1", "version = 2", 1),
+    )
+    .unwrap();
+    let study = small.study("").replacen("version = 1", "version = 2", 1);
+    check_nodes_refuse(&small, &study, "contract");
+    // The file and the study do not agree: nothing is registered.
+    let outcome = small.cluster.try_submit(&small.study("")).unwrap();
+    check_says(&outcome, 1, &["version 1", "version 2"]);
+}
+
+#[test]
+fn a_person_at_the_unit_says_no() {
+    let small = Small::started(&Policy {
+        approval: "person",
+        ..policy()
+    });
+    let hash = small.cluster.submit(&small.study("")).unwrap();
+    let watch = small.cluster.watch(&hash).unwrap();
+    small.cluster.approve(&hash).unwrap();
+    aquifer_tests::processes::wait_for("the node to hold the study", STEP_MS, || {
+        let listed = small.node(0, &["studies", "list"]).stdout;
+        Ok(listed.contains("churn").then_some(()))
+    })
+    .unwrap();
+    check_says(&small.node(0, &["studies", "refuse", &hash]), 0, &[]);
+    let last = small.cluster.follow(&watch, STEP_MS, |_| {}).unwrap();
+    assert_eq!(state(&last), "aborted", "{last}");
+    assert!(last["members"].to_string().contains("person"), "{last}");
+    assert_eq!(small.spent(0), 0);
+    // The node hears of the end: nobody changes their mind about a study that is over.
+    aquifer_tests::processes::wait_for("the node to hear of the end", STEP_MS, || {
+        let listed = small.node(0, &["studies", "list"]).stdout;
+        Ok((!listed.contains("churn")).then_some(()))
+    })
+    .unwrap();
+    let late = small.node(0, &["studies", "approve", &hash]);
+    check_says(&late, 1, &["no study", "waits or runs here"]);
+    let approved = small.cluster.aquifer(["study", "approve", &hash]).unwrap();
+    check_says(&approved, 1, &["has ended already", "[ended]"]);
+}
+
 #[test]
 fn a_study_over_the_cap_is_refused_before_any_sum() {
-    let cap = aquifer_shared::base::units::MicroRho(one_study().0 - 1);
+    let cap = MicroRho(cap(one_study()).0 - 1);
     let small = Small::started(&Policy { cap, ..policy() });
     check_nodes_refuse(&small, &small.study(""), "budget");
 }

@@ -112,14 +112,23 @@ fn features(line: &str) -> Option<&str> {
 }
 
 fn check_scores(small: &Small) {
-    let out = small.folder.path().join("scores.csv");
-    let outcome = small.node(
-        0,
-        &["score", "--model", "churn", "--out", &out.to_string_lossy()],
-    );
+    let score = |name: &str| {
+        let out = small.folder.path().join(name);
+        let arguments = ["score", "--model", "churn", "--out", &out.to_string_lossy()];
+        (small.node(0, &arguments), out)
+    };
+    let (outcome, out) = score("scores.csv");
     check_says(&outcome, 0, &[]);
     let scores = fs::read_to_string(&out).unwrap();
     assert_eq!(scores.lines().count(), small.company.of_unit(0).count() + 1);
+    check_says(&score("scores.csv").0, 1, &["never overwritten"]);
+    let (outcome, out) = score("scores.parquet");
+    check_says(&outcome, 0, &[]);
+    let bytes = fs::read(&out).unwrap();
+    assert!(bytes.starts_with(b"PAR1") && bytes.ends_with(b"PAR1"));
+    let (outcome, out) = score("scores.json");
+    check_says(&outcome, 1, &["scores.json", ".csv or .parquet"]);
+    assert!(!out.exists());
 }
 
 /// The cap covers one study.

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use aquifer_shared::base::units::MicroRho;
 use aquifer_tests::company::Company;
 use aquifer_tests::measured::Model;
 use aquifer_tests::policy::Policy;
@@ -109,4 +110,47 @@ fn an_operator_of_two_units_of_four_is_one_too_many() {
 fn a_unit_may_demand_more_honest_shares() {
     let demand = |text: &str| text.replacen("operator =", "honest_min = 3\noperator =", 1);
     check_refused(demand, "tolerances", |demand| demand == 1);
+}
+
+/// The coordinator is killed twice in the middle of a study of secure sums; what it had fixed it takes up again.
+#[test]
+fn a_coordinator_that_is_killed_goes_on_with_secure_sums() {
+    let roomy = Policy {
+        cap: MicroRho(4 * one_study().0),
+        ..policy()
+    };
+    let mut small = four(&roomy);
+    small.cluster.start_nodes().unwrap();
+    let study = unsaid(&small) + "attempts_max = 4\nspare_attempts = 3\nslot_ms = 100\n";
+    let hash = small.cluster.submit(&study).unwrap();
+    small.cluster.approve(&hash).unwrap();
+    for sums in [3, 7] {
+        let watch = small.cluster.watch(&hash).unwrap();
+        let mut done = 0;
+        while done < sums {
+            let line = watch.line(STEP_MS).unwrap().expect("the study still runs");
+            let status: Value = serde_json::from_str(&line).unwrap();
+            done = status["status"]["rounds_done"].as_u64().unwrap();
+        }
+        small.cluster.coordinator().kill().unwrap();
+        small.cluster.start_coordinator().unwrap();
+    }
+    let watch = small.cluster.watch(&hash).unwrap();
+    let last = small.cluster.follow(&watch, STEP_MS, |_| {}).unwrap();
+    assert_eq!(state(&last), "published", "{last}");
+    let rounds = last["rounds"].as_array().unwrap();
+    let again: u64 = rounds
+        .iter()
+        .map(|round| round["attempts"].as_u64().unwrap() - 1)
+        .sum();
+    assert!(again <= 2, "a restart costs an attempt at most: {last}");
+    // Every sum was paid at least once, and nothing beyond what was opened.
+    let spent: Vec<u64> = (0..4).map(|node| small.spent(node)).collect();
+    let one = one_study().0;
+    assert!(
+        spent
+            .iter()
+            .all(|spent| (one..=one + one / 2).contains(spent)),
+        "{spent:?}"
+    );
 }

@@ -2,6 +2,8 @@
 //!
 //! A message whose bytes change needs another protocol version: the golden file is only ever extended.
 
+#[cfg(test)]
+mod inner;
 mod samples;
 
 use aquifer_shared::protocol::wire::{

@@ -142,7 +142,7 @@ pub(crate) enum ModelCommand {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
-    /// Learn the model again from its released sums and compare hashes; exit code 1 if they differ
+    /// Learn the model again from its released sums; compare model, card and statement; exit code 1 if they differ
     Replay(ModelArgument),
     /// Publish a held model (approvers)
     Release(ModelArgument),

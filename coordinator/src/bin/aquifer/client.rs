@@ -120,9 +120,8 @@ pub(crate) fn not_expected(response: Response, json: bool) -> anyhow::Result<Out
         let refusal = serde_json::json!({"refused": {"code": code, "message": message}});
         report::print_json(&refusal)?;
     }
-    Ok(report::refused(&report::printable(&format!(
-        "{message} [{code}]"
-    ))))
+    let shown = format!("{message} [{code}]");
+    Ok(report::refused(&report::printable(&shown)))
 }
 
 /// The clock.

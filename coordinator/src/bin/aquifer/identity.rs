@@ -21,7 +21,7 @@ pub(crate) async fn join(session: &Session, ticket: &str) -> anyhow::Result<Outc
     let role = Ticket::parse(ticket).map_err(JoinFault::from)?.role;
     if role == Role::Node {
         let why = "the ticket is for a unit's node: use `aquifer-node join`";
-        return Ok(report::refused(why));
+        return report::refuse(session.json, "role", why);
     }
     let made = redeem(ticket, &session.dir()?, now()).await?;
     show(session, &made, "joined")

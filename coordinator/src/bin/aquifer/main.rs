@@ -14,11 +14,13 @@ mod identity;
 mod input;
 mod models;
 mod nodes;
+mod object;
 mod out;
 mod predict;
 mod predict_file;
 mod refusals;
 mod replay;
+mod replay_card;
 mod rows;
 mod show;
 mod studies;
@@ -40,7 +42,7 @@ use client::Session;
 fn main() -> ExitCode {
     crash::leave_nothing();
     let arguments = Arguments::parse();
-    report::finish(sort(run(&arguments)))
+    report::finish(sort(run(&arguments), arguments.json))
 }
 
 fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
@@ -71,9 +73,15 @@ async fn dispatch(arguments: &Arguments) -> anyhow::Result<Outcome> {
 }
 
 /// Tells what the rules refuse (exit code 1) from what failed (2).
-fn sort(ended: anyhow::Result<Outcome>) -> anyhow::Result<Outcome> {
+fn sort(ended: anyhow::Result<Outcome>, json: bool) -> anyhow::Result<Outcome> {
     match ended {
-        Err(error) if is_refusal(&error) => Ok(report::refused(&report::chain(&error))),
+        Err(error) if is_refusal(&error) => {
+            let code = match error.is::<JoinFault>() {
+                true => "ticket",
+                false => "connection",
+            };
+            report::refuse(json, code, &report::chain(&error))
+        }
         ended => ended,
     }
 }

@@ -90,7 +90,9 @@ impl Drop for NewFile {
 pub(crate) fn written(session: &Session, target: &Path, text: &str) -> anyhow::Result<Outcome> {
     match NewFile::write(target, text) {
         Ok(()) => {}
-        Err(error) if error.is::<Taken>() => return Ok(report::refused(&report::chain(&error))),
+        Err(error) if error.is::<Taken>() => {
+            return report::refuse(session.json, "taken", &report::chain(&error));
+        }
         Err(error) => return Err(error),
     }
     let file = target.display().to_string();

@@ -13,6 +13,7 @@ use crate::args::{InputKind, PredictArguments};
 use crate::client::{Client, Session, not_expected};
 use crate::genuine::{self, Found};
 use crate::input::{self, InputError};
+use crate::object::Pairs;
 use crate::predict_file;
 
 /// A model with all that a prediction needs.
@@ -94,7 +95,7 @@ fn one(
 ) -> anyhow::Result<Outcome> {
     let read = match read_object(object, ready) {
         Ok(read) => read,
-        Err(error) => return Ok(report::refused(&error.to_string())),
+        Err(error) => return report::refuse(session.json, "input", &error.to_string()),
     };
     let predictor = &ready.predictor;
     let value = |name: &str| value_of(&read, name);
@@ -122,13 +123,12 @@ pub(crate) fn absent(predictor: &Predictor, is_there: impl Fn(&str) -> bool) -> 
 }
 
 fn read_object(text: &str, ready: &Ready) -> Result<Map<String, Json>, InputError> {
-    let read = serde_json::from_str::<Map<String, Json>>(text);
-    let object = read.map_err(|error| InputError::NotAnObject {
+    let pairs = Pairs::parse(text).map_err(|error| InputError::NotAnObject {
         line: error.line(),
         column: error.column(),
     })?;
-    let names: Vec<String> = object.keys().cloned().collect();
-    input::columns(&names, &ready.predictor, ready.contract.as_ref())?;
+    input::columns(&pairs.keys(), &ready.predictor, ready.contract.as_ref())?;
+    let object: Map<String, Json> = pairs.0.into_iter().collect();
     let features = ready
         .predictor
         .names()
@@ -265,5 +265,65 @@ fn input_text(kind: InputKind) -> &'static str {
     match kind {
         InputKind::Hypothetical => "hypothetical",
         InputKind::Segment => "segment",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::ready;
+
+    #[track_caller]
+    fn check_object(text: &str, expected: Result<&[(&str, Json)], &str>) {
+        match (read_object(text, &ready()), expected) {
+            (Ok(found), Ok(expected)) => {
+                let expected = expected
+                    .iter()
+                    .map(|(key, value)| ((*key).to_owned(), value.clone()));
+                assert_eq!(found, expected.collect::<Map<_, _>>());
+            }
+            (Err(error), Err(expected)) => {
+                let told = error.to_string();
+                assert!(
+                    told.contains(expected) && !told.contains("CANARY"),
+                    "{told}"
+                );
+            }
+            (found, expected) => panic!("{text}: {found:?}, expected {expected:?}"),
+        }
+    }
+
+    #[test]
+    fn an_object_names_features_once() {
+        check_object("{}", Ok(&[]));
+        check_object(r#"{"tenure": 3}"#, Ok(&[("tenure", json!(3))]));
+        check_object(
+            r#"{"tenure": 3, "plan": "plus", "tenure": 60}"#,
+            Err("column \"tenure\" is there twice"),
+        );
+        check_object(
+            r#"{"plan": "plus", "pl\u0061n": "CANARY"}"#,
+            Err("column \"plan\" is there twice"),
+        );
+        check_object(
+            r#"{"left": 1, "left": 2, "tenure": 3}"#,
+            Err("\"left\" is no feature"),
+        );
+    }
+
+    #[test]
+    fn what_is_no_object_of_plain_values_is_refused_without_quoting_it() {
+        check_object("[\"CANARY\"]", Err("not one JSON object"));
+        check_object("{\"tenure\": CANARY}", Err("line 1, column 12"));
+        check_object(r#"{"tenure": ["CANARY"]}"#, Err("a list or an object"));
+        check_object(
+            r#"{"tenure": {"a": 1, "a": 2}}"#,
+            Err("a list or an object"),
+        );
+        check_object(r#"{"tenure": "CANARY"}"#, Err("is not a number"));
+        check_object(
+            r#"{"customer_no": "CANARY"}"#,
+            Err("names single customers"),
+        );
     }
 }

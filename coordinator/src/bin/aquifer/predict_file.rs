@@ -48,8 +48,11 @@ pub(crate) fn run(
             print(session, out, &told, notes)?;
             Ok(Outcome::Done)
         }
-        Err(error) if error.is::<InputError>() || error.is::<Taken>() => {
-            Ok(report::refused(&report::chain(&error)))
+        Err(error) if error.is::<InputError>() => {
+            report::refuse(session.json, "input", &report::chain(&error))
+        }
+        Err(error) if error.is::<Taken>() => {
+            report::refuse(session.json, "taken", &report::chain(&error))
         }
         Err(error) => Err(error),
     }

@@ -5,6 +5,7 @@ use aquifer_coordinator::core::expand::shapes;
 use aquifer_coordinator::core::learning::learn;
 use aquifer_shared::base::ids::Hash32;
 use aquifer_shared::domain::contract::Contract;
+use aquifer_shared::domain::predictor::learner::Learner;
 use aquifer_shared::domain::predictor::model::{ModelFile, Privacy, SumRecord, model};
 use aquifer_shared::domain::sum::{StudyTerms, study_hash};
 use aquifer_shared::protocol::ask::{Request, Response, SumsBundle};
@@ -15,6 +16,7 @@ use serde_json::json;
 
 use crate::client::{Client, Session, not_expected};
 use crate::genuine;
+use crate::replay_card::{self, CardCheck};
 
 /// One comparison.
 struct Check {
@@ -94,43 +96,42 @@ fn compare(file: &ModelFile, bundle: &SumsBundle) -> anyhow::Result<(Vec<Check>,
     let terms: StudyTerms = decode("study terms", bytes, bytes.len())
         .context("the coordinator sent terms that cannot be read")?;
     let contract = Contract::parse(&bundle.contract).context("the model's contract is broken")?;
-    let replayed = learnt(file, &terms, &contract, bundle);
-    let found = replayed.as_ref().map(ModelFile::model_hash);
+    let learner = learnt(&terms, &contract, bundle);
+    let found = learner
+        .as_ref()
+        .and_then(|learner| hash(file, &contract, learner));
+    let card = learner.as_ref().map_or(CardCheck::default(), |learner| {
+        replay_card::check(file, &terms, &contract, learner, bundle)
+    });
     let statement = statement(file, &terms, bundle);
+    let check = |what, holds| Check { what, holds };
     let checks = vec![
-        Check {
-            what: "study terms",
-            holds: study_hash(bytes).0 == file.card().study.0,
-        },
-        Check {
-            what: "data contract",
-            holds: contract.hash() == terms.contract_hash,
-        },
-        Check {
-            what: "model",
-            holds: found == Some(file.model_hash()),
-        },
-        Check {
-            what: "privacy statement",
-            holds: statement.as_ref() == Some(file.privacy()),
-        },
+        check("study terms", study_hash(bytes).0 == file.card().study.0),
+        check("data contract", contract.hash() == terms.contract_hash),
+        check("model", found == Some(file.model_hash())),
+        check("evaluation on the card", card.evaluation),
+        check("rest of the card", card.rest),
+        check(
+            "privacy statement",
+            statement.as_ref() == Some(file.privacy()),
+        ),
     ];
     Ok((checks, found))
 }
 
-fn learnt(
-    file: &ModelFile,
-    terms: &StudyTerms,
-    contract: &Contract,
-    bundle: &SumsBundle,
-) -> Option<ModelFile> {
+fn learnt(terms: &StudyTerms, contract: &Contract, bundle: &SumsBundle) -> Option<Learner> {
     if terms.rounds.len() < bundle.sums.len() || terms.rounds.is_empty() {
         return None;
     }
-    let learner = learn(terms, &shapes(contract), &bundle.sums).ok()??;
+    learn(terms, &shapes(contract), &bundle.sums).ok()?
+}
+
+/// The hash of the model that the sums give.
+fn hash(file: &ModelFile, contract: &Contract, learner: &Learner) -> Option<Hash32> {
     let fitted = learner.finish().ok()?;
     let (card, privacy) = (file.card().clone(), file.privacy().clone());
-    ModelFile::new(model(contract, &fitted), card, privacy).ok()
+    let file = ModelFile::new(model(contract, &fitted), card, privacy);
+    file.ok().map(|file| file.model_hash())
 }
 
 fn statement(file: &ModelFile, terms: &StudyTerms, bundle: &SumsBundle) -> Option<Privacy> {
@@ -151,8 +152,13 @@ fn statement(file: &ModelFile, terms: &StudyTerms, bundle: &SumsBundle) -> Optio
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value as Json, json};
+
     use super::*;
     use crate::fixtures::finished;
+
+    const FIGURES: &str = "evaluation on the card";
+    const CARD: &str = "rest of the card";
 
     #[track_caller]
     fn check_replay(change: impl FnOnce(&mut SumsBundle), expected: &[&str]) {
@@ -174,20 +180,21 @@ mod tests {
     #[test]
     fn a_changed_sum_shows() {
         let change = |bundle: &mut SumsBundle| bundle.sums[1].cells[0] += 4_096 * 500;
-        check_replay(change, &["model", "privacy statement"]);
+        check_replay(change, &["model", FIGURES, CARD, "privacy statement"]);
     }
 
     #[test]
     fn a_changed_evaluation_shows() {
         let change = |bundle: &mut SumsBundle| bundle.sums[9].cells[0] += 1;
-        check_replay(change, &["privacy statement"]);
+        check_replay(change, &[FIGURES, "privacy statement"]);
     }
 
     #[test]
     fn missing_sums_show() {
-        check_replay(|bundle| drop(bundle.sums.pop()), &["privacy statement"]);
+        let last = |bundle: &mut SumsBundle| drop(bundle.sums.pop());
+        check_replay(last, &[FIGURES, CARD, "privacy statement"]);
         let none = |bundle: &mut SumsBundle| bundle.sums.clear();
-        check_replay(none, &["model", "privacy statement"]);
+        check_replay(none, &["model", FIGURES, CARD, "privacy statement"]);
     }
 
     #[test]
@@ -196,5 +203,88 @@ mod tests {
             bundle.contract = bundle.contract.replace("high = 64", "high = 65");
         };
         check_replay(change, &["data contract", "model"]);
+    }
+
+    /// A card that says something else than the sums, as a coordinator could sign it.
+    #[track_caller]
+    fn check_card(change: impl FnOnce(&mut Json), expected: &[&str]) {
+        let (file, bundle) = finished();
+        let mut json: Json = serde_json::from_str(&file.to_json()).unwrap();
+        change(&mut json["card"]);
+        let file = ModelFile::parse(&json.to_string()).unwrap();
+        let (checks, found) = compare(&file, &bundle).unwrap();
+        assert_eq!(found, Some(file.model_hash()));
+        let differs = checks.iter().filter(|check| !check.holds);
+        let differs: Vec<&str> = differs.map(|check| check.what).collect();
+        assert_eq!(differs, expected);
+    }
+
+    fn add(card: &mut Json, pointer: &str, more: f64) {
+        let place = card.pointer_mut(pointer).unwrap();
+        *place = json!(place.as_f64().unwrap() + more);
+    }
+
+    #[test]
+    fn a_figure_that_the_evaluation_does_not_give_shows() {
+        for figure in [
+            "auc",
+            "auc_sd",
+            "log_loss",
+            "calibration",
+            "customers",
+            "gain",
+        ] {
+            check_card(
+                |card| add(card, &format!("/quality/{figure}"), 0.001),
+                &[FIGURES],
+            );
+        }
+        check_card(
+            |card| add(card, "/quality/reliability/4/observed", 0.01),
+            &[FIGURES],
+        );
+        let shorter =
+            |card: &mut Json| drop(card["quality"]["reliability"].as_array_mut().unwrap().pop());
+        check_card(shorter, &[FIGURES]);
+        // Another machine may round the last decimal otherwise.
+        check_card(|card| add(card, "/quality/auc", 1e-6), &[]);
+    }
+
+    #[test]
+    fn figures_that_are_withheld_or_explained_away_show() {
+        let withheld = |reason: &str| {
+            let reason = json!(reason);
+            move |card: &mut Json| {
+                (card["quality"], card["quality_reason"]) = (Json::Null, reason);
+                card["warnings"] = json!(["not_evaluated"]);
+            }
+        };
+        let noisy = "too little data to tell: noise moves the log-loss";
+        check_card(withheld(noisy), &[FIGURES, CARD]);
+        // A later version may have been compared with an earlier one, but this study expects no gain.
+        let later = |card: &mut Json| {
+            withheld(noisy)(card);
+            card["version"] = json!(2);
+        };
+        check_card(later, &[FIGURES, CARD]);
+        check_card(
+            |card| card["quality_reason"] = json!("as good as the last"),
+            &[FIGURES],
+        );
+    }
+
+    #[test]
+    fn anything_else_on_the_card_shows_too() {
+        check_card(|card| add(card, "/customers_estimate", 100.0), &[CARD]);
+        check_card(|card| add(card, "/bin_counts/0/0", 1.0), &[CARD]);
+        check_card(|card| add(card, "/deviations/1/0", 0.01), &[CARD]);
+        check_card(|card| add(card, "/convergence/3", 0.01), &[CARD]);
+        check_card(|card| card["purpose"] = json!("other"), &[CARD]);
+        check_card(|card| card["warnings"] = json!(["rate_at_bound"]), &[CARD]);
+        check_card(|card| card["contract"] = json!("customers@2"), &[CARD]);
+        check_card(
+            |card| card["study"] = json!("00".repeat(32)),
+            &["study terms", CARD],
+        );
     }
 }

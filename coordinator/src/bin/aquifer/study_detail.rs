@@ -44,7 +44,7 @@ pub(crate) fn print(detail: &StudyDetail, terms: &StudyTerms) -> anyhow::Result<
     if detail.rounds.is_empty() {
         return Ok(());
     }
-    let mut rounds = Table::new(&["SUM", "ATTEMPTS", "UPDATES", "TOOK"]);
+    let mut rounds = Table::new(&["SUM", "ATTEMPTS", "NODES", "TOOK"]);
     for round in &detail.rounds {
         rounds.row([
             round.round.to_string(),

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use aquifer_shared::base::ids::{Name, StudyHash};
 use sqlx::any::AnyPoolOptions;
-use sqlx::{AnyPool, Executor};
+use sqlx::{AnyConnection, AnyPool, Connection, Executor};
 
 pub use mirror::{Fork, MirrorWrite};
 pub use models::StoredModel;
@@ -107,14 +107,16 @@ impl Store {
             }
         };
         let sqlite = address.starts_with(SQLITE);
+        if sqlite {
+            probe(&address).await.map_err(fault(opened))?;
+        }
         let pool = AnyPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .after_connect(move |connection, _| {
                 Box::pin(async move {
                     if sqlite {
-                        connection.execute("PRAGMA journal_mode = WAL").await?;
-                        connection.execute("PRAGMA synchronous = FULL").await?;
+                        durable(connection).await?;
                     }
                     Ok(())
                 })
@@ -146,6 +148,34 @@ impl Store {
     pub async fn close(self) {
         self.pool.close().await;
     }
+}
+
+/// Tells at once why a SQLite file cannot be used: a pool tries again and again, and says in the end that it has waited.
+async fn probe(address: &str) -> Result<(), sqlx::Error> {
+    let first = async {
+        let mut first = AnyConnection::connect(address).await?;
+        durable(&mut first).await?;
+        first.close().await
+    };
+    match first.await {
+        // Another process is opening or closing it: worth waiting for.
+        Err(error) if is_busy(&error) => Ok(()),
+        probed => probed,
+    }
+}
+
+/// SQLITE_BUSY, in its plain and extended forms.
+fn is_busy(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.and_then(|code| code.parse::<u32>().ok())
+        .is_some_and(|code| code & 0xff == 5)
+}
+
+/// What is committed on a SQLite connection survives a power cut from here on.
+async fn durable(connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
+    connection.execute("PRAGMA journal_mode = WAL").await?;
+    connection.execute("PRAGMA synchronous = FULL").await?;
+    Ok(())
 }
 
 /// The file of a `sqlite://` URL; none for a database server.

@@ -1,6 +1,5 @@
 //! What a store must do, whichever database is below it.
 
-#[path = "suite_secure.rs"]
 mod secure;
 
 use std::path::Path;

@@ -56,7 +56,9 @@ impl Participant {
                 let broken = guard.map(Broken::Rule);
                 self.refuse_by((id, study), (code, detail), broken, None);
             }
-            Ok(_) if fresh.is_none() => self.refuse(id, study, RefusalCode::Unfit, 0),
+            Ok(_) if fresh.is_none() && self.is_shared(&study) => {
+                self.refuse(id, study, RefusalCode::Unfit, 0);
+            }
             Ok(wanted) => self.start(now, (study, round, attempt), (hash, fresh), wanted),
         }
     }

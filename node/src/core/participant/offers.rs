@@ -132,7 +132,10 @@ impl Participant {
             StudyOutcome::Aborted => EndReason::Aborted,
         };
         let standing = self.ledger.standing(&end.study);
-        let open = matches!(standing, Standing::Accepted | Standing::Held);
+        let open = matches!(
+            standing,
+            Standing::Accepted | Standing::Held | Standing::Declined
+        );
         if self.stopped().is_none() && open {
             self.give_back(now, end.study, reason);
         }

@@ -425,6 +425,33 @@ fn what_a_study_was_accepted_under_must_still_hold() {
     check_changed(|rules| rules.split = Hash32([9; 32]), RefusalCode::HoldOut);
 }
 
+/// A study that is over waits for nobody, whatever was said about it before.
+#[test]
+fn a_study_that_has_ended_is_not_approved() {
+    for said in [None, Some(false)] {
+        let mut by_person = rules();
+        by_person.policy.by_person = true;
+        let mut world = World::new(by_person);
+        let (study, offered) = offer(&terms());
+        world.tell(Event::Offer(offered)).unwrap();
+        if let Some(said) = said {
+            world.node.decide(world.now, study, said).unwrap();
+            world.run().unwrap();
+        }
+        let outcome = StudyOutcome::Aborted;
+        world
+            .tell(Event::StudyEnd(StudyEnd { study, outcome }))
+            .unwrap();
+        let verdicts = world.verdicts();
+        let decided = world.node.decide(world.now, study, true);
+        assert_eq!(decided, Err(DecideRefusal::Unknown(study)));
+        world.restart();
+        assert!(world.node.decide(world.now, study, true).is_err());
+        world.run().unwrap();
+        assert_eq!(world.verdicts(), verdicts, "nothing more is said");
+    }
+}
+
 #[test]
 fn a_forgotten_attempt_is_given_up() {
     let (mut world, study) = accepted(&synthetic(3));

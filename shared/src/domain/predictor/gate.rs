@@ -96,6 +96,21 @@ pub fn decide(gate: Gate, reading: &Reading, rival: Rival, expected_gain_ppm: u3
     }
 }
 
+impl Verdict {
+    /// The verdict on sums that contradict each other: a wrong encoder, lost cells or an overflow at some node. A person looks
+    /// before anybody relies on the model.
+    #[must_use]
+    pub fn inconsistent(self) -> Self {
+        Self {
+            publish: false,
+            reason: Some(
+                "inconsistent: totals of the features disagree by more than noise".to_owned(),
+            ),
+            ..self
+        }
+    }
+}
+
 fn gain(quality: &Quality, rival: Rival) -> Gain {
     match rival {
         Rival::BaseRate => Gain {

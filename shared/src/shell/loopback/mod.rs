@@ -1,5 +1,6 @@
 //! Tests of the transport over real QUIC on the loopback interface: who gets in, who does not, and what each is told.
 
+mod sessions;
 mod world;
 
 use rustls::crypto::aws_lc_rs;

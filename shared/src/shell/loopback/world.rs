@@ -245,6 +245,17 @@ pub(super) fn special_client(
     own: Option<Credentials<'_>>,
     groups: &[&'static dyn SupportedKxGroup],
 ) -> Arc<QuicClientConfig> {
+    let mut config = special_client_config(world, own, groups);
+    config.resumption = Resumption::disabled();
+    Arc::new(QuicClientConfig::try_from(config).unwrap())
+}
+
+/// As [`special_client`], with what the library does about sessions by itself.
+pub(super) fn special_client_config(
+    world: &World,
+    own: Option<Credentials<'_>>,
+    groups: &[&'static dyn SupportedKxGroup],
+) -> ClientConfig {
     let mut roots = RootCertStore::empty();
     roots.add(world.authority.certificate().clone()).unwrap();
     let provider = CryptoProvider {
@@ -266,8 +277,7 @@ pub(super) fn special_client(
         }
     };
     config.alpn_protocols = vec![ALPN_MAIN.to_vec()];
-    config.resumption = Resumption::disabled();
-    Arc::new(QuicClientConfig::try_from(config).unwrap())
+    config
 }
 
 /// A main endpoint that takes only these groups.
@@ -276,6 +286,16 @@ pub(super) fn special_server(
     own: &FreshKey<String>,
     groups: &[&'static dyn SupportedKxGroup],
 ) -> Arc<QuicServerConfig> {
+    let config = special_server_config(authority, own, groups);
+    Arc::new(QuicServerConfig::try_from(config).unwrap())
+}
+
+/// As [`special_server`], with what the library does about sessions by itself: it gives tickets and takes them.
+pub(super) fn special_server_config(
+    authority: &CertificateAuthority,
+    own: &FreshKey<String>,
+    groups: &[&'static dyn SupportedKxGroup],
+) -> ServerConfig {
     let mut roots = RootCertStore::empty();
     roots.add(authority.certificate().clone()).unwrap();
     let provider = Arc::new(CryptoProvider {
@@ -293,5 +313,5 @@ pub(super) fn special_server(
         .with_single_cert(vec![certificate], key)
         .unwrap();
     config.alpn_protocols = vec![ALPN_MAIN.to_vec()];
-    Arc::new(QuicServerConfig::try_from(config).unwrap())
+    config
 }

@@ -7,7 +7,7 @@ use aquifer_shared::shell::report::Table;
 use aquifer_tests::cluster::Cluster;
 use aquifer_tests::company::Company;
 use aquifer_tests::exact::mean_and_deviation;
-use aquifer_tests::measured::{price, slot_seconds};
+use aquifer_tests::measured::{cap, price, slot_seconds};
 use aquifer_tests::policy::Policy;
 use aquifer_tests::study::Study;
 use serde_json::{Value, json};
@@ -52,7 +52,7 @@ fn cold(company: &Company) -> Result<f64> {
     cluster.add_units(
         company,
         &Policy {
-            cap: price(1.0, 1e-6)?,
+            cap: cap(price(1.0, 1e-6)?),
             ..Policy::default()
         },
     )?;

@@ -7,6 +7,7 @@ use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::shell::report::Table;
 use aquifer_tests::cluster::Cluster;
 use aquifer_tests::company::Company;
+use aquifer_tests::measured::SPARE_ATTEMPTS;
 use aquifer_tests::policy::Policy;
 use aquifer_tests::study::{Study, state};
 use serde_json::{Value, json};
@@ -29,7 +30,8 @@ pub fn measure(options: &Options) -> Result<Value> {
     );
     let folder = tempfile::Builder::new().prefix("aquifer-").tempdir()?;
     let mut cluster = Cluster::start(folder.path())?;
-    let cap = MicroRho(rounds as u64 * URHO);
+    let price = rounds as u64 * URHO;
+    let cap = MicroRho(price + SPARE_ATTEMPTS * URHO);
     cluster.add_units(
         &company,
         &Policy {
@@ -48,7 +50,7 @@ pub fn measure(options: &Options) -> Result<Value> {
     };
     let plan = format!("plan = {{ synthetic = {{ cells = {CELLS}, rounds = {rounds} }} }}");
     let file = file.file(&company).replace("plan = \"additive\"", &plan);
-    let file = file.replace("epsilon = 1.0", &format!("urho = {}", cap.0));
+    let file = file.replace("epsilon = 1.0", &format!("urho = {price}"));
     let hash = cluster.submit(&file)?;
     let watch = cluster.watch(&hash)?;
     cluster.approve(&hash)?;

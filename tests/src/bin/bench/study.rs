@@ -5,7 +5,7 @@ use aquifer_shared::shell::report::Table;
 use aquifer_tests::cluster::Cluster;
 use aquifer_tests::company::Company;
 use aquifer_tests::exact::mean_and_deviation;
-use aquifer_tests::measured::{Measured, price, slot_seconds};
+use aquifer_tests::measured::{Measured, cap, price, slot_seconds};
 use aquifer_tests::policy::Policy;
 use aquifer_tests::processes::loopback_bytes;
 use aquifer_tests::study::{Study, WATCH};
@@ -84,7 +84,7 @@ fn run(company: &Company, encoded: &Encoded) -> Result<Run> {
     cluster.add_units(
         company,
         &Policy {
-            cap: price(EPSILON, DELTA)?,
+            cap: cap(price(EPSILON, DELTA)?),
             ..Policy::default()
         },
     )?;

@@ -9,7 +9,7 @@ use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::shell::report::{note, print};
 use aquifer_tests::cluster::Cluster;
 use aquifer_tests::company::Company;
-use aquifer_tests::measured::{Measured, Model, price, slot_seconds};
+use aquifer_tests::measured::{Measured, Model, cap, price, slot_seconds};
 use aquifer_tests::policy::Policy;
 use aquifer_tests::processes::{Report, command, run};
 use aquifer_tests::study::Study;
@@ -34,7 +34,7 @@ pub fn demo(options: &Options, stop: &Stop) -> Result<()> {
     ));
     let urho = price(options.epsilon, options.delta)?;
     let folder = tempfile::Builder::new().prefix("aquifer-").tempdir()?;
-    let mut cluster = deploy(&company, urho, folder.path(), &progress, stop)?;
+    let mut cluster = deploy(&company, cap(urho), folder.path(), &progress, stop)?;
     let study = Study {
         name: STUDY,
         epsilon: options.epsilon,
@@ -65,7 +65,7 @@ pub fn demo(options: &Options, stop: &Stop) -> Result<()> {
         trust(model),
         private_evaluation(model),
     ))?;
-    predict(&cluster, &company)?;
+    predict(&cluster, &company, &measured.which)?;
     stop.check()?;
     if !options.keep {
         cluster.stop()?;
@@ -98,7 +98,7 @@ fn company(options: &Options) -> Result<Company> {
     Ok(company)
 }
 
-/// A coordinator and a connected node per unit, each capped at the price of the study.
+/// A coordinator and a connected node per unit, each capped at the price of the study and its spare attempts.
 fn deploy(
     company: &Company,
     cap: MicroRho,
@@ -158,7 +158,7 @@ fn spent(cluster: &Cluster) -> Result<u64> {
 }
 
 /// One prediction with its explanation, as an analyst asks for it.
-fn predict(cluster: &Cluster, company: &Company) -> Result<()> {
+fn predict(cluster: &Cluster, company: &Company, model: &str) -> Result<()> {
     let customer = company
         .held_out()
         .find(|customer| company.is_positive(customer));
@@ -181,7 +181,7 @@ fn predict(cluster: &Cluster, company: &Company) -> Result<()> {
     let arguments = [
         "predict",
         "--model",
-        STUDY,
+        model,
         "--input",
         "hypothetical",
         "--explain",
@@ -192,7 +192,7 @@ fn predict(cluster: &Cluster, company: &Company) -> Result<()> {
         .success()
         .context("aquifer predict")?;
     print(&format!(
-        "\none prediction: aquifer predict --model {STUDY} --input hypothetical --explain '{input}'\n{printed}"
+        "\none prediction: aquifer predict --model {model} --input hypothetical --explain '{input}'\n{printed}"
     ))
 }
 

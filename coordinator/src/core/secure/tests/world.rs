@@ -74,7 +74,8 @@ impl World {
         checks: Checks,
         change: impl FnOnce(&mut StudyTerms),
     ) -> Self {
-        Self::grouped(members, vec![0..members], checks, change)
+        let whole = std::iter::once(0..members);
+        Self::grouped(members, whole.collect(), checks, change)
     }
 
     /// A study whose roster is grouped like this.

@@ -1,0 +1,219 @@
+//! Questions to a hub with a real store: who may do what, and what a study that has ended answers.
+
+use std::sync::Arc;
+
+use aquifer_shared::base::ids::{Hash32, IdentityKey, Role, StudyHash};
+use aquifer_shared::base::time::Timestamp;
+use aquifer_shared::protocol::ask::{Request, Response};
+use aquifer_shared::protocol::wire::approve_digest;
+use aquifer_shared::shell::certificates::CertificateAuthority;
+use aquifer_shared::shell::keys::Identity;
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+
+use super::clock::now;
+use super::front::{Command, Front};
+use super::hub::Hub;
+use super::registry::Registry;
+use super::store::{Party, Store, Ticketed};
+
+const CONTRACT: &str = r#"
+[contract]
+name = "customers"
+version = 1
+[table.customers]
+privacy_unit = "customer"
+label = { column = "left", positive = "yes" }
+[table.customers.column.plan]
+levels = ["basic", "plus"]
+"#;
+
+const STUDY: &str = r#"
+name = "churn"
+purpose = "churn.train"
+contract = { name = "customers", version = 1 }
+plan = "additive"
+epsilon = 1.0
+customers_max = 10000
+population = 80000
+"#;
+
+/// A hub over a new store in which one node is registered, and an operator who asks.
+struct World {
+    hub: Hub,
+    operator: Identity,
+    _commands: mpsc::Receiver<Command>,
+    _folder: TempDir,
+}
+
+impl World {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open("sqlite://store.db", folder.path())
+            .await
+            .unwrap();
+        register(&store, &party("north", Role::Node, IdentityKey([7; 32]))).await;
+        let authority = CertificateAuthority::create(&"aquifer".parse().unwrap(), now()).unwrap();
+        let registry = Registry::load(store.clone()).await.unwrap();
+        let (sender, commands) = mpsc::channel(8);
+        let (mirror, _) = mpsc::channel(8);
+        let authority = Arc::new(authority);
+        let front = Front::new(registry, store.clone(), authority, 30, sender, mirror);
+        let release = Arc::new(Identity::generate().unwrap());
+        Self {
+            hub: Hub::load(Arc::new(front), store, release).await.unwrap(),
+            operator: Identity::generate().unwrap(),
+            _commands: commands,
+            _folder: folder,
+        }
+    }
+
+    async fn ask(&mut self, role: Role, request: Request) -> Response {
+        let asker = party("ops", role, self.operator.public());
+        let (answers, _replies) = mpsc::channel(8);
+        self.hub.respond(&asker, request, &answers).await.unwrap()
+    }
+
+    async fn submit(&mut self) -> StudyHash {
+        let request = Request::StudySubmit {
+            study: STUDY.to_owned(),
+            contract: CONTRACT.to_owned(),
+            dry_run: false,
+        };
+        match self.ask(Role::Operator, request).await {
+            Response::Submitted { study, .. } => study,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn approve(&mut self, study: StudyHash) -> Response {
+        let signature = self.operator.sign(&approve_digest(&study));
+        let request = Request::StudyApprove { study, signature };
+        self.ask(Role::Operator, request).await
+    }
+
+    async fn abort(&mut self, study: StudyHash) -> Response {
+        let request = Request::StudyAbort(study.to_string());
+        self.ask(Role::Operator, request).await
+    }
+
+    /// Approvals that a study has.
+    async fn approvals(&mut self, study: StudyHash) -> usize {
+        let request = Request::StudyShow(study.to_string());
+        match self.ask(Role::Operator, request).await {
+            Response::Study(detail) => detail.approvals.len(),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn party(name: &str, role: Role, identity: IdentityKey) -> Party {
+    Party {
+        name: name.parse().unwrap(),
+        role,
+        identity,
+        fingerprint: Hash32(identity.0),
+        fingerprint_before: Hash32::default(),
+        certificate_until: Timestamp(u64::from(u32::MAX)),
+        revoked: false,
+        last_seen: Timestamp(0),
+        ledger_seq: 0,
+        software: String::new(),
+    }
+}
+
+async fn register(store: &Store, party: &Party) {
+    let (secret, expires) = (Hash32([1; 32]), Timestamp(100));
+    let ticket = Ticketed {
+        name: party.name.clone(),
+        role: party.role,
+        expires,
+        used_by: None,
+    };
+    store.add_ticket(secret, &ticket).await.unwrap();
+    store.redeem(secret, party, Timestamp(1)).await.unwrap();
+}
+
+#[track_caller]
+fn check_refused(response: Response, code: &str, words: &str) {
+    match response {
+        Response::Refused {
+            code: found,
+            message,
+        } => {
+            assert_eq!(found, code, "{message}");
+            assert!(message.contains(words), "{message}");
+        }
+        other => panic!("expected a refusal, got {other:?}"),
+    }
+}
+
+#[track_caller]
+fn check_done(response: Response, words: &str) {
+    match response {
+        Response::Done(text) => assert!(text.contains(words), "{text}"),
+        other => panic!("expected {words:?}, got {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_study_is_approved_while_it_waits() {
+    let mut world = World::new().await;
+    let study = world.submit().await;
+    check_done(world.approve(study).await, "approved");
+    assert_eq!(world.approvals(study).await, 1);
+}
+
+#[tokio::test]
+async fn a_study_that_has_ended_is_neither_approved_nor_stopped() {
+    let mut world = World::new().await;
+    let study = world.submit().await;
+    check_done(world.abort(study).await, "stopped");
+    check_refused(world.approve(study).await, "ended", "has ended already");
+    assert_eq!(world.approvals(study).await, 0);
+    check_refused(world.abort(study).await, "ended", "has ended already");
+}
+
+#[tokio::test]
+async fn an_approval_needs_a_study_and_the_askers_own_signature() {
+    let mut world = World::new().await;
+    check_refused(
+        world.approve(StudyHash([5; 32])).await,
+        "unknown",
+        "no study",
+    );
+    let study = world.submit().await;
+    let signature = Identity::generate().unwrap().sign(&approve_digest(&study));
+    let request = Request::StudyApprove { study, signature };
+    check_refused(
+        world.ask(Role::Operator, request).await,
+        "signature",
+        "your identity key",
+    );
+    assert_eq!(world.approvals(study).await, 0);
+}
+
+#[tokio::test]
+async fn a_role_does_what_is_its_own() {
+    let mut world = World::new().await;
+    let study = world.submit().await;
+    let stop = || Request::StudyAbort(study.to_string());
+    for role in [
+        Role::Analyst,
+        Role::Auditor,
+        Role::Dpo,
+        Role::Approver,
+        Role::Node,
+    ] {
+        check_refused(world.ask(role, stop()).await, "role", "operator");
+    }
+    check_refused(
+        world.ask(Role::Node, Request::StudyList).await,
+        "role",
+        "analyst",
+    );
+    assert!(matches!(
+        world.ask(Role::Analyst, Request::StudyList).await,
+        Response::Studies(_)
+    ));
+}
