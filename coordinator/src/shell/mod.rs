@@ -5,6 +5,7 @@ pub mod clock;
 pub mod config;
 pub mod doorstep;
 mod drive;
+mod finding;
 pub mod front;
 pub mod home;
 pub mod hub;

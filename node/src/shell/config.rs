@@ -423,7 +423,7 @@ mod tests {
         check(
             &zeros,
             "12",
-            "line 39, column 7: IdentityKey is 2 characters",
+            "line 40, column 7: IdentityKey is 2 characters",
         );
         check("operator = \"south-it\"", "", "missing field `operator`");
         check(
@@ -434,7 +434,7 @@ mod tests {
         let again = format!(
             "operator = \"s\"\n[[member]]\nname = \"west\"\nkey = \"{zeros}\"\noperator = \"w\""
         );
-        let expected = "line 43, column 7: member west has the name or the key of member south";
+        let expected = "line 44, column 7: member west has the name or the key of member south";
         check("operator = \"south-it\"", &again, expected);
         let other = again
             .replace("west", "south")
@@ -486,7 +486,7 @@ mod tests {
         check_wrong(
             "approvers = []",
             "approvers = [\"abc\"]",
-            "line 22, column 15: IdentityKey is 3 characters",
+            "line 23, column 15: IdentityKey is 3 characters",
         );
         check_wrong("customers_max = 100000", "customers_max = 0", "is 0");
         check_wrong("\"automatic\"", "\"maybe\"", "unknown variant `maybe`");
