@@ -292,7 +292,7 @@ pub(super) fn update_of(member: Member, task: &Task, cells: Vec<i64>) -> Update 
     }
 }
 
-pub(super) fn terms() -> StudyTerms {
+pub(crate) fn terms() -> StudyTerms {
     let (delta_sq, urho) = (65_536, MicroRho(1_000));
     let round = RoundTerms {
         part: Part::Training,

@@ -6,7 +6,7 @@ pub mod expand;
 mod expand_notes;
 mod expand_trust;
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;
 mod gather;
 mod group;
 pub mod learning;

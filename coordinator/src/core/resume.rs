@@ -93,7 +93,8 @@ impl Study {
                 self.stage = self.offered(now);
             }
             Record::Decision { member, verdict } => {
-                self.seats.get_mut(member as usize)?.verdict = Some(verdict);
+                let seat = self.seats.get_mut(member as usize)?;
+                seat.answer(verdict).then_some(())?;
             }
             Record::Open { round, attempt, at } => {
                 let next = round as usize == self.sums.len()

@@ -1,11 +1,14 @@
 //! A place in a study's roster: what its member said, whether it is there, and whether it takes part.
 
+use aquifer_shared::base::limits::ANSWERS_MAX;
 use aquifer_shared::protocol::wire::{RefusalCode, Verdict};
 
 /// A place in the roster.
 #[derive(Clone, Debug)]
 pub(super) struct Seat {
     pub(super) verdict: Option<Verdict>,
+    /// How often it has answered: each answer is a durable record.
+    answers: u32,
     pub(super) connected: bool,
     pub(super) standing: Standing,
 }
@@ -30,9 +33,20 @@ impl Seat {
     pub(super) fn empty() -> Self {
         Self {
             verdict: None,
+            answers: 0,
             connected: false,
             standing: Standing::In,
         }
+    }
+
+    /// Takes an answer; false where the member has given too many, and this one changes nothing.
+    pub(super) fn answer(&mut self, verdict: Verdict) -> bool {
+        if self.answers >= ANSWERS_MAX {
+            return false;
+        }
+        self.answers += 1;
+        self.verdict = Some(verdict);
+        true
     }
 
     pub(super) fn has_accepted(&self) -> bool {

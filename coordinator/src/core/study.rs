@@ -302,10 +302,13 @@ impl Study {
         if seat.verdict.as_ref() == Some(&verdict) {
             return;
         }
-        if seat.verdict == Some(Verdict::Accepted) && running {
+        let had_accepted = seat.has_accepted();
+        if !seat.answer(verdict.clone()) {
+            return;
+        }
+        if had_accepted && running {
             seat.standing = Standing::OutOfStudy;
         }
-        seat.verdict = Some(verdict.clone());
         let eligible = seat.is_eligible();
         self.persist(vec![Record::Decision {
             member: member as u32,

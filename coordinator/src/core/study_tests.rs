@@ -7,6 +7,7 @@ use super::super::fixtures::{
 };
 use super::super::resume::Durables;
 use super::*;
+use aquifer_shared::base::limits::ANSWERS_MAX;
 use aquifer_shared::domain::sum::attempt_id;
 use aquifer_shared::protocol::ask::StudyState;
 use aquifer_shared::protocol::wire::{Refusal, RefusalCode, StudyOutcome};
@@ -116,6 +117,25 @@ fn refusals_below_the_quorum_end_the_study_at_once() {
     };
     check_finished(&world, &Ending::Aborted(abort));
     assert!(world.tasks.is_empty());
+}
+
+#[test]
+fn a_member_that_never_stops_answering_is_heard_no_more() {
+    let mut world = World::new().approved();
+    let answer = |left: u64| {
+        let verdict = Verdict::Refused(RefusalCode::NotApproved, left);
+        Event::Decided(0, verdict)
+    };
+    let answers = u64::from(ANSWERS_MAX);
+    (0..answers + 9).for_each(|left| world.say(answer(left)));
+    let heard = 1 + ANSWERS_MAX as usize;
+    assert_eq!(world.journal.len(), heard, "the approval and the answers");
+    world.restart(world.journal.len());
+    world.say(answer(0));
+    assert_eq!(world.journal.len(), heard);
+    (1..MEMBERS).for_each(|member| world.say(Event::Decided(member, Verdict::Accepted)));
+    world.sleep();
+    assert_eq!(world.updates(), [3, 3, 3], "the others are not held up");
 }
 
 #[test]

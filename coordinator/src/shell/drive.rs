@@ -14,6 +14,7 @@ use super::front::SharedFrame;
 use super::hub::Hub;
 use super::live::{Live, Unsaved};
 use super::publish;
+use super::store::StoreFault;
 use crate::core::event::{Effect, Event, Member, Note};
 
 /// How long a store that failed is left alone.
@@ -31,6 +32,12 @@ impl Hub {
     /// Performs a study's effects until there are none, or until the store fails. Writes in a row are made together.
     pub(super) async fn drive(&mut self, hash: StudyHash) {
         while let Some(live) = self.studies.get_mut(&hash) {
+            if live.unsaved.tried && !self.settle(hash).await {
+                break;
+            }
+            let Some(live) = self.studies.get_mut(&hash) else {
+                break;
+            };
             let effect = live.next.take().or_else(|| live.machine.poll_effect());
             match effect {
                 Some(Effect::Persist {
@@ -97,6 +104,7 @@ impl Hub {
         let Some(live) = self.studies.get_mut(&hash) else {
             return false;
         };
+        live.unsaved.tried = true;
         let Unsaved { records, spool, .. } = &live.unsaved;
         match self.store.append(&hash, live.saved, records, spool).await {
             Ok(()) => {
@@ -105,6 +113,10 @@ impl Hub {
                     live.machine.handle(now(), Event::Persisted(token));
                 }
                 true
+            }
+            Err(overtaken @ StoreFault::Overtaken { .. }) => {
+                self.broken = Some(overtaken);
+                false
             }
             Err(error) => {
                 let error = anyhow::Error::from(error);

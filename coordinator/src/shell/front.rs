@@ -28,6 +28,10 @@ pub const CONNECTIONS_MAX: usize = 4_096;
 pub const CONNECTIONS_PER_PARTY_MAX: usize = 16;
 /// Bytes of messages that may wait for the hub: beyond them sessions read no further.
 const INBOUND_BYTES_MAX: usize = 8 * FRAME_BYTES_MAX;
+/// First frames of streams that are read at a time; further streams wait.
+const FIRST_FRAMES_MAX: usize = 256;
+/// First frames that are read at a time on one connection: no party takes all places.
+pub const FIRST_FRAMES_PER_CONNECTION_MAX: usize = 4;
 /// What room is counted in.
 const ROOM_UNIT: usize = 1_024;
 
@@ -114,6 +118,7 @@ pub struct Front {
     /// To the mirror of ledgers.
     pub mirror: mpsc::Sender<Copied>,
     inbound: Arc<Semaphore>,
+    firsts: Arc<Semaphore>,
     /// What connections live on.
     pub platform: Arc<dyn Platform>,
     live: Mutex<BTreeMap<u64, Live>>,
@@ -139,6 +144,7 @@ impl Front {
     ) -> Self {
         let (live, counter) = (Mutex::default(), AtomicU64::new(1));
         let inbound = Arc::new(Semaphore::new(INBOUND_BYTES_MAX / ROOM_UNIT));
+        let firsts = Arc::new(Semaphore::new(FIRST_FRAMES_MAX));
         Self {
             registry,
             store,
@@ -147,6 +153,7 @@ impl Front {
             hub,
             mirror,
             inbound,
+            firsts,
             platform: Arc::new(System),
             live,
             counter,
@@ -164,6 +171,23 @@ impl Front {
             .clamp(1, FRAME_BYTES_MAX / ROOM_UNIT) as u32;
         let room = self.inbound.clone().acquire_many_owned(units).await;
         room.expect("nobody closes it")
+    }
+
+    /// Waits until the first frame of one more stream may be read, on a connection with these places.
+    ///
+    /// # Panics
+    ///
+    /// Never: the semaphores are not closed.
+    pub async fn first(&self, own: &Arc<Semaphore>) -> [OwnedSemaphorePermit; 2] {
+        let own = own.clone().acquire_owned().await;
+        let all = self.firsts.clone().acquire_owned().await;
+        [own, all].map(|place| place.expect("nobody closes it"))
+    }
+
+    /// First frames that may still be read now.
+    #[cfg(test)]
+    pub fn firsts_left(&self) -> usize {
+        self.firsts.available_permits()
     }
 
     /// The same on another platform.

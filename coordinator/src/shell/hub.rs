@@ -8,17 +8,13 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use aquifer_shared::base::ids::{AttemptId, IdentityKey, Name, StudyHash};
-use aquifer_shared::base::limits::FRAME_BYTES_MAX;
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::protocol::ask::{Request, Response, StudyStatus};
-use aquifer_shared::protocol::codec::{CodecError, decode};
-use aquifer_shared::protocol::wire::{CloseReason, Hello, Message, Shares, Verdict, frame};
+use aquifer_shared::protocol::wire::{CloseReason, Hello, Verdict, frame};
 use aquifer_shared::shell::keys::Identity;
 use aquifer_shared::shell::quic::close;
 use tokio::sync::mpsc;
-use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::clock::now;
@@ -26,9 +22,9 @@ use super::drive::Frames;
 use super::front::{Command, Front, Line, Said};
 use super::live::Live;
 use super::mirror::held_for;
-use super::store::{Party, Spooled, Store};
-use crate::core::event::{Event, Record};
-use crate::core::resume::Durables;
+use super::store::{Party, Store, StoreFault};
+use super::watchers::{TooMany, Watchers, study_response};
+use crate::core::event::Event;
 use crate::core::update;
 
 /// How often the registry's revision is looked at, for changes by other processes.
@@ -46,12 +42,16 @@ pub struct Hub {
     pub(super) store: Store,
     pub(super) release: Arc<Identity>,
     pub(super) studies: BTreeMap<StudyHash, Live>,
+    /// Studies that the store does not hold whole.
+    pub(super) damaged: BTreeMap<StudyHash, StudyStatus>,
     pub(super) sessions: HashMap<IdentityKey, Session>,
-    watchers: Vec<(StudyHash, mpsc::Sender<Response>)>,
+    watchers: Watchers,
     /// Studies that have heard something since their effects were last performed.
     moved: BTreeSet<StudyHash>,
     pub(super) frames: Frames,
     pub(super) retry_at: Option<Instant>,
+    /// What no retry can mend.
+    pub(super) broken: Option<StoreFault>,
 }
 
 /// A node's session.
@@ -62,54 +62,21 @@ pub(super) struct Session {
 }
 
 impl Hub {
-    /// Reads all studies and takes up those that were running.
-    ///
-    /// # Errors
-    ///
-    /// A store that fails, or a record that this program did not write.
-    pub async fn load(
-        front: Arc<Front>,
-        store: Store,
-        release: Arc<Identity>,
-    ) -> anyhow::Result<Self> {
-        let mut hub = Self {
+    /// No study yet, no session.
+    pub(super) fn new(front: Arc<Front>, store: Store, release: Arc<Identity>) -> Self {
+        Self {
             front,
             store,
             release,
             studies: BTreeMap::new(),
+            damaged: BTreeMap::new(),
             sessions: HashMap::new(),
-            watchers: Vec::new(),
+            watchers: Watchers::default(),
             moved: BTreeSet::new(),
             frames: Frames::default(),
             retry_at: None,
-        };
-        let parties = hub.store.parties().await?;
-        let names: HashMap<IdentityKey, Name> = parties
-            .into_iter()
-            .map(|party| (party.identity, party.name))
-            .collect();
-        for stored in hub.store.studies().await? {
-            let text = hub.store.contract(&stored.contract_hash).await?;
-            let text = text.context("the store has lost a study's contract")?;
-            let durable = hub.durables(&stored.hash).await?;
-            let live = Live::resume(stored, text, durable, now(), |key| names.get(key).cloned())?;
-            hub.studies.insert(live.hash, live);
+            broken: None,
         }
-        Ok(hub)
-    }
-
-    /// What is stored of a study's course.
-    async fn durables(&self, hash: &StudyHash) -> anyhow::Result<Durables> {
-        let bytes = self.store.records(hash).await?;
-        let read = |bytes: &Vec<u8>| decode::<Record>("record", bytes, FRAME_BYTES_MAX);
-        let records = bytes.iter().map(read).collect::<Result<_, _>>()?;
-        let spooled = self.store.spool(hash).await?.into_iter();
-        let read = |one: Spooled| {
-            let shares = decode("shares", &one.shares, Shares::BYTES_MAX)?;
-            Ok::<_, CodecError>((one.group, one.dealer, shares))
-        };
-        let spool = spooled.map(read).collect::<Result<_, _>>()?;
-        Ok(Durables { records, spool })
     }
 
     /// Works until it is told to stop.
@@ -125,6 +92,9 @@ impl Hub {
         self.part_with_revoked().await;
         self.tick().await;
         loop {
+            if let Some(fault) = self.broken.take() {
+                return Err(fault.into());
+            }
             let wakeup = self.wakeup();
             tokio::select! {
                 command = commands.recv() => match command {
@@ -400,20 +370,30 @@ impl Hub {
         }
         let ended = !live.is_running();
         live.told = Some(status.clone());
-        self.watchers.retain(|(watched, answers)| {
-            *watched != hash || (tell(answers, &status, ended) && !ended)
-        });
+        self.watchers.tell(hash, &status, ended);
     }
 
     /// Adds a watcher; it hears the present state at once.
-    pub(super) fn watch(&mut self, hash: StudyHash, answers: mpsc::Sender<Response>) {
+    ///
+    /// # Errors
+    ///
+    /// Too many watch already.
+    pub(super) fn watch(
+        &mut self,
+        hash: StudyHash,
+        party: &Name,
+        answers: mpsc::Sender<Response>,
+    ) -> Result<(), TooMany> {
         let Some(live) = self.studies.get(&hash) else {
-            return;
+            return Ok(());
         };
-        let told = answers.try_send(study_response(&live.status())).is_ok();
-        if told && live.is_running() {
-            self.watchers.push((hash, answers));
+        let status = live.status();
+        if live.is_running() {
+            self.watchers.add(hash, party, answers.clone())?;
         }
+        // Fails only where the asker has gone.
+        let _ = answers.try_send(study_response(&status));
+        Ok(())
     }
 
     pub(super) fn is_connected(&self, key: &IdentityKey) -> bool {
@@ -425,23 +405,4 @@ impl Hub {
             let _ = answers.try_send(response);
         }
     }
-}
-
-/// Tells one watcher; a slow one misses states in between, never the last. False if it has gone.
-fn tell(answers: &mpsc::Sender<Response>, status: &StudyStatus, last: bool) -> bool {
-    match answers.try_send(study_response(status)) {
-        Ok(()) => true,
-        Err(TrySendError::Full(response)) => {
-            if last {
-                let answers = answers.clone();
-                tokio::spawn(async move { answers.send(response).await });
-            }
-            true
-        }
-        Err(TrySendError::Closed(_)) => false,
-    }
-}
-
-fn study_response(status: &StudyStatus) -> Response {
-    Response::Studies(vec![status.clone()])
 }

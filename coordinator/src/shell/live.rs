@@ -30,6 +30,8 @@ pub struct Unsaved {
     pub records: Vec<Vec<u8>>,
     /// Changes of the spool, in this order.
     pub spool: Vec<SpoolWrite>,
+    /// The store was asked and failed: it may have them all the same, so that nothing may be added.
+    pub tried: bool,
 }
 
 /// A study with all that belongs to it.

@@ -3,7 +3,7 @@
 use aquifer_shared::base::ids::{IdentityKey, Name, Role, StudyHash};
 use aquifer_shared::base::limits::LEDGER_COPY_BYTES_MAX;
 use aquifer_shared::domain::contract::Contract;
-use aquifer_shared::protocol::ask::{ModelEntry, NodeEntry, Request, Response};
+use aquifer_shared::protocol::ask::{ModelEntry, NodeEntry, Request, Response, StudyStatus};
 use aquifer_shared::protocol::wire::Approval;
 use aquifer_shared::shell::keys::random_bytes32;
 use aquifer_shared::shell::noise;
@@ -95,10 +95,10 @@ impl Hub {
                 .find(&which)
                 .map_or_else(|no| no, |hash| self.detail(&hash))),
             Request::StudyWatch(which) => match self.find(&which) {
-                Ok(hash) => {
-                    self.watch(hash, answers.clone());
-                    return None;
-                }
+                Ok(hash) => match self.watch(hash, &party.name, answers.clone()) {
+                    Ok(()) => return None,
+                    Err(many) => Ok(refused("busy", many.to_string())),
+                },
                 Err(no) => Ok(no),
             },
             Request::StudyAbort(which) => self.abort(party, &which).await,
@@ -263,8 +263,10 @@ impl Hub {
         Ok(Response::Done(format!("study {} stopped", hash.short())))
     }
 
-    fn statuses(&self) -> Vec<aquifer_shared::protocol::ask::StudyStatus> {
+    fn statuses(&self) -> Vec<StudyStatus> {
+        let damaged = self.damaged.values().cloned();
         let mut all: Vec<_> = self.studies.values().map(Live::status).collect();
+        all.extend(damaged);
         all.sort_by_key(|status| std::cmp::Reverse(status.submitted));
         all
     }
@@ -274,30 +276,6 @@ impl Hub {
             return unknown("study", &hash.short());
         };
         Response::Study(Box::new(live.detail()))
-    }
-
-    /// A study by name (the newest), by hash, or by a unique start of the hash.
-    fn find(&self, which: &str) -> Result<StudyHash, Response> {
-        let named = self
-            .studies
-            .values()
-            .filter(|live| live.terms.name.as_str() == which);
-        if let Some(live) = named.max_by_key(|live| live.submitted) {
-            return Ok(live.hash);
-        }
-        let starts = which.len() >= 4;
-        let mut found = self
-            .studies
-            .keys()
-            .filter(|hash| starts && hash.to_string().starts_with(which));
-        match (found.next(), found.next()) {
-            (Some(hash), None) => Ok(*hash),
-            (Some(_), Some(_)) => Err(refused(
-                "ambiguous",
-                "several studies start like this; give more digits".into(),
-            )),
-            _ => Err(unknown("study", which)),
-        }
     }
 
     async fn models(&self) -> Result<Response, StoreFault> {
@@ -476,14 +454,14 @@ fn may_see(role: Role, published: bool) -> bool {
 }
 
 /// A refusal by a rule.
-fn refused(code: &str, message: String) -> Response {
+pub(super) fn refused(code: &str, message: String) -> Response {
     Response::Refused {
         code: code.to_owned(),
         message,
     }
 }
 
-fn unknown(what: &str, which: &str) -> Response {
+pub(super) fn unknown(what: &str, which: &str) -> Response {
     let which: String = which.chars().take(80).collect();
     refused("unknown", format!("there is no {what} {which:?}"))
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aquifer_shared::base::ids::Role;
-use aquifer_shared::base::limits::FRAME_BYTES_MAX;
 use aquifer_shared::domain::sum::SUM_VERSION;
 use aquifer_shared::protocol::ask::{Request, Response};
 use aquifer_shared::protocol::codec::CodecError;
@@ -14,13 +13,11 @@ use aquifer_shared::protocol::wire::{
 };
 use aquifer_shared::shell::certificates::{PeerCertificate, check_request};
 use aquifer_shared::shell::platform::within;
-use aquifer_shared::shell::quic::{
-    FrameReader, LinkError, close, peer_certificate, receive_frame, send,
-};
+use aquifer_shared::shell::quic::{FrameReader, LinkError, close, peer_certificate, send};
 use quinn::{Connection, Incoming, RecvStream, SendStream};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
-use super::front::{Command, Front, Line, Said};
+use super::front::{Command, FIRST_FRAMES_PER_CONNECTION_MAX, Front, Line, Said};
 use super::mirror::Copied;
 use super::outbox::{Outbox, outbox};
 use super::store::Party;
@@ -49,12 +46,14 @@ pub async fn serve_connection(front: Arc<Front>, incoming: Incoming) {
     let Some(number) = front.enter(&peer, &connection) else {
         return close(&connection, CloseReason::Busy);
     };
+    let firsts = Arc::new(Semaphore::new(FIRST_FRAMES_PER_CONNECTION_MAX));
     while let Ok((sending, receiving)) = connection.accept_bi().await {
         let stream = Stream {
             front: front.clone(),
             connection: connection.clone(),
             peer: peer.clone(),
             number,
+            firsts: firsts.clone(),
         };
         tokio::spawn(stream.serve(sending, receiving));
     }
@@ -66,42 +65,62 @@ struct Stream {
     connection: Connection,
     peer: PeerCertificate,
     number: u64,
+    /// Places for first frames on this connection.
+    firsts: Arc<Semaphore>,
+}
+
+/// What a stream may begin with.
+enum First {
+    Hello(Hello),
+    Request(Request),
 }
 
 impl Stream {
-    async fn serve(self, sending: SendStream, mut receiving: RecvStream) {
-        let first = receive_frame(&mut receiving, FRAME_BYTES_MAX);
-        let first = within(&*self.front.platform, GREETING_TIMEOUT, first).await;
-        let Some(Ok(Some((kind, body)))) = first else {
-            return;
+    async fn serve(self, sending: SendStream, receiving: RecvStream) {
+        let mut reader = FrameReader::new(receiving);
+        let first = match self.first(&mut reader).await {
+            Ok(Some(first)) => first,
+            Ok(None) => return,
+            Err(error) => return self.offended(&error),
         };
         let party = match self.front.check(&self.peer).await {
             Ok(party) => party,
             Err(reason) => return close(&self.connection, reason),
         };
-        let served = match kind {
-            Hello::KIND if party.role == Role::Node => match read_body(kind, &body) {
-                Ok(hello) => self.session(party, hello, sending, receiving).await,
-                Err(error) => Err(error),
-            },
-            Request::KIND => match read_body(kind, &body) {
-                Ok(Request::Renew { csr }) => {
-                    self.renew_on_request(&party, &csr, sending).await;
-                    Ok(())
+        match first {
+            First::Hello(hello) if party.role == Role::Node => {
+                if let Err(error) = self.session(party, hello, sending, reader).await {
+                    self.offended(&error);
                 }
-                Ok(request) => {
-                    self.answer(party, request, sending).await;
-                    Ok(())
-                }
-                Err(error) => Err(error),
-            },
-            Hello::KIND => return close(&self.connection, CloseReason::WrongRole),
-            got => Err(CodecError::Kind { got }),
-        };
-        if let Err(error) = served {
-            tracing::warn!(party = %self.peer.name, %error, "connection broke the protocol");
-            close(&self.connection, CloseReason::Protocol);
+            }
+            First::Hello(_) => close(&self.connection, CloseReason::WrongRole),
+            First::Request(Request::Renew { csr }) => {
+                self.renew_on_request(&party, &csr, sending).await;
+            }
+            First::Request(request) => self.answer(party, request, sending).await,
         }
+    }
+
+    /// What the stream begins with, once there is a place for it; none where nothing came in time.
+    async fn first(&self, reader: &mut FrameReader) -> Result<Option<First>, CodecError> {
+        let _places = self.front.first(&self.firsts).await;
+        let frame = reader.next_within(longest_first);
+        let frame = within(&*self.front.platform, GREETING_TIMEOUT, frame).await;
+        let (kind, body) = match frame {
+            Some(Ok(Some(frame))) => frame,
+            Some(Err(LinkError::Codec(error))) => return Err(error),
+            Some(Ok(None) | Err(_)) | None => return Ok(None),
+        };
+        Ok(Some(match kind {
+            Hello::KIND => First::Hello(read_body(kind, &body)?),
+            Request::KIND => First::Request(read_body(kind, &body)?),
+            got => return Err(CodecError::Kind { got }),
+        }))
+    }
+
+    fn offended(&self, error: &CodecError) {
+        tracing::warn!(party = %self.peer.name, %error, "connection broke the protocol");
+        close(&self.connection, CloseReason::Protocol);
     }
 
     async fn answer(&self, party: Party, request: Request, mut sending: SendStream) {
@@ -114,7 +133,16 @@ impl Stream {
         if self.front.hub.send(command).await.is_err() {
             return close(&self.connection, CloseReason::Shutdown);
         }
-        while let Some(response) = replies.recv().await {
+        let stopped = sending.stopped();
+        tokio::pin!(stopped);
+        loop {
+            let response = tokio::select! {
+                response = replies.recv() => response,
+                // The asker has gone: what it waited for goes with its channel.
+                _ = &mut stopped => return,
+                _ = self.connection.closed() => return,
+            };
+            let Some(response) = response else { break };
             let platform = &*self.front.platform;
             let sent = within(platform, ANSWER_TIMEOUT, send(&mut sending, &response)).await;
             if !matches!(sent, Some(Ok(()))) {
@@ -143,7 +171,7 @@ impl Stream {
         party: Party,
         hello: Hello,
         mut sending: SendStream,
-        receiving: RecvStream,
+        reader: FrameReader,
     ) -> Result<(), CodecError> {
         if hello.protocol != SUM_VERSION {
             close(&self.connection, CloseReason::Version);
@@ -170,7 +198,7 @@ impl Stream {
         };
         let _ = self.front.hub.send(opened).await;
         let writer = tokio::spawn(queue.write_all(sending));
-        let listened = self.listen(&party, receiving, &outbox).await;
+        let listened = self.listen(&party, reader, &outbox).await;
         let _ = self
             .front
             .hub
@@ -187,10 +215,9 @@ impl Stream {
     async fn listen(
         &self,
         party: &Party,
-        receiving: RecvStream,
+        mut reader: FrameReader,
         outbox: &Outbox,
     ) -> Result<(), CodecError> {
-        let mut reader = FrameReader::new(receiving);
         loop {
             let (kind, body) = match reader.next_within(longest).await {
                 Ok(Some(frame)) => frame,
@@ -273,7 +300,7 @@ pub async fn renewed(
     front
         .store
         .renew(
-            &party.name,
+            (&party.name, &party.identity),
             issued.fingerprint,
             peer.fingerprint,
             issued.not_after,
@@ -281,6 +308,15 @@ pub async fn renewed(
         .await?;
     front.registry.refresh().await?;
     Ok(issued.der)
+}
+
+/// The longest body of a message that a stream may begin with; nothing of any other is read.
+fn longest_first(kind: u8) -> Option<usize> {
+    match kind {
+        Hello::KIND => Some(Hello::BYTES_MAX),
+        Request::KIND => Some(Request::BYTES_MAX),
+        _ => None,
+    }
 }
 
 /// The longest body of a message that a node may send within a session; nothing of any other is read.
@@ -318,7 +354,19 @@ fn said(kind: u8, body: &[u8]) -> Result<Said, CodecError> {
 
 #[cfg(test)]
 mod tests {
+    use aquifer_shared::base::limits::{DOCUMENT_BYTES_MAX, FRAME_BYTES_MAX};
+
     use super::*;
+
+    #[test]
+    fn a_stream_begins_with_a_greeting_or_two_documents() {
+        let first = |kind| longest_first(kind).unwrap_or(0);
+        let kinds: Vec<u8> = (0..=u8::MAX).filter(|kind| first(*kind) > 0).collect();
+        assert_eq!(kinds, [Hello::KIND, Request::KIND]);
+        assert!(first(Hello::KIND) < 1 << 15);
+        let documents = 2 * DOCUMENT_BYTES_MAX;
+        assert!((documents..documents + (1 << 15)).contains(&first(Request::KIND)));
+    }
 
     #[track_caller]
     fn check(software: &str, ledger_seq: u64, expected: bool) {

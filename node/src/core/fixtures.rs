@@ -21,6 +21,8 @@ use super::trust::{Pin, TrustPolicy};
 
 /// Start of every test.
 pub(crate) const NOW: Timestamp = Timestamp(1_700_000_000_000);
+/// Under which key the sample unit splits its customers.
+pub(crate) const SPLIT: Hash32 = Hash32([6; 32]);
 /// Price of the sample study.
 pub(crate) const URHO: MicroRho = MicroRho(24_355);
 
@@ -84,6 +86,7 @@ pub(crate) fn rules() -> Rules {
             holdout_column: None,
         },
         identity: public(NODE),
+        split: SPLIT,
         confirms: |_| true,
     }
 }

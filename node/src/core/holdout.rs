@@ -2,7 +2,8 @@
 //!
 //! Fixed per study family, so that training and evaluation of all its studies see disjoint customers.
 
-use aquifer_shared::base::ids::Name;
+use aquifer_shared::base::hash::labelled;
+use aquifer_shared::base::ids::{Hash32, Name};
 use aquifer_shared::base::secret::Personal;
 use aquifer_shared::domain::sum::{HoldOut, Part};
 use aws_lc_rs::hmac;
@@ -81,6 +82,16 @@ impl Split {
     }
 }
 
+/// Under which key customers are split: the ledger tells by it whether two studies split them alike.
+///
+/// # Privacy
+///
+/// A hash of 32 random bytes, from which neither they nor any customer can be found.
+#[must_use]
+pub fn split_of(key: &[u8; 32]) -> Hash32 {
+    labelled("aquifer/holdout-key/1", &[key])
+}
+
 fn by_hash(table: &Table, key: &[u8; 32], family: &Name, ppm: u32) -> Bits {
     let key = hmac::Key::new(hmac::HMAC_SHA256, key);
     let held_out = |row| is_held_out(&key, family, table.customer(row), ppm);
@@ -147,6 +158,14 @@ mod tests {
         assert_ne!(rows, by_fraction(1, "upsell", 150_000));
         assert_eq!(count(&by_fraction(1, "churn", 0)), 0);
         assert_eq!(count(&by_fraction(1, "churn", 1_000_000)), 2_000);
+    }
+
+    #[test]
+    fn each_key_has_a_mark_of_its_own() {
+        let mark = |byte| split_of(&[byte; 32]);
+        assert_eq!(mark(1), mark(1));
+        assert_ne!(mark(1), mark(2));
+        assert_ne!(mark(1), Hash32([1; 32]), "the key itself is not told");
     }
 
     #[test]

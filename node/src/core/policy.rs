@@ -3,6 +3,7 @@
 //! Decided on public facts alone: terms, approvals, the contract, node.toml, the ledger. Customers are never looked at.
 
 use aquifer_shared::base::ids::{Hash32, IdentityKey, Name, StudyHash};
+use aquifer_shared::base::limits::{APPROVALS_MAX, STUDY_LIFE_MS_MAX};
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::predictor::ModelState;
@@ -67,6 +68,8 @@ pub struct Rules {
     pub contract: ContractFacts,
     /// Its identity key.
     pub identity: IdentityKey,
+    /// Under which key it splits customers into training and hold-out.
+    pub split: Hash32,
     /// Whether the sampler's own privacy map confirms that every round's price covers its noise.
     pub confirms: fn(&StudyTerms) -> bool,
 }
@@ -114,9 +117,16 @@ impl Rules {
         Review::Accept(study, Box::new(terms))
     }
 
-    /// Whether a study that was accepted may still be served: the unit may have changed contract or policy since.
-    pub(super) fn still_serves(&self, terms: &StudyTerms) -> Result<(), RefusalCode> {
+    /// Whether a study that was accepted with these approvals may still be served: the unit may have changed contract, policy or
+    /// approvers since.
+    pub(super) fn still_serves(
+        &self,
+        study: &StudyHash,
+        terms: &StudyTerms,
+        approvals: &[Approval],
+    ) -> Result<(), RefusalCode> {
         self.check_contract(terms)
+            .and_then(|()| self.check_approval(study, approvals))
             .and_then(|()| self.check_kind(terms))
             .and_then(|()| {
                 let trusted = self.policy.trust.check(&self.identity, terms);
@@ -196,6 +206,9 @@ impl Rules {
     }
 
     fn check_approval(&self, study: &StudyHash, approvals: &[Approval]) -> Result<(), RefusalCode> {
+        if approvals.len() > APPROVALS_MAX {
+            return Err(RefusalCode::TermsDiffer);
+        }
         let digest = approve_digest(study);
         let counts = |approval: &Approval| {
             let pinned = self.policy.approvers.contains(&approval.key);
@@ -220,8 +233,12 @@ impl Rules {
         if !honest || terms.delta.get() > delta_max {
             return Err(RefusalCode::DeltaTooLarge);
         }
-        if ledger.present(now) > terms.expires {
+        let present = ledger.present(now);
+        if present > terms.expires {
             return Err(RefusalCode::Expired);
+        }
+        if terms.expires > present.after_ms(STUDY_LIFE_MS_MAX) {
+            return Err(RefusalCode::TermsDiffer);
         }
         Ok(())
     }
@@ -233,7 +250,7 @@ impl Rules {
         ledger: &Ledger,
         terms: &StudyTerms,
     ) -> Result<(), (RefusalCode, u64)> {
-        let affordable = ledger.affordable(now, self.policy.caps, terms);
+        let affordable = ledger.affordable(now, self.policy.caps, self.split, terms);
         affordable.map_err(|Shortfall { left }| (RefusalCode::Budget, left.0))?;
         let Some(cap) = self.policy.floor_per_contract else {
             return Ok(());
@@ -309,7 +326,7 @@ fn floor_of(terms: &StudyTerms, parts: Parts) -> Option<MicroRho> {
 mod tests {
     use super::*;
     use crate::core::fixtures::{
-        NOW, URHO, name, offer, pinned, public, rules, shared, synthetic, terms,
+        NOW, SPLIT, URHO, name, offer, pinned, public, rules, shared, synthetic, terms,
     };
 
     #[track_caller]
@@ -374,25 +391,45 @@ mod tests {
         );
     }
 
+    /// Whether a study is still served that was accepted as it is offered.
+    fn serves(rules: &Rules, terms: &StudyTerms) -> Result<(), RefusalCode> {
+        let (study, offer) = offer(terms);
+        rules.still_serves(&study, terms, &offer.approvals)
+    }
+
+    #[test]
+    fn more_approvals_than_a_study_carries_are_refused() {
+        let (_, offer) = offer(&terms());
+        for (count, code) in [
+            (APPROVALS_MAX, None),
+            (APPROVALS_MAX + 1, Some(RefusalCode::TermsDiffer)),
+        ] {
+            let approvals = vec![offer.approvals[0].clone(); count];
+            let found = rules().review(NOW, &Ledger::default(), &offer.terms, &approvals);
+            let found = match found {
+                Review::Refuse(code, _) => Some(code),
+                _ => None,
+            };
+            assert_eq!(found, code);
+        }
+    }
+
     #[test]
     fn what_was_accepted_under_other_rules_is_not_served() {
         let study = terms();
-        assert_eq!(rules().still_serves(&study), Ok(()));
+        assert_eq!(serves(&rules(), &study), Ok(()));
+        let mut other = rules();
+        other.policy.approvers = vec![public(9)];
+        assert_eq!(serves(&other, &study), Err(RefusalCode::NotApproved));
         let mut moved = rules();
         moved.contract.hash = Hash32([9; 32]);
-        assert_eq!(
-            moved.still_serves(&study),
-            Err(RefusalCode::ContractDiffers)
-        );
+        assert_eq!(serves(&moved, &study), Err(RefusalCode::ContractDiffers));
         let mut narrowed = rules();
         narrowed.policy.purposes.clear();
-        assert_eq!(
-            narrowed.still_serves(&study),
-            Err(RefusalCode::PurposeUnknown)
-        );
+        assert_eq!(serves(&narrowed, &study), Err(RefusalCode::PurposeUnknown));
         let mut grown = rules();
         grown.policy.customers_max = study.customers_max + 1;
-        assert!(grown.still_serves(&study).is_err());
+        assert!(serves(&grown, &study).is_err());
     }
 
     #[test]
@@ -446,6 +483,12 @@ mod tests {
             |terms| terms.expires = Timestamp(NOW.0 - 1),
             RefusalCode::Expired,
         );
+        let longest = NOW.after_ms(STUDY_LIFE_MS_MAX);
+        let endless = |terms: &mut StudyTerms| terms.expires = longest.after_ms(1);
+        check_changed(endless, RefusalCode::TermsDiffer);
+        let mut long = terms();
+        long.expires = longest;
+        check(&long, &rules(), Ok(()));
     }
 
     #[test]
@@ -521,7 +564,7 @@ mod tests {
         let (_, accepted) = offer(&shared(8));
         let caps = rules.policy.caps;
         let body = (&accepted.terms[..], &shared(8), &accepted.approvals[..]);
-        ledger.reserve(NOW, caps, body, false).unwrap();
+        ledger.reserve(NOW, caps, SPLIT, body, false).unwrap();
         rules.policy.floor_per_contract = Some(MicroRho(6 * URHO.0));
         assert_eq!(rules.check_budget(NOW, &ledger, &terms()), Ok(()));
         let again = rules.check_budget(NOW, &ledger, &shared(8));
@@ -533,9 +576,9 @@ mod tests {
         let study = shared(8);
         let mut rules = rules();
         rules.policy.trust = pinned(&study);
-        assert_eq!(rules.still_serves(&study), Ok(()));
+        assert_eq!(serves(&rules, &study), Ok(()));
         rules.policy.trust.pins.pop_last();
-        assert_eq!(rules.still_serves(&study), Err(RefusalCode::NotPinned));
+        assert_eq!(serves(&rules, &study), Err(RefusalCode::NotPinned));
     }
 
     #[test]

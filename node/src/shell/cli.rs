@@ -38,7 +38,7 @@ pub struct Arguments {
 enum Command {
     /// Redeem a ticket: make keys, get a certificate, write a commented node.toml.
     Join {
-        /// The line that `aquifer-coordinator invite` printed.
+        /// The line that `aquifer-coordinator invite` printed; `-` reads it from standard input, out of sight of others on the machine.
         ticket: String,
         /// Print JSON.
         #[arg(long)]
@@ -275,7 +275,7 @@ fn refusal(error: &anyhow::Error) -> Option<&'static str> {
 
 const EXAMPLES: &str = "\
 Examples:
-  aquifer-node join TICKET --dir north        make keys and a commented node.toml
+  aquifer-node join - --dir north < north.ticket   make keys and a commented node.toml
   aquifer-node check --dir north              look at the rows, send nothing
   aquifer-node run --dir north                take part until stopped
   aquifer-node score --model churn --out scores.csv --dir north

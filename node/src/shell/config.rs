@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use aquifer_shared::base::ids::{IdentityKey, Name};
+use aquifer_shared::base::ids::{Hash32, IdentityKey, Name};
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::contract::Contract;
 use aquifer_shared::domain::predictor::plan::Shape;
@@ -236,9 +236,9 @@ impl NodeConfig {
         }
     }
 
-    /// What decisions rest on, with the unit's contract.
+    /// What decisions rest on, with the unit's contract and the mark of its hold-out key.
     #[must_use]
-    pub fn rules(&self, contract: &Contract, identity: IdentityKey) -> Rules {
+    pub fn rules(&self, contract: &Contract, identity: IdentityKey, split: Hash32) -> Rules {
         let policy = &self.policy;
         let approvers = policy.approvers.iter();
         let shapes = contract.shapes().into_iter();
@@ -265,6 +265,7 @@ impl NodeConfig {
                 holdout_column: self.data.holdout_column.clone(),
             },
             identity,
+            split,
             confirms: |terms| check_charge(terms).is_ok(),
         }
     }

@@ -5,14 +5,14 @@ use std::path::Path;
 use anyhow::Context;
 use aquifer_shared::base::ids::Role;
 use aquifer_shared::protocol::ticket::Ticket;
-use aquifer_shared::shell::join::{JoinFault, redeem};
-use aquifer_shared::shell::keys::{fingerprint, random_bytes32, write_private};
+use aquifer_shared::shell::join::{JoinFault, redeem, ticket_text};
+use aquifer_shared::shell::keys::fingerprint;
 use aquifer_shared::shell::report::{Outcome, print, print_json, refuse};
 use serde::Serialize;
 
 use super::clock::now;
 use super::config::{CONFIG_FILE, SAMPLE};
-use super::serve::HOLDOUT_KEY;
+use super::holdout_key;
 
 #[derive(Serialize)]
 struct Report {
@@ -30,6 +30,7 @@ struct Report {
 ///
 /// The ticket is not taken, the coordinator cannot be reached, or the directory cannot be written.
 pub fn run(ticket: &str, directory: &Path, json: bool) -> anyhow::Result<Outcome> {
+    let ticket = &*ticket_text(ticket, std::io::stdin())?;
     let role = Ticket::parse(ticket).map_err(JoinFault::from)?.role;
     if role != Role::Node {
         let why = format!("the ticket is for a person ({role}): use `aquifer join`");
@@ -40,10 +41,7 @@ pub fn run(ticket: &str, directory: &Path, json: bool) -> anyhow::Result<Outcome
         .build()
         .context("the runtime did not start")?;
     let made = runtime.block_on(redeem(ticket, directory, now()))?;
-    let key = directory.join(HOLDOUT_KEY);
-    if !key.exists() {
-        write_private(&key, &random_bytes32()?)?;
-    }
+    holdout_key::make(directory)?;
     let config = directory.join(CONFIG_FILE);
     if !config.exists() {
         let written = std::fs::write(&config, SAMPLE);

@@ -262,7 +262,21 @@ const CLOCK_APART_MS: u64 = 60_000;
 
 #[cfg(test)]
 mod tests {
+    use aquifer_shared::base::limits::GREETING_BYTES_MAX;
+
     use super::*;
+
+    #[test]
+    fn what_no_coordinator_says_in_a_session_is_not_read() {
+        let kinds: Vec<u8> = (0..=u8::MAX)
+            .filter(|kind| longest(*kind).is_some())
+            .collect();
+        assert_eq!(kinds, [3, 5, 8, 9, 11, 12, 14, 16, 18, 24]);
+        for small in [End::KIND, StudyEnd::KIND, Renewed::KIND, Goodbye::KIND] {
+            assert_eq!(longest(small), Some(GREETING_BYTES_MAX));
+        }
+        assert_eq!(longest(Hello::KIND), None);
+    }
 
     #[test]
     fn pauses_grow_to_a_limit() {

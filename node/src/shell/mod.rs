@@ -10,6 +10,7 @@ mod csv_file;
 mod csv_value;
 pub mod encode;
 pub mod evidence;
+pub mod holdout_key;
 pub mod join_command;
 pub mod ledger_command;
 pub mod ledger_view;

@@ -16,7 +16,7 @@ use aquifer_shared::protocol::wire::{
     read_body,
 };
 use aquifer_shared::shell::directory::IdentityDirectory;
-use aquifer_shared::shell::keys::{Identity, random_bytes32, read_private};
+use aquifer_shared::shell::keys::{Identity, random_bytes32};
 use aquifer_shared::shell::noise::OpenDpNoise;
 use aquifer_shared::shell::platform::System;
 use tokio::signal::unix::{SignalKind, signal};
@@ -27,11 +27,13 @@ use super::config::NodeConfig;
 use super::control::{Asked, Door};
 use super::encode::encode;
 use super::evidence::EvidenceFile;
+use super::holdout_key;
 use super::link::{self, Ends, LinkEvent, LinkFault, Queued};
 use super::say::frame_of;
 use super::store::Store;
 use super::views::{Answer, Query, answer};
 use super::worker::Workers;
+use crate::core::holdout::split_of;
 use crate::core::ledger::Batch;
 use crate::core::participant::{Audit, Effect, Event, Fresh, Judges, Outgoing, Participant, Sign};
 
@@ -83,13 +85,14 @@ pub fn run(directory: &Path) -> anyhow::Result<Stopped> {
         let _inside = runtime.enter();
         Door::open(directory)?
     };
+    let key = holdout_key::load(directory, ledger.durable().seq)?;
+    let split = split_of(key.expose());
     let (contract, table) = encode(&config.data, directory)?;
     tracing::info!(contract = %contract.name, version = contract.version, "data attached");
     let (results, heard) = mpsc::channel(QUEUE_MAX);
-    let key = holdout_key(directory)?;
     let workers = Workers::start(table, key, OpenDpNoise, results).context("no thread")?;
     let signer = Identity::load(&directory.join("identity.key"))?;
-    let rules = config.rules(&contract, identity.identity().public());
+    let rules = config.rules(&contract, identity.identity().public(), split);
     let participant = Participant::new(now(), rules, ledger, sign_with(signer), Judges::STRICT);
     let (outgoing, queued) = mpsc::channel(QUEUE_MAX);
     let (head, head_seen) = watch::channel(participant.ledger().durable());
@@ -123,17 +126,6 @@ pub fn run(directory: &Path) -> anyhow::Result<Stopped> {
 #[must_use]
 pub fn sign_with(identity: Identity) -> Sign {
     Box::new(move |digest| identity.sign(digest))
-}
-
-/// The key of the hold-out: who is held out, nobody else can tell.
-fn holdout_key(directory: &Path) -> anyhow::Result<Secret<[u8; 32]>> {
-    let path = directory.join(HOLDOUT_KEY);
-    let bytes = read_private(&path)?;
-    let key: [u8; 32] = bytes.as_slice().try_into().map_err(|_| {
-        let (path, length) = (path.display(), bytes.len());
-        anyhow::anyhow!("{path} has {length} bytes, expected 32")
-    })?;
-    Ok(Secret::new(key))
 }
 
 impl Node {
@@ -333,8 +325,6 @@ async fn until(wakeup: Option<Timestamp>) {
     }
 }
 
-/// Name of the hold-out key in a node's directory.
-pub const HOLDOUT_KEY: &str = "node.key";
 /// Messages, results and questions that may wait.
 const QUEUE_MAX: usize = 256;
 /// Frames of the coordinator that may wait; each may be a delivery.

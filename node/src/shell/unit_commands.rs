@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context;
+use aquifer_shared::base::ids::Hash32;
 use aquifer_shared::domain::contract::Contract;
 use aquifer_shared::domain::sum::TrustMode;
 use aquifer_shared::shell::directory::{IDENTITY_KEY, IdentityDirectory};
@@ -12,9 +13,11 @@ use aquifer_shared::shell::report::{Outcome, Table, Tone, print, print_json, ref
 use super::clock::now;
 use super::config::NodeConfig;
 use super::control::ask;
+use super::holdout_key;
 use super::serve::sign_with;
 use super::store::Store;
 use super::views::{Amount, Answer, BudgetView, Line, Query, StudyView, answer};
+use crate::core::holdout::split_of;
 use crate::core::participant::{Effect, Event, Judges, Participant};
 
 /// Asks and prints.
@@ -82,7 +85,15 @@ fn ask_ledger(directory: &Path, query: &Query) -> anyhow::Result<Answer> {
             config.witness_path(directory),
         );
         let (mut store, ledger) = Store::open(&ledger, &witness).await?;
-        let rules = config.rules(&contract, identity.identity().public());
+        // Only what sets budget aside rests on the key.
+        let split = match query {
+            Query::Decide { approve: true, .. } => {
+                let key = holdout_key::load(directory, ledger.durable().seq)?;
+                split_of(key.expose())
+            }
+            _ => Hash32::default(),
+        };
+        let rules = config.rules(&contract, identity.identity().public(), split);
         let signer = Identity::load(&directory.join(IDENTITY_KEY))?;
         let mut node = Participant::new(now(), rules, ledger, sign_with(signer), Judges::STRICT);
         let answer = answer(&mut node, now(), query);

@@ -67,8 +67,14 @@ pub const SIGMA_MAX: u64 = 1 << 36;
 pub const DELTA_SQ_MAX: u64 = 1 << 48;
 /// `customers_max` times the largest cell of one customer, at one node.
 pub const SUM_ABS_MAX: u64 = 1 << 50;
+/// Answers to the offer of one study that are heard from one member; it decides far fewer times.
+pub const ANSWERS_MAX: u32 = 32;
 /// Approvals carried with one study.
 pub const APPROVALS_MAX: usize = 16;
+/// Questions at a time whose askers wait for news of a study.
+pub const WATCHERS_MAX: usize = 1_024;
+/// Such questions of one party.
+pub const WATCHERS_PER_PARTY_MAX: usize = 64;
 /// A study's longest life from submission, in milliseconds (one year).
 pub const STUDY_LIFE_MS_MAX: u64 = 366 * 24 * 3_600 * 1_000;
 

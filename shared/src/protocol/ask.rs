@@ -130,6 +130,8 @@ pub enum StudyState {
     Held,
     /// It ended without a model.
     Aborted,
+    /// The coordinator's store does not hold it whole: nothing of it runs.
+    Damaged,
 }
 
 /// A line of the list of studies.

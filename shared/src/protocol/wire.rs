@@ -15,8 +15,8 @@ use super::chain::Head;
 use super::codec::{CodecError, decode, encode};
 use crate::base::ids::{AttemptId, Hash32, IdentityKey, Name, Role, StudyHash};
 use crate::base::limits::{
-    ADVERT_BYTES, CONFIRMATION_BYTES, FRAME_BYTES_MAX, GREETING_BYTES_MAX, GROUP_MAX,
-    LEDGER_COPY_BYTES_MAX, LEDGER_LINK_BYTES_MAX, OPENING_BYTES_MAX, SHARES_BYTES_MAX,
+    ADVERT_BYTES, CONFIRMATION_BYTES, DOCUMENT_BYTES_MAX, FRAME_BYTES_MAX, GREETING_BYTES_MAX,
+    GROUP_MAX, LEDGER_COPY_BYTES_MAX, LEDGER_LINK_BYTES_MAX, OPENING_BYTES_MAX, SHARES_BYTES_MAX,
 };
 use crate::base::time::Timestamp;
 use crate::domain::predictor::ModelState;
@@ -81,7 +81,7 @@ message!(
     LEDGER_COPY_BYTES_MAX + LEDGER_LINK_BYTES_MAX
 );
 message!(24, LedgerHeld, GREETING_BYTES_MAX);
-message!(30, Request, FRAME_BYTES_MAX);
+message!(30, Request, 2 * DOCUMENT_BYTES_MAX + GREETING_BYTES_MAX);
 message!(31, Response, FRAME_BYTES_MAX);
 
 /// N→C, first frame of a session: who speaks is known from the certificate.

@@ -2,6 +2,7 @@
 //!
 //! Keys are made where they are used and never travel. Whether a ticket is good is the registry's business, not this file's.
 
+use std::io::{self, Read};
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use super::link::{CertificateProblem, LinkError};
 use super::quic::{Link, receive_within, send};
 use super::tls::{TlsFault, client_join};
 use crate::base::time::Timestamp;
-use crate::protocol::ticket::{Ticket, TicketError};
+use crate::protocol::ticket::{TICKET_CHARS_MAX, Ticket, TicketError};
 use crate::protocol::wire::{Join, JoinRejection, Joined, join_digest};
 
 /// A ticket was not redeemed.
@@ -24,6 +25,9 @@ pub enum JoinFault {
     /// The text is no usable ticket.
     #[error("the ticket cannot be used")]
     Ticket(#[from] TicketError),
+    /// It does not come from standard input.
+    #[error("the ticket could not be read from standard input")]
+    Read(#[source] io::Error),
     /// The ticket's time is over by this machine's clock.
     #[error("the ticket has expired; check the clock, else ask the operator for a new one")]
     Expired,
@@ -74,6 +78,23 @@ impl JoinFault {
                 | Self::Directory(DirectoryFault::Occupied { .. })
         )
     }
+}
+
+/// The ticket that a command was given: the argument itself, or what `input` holds where that is `-`, since every user of a machine
+/// may see the arguments of its processes.
+///
+/// # Errors
+///
+/// The input cannot be read.
+pub fn ticket_text(argument: &str, input: impl Read) -> Result<Zeroizing<String>, JoinFault> {
+    if argument != "-" {
+        return Ok(Zeroizing::new(argument.to_owned()));
+    }
+    // Reserved at once: a growing buffer would leave copies of the secret behind. One byte more than fits shows as too long.
+    let mut text = Zeroizing::new(String::with_capacity(2 * TICKET_CHARS_MAX));
+    let longest = TICKET_CHARS_MAX as u64 + 1;
+    let read = input.take(longest).read_to_string(&mut text);
+    read.map(|_| text).map_err(JoinFault::Read)
 }
 
 /// Makes keys in `directory`, redeems the ticket, and stores what the coordinator gave.
@@ -226,6 +247,22 @@ mod tests {
         let mut join = request();
         change(&mut join);
         assert_eq!(verify_join(&join), Err(JoinRejection::RequestInvalid));
+    }
+
+    #[test]
+    fn a_ticket_may_come_from_standard_input() {
+        let read = |argument: &str, input: &[u8]| ticket_text(argument, input).unwrap();
+        let text = ticket().to_text().unwrap();
+        assert_eq!(read(&text, b"other").as_str(), text);
+        let piped = read("-", format!("{text}\n").as_bytes());
+        assert_eq!(Ticket::parse(&piped).unwrap().secret, ticket().secret);
+        let endless = read("-", &vec![b'a'; 1 << 20]);
+        let refused = Ticket::parse(&endless);
+        assert!(matches!(refused, Err(TicketError::TooLong { .. })));
+        assert!(matches!(
+            ticket_text("-", &[0xff][..]),
+            Err(JoinFault::Read(_))
+        ));
     }
 
     #[test]

@@ -99,6 +99,7 @@ fn rules(member: &Member, terms: &StudyTerms) -> Rules {
             holdout_column: None,
         },
         identity: member.identity,
+        split: Hash32([6; 32]),
         confirms: |_| true,
     }
 }

@@ -212,6 +212,7 @@ fn entries() -> Vec<Entry> {
             approvals,
             parts,
             by_person: true,
+            split: Hash32([8; 32]),
         }),
         Entry::Spend(spend(at, study)),
         Entry::Close(close),

@@ -30,7 +30,7 @@ pub(crate) enum Command {
     /// Redeem a ticket: makes your keys here and stores them with your certificate
     #[command(after_help = "Example:\n  aquifer join \"$(cat ada.ticket)\" --dir ~/.aquifer")]
     Join {
-        /// The ticket: one line that starts with aquifer-ticket-1
+        /// The ticket, one line that starts with aquifer-ticket-1; `-` reads it from standard input, out of sight of others on the machine
         ticket: String,
     },
     /// Show name, role and identity key of this directory; asks nobody

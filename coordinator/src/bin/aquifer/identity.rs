@@ -3,7 +3,7 @@
 use aquifer_shared::base::ids::Role;
 use aquifer_shared::protocol::ticket::Ticket;
 use aquifer_shared::shell::directory::IdentityDirectory;
-use aquifer_shared::shell::join::{JoinFault, redeem};
+use aquifer_shared::shell::join::{JoinFault, redeem, ticket_text};
 use aquifer_shared::shell::keys::fingerprint;
 use aquifer_shared::shell::report::{self, Outcome};
 use serde_json::json;
@@ -17,6 +17,7 @@ use crate::show::moment;
 ///
 /// The ticket is not taken, the coordinator cannot be reached, or the directory cannot be written.
 pub(crate) async fn join(session: &Session, ticket: &str) -> anyhow::Result<Outcome> {
+    let ticket = &*ticket_text(ticket, std::io::stdin())?;
     let role = Ticket::parse(ticket).map_err(JoinFault::from)?.role;
     if role == Role::Node {
         let why = "the ticket is for a unit's node: use `aquifer-node join`";

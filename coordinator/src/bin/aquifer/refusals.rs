@@ -63,8 +63,8 @@ fn policy(code: RefusalCode) -> (&'static str, &'static str) {
             "check the purpose for a slip, or ask the unit to allow it (purposes in node.toml)",
         ),
         RefusalCode::HoldOut => (
-            "the unit has no such hold-out column",
-            "hold out a fraction, or ask the unit to name its holdout_column",
+            "the unit has no such hold-out column, or its hold-out key is not the one that it accepted the study under",
+            "hold out a fraction, or ask the unit to name its holdout_column or to put node.key back from its backup",
         ),
         _ => (
             "the unit does not take this trust mode",

@@ -128,6 +128,7 @@ pub(crate) fn state_cell(state: StudyState) -> (String, Tone) {
         StudyState::Published => ("published", Tone::Good),
         StudyState::Held => ("held", Tone::Warning),
         StudyState::Aborted => ("aborted", Tone::Bad),
+        StudyState::Damaged => ("damaged", Tone::Bad),
     };
     (text.to_owned(), tone)
 }

@@ -249,7 +249,7 @@ fn end(session: &Session, status: &StudyStatus) -> Outcome {
 fn is_end(state: StudyState) -> bool {
     matches!(
         state,
-        StudyState::Published | StudyState::Held | StudyState::Aborted
+        StudyState::Published | StudyState::Held | StudyState::Aborted | StudyState::Damaged
     )
 }
 

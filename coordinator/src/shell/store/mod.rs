@@ -22,7 +22,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use aquifer_shared::base::ids::Name;
+use aquifer_shared::base::ids::{Name, StudyHash};
 use sqlx::any::AnyPoolOptions;
 use sqlx::{AnyConnection, AnyPool, Connection, Executor};
 
@@ -48,6 +48,21 @@ pub enum StoreFault {
     Damaged {
         /// Which thing.
         what: &'static str,
+    },
+    /// A certificate is not of the party that has the name now.
+    #[error("party {name} was revoked, or has another key or other certificates by now")]
+    Replaced {
+        /// The name.
+        name: Name,
+    },
+    /// Another coordinator has written to the same study.
+    #[error(
+        "study {} was continued by another coordinator: two run on one store; stop one of them",
+        study.short()
+    )]
+    Overtaken {
+        /// The study.
+        study: StudyHash,
     },
     /// A newer program made the tables.
     #[error("the store was made by a newer program (tables {found}); update this one")]

@@ -168,23 +168,30 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// If the store fails.
+    /// If the store fails; also if the party was revoked, or its name has another key or other certificates by now.
     pub async fn renew(
         &self,
-        name: &Name,
+        (name, identity): (&Name, &IdentityKey),
         fingerprint: Hash32,
         shown: Hash32,
         until: Timestamp,
     ) -> Result<(), StoreFault> {
         let mut transaction = self.pool.begin().await.map_err(fault("begin"))?;
-        sqlx::query("UPDATE parties SET fingerprint = $1, fingerprint_before = $2, certificate_until = $3 WHERE name = $4 AND revoked = 0")
-            .bind(fingerprint.to_string())
-            .bind(shown.to_string())
-            .bind(until.0 as i64)
-            .bind(name.as_str().to_owned())
-            .execute(&mut *transaction)
-            .await
-            .map_err(fault("renew a certificate"))?;
+        let done = sqlx::query(
+            "UPDATE parties SET fingerprint = $1, fingerprint_before = $2, certificate_until = $3 \
+             WHERE name = $4 AND identity = $5 AND (fingerprint = $2 OR fingerprint_before = $2) AND revoked = 0",
+        )
+        .bind(fingerprint.to_string())
+        .bind(shown.to_string())
+        .bind(until.0 as i64)
+        .bind(name.as_str().to_owned())
+        .bind(identity.to_string())
+        .execute(&mut *transaction)
+        .await
+        .map_err(fault("renew a certificate"))?;
+        if done.rows_affected() != 1 {
+            return Err(StoreFault::Replaced { name: name.clone() });
+        }
         bump(&mut transaction).await?;
         transaction
             .commit()

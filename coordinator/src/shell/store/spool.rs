@@ -41,12 +41,34 @@ pub struct Spooled {
 impl Store {
     /// Appends records to a study and changes its spool, all or none; `first` is the number of the first record.
     ///
-    /// Durable when it returns.
+    /// Durable when it returns. The same call may be made again where its answer was lost: what is there already stays.
     ///
     /// # Errors
     ///
-    /// If the store fails; also if another process has appended meanwhile.
+    /// If the store fails; [`StoreFault::Overtaken`] if another process has appended meanwhile.
     pub async fn append(
+        &self,
+        study: &StudyHash,
+        first: u64,
+        records: &[Vec<u8>],
+        spool: &[SpoolWrite],
+    ) -> Result<(), StoreFault> {
+        match self.try_append(study, first, records, spool).await {
+            Err(StoreFault::Database { source, .. })
+                if is_taken(&source) && !records.is_empty() =>
+            {
+                let there = self.records_from(study, first).await?;
+                // All or none: with its records the whole write is there.
+                let study = *study;
+                (there == records)
+                    .then_some(())
+                    .ok_or(StoreFault::Overtaken { study })
+            }
+            tried => tried,
+        }
+    }
+
+    async fn try_append(
         &self,
         study: &StudyHash,
         first: u64,
@@ -109,6 +131,13 @@ async fn write(
     };
     let done = query.execute(transaction).await;
     done.map(drop).map_err(fault(APPEND))
+}
+
+/// Whether the database found a row of the same key.
+fn is_taken(error: &sqlx::Error) -> bool {
+    error
+        .as_database_error()
+        .is_some_and(|error| error.is_unique_violation())
 }
 
 fn read(row: &AnyRow) -> Result<Spooled, StoreFault> {

@@ -83,8 +83,19 @@ impl Store {
     ///
     /// If the store fails.
     pub async fn records(&self, study: &StudyHash) -> Result<Vec<Vec<u8>>, StoreFault> {
-        let rows = sqlx::query("SELECT body FROM records WHERE study = $1 ORDER BY seq")
+        self.records_from(study, 0).await
+    }
+
+    /// The records of a study from this number on, in order.
+    pub(super) async fn records_from(
+        &self,
+        study: &StudyHash,
+        first: u64,
+    ) -> Result<Vec<Vec<u8>>, StoreFault> {
+        let text = "SELECT body FROM records WHERE study = $1 AND seq >= $2 ORDER BY seq";
+        let rows = sqlx::query(text)
             .bind(study.to_string())
+            .bind(first as i64)
             .fetch_all(&self.pool)
             .await
             .map_err(fault("read a study"))?;

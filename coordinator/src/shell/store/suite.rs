@@ -154,13 +154,24 @@ async fn a_name_is_bound_until_it_is_revoked(store: &Store) {
 
 async fn a_renewed_certificate_leaves_the_one_that_was_shown(store: &Store) {
     let name = "north".parse().unwrap();
-    let renew = |fresh: u8, shown: u8| {
+    let (own, before) = (IdentityKey([47; 32]), IdentityKey([7; 32]));
+    let renew = |key: IdentityKey, fresh: u8, shown: u8| {
         let (fresh, shown) = (Hash32([fresh; 32]), Hash32([shown; 32]));
-        store.renew(&name, fresh, shown, Timestamp(2_000))
+        let name = &name;
+        async move {
+            store
+                .renew((name, &key), fresh, shown, Timestamp(2_000))
+                .await
+        }
     };
-    renew(49, 48).await.unwrap();
+    renew(own, 49, 48).await.unwrap();
     // The answer was lost: the node still shows the first.
-    renew(50, 48).await.unwrap();
+    renew(own, 50, 48).await.unwrap();
+    // A session of the name's former holder, and a certificate that was replaced.
+    for (key, shown) in [(before, 9), (before, 48), (own, 49), (own, 9)] {
+        let refused = renew(key, 51, shown).await.unwrap_err();
+        assert!(matches!(refused, StoreFault::Replaced { .. }), "{refused}");
+    }
     store.seen(&name, Timestamp(5), 42, "0.1.0").await.unwrap();
     let expected = Party {
         fingerprint: Hash32([50; 32]),
@@ -191,7 +202,16 @@ async fn records_are_appended_all_or_none(store: &Store) {
         .append(&study.hash, 0, &[vec![1], vec![2, 0]], &[])
         .await
         .unwrap();
-    assert!(store.append(&study.hash, 1, &[vec![3]], &[]).await.is_err());
+    let overtaken = |fault: StoreFault| matches!(fault, StoreFault::Overtaken { .. });
+    for other in [vec![vec![3]], vec![vec![2, 0], vec![3]]] {
+        let tried = store.append(&study.hash, 1, &other, &[]).await;
+        assert!(overtaken(tried.unwrap_err()), "{other:?}");
+    }
+    // The same again, as after a commit whose answer was lost.
+    let again = [vec![1], vec![2, 0]];
+    store.append(&study.hash, 0, &again, &[]).await.unwrap();
+    let part = store.append(&study.hash, 0, &again[..1], &[]).await;
+    assert!(overtaken(part.unwrap_err()));
     assert!(
         store
             .append(&study.hash, 2, &[vec![3], vec![4]], &[])

@@ -141,7 +141,7 @@ mod tests {
     use aquifer_shared::base::ids::Hash32;
 
     use super::*;
-    use crate::core::fixtures::{NOW, name, offer, rules, synthetic};
+    use crate::core::fixtures::{NOW, SPLIT, name, offer, rules, synthetic};
     use crate::core::ledger::{AttemptOutcome, Caps, Payment};
 
     /// A reservation, then charges of these rounds, one entry each.
@@ -150,7 +150,7 @@ mod tests {
         let terms = synthetic(3);
         let (study, offer) = offer(&terms);
         let accepted = (offer.terms.as_slice(), &terms, offer.approvals.as_slice());
-        ledger.reserve(NOW, caps(), accepted, false).unwrap();
+        ledger.reserve(NOW, caps(), SPLIT, accepted, false).unwrap();
         for round in rounds {
             let payment = Payment::Update(vec![1]);
             let task = Hash32([9; 32]);

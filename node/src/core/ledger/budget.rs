@@ -1,7 +1,8 @@
 //! What the entries add up to: prices per study, part and cap. Integers only; what does not fit is refused.
 //!
-//! Two studies share their split into training and hold-out only if they belong to one family with one rule (or hold out
-//! by one column) on one contract. Within such a group a customer is in one part; across groups it may be in either, so groups add up.
+//! Two studies share their split into training and hold-out only if they belong to one family with one rule, on one contract and
+//! under one key of the node. Within such a group a customer is in one part; across groups it may be in either, so groups add up.
+//! A column may have other content by the next study: studies that hold out by it add up one by one.
 
 use std::collections::BTreeMap;
 
@@ -9,6 +10,7 @@ use aquifer_shared::base::ids::{Hash32, Name, StudyHash};
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::sum::{HoldOut, Part, StudyTerms, TrustMode};
+use aquifer_shared::protocol::wire::Approval;
 use serde::Serialize;
 
 use super::Ledger;
@@ -28,8 +30,12 @@ pub struct Caps {
 pub(super) struct Account {
     /// Its terms, as accepted.
     pub terms: StudyTerms,
+    /// The approvals that it was accepted with.
+    pub approvals: Vec<Approval>,
     /// What was set aside.
     pub reserved: Parts,
+    /// Under which key its customers are split.
+    pub split: Hash32,
     /// What was paid, in order.
     pub spends: Vec<(u64, Spend)>,
     /// Attempts that are over.
@@ -45,7 +51,7 @@ pub(super) struct Account {
 pub(super) enum Scope<'a> {
     /// Everything that a contract has ever cost.
     Contract(&'a Name),
-    /// Everything after this moment, reservations included.
+    /// Everything from this moment on, reservations included.
     Since(Timestamp),
 }
 
@@ -116,9 +122,9 @@ pub struct BudgetReport {
 }
 
 impl Account {
-    /// Charges, part by part, after a moment.
+    /// Charges, part by part, from a moment on.
     pub fn spent(&self, since: Timestamp) -> Option<Parts> {
-        let counted = self.spends.iter().filter(|(_, spend)| spend.at > since);
+        let counted = self.spends.iter().filter(|(_, spend)| spend.at >= since);
         counted
             .map(|(_, spend)| Parts::only(spend.part, spend.urho))
             .try_fold(Parts::default(), Parts::checked_add)
@@ -216,16 +222,17 @@ pub fn reservation(terms: &StudyTerms) -> Option<Parts> {
 /// Everything that accounts, and perhaps one more reservation, come to under a scope.
 pub(super) fn total<'a>(
     accounts: impl Iterator<Item = &'a Account>,
-    extra: Option<(&StudyTerms, Parts)>,
+    extra: Option<(&StudyTerms, Hash32, Parts)>,
     scope: Scope,
     count: Count,
 ) -> Option<MicroRho> {
     let mut groups: BTreeMap<Split, Parts> = BTreeMap::new();
     for account in accounts {
-        add(&mut groups, &account.terms, account.counted(scope, count)?)?;
+        let split = Split::of(&account.terms, account.split, account.seq);
+        add(&mut groups, split, account.counted(scope, count)?)?;
     }
-    if let Some((terms, parts)) = extra {
-        add(&mut groups, terms, parts)?;
+    if let Some((terms, key, parts)) = extra {
+        add(&mut groups, Split::of(terms, key, u64::MAX), parts)?;
     }
     let prices = groups
         .into_iter()
@@ -235,8 +242,8 @@ pub(super) fn total<'a>(
     })
 }
 
-fn add(groups: &mut BTreeMap<Split, Parts>, terms: &StudyTerms, parts: Parts) -> Option<()> {
-    let group = groups.entry(Split::of(terms)).or_default();
+fn add(groups: &mut BTreeMap<Split, Parts>, split: Split, parts: Parts) -> Option<()> {
+    let group = groups.entry(split).or_default();
     *group = group.checked_add(parts)?;
     Some(())
 }
@@ -252,15 +259,17 @@ struct Split {
 
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Rule {
-    Hash(Name, u32),
-    Column(String),
+    /// By a keyed hash: family, share, and which key.
+    Hash(Name, u32, Hash32),
+    /// By a column, as it was for the study that was accepted by this entry.
+    Column(u64),
 }
 
 impl Split {
-    fn of(terms: &StudyTerms) -> Self {
+    fn of(terms: &StudyTerms, key: Hash32, seq: u64) -> Self {
         let rule = match &terms.holdout {
-            HoldOut::Fraction(ppm) => Rule::Hash(terms.family.clone(), *ppm),
-            HoldOut::Column(column) => Rule::Column(column.clone()),
+            HoldOut::Fraction(ppm) => Rule::Hash(terms.family.clone(), *ppm, key),
+            HoldOut::Column(_) => Rule::Column(seq),
         };
         let adds = adds(terms);
         Self {

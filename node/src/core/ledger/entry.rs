@@ -53,6 +53,8 @@ pub struct Reserve {
     pub approvals: Vec<Approval>,
     /// What is set aside.
     pub parts: Parts,
+    /// Under which key customers are split into training and hold-out.
+    pub split: Hash32,
     /// A person at the unit decided.
     pub by_person: bool,
 }
@@ -354,6 +356,7 @@ mod tests {
                 terms: vec![1, 2],
                 approvals: Vec::new(),
                 parts,
+                split: Hash32([6; 32]),
                 by_person: true,
             }),
             spend(Paid::Update(Hash32([3; 32]))),
@@ -414,5 +417,5 @@ mod tests {
         assert_eq!(Entry::from_link(99, &[]), Err(CodecError::Kind { got: 99 }));
     }
 
-    const GOLDEN_HEAD: &str = "a10733cdb2aebd53cf47e072402f70091dbed9778578e6599df268d06915a891";
+    const GOLDEN_HEAD: &str = "c842b8e81eceb936782a78579c2eecda56ade95da9db109398735cdea352d344";
 }

@@ -49,7 +49,9 @@ impl Ledger {
         self.marks.remember_for(terms.attempt_ttl_ms);
         let account = Account {
             terms,
+            approvals: body.approvals,
             reserved: body.parts,
+            split: body.split,
             spends: Vec::new(),
             closes: Vec::new(),
             ended: None,

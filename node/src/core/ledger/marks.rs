@@ -169,7 +169,7 @@ mod tests {
     use aquifer_shared::base::units::MicroRho;
 
     use super::*;
-    use crate::core::fixtures::{NOW, PEER, offer, public, shared_synthetic};
+    use crate::core::fixtures::{NOW, PEER, SPLIT, offer, public, shared_synthetic};
     use crate::core::ledger::{Caps, Payment};
 
     const TTL_MS: u64 = 120_000;
@@ -193,7 +193,7 @@ mod tests {
                 per_year: MicroRho(u64::MAX),
             };
             let accepted = (offer.terms.as_slice(), &terms, offer.approvals.as_slice());
-            ledger.reserve(NOW, caps, accepted, false).unwrap();
+            ledger.reserve(NOW, caps, SPLIT, accepted, false).unwrap();
             study
         });
         (ledger, studies)

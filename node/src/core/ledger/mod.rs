@@ -174,6 +174,13 @@ impl Ledger {
         self.accounts.get(study).map(|account| &account.terms)
     }
 
+    /// Approvals that a study was accepted with, and under which key its customers are split.
+    #[must_use]
+    pub fn accepted_with(&self, study: &StudyHash) -> Option<(&[Approval], Hash32)> {
+        let account = self.accounts.get(study)?;
+        Some((&account.approvals, account.split))
+    }
+
     /// Studies whose budget is set aside.
     pub fn open_studies(&self) -> impl Iterator<Item = (&StudyHash, &StudyTerms)> {
         let open = self
@@ -209,7 +216,7 @@ impl Ledger {
         self.waiting.get(study)
     }
 
-    /// Sets budget aside for a study that policy accepts.
+    /// Sets budget aside for a study that policy accepts, under the present key of the hold-out.
     ///
     /// # Errors
     ///
@@ -218,22 +225,24 @@ impl Ledger {
         &mut self,
         now: Timestamp,
         caps: Caps,
+        split: Hash32,
         offer: (&[u8], &StudyTerms, &[Approval]),
         by_person: bool,
     ) -> Result<(), Shortfall> {
         let (bytes, terms, approvals) = offer;
-        let parts = self.affordable(now, caps, terms)?;
+        let parts = self.affordable(now, caps, split, terms)?;
         self.append(Entry::Reserve(Reserve {
             at: self.present(now),
             terms: bytes.to_vec(),
             approvals: approvals.to_vec(),
             parts,
+            split,
             by_person,
         }));
         Ok(())
     }
 
-    /// What a study would set aside.
+    /// What a study would set aside, with customers split under this key.
     ///
     /// # Errors
     ///
@@ -242,6 +251,7 @@ impl Ledger {
         &self,
         now: Timestamp,
         caps: Caps,
+        split: Hash32,
         terms: &StudyTerms,
     ) -> Result<Parts, Shortfall> {
         let nothing = Shortfall {
@@ -254,7 +264,7 @@ impl Ledger {
             (year, caps.per_year),
         ] {
             let committed = self.total(None, scope, Count::Committed).ok_or(nothing)?;
-            let with = self.total(Some((terms, parts)), scope, Count::Committed);
+            let with = self.total(Some((terms, split, parts)), scope, Count::Committed);
             if with.is_none_or(|with| with > cap) {
                 let left = cap.left_after(committed);
                 return Err(Shortfall { left });
@@ -343,7 +353,7 @@ impl Ledger {
 
     fn total(
         &self,
-        extra: Option<(&StudyTerms, Parts)>,
+        extra: Option<(&StudyTerms, Hash32, Parts)>,
         scope: Scope,
         count: Count,
     ) -> Option<MicroRho> {
@@ -351,7 +361,7 @@ impl Ledger {
             Scope::Contract(_) => Timestamp(0),
             Scope::Since(start) => start,
         };
-        let lost = self.written_off.iter().filter(|entry| entry.at > since);
+        let lost = self.written_off.iter().filter(|entry| entry.at >= since);
         let lost = lost
             .map(|entry| entry.urho)
             .try_fold(MicroRho::ZERO, MicroRho::checked_add)?;

@@ -1,10 +1,10 @@
 //! Budgets add up, never wrap, never come back.
 
-use aquifer_shared::domain::sum::{HoldOut, StudyTerms, TrustMode};
+use aquifer_shared::domain::sum::{HoldOut, Part, StudyTerms, TrustMode};
 
 use super::*;
 use crate::core::fixtures::{
-    NOW, PEER, URHO, name, offer, public, shared_synthetic, synthetic, terms,
+    NOW, PEER, SPLIT, URHO, name, offer, public, shared_synthetic, synthetic, terms,
 };
 
 const TASK: Hash32 = Hash32([9; 32]);
@@ -28,7 +28,8 @@ fn reserve(
     terms: &StudyTerms,
 ) -> Result<StudyHash, Shortfall> {
     let (study, offer) = offer(terms);
-    ledger.reserve(now, caps, (&offer.terms, terms, &offer.approvals), false)?;
+    let offer = (&offer.terms[..], terms, &offer.approvals[..]);
+    ledger.reserve(now, caps, SPLIT, offer, false)?;
     Ok(study)
 }
 
@@ -83,6 +84,39 @@ fn other_families_split_otherwise_so_their_larger_parts_add() {
     let studies = [variant(1, "churn"), variant(2, "value"), column];
     check_reserves(3 * URHO.0 - 1, &studies, &[true, true, false]);
     check_reserves(3 * URHO.0, &studies, &[true, true, true]);
+}
+
+/// Sets 3,000 aside for training customers, then 3,000 for held-out ones under this key; says whether the cap covers both.
+fn both_parts(cap: u64, holdout: &HoldOut, split: Hash32) -> bool {
+    let mut ledger = Ledger::default();
+    let (cap, holdout) = (caps(cap, u64::MAX), holdout.clone());
+    let training = StudyTerms {
+        holdout,
+        ..synthetic(2)
+    };
+    reserve(&mut ledger, NOW, cap, &training).unwrap();
+    let mut evaluation = training.clone();
+    evaluation.study_id = [2; 16];
+    let rounds = evaluation.rounds.iter_mut();
+    rounds.for_each(|round| round.part = Part::HoldOut);
+    let (_, offer) = offer(&evaluation);
+    let offer = (&offer.terms[..], &evaluation, &offer.approvals[..]);
+    ledger.reserve(NOW, cap, split, offer, false).is_ok()
+}
+
+#[test]
+fn a_key_that_changed_splits_otherwise() {
+    let (rule, other) = (HoldOut::Fraction(150_000), Hash32([9; 32]));
+    assert!(both_parts(3_000, &rule, SPLIT));
+    assert!(!both_parts(5_999, &rule, other));
+    assert!(both_parts(6_000, &rule, other));
+}
+
+#[test]
+fn a_column_may_say_something_else_to_each_study() {
+    let rule = HoldOut::Column("split".into());
+    assert!(!both_parts(5_999, &rule, SPLIT));
+    assert!(both_parts(6_000, &rule, SPLIT));
 }
 
 #[test]
@@ -171,6 +205,21 @@ fn a_clock_set_back_frees_nothing() {
     assert_eq!(ledger.present(long_ago), NOW);
     let report = ledger.report(long_ago, cap, &name("churn")).unwrap();
     assert_eq!(report.per_year.spent, MicroRho(1_000));
+}
+
+#[test]
+fn a_clock_that_starts_at_zero_forgets_nothing() {
+    let mut ledger = Ledger::default();
+    let (start, cap) = (Timestamp(0), caps(4_000, 4_000));
+    let study = reserve(&mut ledger, start, cap, &synthetic(2)).unwrap();
+    ledger
+        .spend(start, (study, 0, 0), TASK, update(&[1]))
+        .unwrap();
+    ledger.write_off(start, MicroRho(500), Vec::new(), 0);
+    ledger.give_back(start, study, EndReason::Aborted);
+    let report = ledger.report(start, cap, &name("churn")).unwrap();
+    assert_eq!(report.per_contract.spent, MicroRho(1_500));
+    assert_eq!(report.per_year.spent, MicroRho(1_500));
 }
 
 #[test]
@@ -319,7 +368,7 @@ fn a_forged_ledger_that_overspends_is_refused() {
         study,
         round: 0,
         attempt: 0,
-        part: aquifer_shared::domain::sum::Part::Training,
+        part: Part::Training,
         urho: MicroRho(1 << 30),
         honest: 1,
         sigma_share: 1_000,

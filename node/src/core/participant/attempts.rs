@@ -121,8 +121,8 @@ impl Participant {
             let guard = Some(Guard::RisingAttempt);
             return Err((RefusalCode::AlreadyCharged, detail, guard));
         }
-        let still = self.rules.still_serves(terms);
-        still.map_err(|code| (code, 0, None))?;
+        self.still_serves(&task.study, terms)
+            .map_err(|code| (code, 0, None))?;
         let differs = (RefusalCode::TermsDiffer, 0, Some(Guard::TermsHold));
         let wanted = read_task(terms, task, checks).ok_or(differs)?;
         let fits = self.rules.fits(&wanted.body, wanted.terms.cells_max);
@@ -133,6 +133,17 @@ impl Participant {
         let guard = Some(Guard::WithinBudget);
         covered.map_err(|shortfall| (RefusalCode::Budget, shortfall.left.0, guard))?;
         Ok(wanted)
+    }
+
+    /// Whether a study may be served as it was accepted: by the policy of today, with customers split as they were then.
+    fn still_serves(&self, study: &StudyHash, terms: &StudyTerms) -> Result<(), RefusalCode> {
+        let accepted = self.ledger.accepted_with(study);
+        let (approvals, split) = accepted.ok_or(RefusalCode::StudyUnknown)?;
+        self.rules.still_serves(study, terms, approvals)?;
+        if split != self.rules.split {
+            return Err(RefusalCode::HoldOut);
+        }
+        Ok(())
     }
 
     fn start(

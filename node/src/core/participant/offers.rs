@@ -117,7 +117,9 @@ impl Participant {
     ) -> Result<(), (RefusalCode, u64)> {
         let caps = self.rules.policy.caps;
         let offer = (bytes, terms, approvals);
-        let reserved = self.ledger.reserve(now, caps, offer, by_person);
+        let reserved = self
+            .ledger
+            .reserve(now, caps, self.rules.split, offer, by_person);
         reserved.map_err(|shortfall| (RefusalCode::Budget, shortfall.left.0))?;
         self.decide_when_durable(study_hash(bytes));
         Ok(())

@@ -15,7 +15,9 @@ use aquifer_shared::protocol::wire::{
 };
 
 use super::{Audit, Effect, Event, Fresh, Judges, Outgoing, Participant, Peer, Sign};
-use crate::core::fixtures::{NODE, NOW, PEER, key, offer, pinned, public, rules, shared_synthetic};
+use crate::core::fixtures::{
+    NODE, NOW, PEER, SPLIT, key, offer, pinned, public, rules, shared_synthetic,
+};
 use crate::core::ledger::{Batch, Beside, Ledger};
 use crate::core::policy::Rules;
 
@@ -256,7 +258,7 @@ impl Company {
         let mut ledger = Ledger::default();
         let accepted = (offer.terms.as_slice(), &terms, offer.approvals.as_slice());
         let caps = rules().policy.caps;
-        ledger.reserve(NOW, caps, accepted, false).unwrap();
+        ledger.reserve(NOW, caps, SPLIT, accepted, false).unwrap();
         let records = ledger.next_batch().unwrap().records;
         let disk: Vec<_> = records.into_iter().map(|record| record.bytes).collect();
         let peers = (PEER..).take(terms.roster.len() - 1);

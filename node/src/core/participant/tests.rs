@@ -405,6 +405,26 @@ fn a_person_may_say_no() {
     assert_eq!(decided, Err(DecideRefusal::Unknown(unknown)));
 }
 
+/// A study that was accepted, and what its first task meets when the unit has changed its rules since.
+#[track_caller]
+fn check_changed(change: impl FnOnce(&mut Rules), expected: RefusalCode) {
+    let (mut world, study) = accepted(&synthetic(3));
+    change(&mut world.rules);
+    world.restart();
+    world.tell(ask(task(study, 0, 0))).unwrap();
+    assert_eq!(world.refusals(), [(expected, 0)]);
+    assert_eq!(world.spent(), MicroRho::ZERO);
+}
+
+#[test]
+fn what_a_study_was_accepted_under_must_still_hold() {
+    check_changed(
+        |rules| rules.policy.approvers = vec![public(9)],
+        RefusalCode::NotApproved,
+    );
+    check_changed(|rules| rules.split = Hash32([9; 32]), RefusalCode::HoldOut);
+}
+
 /// A study that is over waits for nobody, whatever was said about it before.
 #[test]
 fn a_study_that_has_ended_is_not_approved() {

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use aquifer_shared::base::ids::Hash32;
 
 use super::*;
-use crate::core::fixtures::{NOW, offer, rules, synthetic};
+use crate::core::fixtures::{NOW, SPLIT, offer, rules, synthetic};
 use crate::core::ledger::Payment;
 
 struct Place {
@@ -51,7 +51,7 @@ async fn filled(place: &Place) -> Head {
     let (study, offer) = offer(&terms);
     let caps = rules().policy.caps;
     let accepted = (offer.terms.as_slice(), &terms, offer.approvals.as_slice());
-    ledger.reserve(NOW, caps, accepted, false).unwrap();
+    ledger.reserve(NOW, caps, SPLIT, accepted, false).unwrap();
     write(&mut store, &mut ledger).await.unwrap();
     ledger
         .spend(
@@ -288,7 +288,7 @@ async fn a_past_that_loses_against_the_mirror_takes_its_updates_along() {
     let (study, offer) = offer(&terms);
     let caps = rules().policy.caps;
     let accepted = (offer.terms.as_slice(), &terms, offer.approvals.as_slice());
-    ledger.reserve(NOW, caps, accepted, true).unwrap();
+    ledger.reserve(NOW, caps, SPLIT, accepted, true).unwrap();
     ledger
         .spend(
             NOW,

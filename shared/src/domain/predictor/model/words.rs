@@ -68,10 +68,11 @@ pub(super) fn assumptions(terms: &StudyTerms) -> Vec<String> {
             .to_owned(),
         "rows without a label were left out at the node; sizes declared in the study are public".to_owned(),
         "the totals of a business unit are not protected, only its customers".to_owned(),
+        "other studies of a unit add up; its ledger keeps the total".to_owned(),
     ];
     if terms.multiplicity == 1 {
         let rule = "training and evaluation read different customers, by a rule at the node: each customer is charged for \
-                    one of the two";
+                    one of the two; customer ids and the hold-out column do not change during a study";
         all.push(rule.to_owned());
     }
     if terms.mode == TrustMode::SharedNoise {
