@@ -24,6 +24,10 @@ pub const MEMBERS_MAX: usize = 1_024;
 pub const GROUP_MIN: usize = 4;
 /// Most members of such a group; larger studies have several.
 pub const GROUP_MAX: usize = 128;
+/// Blocks of packed cells, each 8 bytes of a share record.
+pub const SHARING_BLOCKS_MAX: usize = 524_286;
+/// Every cell of an opened sum stays below this in absolute value, noise included.
+pub const SHARING_SUM_ABS_END: i64 = 1 << 59;
 /// Rounds of a study.
 pub const ROUNDS_MAX: usize = 1_000;
 /// Attempts of one round.
@@ -46,3 +50,5 @@ pub const APPROVALS_MAX: usize = 16;
 pub const STUDY_LIFE_MS_MAX: u64 = 366 * 24 * 3_600 * 1_000;
 
 const _: () = assert!(CELLS_MAX * size_of::<i64>() + 4_096 < FRAME_BYTES_MAX);
+// A sealed share record fits into 4 MiB.
+const _: () = assert!(SHARING_BLOCKS_MAX * size_of::<u64>() + 16 <= 4 << 20);

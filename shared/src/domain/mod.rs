@@ -1,7 +1,8 @@
-//! What the product is about: data contracts, private sums and their price, the predictor.
+//! What the product is about: data contracts, private sums and their price, secret sharing, the predictor.
 //!
-//! `contract` and `sum` do not know each other; `predictor` may use `sum`.
+//! `contract`, `sum` and `sharing` do not know each other; `predictor` may use `sum`.
 
 pub mod contract;
 pub mod predictor;
+pub mod sharing;
 pub mod sum;

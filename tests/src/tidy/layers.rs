@@ -241,6 +241,10 @@ mod tests {
         check_caught("shared/src/domain/sum.rs", "use super::contract::Contract;");
         check_caught("shared/src/domain/sum.rs", "use super::predictor::plan;");
         check_caught(
+            "shared/src/domain/sharing/deal.rs",
+            "use super::super::sum::Thresholds;",
+        );
+        check_caught(
             "shared/src/domain/predictor/plan.rs",
             "use super::super::super::protocol::wire;",
         );

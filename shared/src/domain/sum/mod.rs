@@ -304,7 +304,7 @@ impl StudyTerms {
     #[must_use]
     pub fn groups(&self) -> Vec<Range<usize>> {
         match self.mode {
-            TrustMode::NodeNoise => vec![0..self.roster.len()],
+            TrustMode::NodeNoise => std::iter::once(0..self.roster.len()).collect(),
             TrustMode::SharedNoise => groups(self.roster.len()),
         }
     }

@@ -8,6 +8,7 @@ mod million;
 mod options;
 mod quality;
 mod rounds;
+mod sharing;
 mod study;
 
 use std::fs;
@@ -32,6 +33,7 @@ fn bench(options: &Options) -> Result<()> {
         let measured = match part {
             Part::Machine => machine::measure(options)?,
             Part::Million => million::measure(options)?,
+            Part::Sharing => sharing::measure(options)?,
             Part::Rounds => rounds::measure(options)?,
             Part::Cold => cold::measure(options)?,
             Part::Study => study::measure(options)?,

@@ -30,6 +30,8 @@ pub enum Part {
     Machine,
     /// One round over 1,000,000 customers.
     Million,
+    /// The arithmetic of secure aggregation.
+    Sharing,
     /// Rounds without training.
     Rounds,
     /// From the start of a node to its first contribution.
@@ -46,6 +48,7 @@ impl Part {
         match self {
             Self::Machine => "machine",
             Self::Million => "million",
+            Self::Sharing => "sharing",
             Self::Rounds => "rounds",
             Self::Cold => "cold",
             Self::Study => "study",
