@@ -8,6 +8,7 @@ pub mod noise;
 pub mod policy;
 pub mod processes;
 pub mod random;
+pub mod simulator;
 pub mod study;
 pub mod synthetic;
 pub mod tidy;

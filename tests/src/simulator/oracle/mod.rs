@@ -1,0 +1,266 @@
+//! Those who watch: after every step the invariants of the private sum are held against everything that happened.
+//!
+//! The watchers know all secrets and trust no machine. The first violation ends a history.
+
+mod accounts;
+mod book;
+mod once;
+mod sums;
+
+use std::fmt;
+
+use aquifer_coordinator::core::event::Ending;
+use aquifer_node::core::participant::Event;
+use aquifer_shared::base::ids::AttemptId;
+use aquifer_shared::base::time::Timestamp;
+use aquifer_shared::protocol::chain::Head;
+use aquifer_shared::protocol::wire::{Message, Task, Update, read_body};
+use serde::Serialize;
+
+use accounts::Accounts;
+use book::Book;
+use once::Once;
+use sums::Sums;
+
+use super::clock::START;
+use super::network::{Frame, split};
+use super::scenario::Scenario;
+use super::study::Subject;
+
+/// A promise of the private sum.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Invariant {
+    /// A release is the sum over the members that it names, nobody twice.
+    ExactSum,
+    /// The adversary holds nothing but one sum over enough honest members.
+    Secrecy,
+    /// A charge is durable before the first byte that it pays for leaves.
+    ChargeFirst,
+    /// Charges stay below every cap, have their right price and never decrease.
+    Budget,
+    /// No key, noise or seed is used twice; what is repeated is repeated byte for byte.
+    NoReuse,
+    /// One set, one roster, one task in each attempt.
+    OneSet,
+    /// Every release has the noise of enough honest members.
+    NoisePresent,
+    /// A round ends in bounded time once the world has healed.
+    Liveness,
+    /// A ledger that forgot charges is noticed.
+    Rollback,
+    /// Nothing depends on customers' values but sealed bytes and releases.
+    NothingElse,
+    /// No message makes a machine panic.
+    NoPanic,
+}
+
+/// A broken promise.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Violation {
+    /// Which.
+    pub invariant: Invariant,
+    /// What was found.
+    pub what: String,
+    /// When, in virtual milliseconds from the start.
+    pub at_ms: u64,
+}
+
+/// All watchers.
+#[derive(Debug)]
+pub struct Oracle {
+    violation: Option<Violation>,
+    book: Book,
+    accounts: Accounts,
+    once: Once,
+    sums: Sums,
+    ending: Option<Ending>,
+    released: u64,
+}
+
+impl Oracle {
+    /// Watchers of a history that has not begun.
+    #[must_use]
+    pub fn new(scenario: &Scenario, subject: &Subject) -> Self {
+        Self {
+            violation: None,
+            book: Book::new(subject),
+            accounts: Accounts::new(scenario, subject),
+            once: Once::new(scenario.nodes),
+            sums: Sums::new(scenario),
+            ending: None,
+            released: 0,
+        }
+    }
+
+    /// The first broken promise, if any.
+    #[must_use]
+    pub fn violation(&self) -> Option<&Violation> {
+        self.violation.as_ref()
+    }
+
+    /// Sums that were released.
+    #[must_use]
+    pub fn released(&self) -> u64 {
+        self.released
+    }
+
+    /// How the study ended.
+    #[must_use]
+    pub fn ending(&self) -> Option<&Ending> {
+        self.ending.as_ref()
+    }
+
+    /// The round of an attempt that was ever asked for.
+    #[must_use]
+    pub fn round_of(&self, attempt: &AttemptId) -> Option<u32> {
+        self.book.place(attempt).map(|(round, _)| round)
+    }
+
+    /// A promise is broken; only the first one counts.
+    pub fn fail(&mut self, now: Timestamp, invariant: Invariant, what: String) {
+        if self.violation.is_none() {
+            self.violation = Some(Violation {
+                invariant,
+                what,
+                at_ms: now.since_ms(START),
+            });
+        }
+    }
+
+    fn judge(&mut self, now: Timestamp, found: Result<(), Breach>) {
+        if let Err(Breach(invariant, what)) = found {
+            self.fail(now, invariant, what);
+        }
+    }
+
+    /// The coordinator asks for a sum.
+    pub fn on_task(&mut self, task: &Task) {
+        self.book.note(task);
+    }
+
+    /// A node hears something.
+    pub fn on_event(&mut self, _node: usize, _event: &Event) {}
+
+    /// A node's exact sum for an attempt.
+    pub fn on_exact(&mut self, node: usize, attempt: AttemptId, sum: &[i64]) {
+        self.sums.exact(node, attempt, sum);
+    }
+
+    /// A noise vector on its way to a node's machine.
+    pub fn on_noise(&mut self, now: Timestamp, node: usize, sigma: u64, noise: &[i64]) {
+        let found = self.accounts.check_scale(node, sigma);
+        self.judge(now, found);
+        let found = self.once.noise(node, noise);
+        self.judge(now, found);
+        self.sums.noise(node, noise);
+    }
+
+    /// A frame leaves a node.
+    pub fn on_sent(&mut self, now: Timestamp, node: usize, frame: &Frame) {
+        let Ok((kind, body)) = split(frame) else {
+            return;
+        };
+        if kind == Update::KIND {
+            let found = self.on_update(node, kind, body, frame);
+            self.judge(now, found);
+        }
+    }
+
+    fn on_update(
+        &mut self,
+        node: usize,
+        kind: u8,
+        body: &[u8],
+        frame: &Frame,
+    ) -> Result<(), Breach> {
+        let update: Update = read_body(kind, body).map_err(|error| {
+            let what = format!("node {node} sent an update that does not decode: {error}");
+            Breach(Invariant::NoReuse, what)
+        })?;
+        let place = self.book.place(&update.attempt);
+        self.accounts.check_charged(node, place)?;
+        if self.once.frame(node, kind, update.attempt, frame)? {
+            self.sums.update(node, update.attempt, &update.cells)?;
+        }
+        Ok(())
+    }
+
+    /// A node's entry is on disk.
+    pub fn on_entry(&mut self, now: Timestamp, node: usize, bytes: &[u8]) {
+        let found = self.accounts.entry(node, bytes);
+        self.judge(now, found);
+    }
+
+    /// A node started from its journal.
+    pub fn on_start(&mut self, now: Timestamp, node: usize, head: Head) {
+        let found = self.accounts.start(node, head);
+        self.judge(now, found);
+    }
+
+    /// A node stopped.
+    pub fn on_stop(&mut self, _node: usize) {}
+
+    /// A node may not start.
+    pub fn on_lock(&mut self, node: usize) {
+        self.accounts.lock(node);
+    }
+
+    /// A node's journal was put back to so many entries.
+    pub fn on_rollback(&mut self, node: usize, entries: usize) {
+        self.accounts.rollback(node, entries);
+    }
+
+    /// The coordinator's store was put back.
+    pub fn on_old_store(&mut self) {
+        self.ending = None;
+    }
+
+    /// A sum is durable at the coordinator.
+    pub fn on_release(
+        &mut self,
+        now: Timestamp,
+        (round, attempt): (u32, u32),
+        members: &[u32],
+        cells: &[i64],
+    ) {
+        self.released += 1;
+        let found = self.check_release((round, attempt), members, cells);
+        self.judge(now, found);
+    }
+
+    fn check_release(
+        &mut self,
+        place: (u32, u32),
+        members: &[u32],
+        cells: &[i64],
+    ) -> Result<(), Breach> {
+        let id = self.book.id(place);
+        for member in members {
+            self.accounts.check_charged(*member as usize, Some(place))?;
+        }
+        self.accounts.check_members(members)?;
+        self.sums.release(id, members, cells)
+    }
+
+    /// The study is over.
+    pub fn on_ending(&mut self, now: Timestamp, ending: &Ending) {
+        if let Some(before) = &self.ending
+            && before != ending
+        {
+            let what = format!("the study ended twice: {before:?}, then {ending:?}");
+            self.fail(now, Invariant::OneSet, what);
+        }
+        self.ending = Some(ending.clone());
+    }
+}
+
+/// What a watcher found.
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct Breach(Invariant, String);
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} at {} ms: {}", self.invariant, self.at_ms, self.what)
+    }
+}
