@@ -26,6 +26,14 @@ pub const GROUP_MIN: usize = 4;
 pub const GROUP_MAX: usize = 128;
 /// Blocks of packed cells, each 8 bytes of a share record.
 pub const SHARING_BLOCKS_MAX: usize = 524_286;
+/// Bytes of the message with all records that one member dealt; larger sums are refused with their study.
+pub const SHARES_BYTES_MAX: usize = 26 << 20;
+/// Bytes of one member's point of a sum.
+pub const OPENING_BYTES_MAX: usize = 104 + 8 * SHARING_BLOCKS_MAX;
+/// Bytes of one member's advert in a roster.
+pub const ADVERT_BYTES: usize = 202;
+/// Bytes of one confirmation in a proof.
+pub const CONFIRMATION_BYTES: usize = 66;
 /// Every cell of an opened sum stays below this in absolute value, noise included.
 pub const SHARING_SUM_ABS_END: i64 = 1 << 59;
 /// Rounds of a study.
@@ -52,3 +60,5 @@ pub const STUDY_LIFE_MS_MAX: u64 = 366 * 24 * 3_600 * 1_000;
 const _: () = assert!(CELLS_MAX * size_of::<i64>() + 4_096 < FRAME_BYTES_MAX);
 // A sealed share record fits into 4 MiB.
 const _: () = assert!(SHARING_BLOCKS_MAX * size_of::<u64>() + 16 <= 4 << 20);
+const _: () =
+    assert!(SHARES_BYTES_MAX + 16 < FRAME_BYTES_MAX && OPENING_BYTES_MAX < FRAME_BYTES_MAX);

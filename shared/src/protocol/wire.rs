@@ -14,7 +14,10 @@ pub use super::ask::{
 use super::chain::Head;
 use super::codec::{CodecError, decode, encode};
 use crate::base::ids::{AttemptId, Hash32, IdentityKey, Name, Role, StudyHash};
-use crate::base::limits::{FRAME_BYTES_MAX, GREETING_BYTES_MAX};
+use crate::base::limits::{
+    ADVERT_BYTES, CONFIRMATION_BYTES, FRAME_BYTES_MAX, GREETING_BYTES_MAX, GROUP_MAX,
+    OPENING_BYTES_MAX, SHARES_BYTES_MAX,
+};
 use crate::base::time::Timestamp;
 use crate::domain::predictor::ModelState;
 
@@ -63,12 +66,12 @@ message!(10, Renew, GREETING_BYTES_MAX);
 message!(11, Renewed, GREETING_BYTES_MAX);
 message!(12, Goodbye, GREETING_BYTES_MAX);
 message!(13, Advert, GREETING_BYTES_MAX);
-message!(14, Roster, 64 << 10);
-message!(15, Shares, FRAME_BYTES_MAX);
-message!(16, Delivery, FRAME_BYTES_MAX);
+message!(14, Roster, 8 + ADVERT_BYTES * GROUP_MAX);
+message!(15, Shares, SHARES_BYTES_MAX);
+message!(16, Delivery, SHARES_BYTES_MAX + 16);
 message!(17, Confirm, GREETING_BYTES_MAX);
-message!(18, Proof, GREETING_BYTES_MAX);
-message!(19, Opening, FRAME_BYTES_MAX);
+message!(18, Proof, 40 + CONFIRMATION_BYTES * GROUP_MAX);
+message!(19, Opening, OPENING_BYTES_MAX);
 message!(20, Join, GREETING_BYTES_MAX);
 message!(21, Joined, GREETING_BYTES_MAX);
 message!(22, Cannot, GREETING_BYTES_MAX);

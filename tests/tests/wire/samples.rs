@@ -3,17 +3,22 @@
 use aquifer_shared::base::ids::{AttemptId, Hash32, IdentityKey, Name, Role, StudyHash};
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::domain::predictor::ModelState;
+use aquifer_shared::protocol::aggregation::{
+    Advert, Cannot, Confirm, Delivery, MemberSet, Opening, Proof, Roster, Sealed, Shares,
+    Signature64,
+};
+use aquifer_shared::protocol::chain::Head;
 use aquifer_shared::protocol::codec::encode;
 use aquifer_shared::protocol::wire::{
-    Approval, CloseReason, Decision, End, Goodbye, Hello, Join, JoinRejection, Joined,
-    MemberStatus, ModelEntry, NodeEntry, Offer, Refusal, RefusalCode, ReleasedSum, Renew, Renewed,
-    Request, Response, RoundStatus, StudyDetail, StudyEnd, StudyOutcome, StudyState, StudyStatus,
-    SumsBundle, Task, TaskBody, Update, Verdict, Welcome,
+    Approval, CloseReason, Decision, End, Goodbye, Hello, Join, JoinRejection, Joined, LedgerCopy,
+    LedgerHeld, MemberStatus, ModelEntry, NodeEntry, Offer, Refusal, RefusalCode, ReleasedSum,
+    Renew, Renewed, Request, Response, RoundStatus, StudyDetail, StudyEnd, StudyOutcome,
+    StudyState, StudyStatus, SumsBundle, Task, TaskBody, Update, Verdict, Welcome,
 };
 
 use super::Sample;
 
-/// All samples, by kind.
+/// All samples: by kind, then those of secure aggregation.
 pub fn all() -> Vec<Sample> {
     let mut samples = session();
     samples.extend(rounds());
@@ -21,6 +26,9 @@ pub fn all() -> Vec<Sample> {
     samples.extend(joining());
     samples.extend(requests());
     samples.extend(responses());
+    samples.extend(aggregation());
+    samples.extend(aggregation_refusals());
+    samples.extend(mirror());
     samples
 }
 
@@ -196,6 +204,124 @@ fn responses() -> Vec<Sample> {
     ]
     .map(|(name, response)| Sample::of(name, &response))
     .into()
+}
+
+fn aggregation() -> Vec<Sample> {
+    let (attempt, roster) = (AttemptId([0x22; 32]), Hash32([0x99; 32]));
+    let dealers = MemberSet::of([1, 2, 4, 128]);
+    let signature = Signature64([0x44; 64]);
+    let records = || vec![sealed(1), sealed(4)];
+    let delivery = Delivery {
+        attempt,
+        roster,
+        dealers,
+        records: records(),
+    };
+    let confirm = Confirm {
+        attempt,
+        roster,
+        dealers,
+        signature,
+    };
+    let proof = Proof {
+        attempt,
+        confirmations: vec![(1, signature), (4, Signature64([0x45; 64]))],
+    };
+    let opening = Opening {
+        attempt,
+        elements: vec![0, 1, (1 << 61) - 2],
+        signature,
+    };
+    let shares = Shares {
+        attempt,
+        roster,
+        records: records(),
+    };
+    let adverts = vec![advert(1), advert(4)];
+    vec![
+        Sample::of("advert", &advert(4)),
+        Sample::of("roster", &Roster { adverts }),
+        Sample::of("shares", &shares),
+        Sample::of("delivery", &delivery),
+        Sample::of("confirm", &confirm),
+        Sample::of("proof", &proof),
+        Sample::of("opening", &opening),
+        Sample::of("cannot", &Cannot { attempt, dealers }),
+    ]
+}
+
+fn aggregation_refusals() -> Vec<Sample> {
+    let refusal = |code, detail| Refusal {
+        attempt: AttemptId([0x22; 32]),
+        study: study(),
+        code,
+        detail,
+    };
+    let refused = |code| decision(Verdict::Refused(code, 0));
+    vec![
+        Sample::of(
+            "refusal.roster-invalid",
+            &refusal(RefusalCode::RosterInvalid, 0),
+        ),
+        Sample::of("refusal.peer-behind", &refusal(RefusalCode::PeerBehind, 4)),
+        Sample::of(
+            "refusal.equivocation",
+            &refusal(RefusalCode::Equivocation, 0),
+        ),
+        Sample::of(
+            "refusal.proof-invalid",
+            &refusal(RefusalCode::ProofInvalid, 0),
+        ),
+        Sample::of("decision.not-pinned", &refused(RefusalCode::NotPinned)),
+        Sample::of("decision.operators", &refused(RefusalCode::Operators)),
+    ]
+}
+
+/// A node's ledger and the coordinator's mirror of it.
+fn mirror() -> Vec<Sample> {
+    let copy = LedgerCopy {
+        links: vec![vec![0x30, 0x31, 0x32], vec![]],
+        signature: vec![0x44; 64],
+    };
+    let held = LedgerHeld {
+        head: head(),
+        signature: vec![0x44; 64],
+    };
+    let nothing = LedgerHeld {
+        head: Head::default(),
+        signature: Vec::new(),
+    };
+    vec![
+        Sample::of("ledger-copy", &copy),
+        Sample::of("ledger-held", &held),
+        Sample::of("ledger-held.nothing", &nothing),
+    ]
+}
+
+fn advert(index: u16) -> Advert {
+    Advert {
+        attempt: AttemptId([0x22; 32]),
+        task: Hash32([0x33; 32]),
+        index,
+        key: [0xc0 + index as u8; 32],
+        ledger: head(),
+        signature: Signature64([0x44; 64]),
+    }
+}
+
+fn head() -> Head {
+    Head {
+        seq: 0x0102_0304_0506_0708,
+        hash: Hash32([0x11; 32]),
+    }
+}
+
+/// A record of one element.
+fn sealed(index: u16) -> Sealed {
+    Sealed {
+        index,
+        record: vec![0xd0 + index as u8; 24],
+    }
 }
 
 fn name(text: &str) -> Name {

@@ -57,6 +57,41 @@ pub enum Guard {
     ResultFirst,
 }
 
+impl Guard {
+    /// Its name in logs and audits.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OwnAdvert => "own-advert",
+            Self::RosterSize => "roster-size",
+            Self::RosterOrder => "roster-order",
+            Self::AdvertSignature => "advert-signature",
+            Self::SameTask => "same-task",
+            Self::DistinctKeys => "distinct-keys",
+            Self::PeerMarks => "peer-marks",
+            Self::OneRoster => "one-roster",
+            Self::ChargeFirst => "charge-first",
+            Self::RisingAttempt => "rising-attempt",
+            Self::WithinBudget => "within-budget",
+            Self::TermsHold => "terms-hold",
+            Self::DeliveredRoster => "delivered-roster",
+            Self::DealersInRoster => "dealers-in-roster",
+            Self::DealersMin => "dealers-min",
+            Self::RecordsOpen => "records-open",
+            Self::OneSet => "one-set",
+            Self::MarksFirst => "marks-first",
+            Self::ProofQuorum => "proof-quorum",
+            Self::ProofSignatures => "proof-signatures",
+            Self::CountedAdvert => "counted-advert",
+            Self::FreshAttempt => "fresh-attempt",
+            Self::SetFirst => "set-first",
+            Self::SpareOpenings => "spare-openings",
+            Self::SumInRange => "sum-in-range",
+            Self::ResultFirst => "result-first",
+        }
+    }
+}
+
 /// How rules are judged: strictly, everywhere but in simulations of what their loss would do.
 #[derive(Clone, Copy, Debug)]
 pub struct Checks(fn(Guard, bool) -> bool);

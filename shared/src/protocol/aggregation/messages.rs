@@ -43,12 +43,21 @@ pub struct Roster {
     pub adverts: Vec<Advert>,
 }
 
+impl Roster {
+    /// The attempt that it claims to be for: that of its first advert.
+    #[must_use]
+    pub fn attempt(&self) -> Option<AttemptId> {
+        self.adverts.first().map(|advert| advert.attempt)
+    }
+}
+
 /// A record that only its receiver can open, with the index of its other end.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Sealed {
     /// Receiver (in [`Shares`]) or dealer (in [`Delivery`]).
     pub index: u16,
     /// L elements and the authenticator: 8·L + 16 bytes.
+    #[serde(with = "bytes")]
     pub record: Vec<u8>,
 }
 
@@ -99,7 +108,7 @@ pub struct Proof {
 }
 
 /// N→C: a member's point of the sum.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Opening {
     /// The attempt.
     pub attempt: AttemptId,
@@ -167,6 +176,12 @@ impl MemberSet {
             .all(|(own, other)| own & !other == 0)
     }
 
+    /// Its members that are not in the other.
+    #[must_use]
+    pub fn without(&self, other: &Self) -> Self {
+        Self([self.0[0] & !other.0[0], self.0[1] & !other.0[1]])
+    }
+
     /// Indices, rising.
     pub fn iter(&self) -> impl Iterator<Item = u16> + use<> {
         let set = *self;
@@ -227,6 +242,23 @@ impl fmt::Debug for Signature64 {
     }
 }
 
+impl fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sealed({}, {} bytes)", self.index, self.record.len())
+    }
+}
+
+impl fmt::Debug for Opening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Opening({}, {} elements)",
+            self.attempt,
+            self.elements.len()
+        )
+    }
+}
+
 impl Serialize for Signature64 {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut tuple = serializer.serialize_tuple(64)?;
@@ -258,6 +290,34 @@ impl<'de> Deserialize<'de> for Signature64 {
             }
         }
         deserializer.deserialize_tuple(64, Bytes)
+    }
+}
+
+/// Bytes in one piece: the same encoding as a list of them, without a step for each.
+mod bytes {
+    use std::fmt;
+
+    use serde::de::{Error, Visitor};
+    use serde::{Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_bytes(bytes)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        struct Bytes;
+        impl Visitor<'_> for Bytes {
+            type Value = Vec<u8>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("bytes")
+            }
+
+            fn visit_byte_buf<E: Error>(self, bytes: Vec<u8>) -> Result<Vec<u8>, E> {
+                Ok(bytes)
+            }
+        }
+        from.deserialize_byte_buf(Bytes)
     }
 }
 
