@@ -12,7 +12,7 @@ use aquifer_shared::domain::predictor::learner::Learner;
 use aquifer_shared::domain::predictor::plan::{
     RESIDUAL_ROUNDS, Shape, additive_rounds, total_sigma,
 };
-use aquifer_shared::domain::sum::{HoldOut, Part, RoundTerms};
+use aquifer_shared::domain::sum::{HoldOut, NoiseShare, Part, RoundTerms};
 use aquifer_shared::protocol::wire::TaskBody;
 use aquifer_shared::shell::noise::Noise;
 
@@ -81,7 +81,7 @@ impl Encoded {
         clip: u32,
         noise: &mut dyn Noise,
     ) -> Result<Trained> {
-        let rounds = additive_rounds(&self.shapes, urho, clip, RESIDUAL_ROUNDS);
+        let rounds = additive_rounds(&self.shapes, urho, clip, RESIDUAL_ROUNDS, NoiseShare::OWN);
         let rounds = rounds.context("the price gives no scale within limits")?;
         let updates = u32::try_from(members.len())?;
         let mut sums: Vec<Vec<i64>> = Vec::new();

@@ -12,7 +12,7 @@ use aquifer_shared::domain::contract::Contract;
 use aquifer_shared::domain::predictor::arithmetic::COUNT;
 use aquifer_shared::domain::predictor::plan::{RESIDUAL_ROUNDS, Shape, additive_rounds, clip_for};
 use aquifer_shared::domain::sum::{
-    BrokenRule, HoldOut, Part, Plan, RoundTerms, SLOTS_MS, SUM_VERSION, StudyTerms, sigma_share,
+    BrokenRule, HoldOut, NoiseShare, Part, Plan, RoundTerms, SLOTS_MS, SUM_VERSION, StudyTerms,
     smallest_slot_ms, study_hash,
 };
 use aquifer_shared::protocol::codec::encode;
@@ -140,7 +140,7 @@ pub fn expand(
     let roster = roster(&file.nodes, registry)?;
     let (total, epsilon) = price(file, accountant)?;
     let share = share_of_one_node(total, multiplicity, &file.plan);
-    let (plan, rounds) = rounds(file, contract, share, epsilon)?;
+    let (plan, rounds) = rounds(file, contract, share, epsilon, NoiseShare::OWN)?;
     let slot_ms = slot_ms(file, contract)?;
     let members = roster.len() as u16;
     let mut terms = StudyTerms {
@@ -193,7 +193,7 @@ pub fn expand(
 /// What a customer loses at most at all its nodes together: the price behind the study's epsilon.
 #[must_use]
 pub fn quoted_urho(terms: &StudyTerms) -> Option<MicroRho> {
-    terms.urho.checked_mul(terms.multiplicity.into())
+    terms.quoted(terms.urho)
 }
 
 fn check_contract(file: &StudyFile, contract: &Contract) -> Result<(), ExpandError> {
@@ -292,11 +292,13 @@ fn rounds(
     contract: &Contract,
     share: MicroRho,
     epsilon: Epsilon,
+    noise_share: NoiseShare,
 ) -> Result<(Plan, Vec<RoundTerms>), ExpandError> {
     match file.plan {
         PlanChoice::Additive => {
             let (clip, residual_rounds) = (clip_for(epsilon), RESIDUAL_ROUNDS);
-            let rounds = additive_rounds(&shapes(contract), share, clip, residual_rounds);
+            let rounds =
+                additive_rounds(&shapes(contract), share, clip, residual_rounds, noise_share);
             let plan = Plan::Additive {
                 clip,
                 rounds: residual_rounds,
@@ -309,10 +311,11 @@ fn rounds(
         }
         PlanChoice::Synthetic { .. } if !file.synthetic => Err(ExpandError::NotMarked),
         PlanChoice::Synthetic { cells, rounds } => {
-            let round = synthetic_round(cells, rounds, share).ok_or(ExpandError::Price {
-                urho: share,
-                rounds: rounds.into(),
-            })?;
+            let round =
+                synthetic_round(cells, rounds, share, noise_share).ok_or(ExpandError::Price {
+                    urho: share,
+                    rounds: rounds.into(),
+                })?;
             let plan = Plan::Synthetic { cells, rounds };
             Ok((plan, vec![round; rounds.into()]))
         }
@@ -329,7 +332,12 @@ pub fn shapes(contract: &Contract) -> Vec<Shape> {
 }
 
 /// A counting sum of one cell per customer.
-fn synthetic_round(cells: u32, rounds: u16, share: MicroRho) -> Option<RoundTerms> {
+fn synthetic_round(
+    cells: u32,
+    rounds: u16,
+    share: MicroRho,
+    noise_share: NoiseShare,
+) -> Option<RoundTerms> {
     let urho = MicroRho(share.0.checked_div(rounds.into())?);
     let cell_abs_max = COUNT as u32;
     let delta_sq = u64::from(cell_abs_max).pow(2);
@@ -339,7 +347,7 @@ fn synthetic_round(cells: u32, rounds: u16, share: MicroRho) -> Option<RoundTerm
         cell_abs_max,
         delta_sq,
         urho,
-        sigma_share: sigma_share(delta_sq, 1, 1, urho)?,
+        sigma_share: noise_share.scale(delta_sq, urho)?,
     })
 }
 

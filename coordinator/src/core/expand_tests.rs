@@ -169,7 +169,7 @@ fn what_does_not_fit_is_refused_by_name() {
         "holdout = { column = \" \" }\nplan",
         "name of a column",
     );
-    check_refused("plan", "trust = \"shared-noise\"\nplan", "not offered");
+    check_refused("plan", "trust = \"shared-noise\"\nplan", "c_max is 0");
     check_refused("epsilon = 1.0", "urho = 7", "raise epsilon");
     check_refused("epsilon = 1.0", "urho = 0", "epsilon is 0");
     let many = STUDY.replace("plan", "multiplicity = 1\nplan");

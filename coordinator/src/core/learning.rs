@@ -133,6 +133,7 @@ impl Learning for SyntheticLearning {
 mod tests {
     use aquifer_shared::base::units::MicroRho;
     use aquifer_shared::domain::predictor::plan::{CLIP_WIDE, RESIDUAL_ROUNDS, additive_rounds};
+    use aquifer_shared::domain::sum::NoiseShare;
 
     use super::*;
 
@@ -148,7 +149,13 @@ mod tests {
     ];
 
     fn additive() -> AdditiveLearning {
-        let rounds = additive_rounds(&SHAPES, MicroRho(500_000), CLIP_WIDE, RESIDUAL_ROUNDS);
+        let rounds = additive_rounds(
+            &SHAPES,
+            MicroRho(500_000),
+            CLIP_WIDE,
+            RESIDUAL_ROUNDS,
+            NoiseShare::OWN,
+        );
         AdditiveLearning::new(&rounds.unwrap(), CLIP_WIDE, &SHAPES)
     }
 

@@ -8,7 +8,6 @@ use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::domain::predictor::evaluation::{self, Reading};
 use aquifer_shared::domain::predictor::gate::{self, Rival};
 use aquifer_shared::domain::predictor::learner::Fitted;
-use aquifer_shared::domain::predictor::model::privacy::quoted;
 use aquifer_shared::domain::predictor::model::{Finished, ModelFile, SumRecord};
 
 use aquifer_shared::domain::predictor::plan::total_sigma;
@@ -52,7 +51,6 @@ pub async fn conclude(
             Some("inconsistent: totals of the features disagree by more than noise".to_owned());
     }
     let sums = sum_records(live);
-    let price = quoted(&live.terms, &sums).context("the study's price does not fit")?;
     let version = store.next_version(&live.terms.name).await?;
     let made = ModelFile::of(&Finished {
         study: live.hash,
@@ -62,7 +60,7 @@ pub async fn conclude(
         reading: &learnt.reading,
         verdict: &verdict,
         sums: &sums,
-        epsilon: (ACCOUNTANT.epsilon)(price, live.terms.delta),
+        epsilon: ACCOUNTANT.epsilon,
         version,
         created: now,
     });

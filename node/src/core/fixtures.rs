@@ -7,7 +7,8 @@ use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::predictor::ModelState;
 use aquifer_shared::domain::predictor::plan::{CLIP_TIGHT, Shape, additive_rounds};
 use aquifer_shared::domain::sum::{
-    Gate, HoldOut, Plan, RoundTerms, SUM_VERSION, StudyTerms, TrustMode, sigma_share, study_hash,
+    Gate, HoldOut, NoiseShare, Plan, RoundTerms, SUM_VERSION, StudyTerms, Thresholds, TrustMode,
+    sigma_share, study_hash,
 };
 use aquifer_shared::protocol::codec::encode;
 use aquifer_shared::protocol::wire::{Approval, Offer, approve_digest};
@@ -116,7 +117,7 @@ pub(crate) fn terms() -> StudyTerms {
         d_max: 0,
         c_max: 0,
         multiplicity: 1,
-        rounds: additive_rounds(&shapes(), URHO, CLIP_TIGHT, 2).unwrap(),
+        rounds: additive_rounds(&shapes(), URHO, CLIP_TIGHT, 2, NoiseShare::OWN).unwrap(),
         attempts_max: 2,
         urho_cap: URHO,
         urho: URHO,
@@ -158,6 +159,24 @@ pub(crate) fn synthetic(rounds: u16) -> StudyTerms {
     }
 }
 
+/// A study of synthetic sums in shared-noise, among [`PEER`]`..` and the node itself.
+pub(crate) fn shared_synthetic(members: u8, rounds: u16) -> StudyTerms {
+    let mut terms = synthetic(rounds);
+    let peers = (PEER..).take(usize::from(members) - 1).map(public);
+    terms.roster = peers.chain([public(NODE)]).collect();
+    terms.roster.sort();
+    terms.mode = TrustMode::SharedNoise;
+    terms.d_max = Thresholds::usual_absent(members.into());
+    terms.c_max = Thresholds::usual_colluders(members.into());
+    terms.quorum = u16::from(members) - terms.d_max;
+    let share = terms.noise_share().unwrap();
+    for round in &mut terms.rounds {
+        round.sigma_share = share.scale(round.delta_sq, round.urho).unwrap();
+    }
+    assert_eq!(terms.check(), Ok(()));
+    terms
+}
+
 /// A study as the coordinator offers it, approved.
 pub(crate) fn offer(terms: &StudyTerms) -> (StudyHash, Offer) {
     let bytes = encode(terms);
@@ -181,3 +200,5 @@ pub(crate) fn offer(terms: &StudyTerms) -> (StudyHash, Offer) {
 pub(crate) const NODE: u8 = 1;
 /// See [`NODE`].
 pub(crate) const APPROVER: u8 = 2;
+/// See [`NODE`]; the first of many.
+pub(crate) const PEER: u8 = 20;

@@ -138,7 +138,6 @@ impl Rules {
             return Err(RefusalCode::Version);
         }
         terms.check().map_err(|broken| match broken {
-            BrokenRule::Mode => RefusalCode::TrustMode,
             BrokenRule::Roster => RefusalCode::Roster,
             _ => RefusalCode::TermsDiffer,
         })?;
@@ -151,6 +150,9 @@ impl Rules {
 
     /// Whether the rounds are those that the plan gives for this unit's own contract.
     fn has_planned_rounds(&self, terms: &StudyTerms) -> bool {
+        let Some(share) = terms.noise_share() else {
+            return false;
+        };
         match terms.plan {
             Plan::Additive { clip, rounds } => {
                 let evaluation = terms
@@ -158,7 +160,7 @@ impl Rules {
                     .last()
                     .filter(|last| last.part == Part::HoldOut);
                 let urho = evaluation.map_or(MicroRho::ZERO, |last| last.urho);
-                let planned = additive_rounds(&self.contract.shapes, urho, clip, rounds);
+                let planned = additive_rounds(&self.contract.shapes, urho, clip, rounds, share);
                 planned.is_some_and(|planned| planned == terms.rounds)
             }
             Plan::Synthetic { cells, rounds } => {
@@ -295,10 +297,7 @@ mod tests {
         check_changed(|terms| terms.rounds.swap(0, 1), code);
         check_changed(|terms| terms.rounds.truncate(3), code);
         check_changed(|terms| terms.roster.reverse(), RefusalCode::Roster);
-        check_changed(
-            |terms| terms.mode = TrustMode::SharedNoise,
-            RefusalCode::TrustMode,
-        );
+        check_changed(|terms| terms.mode = TrustMode::SharedNoise, code);
     }
 
     #[test]

@@ -5,13 +5,17 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use aquifer_shared::base::units::MicroRho;
-use aquifer_shared::shell::report::{Outcome, print, refused};
+use aquifer_shared::protocol::chain::Head;
+use aquifer_shared::shell::report::{Outcome, note, print, refused};
 
 use super::clock::now;
 use super::config::NodeConfig;
-use super::store::{LockReason, Unwitnessed};
+use super::mirror::{self, Mirrored};
+use super::store::Unwitnessed;
+use crate::core::ledger::{self, LockReason, SeenBy};
 
-/// Continues with a newer copy of this ledger, or with the present one where only the witness was lost.
+/// Continues with what the coordinator's mirror holds, with a newer copy of this ledger, or with the present one where only the
+/// witness was lost.
 ///
 /// # Errors
 ///
@@ -24,25 +28,96 @@ pub fn adopt(directory: &Path, file: Option<&Path>) -> anyhow::Result<Outcome> {
     );
     runtime()?.block_on(async {
         let present = Unwitnessed::open(&ledger, &witness).await?;
-        match (file, present.lock_reason()) {
-            (_, None) => {
-                let why = "the ledger is not locked: it agrees with its witness";
-                Ok(refused(why))
-            }
-            (Some(file), Some(_)) => adopt_copy(present, &ledger, &witness, file).await,
-            (None, Some(LockReason::Missing { .. } | LockReason::Unreadable)) => {
-                let (store, ledger) = present.overrule()?;
-                store.close().await?;
-                let seq = ledger.durable().seq;
-                print(&format!("the witness is made anew from entry {seq} of the ledger\n"))?;
-                Ok(Outcome::Done)
-            }
-            (None, Some(reason)) => {
-                let why = format!("{reason}: name a newer copy of the ledger (`adopt FILE`), or write off what is left");
-                Ok(refused(&why))
-            }
+        match file {
+            Some(file) => adopt_copy(present, &ledger, &witness, file).await,
+            None => adopt_mirror(present, mirror::fetch(directory).await).await,
         }
     })
+}
+
+async fn adopt_mirror(
+    mut present: Unwitnessed,
+    mirrored: anyhow::Result<Mirrored>,
+) -> anyhow::Result<Outcome> {
+    let mirrored = match mirrored {
+        Ok(mirrored) => mirrored,
+        Err(fault) => return adopt_without_mirror(present, &fault).await,
+    };
+    let head = mirrored.head;
+    let adoption = ledger::adopt(now(), &present.entries().await?, &mirrored.links)?;
+    let Some(adoption) = adoption else {
+        return adopt_present(present, head).await;
+    };
+    let witnessed = present.witnessed();
+    let known = |seen| adoption.ledger.contains(seen) || present.ledger().contains(seen);
+    if witnessed.is_some_and(|seen| !known(seen)) {
+        return Ok(refused(
+            "the coordinator's mirror does not satisfy the witness either: name a newer copy of the ledger (`adopt FILE`), \
+             or write off what is left",
+        ));
+    }
+    let (from, to) = (
+        present.ledger().durable().seq,
+        adoption.ledger.durable().seq,
+    );
+    let MicroRho(lost) = adoption.written_off;
+    present.adopt(adoption, head).await?;
+    print(&format!(
+        "the ledger goes on from entry {to} instead of {from}, as the coordinator's mirror and this node's signature have it\n"
+    ))?;
+    if lost > 0 {
+        print(&format!(
+            "{lost} micro-rho that only the shorter of both had spent are written off under every cap\n"
+        ))?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// The mirror holds nothing that is not here.
+async fn adopt_present(present: Unwitnessed, mirror: Head) -> anyhow::Result<Outcome> {
+    match present.lock_reason() {
+        None => Ok(refused(&format!(
+            "the ledger is not locked: it agrees with its witness and with the coordinator's mirror (entry {})",
+            mirror.seq
+        ))),
+        Some(LockReason::Missing { .. } | LockReason::Unreadable) => renew_witness(present).await,
+        Some(reason) => Ok(refused(&format!(
+            "{reason}; the coordinator's mirror ends at entry {}: name a newer copy of the ledger (`adopt FILE`), or write \
+             off what is left",
+            mirror.seq
+        ))),
+    }
+}
+
+async fn adopt_without_mirror(
+    present: Unwitnessed,
+    fault: &anyhow::Error,
+) -> anyhow::Result<Outcome> {
+    let unasked = format!("the coordinator's mirror cannot be asked ({fault:#})");
+    match present.lock_reason() {
+        None => Ok(refused(&format!(
+            "the ledger agrees with its witness, and {unasked}: nothing was changed"
+        ))),
+        Some(LockReason::Missing { .. } | LockReason::Unreadable) => {
+            note(&format!(
+                "{unasked}; it is held against the ledger in the next session"
+            ));
+            renew_witness(present).await
+        }
+        Some(reason) => Ok(refused(&format!(
+            "{reason}; {unasked}: try again later, name a newer copy of the ledger (`adopt FILE`), or write off what is left"
+        ))),
+    }
+}
+
+async fn renew_witness(present: Unwitnessed) -> anyhow::Result<Outcome> {
+    let (store, ledger) = present.overrule()?;
+    store.close().await?;
+    let seq = ledger.durable().seq;
+    print(&format!(
+        "the witness is made anew from entry {seq} of the ledger\n"
+    ))?;
+    Ok(Outcome::Done)
 }
 
 async fn adopt_copy(
@@ -63,11 +138,18 @@ async fn adopt_copy(
     }
     let copy = Unwitnessed::open(&staged, witness).await?;
     let head = present.ledger().durable();
-    if !copy.contains(head) {
+    if !copy.ledger().contains(head) {
         let why = format!(
             "{} does not continue the present ledger (entry {} is not in it): nothing was changed",
             file.display(),
             head.seq
+        );
+        return Ok(refused(&why));
+    }
+    if present.lock_reason().is_none() && copy.ledger().durable() == head {
+        let why = format!(
+            "the ledger agrees with its witness, and {} holds no more",
+            file.display()
         );
         return Ok(refused(&why));
     }
@@ -106,8 +188,20 @@ pub fn write_off(directory: &Path, yes: bool) -> anyhow::Result<Outcome> {
     );
     runtime()?.block_on(async {
         let present = Unwitnessed::open(&ledger, &witness).await?;
-        let Some(reason) = present.lock_reason() else {
-            return Ok(refused("the ledger is not locked: nothing is written off"));
+        let mirrored = mirror::fetch(directory).await;
+        let seen = mirrored.as_ref().map(|mirrored| mirrored.head).ok();
+        let differs = seen.and_then(|head| {
+            let agrees = present.ledger().held_against(head, SeenBy::Mirror);
+            agrees.err()
+        });
+        let Some(reason) = present.lock_reason().copied().or(differs) else {
+            let asked = match mirrored {
+                Ok(_) => "and with the coordinator's mirror".to_owned(),
+                Err(fault) => format!("and the coordinator's mirror cannot be asked ({fault:#})"),
+            };
+            return Ok(refused(&format!(
+                "the ledger is not locked: it agrees with its witness, {asked}; nothing is written off"
+            )));
         };
         if !yes {
             let why = format!(
@@ -117,7 +211,10 @@ pub fn write_off(directory: &Path, yes: bool) -> anyhow::Result<Outcome> {
         }
         let caps = config.caps();
         let all = caps.per_contract.max(caps.per_year);
-        present.write_off(now(), all).await?;
+        let seen = present.witnessed().into_iter().chain(seen);
+        let given_up = seen.filter(|seen| !present.ledger().contains(*seen));
+        let given_up = given_up.collect();
+        present.write_off(now(), all, given_up).await?;
         let MicroRho(all) = all;
         print(&format!(
             "{all} micro-rho are written off under every cap; the ledger is unlocked\n"

@@ -9,11 +9,14 @@ pub mod control;
 mod csv_file;
 mod csv_value;
 pub mod encode;
+pub mod evidence;
 pub mod join_command;
 pub mod ledger_command;
 pub mod link;
+pub mod mirror;
 #[cfg(test)]
 mod parity;
+mod say;
 pub mod score_command;
 pub mod serve;
 pub mod source;

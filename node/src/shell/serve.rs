@@ -5,13 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use aquifer_shared::base::ids::StudyHash;
+use aquifer_shared::base::limits::LEDGER_COPY_BYTES_MAX;
 use aquifer_shared::base::secret::Secret;
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::protocol::chain::Head;
 use aquifer_shared::protocol::codec::CodecError;
-use aquifer_shared::protocol::wire::{End, Message, Offer, RefusalCode, StudyEnd, Task, read_body};
+use aquifer_shared::protocol::wire::{
+    Delivery, End, LedgerHeld, Message, Offer, Proof, RefusalCode, Roster, StudyEnd, Task,
+    read_body,
+};
 use aquifer_shared::shell::directory::IdentityDirectory;
-use aquifer_shared::shell::keys::{Identity, read_private};
+use aquifer_shared::shell::keys::{Identity, random_bytes32, read_private};
 use aquifer_shared::shell::noise::OpenDpNoise;
 use aquifer_shared::shell::platform::System;
 use tokio::signal::unix::{SignalKind, signal};
@@ -21,12 +26,14 @@ use super::clock::now;
 use super::config::NodeConfig;
 use super::control::{Asked, Door};
 use super::encode::encode;
-use super::link::{self, Ends, LinkEvent, LinkFault, bytes_of};
+use super::evidence::EvidenceFile;
+use super::link::{self, Ends, LinkEvent, LinkFault};
+use super::say::frame_of;
 use super::store::Store;
 use super::views::{Answer, Query, answer};
 use super::worker::Workers;
 use crate::core::ledger::Batch;
-use crate::core::participant::{Effect, Event, Outgoing, Participant, Sign};
+use crate::core::participant::{Audit, Effect, Event, Fresh, Judges, Outgoing, Participant, Sign};
 
 /// Why the node stopped.
 #[derive(Debug)]
@@ -45,6 +52,7 @@ struct Node {
     workers: Workers,
     outgoing: mpsc::Sender<Vec<u8>>,
     head: watch::Sender<Head>,
+    evidence: EvidenceFile,
 }
 
 /// Runs the node of a directory until it is stopped.
@@ -80,7 +88,7 @@ pub fn run(directory: &Path) -> anyhow::Result<Stopped> {
     let workers = Workers::start(table, key, OpenDpNoise, results).context("no thread")?;
     let signer = Identity::load(&directory.join("identity.key"))?;
     let rules = config.rules(&contract, identity.identity().public());
-    let participant = Participant::new(now(), rules, ledger, sign_with(signer));
+    let participant = Participant::new(now(), rules, ledger, sign_with(signer), Judges::STRICT);
     let (outgoing, queued) = mpsc::channel(QUEUE_MAX);
     let (head, head_seen) = watch::channel(participant.ledger().durable());
     let (events, linked) = mpsc::channel(QUEUE_MAX);
@@ -95,6 +103,7 @@ pub fn run(directory: &Path) -> anyhow::Result<Stopped> {
         workers,
         outgoing,
         head,
+        evidence: EvidenceFile::of(directory),
     };
     runtime.block_on(async {
         let (to_loop, asked) = mpsc::channel(QUEUE_MAX);
@@ -161,7 +170,11 @@ impl Node {
                 _ = interrupted.recv() => break Stopped::Asked,
                 _ = terminated.recv() => break Stopped::Asked,
             };
+            let asked_mirror = matches!(event, Event::LedgerHeld(_));
             self.participant.handle(now(), event);
+            if asked_mirror {
+                self.report_lock();
+            }
         };
         if !matches!(stopped, Stopped::Unfit) {
             self.store.close().await?;
@@ -198,20 +211,54 @@ impl Node {
                     round,
                     attempt,
                 } => {
-                    let update = self.store.recall(&study, round, attempt).await;
-                    let update = update.unwrap_or_else(|fault| {
-                        tracing::error!(study = %study.short(), round, attempt, %fault, "stored update");
-                        None
-                    });
-                    let event = Event::Recalled {
-                        study,
-                        round,
-                        attempt,
-                        update,
-                    };
+                    let event = self.recall((study, round, attempt)).await;
                     self.participant.handle(now(), event);
                 }
+                Effect::ReadLinks { after } => {
+                    let event = self.read_links(after).await;
+                    self.participant.handle(now(), event);
+                }
+                Effect::Audit(audit) => self.keep(&audit),
             }
+        }
+    }
+
+    async fn recall(&mut self, (study, round, attempt): (StudyHash, u32, u32)) -> Event {
+        let update = self.store.recall(&study, round, attempt).await;
+        let update = update.unwrap_or_else(|fault| {
+            tracing::error!(study = %study.short(), round, attempt, %fault, "stored update");
+            None
+        });
+        Event::Recalled {
+            study,
+            round,
+            attempt,
+            update,
+        }
+    }
+
+    async fn read_links(&mut self, after: u64) -> Event {
+        let links = self.store.links_after(after, LEDGER_COPY_BYTES_MAX).await;
+        let links = links.unwrap_or_else(|fault| {
+            tracing::error!(after, %fault, "entries for the mirror");
+            Vec::new()
+        });
+        Event::Links { after, links }
+    }
+
+    fn keep(&self, audit: &Audit) {
+        if let Err(error) = self.evidence.append(now(), audit) {
+            let path = self.evidence.path().display();
+            tracing::error!(%path, %error, "evidence was not kept");
+        }
+    }
+
+    fn report_lock(&self) {
+        if let Some(reason) = self.participant.lock() {
+            tracing::error!(
+                %reason,
+                "ledger-behind: locked, everything is refused; stop the node, then `aquifer-node ledger adopt`"
+            );
         }
     }
 
@@ -233,22 +280,7 @@ impl Node {
     }
 
     fn send(&self, message: Outgoing) {
-        let bytes = match message {
-            Outgoing::Decision(decision) => {
-                let study = decision.study.short();
-                tracing::info!(%study, verdict = ?decision.verdict, "decision");
-                bytes_of(&decision)
-            }
-            Outgoing::Refusal(refusal) => {
-                let study = refusal.study.short();
-                tracing::warn!(%study, code = ?refusal.code, detail = refusal.detail, "refusal");
-                bytes_of(&refusal)
-            }
-            Outgoing::Update(released) => {
-                tracing::debug!(bytes = released.frame().len(), "update");
-                released.into_frame()
-            }
-        };
+        let bytes = frame_of(self.participant.rules(), message);
         if self.outgoing.try_send(bytes).is_err() {
             tracing::warn!("a message was dropped: no session takes it");
         }
@@ -268,11 +300,24 @@ impl Node {
 fn read_frame(kind: u8, body: &[u8]) -> Result<Event, CodecError> {
     Ok(match kind {
         Offer::KIND => Event::Offer(read_body(kind, body)?),
-        Task::KIND => Event::Task(read_body(kind, body)?),
+        Task::KIND => Event::Task(read_body(kind, body)?, fresh()),
+        Roster::KIND => Event::Roster(read_body(kind, body)?, fresh()),
+        Delivery::KIND => Event::Delivery(read_body(kind, body)?),
+        Proof::KIND => Event::Proof(read_body(kind, body)?),
+        LedgerHeld::KIND => Event::LedgerHeld(read_body(kind, body)?),
         End::KIND => Event::End(read_body(kind, body)?),
         StudyEnd::KIND => Event::StudyEnd(read_body(kind, body)?),
         got => return Err(CodecError::Kind { got }),
     })
+}
+
+/// Bytes for one event, from the operating system.
+fn fresh() -> Fresh {
+    let drawn = random_bytes32();
+    if drawn.is_err() {
+        tracing::error!("the operating system gives no randomness");
+    }
+    drawn.ok().map(Secret::new)
 }
 
 async fn until(wakeup: Option<Timestamp>) {

@@ -14,7 +14,7 @@ use super::control::ask;
 use super::serve::sign_with;
 use super::store::Store;
 use super::views::{Amount, Answer, BudgetView, Line, Query, StudyView, answer};
-use crate::core::participant::{Effect, Event, Participant};
+use crate::core::participant::{Effect, Event, Judges, Participant};
 
 /// Asks and prints.
 ///
@@ -80,7 +80,7 @@ fn ask_ledger(directory: &Path, query: &Query) -> anyhow::Result<Answer> {
         let (mut store, ledger) = Store::open(&ledger, &witness).await?;
         let rules = config.rules(&contract, identity.identity().public());
         let signer = Identity::load(&directory.join(IDENTITY_KEY))?;
-        let mut node = Participant::new(now(), rules, ledger, sign_with(signer));
+        let mut node = Participant::new(now(), rules, ledger, sign_with(signer), Judges::STRICT);
         let answer = answer(&mut node, now(), query);
         while let Some(effect) = node.poll_effect() {
             if let Effect::Journal(batch) = effect {

@@ -4,6 +4,10 @@
 pub const FRAME_BYTES_MAX: usize = 32 << 20;
 /// Largest frame that a peer may send before it has been accepted (hello, join).
 pub const GREETING_BYTES_MAX: usize = 16 << 10;
+/// Bytes of ledger entries in one message to or from a mirror, unless a single entry is longer.
+pub const LEDGER_COPY_BYTES_MAX: usize = 1 << 20;
+/// Bytes of the file in which a node keeps evidence against others.
+pub const EVIDENCE_BYTES_MAX: u64 = 64 << 20;
 /// Cells of one private sum.
 pub const CELLS_MAX: usize = 1 << 20;
 /// Fine cells of a numeric column without the one for *missing*.
@@ -18,7 +22,7 @@ pub const NAME_BYTES_MAX: usize = 128;
 pub const DOCUMENT_BYTES_MAX: usize = 1 << 20;
 /// Bytes of a model file.
 pub const MODEL_BYTES_MAX: usize = 8 << 20;
-/// Members of a study's roster in `node-noise`.
+/// Members of a study's roster.
 pub const MEMBERS_MAX: usize = 1_024;
 /// Fewest members of a group that aggregates securely (`shared-noise`).
 pub const GROUP_MIN: usize = 4;
@@ -36,6 +40,9 @@ pub const ADVERT_BYTES: usize = 202;
 pub const CONFIRMATION_BYTES: usize = 66;
 /// Every cell of an opened sum stays below this in absolute value, noise included.
 pub const SHARING_SUM_ABS_END: i64 = 1 << 59;
+/// Bytes of all records of one group in one sum, which the coordinator spools (4 GiB): follows from
+/// [`SHARES_BYTES_MAX`] and [`GROUP_MAX`].
+pub const SPOOL_BYTES_MAX: u64 = 4 << 30;
 /// Rounds of a study.
 pub const ROUNDS_MAX: usize = 1_000;
 /// Attempts of one round.
@@ -58,7 +65,11 @@ pub const APPROVALS_MAX: usize = 16;
 pub const STUDY_LIFE_MS_MAX: u64 = 366 * 24 * 3_600 * 1_000;
 
 const _: () = assert!(CELLS_MAX * size_of::<i64>() + 4_096 < FRAME_BYTES_MAX);
-// A sealed share record fits into 4 MiB.
+// A sealed share record fits into 4 MiB, and what all members of a group deal into the spool.
 const _: () = assert!(SHARING_BLOCKS_MAX * size_of::<u64>() + 16 <= 4 << 20);
+const _: () = assert!((GROUP_MAX * SHARES_BYTES_MAX) as u64 <= SPOOL_BYTES_MAX);
+// Customers' parts and 64 deviations of noise of a whole group stay below 2^59, less than half of the field.
+const _: () = assert!(GROUP_MAX as u64 * SUM_ABS_MAX <= 1 << 58);
+const _: () = assert!(GROUP_MAX <= 12 * 12 && 64 * SIGMA_MAX * 12 <= 1 << 58);
 const _: () =
     assert!(SHARES_BYTES_MAX + 16 < FRAME_BYTES_MAX && OPENING_BYTES_MAX < FRAME_BYTES_MAX);

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::chain::Head;
 use super::wire::{Approval, Signature, Verdict};
 use crate::base::ids::{Hash32, IdentityKey, Name, Role, StudyHash};
 use crate::base::time::Timestamp;
@@ -55,6 +56,11 @@ pub enum Request {
         /// Certificate request, DER.
         csr: Vec<u8>,
     },
+    /// Node: what the coordinator's mirror holds of the asking node's own ledger after this entry.
+    Ledger {
+        /// Position of the last entry that the node does not need; 0 for all of them.
+        from: u64,
+    },
 }
 
 /// An answer of the coordinator.
@@ -94,6 +100,18 @@ pub enum Response {
     Contract(String),
     /// A certificate, DER.
     Certificate(Vec<u8>),
+    /// The mirror of the asking node's ledger.
+    Ledger {
+        /// Encoded links after the entry that was named, in order, as many as [`LEDGER_COPY_BYTES_MAX`] allows and at least
+        /// one if there are any; the node asks again from the last one.
+        ///
+        /// [`LEDGER_COPY_BYTES_MAX`]: crate::base::limits::LEDGER_COPY_BYTES_MAX
+        links: Vec<Vec<u8>>,
+        /// Position of the mirror's last entry; zero if it holds none.
+        head: Head,
+        /// The node's own signature over that position; empty if the mirror holds nothing.
+        signature: Signature,
+    },
 }
 
 /// Where a study stands.

@@ -282,7 +282,11 @@ pub enum StudyOutcome {
     Aborted,
 }
 
-/// N→C: entries of the node's ledger for the coordinator's mirror, which continue what it holds.
+/// N→C: entries of the node's ledger for the coordinator's mirror.
+///
+/// The first link follows an entry that the mirror holds (or none, at position 1). Normally that is the mirror's last entry.
+/// Where it is an earlier one, the node's operator gave up what came after it: the mirror follows the copy from there on. A node
+/// sends copies only once it has heard [`LedgerHeld`] and agrees with it, so a node that forgot entries replaces none.
 ///
 /// # Privacy
 ///
@@ -295,7 +299,8 @@ pub struct LedgerCopy {
     pub signature: Signature,
 }
 
-/// C→N, after the welcome: the position of the coordinator's mirror of the node's ledger, with the node's own signature.
+/// C→N, right after the welcome and before anything else: the position of the coordinator's mirror of the node's ledger, with
+/// the node's own signature.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct LedgerHeld {
     /// Position of the last entry that the mirror holds; zero if it holds none.

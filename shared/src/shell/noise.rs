@@ -12,7 +12,7 @@ use opendp::metrics::L2Distance;
 
 use crate::base::limits::{CELLS_MAX, DELTA_SQ_MAX, SIGMA_MAX, SIGMA_MIN};
 use crate::base::units::{Delta, Epsilon, MicroRho};
-use crate::domain::sum::{RoundTerms, StudyTerms};
+use crate::domain::sum::{NoiseShare, RoundTerms, StudyTerms};
 
 /// Where noise comes from: OpenDP in every program, recorded or zero vectors in tests only.
 pub trait Noise: Send {
@@ -60,15 +60,23 @@ pub enum NoiseFault {
         reason: String,
     },
     /// The library's own map charges more than the plan.
-    #[error("round {round} is priced {price}, the noise library's map gives rho {map:e}")]
+    #[error(
+        "round {round} is priced {price}: one node's noise may cost rho {ceiling:e} by itself, the noise library's map \
+         gives {map:e}"
+    )]
     Underpriced {
         /// Which round, from 0.
         round: usize,
         /// The plan's price.
         price: MicroRho,
+        /// What the price allows to one node's noise, as rho.
+        ceiling: f64,
         /// The library's price, as rho.
         map: f64,
     },
+    /// Tolerances that do not fit the roster.
+    #[error("the study's tolerances leave no honest noise")]
+    NoHonestNoise,
 }
 
 type Gaussian = Measurement<
@@ -103,10 +111,16 @@ pub fn map_rho(sigma: u64, delta_sq: u64) -> Result<f64, NoiseFault> {
 
 /// Checks with OpenDP's map that every round's price covers its noise.
 ///
+/// # Privacy
+///
+/// One node's noise is a share: h of them together, for a customer with m copies in the sum, must cost no more than the
+/// price, so one of them may cost `h·urho/m²` by itself. In node-noise h and m are 1.
+///
 /// # Errors
 ///
-/// The first round whose map exceeds its price by more than a relative 2^-40, or whose map fails.
+/// The first round whose map exceeds that by more than a relative 2^-40, or whose map fails; tolerances that do not fit.
 pub fn check_charge(terms: &StudyTerms) -> Result<(), NoiseFault> {
+    let share = terms.noise_share().ok_or(NoiseFault::NoHonestNoise)?;
     let mut seen: Option<RoundTerms> = None;
     for (index, round) in terms.rounds.iter().enumerate() {
         let known = seen.is_some_and(|last| {
@@ -114,22 +128,24 @@ pub fn check_charge(terms: &StudyTerms) -> Result<(), NoiseFault> {
                 == (round.sigma_share, round.delta_sq, round.urho)
         });
         if !known {
-            check_price(index, round)?;
+            check_price(index, round, share)?;
             seen = Some(*round);
         }
     }
     Ok(())
 }
 
-fn check_price(index: usize, round: &RoundTerms) -> Result<(), NoiseFault> {
+fn check_price(index: usize, round: &RoundTerms, share: NoiseShare) -> Result<(), NoiseFault> {
     let map = map_rho(round.sigma_share, round.delta_sq)?;
-    let ceiling = round.urho.as_rho() * (1.0 + MAP_TOLERANCE);
-    if map <= ceiling {
+    let copies = f64::from(share.multiplicity);
+    let ceiling = f64::from(share.honest) * round.urho.as_rho() / (copies * copies);
+    if map <= ceiling * (1.0 + MAP_TOLERANCE) {
         return Ok(());
     }
     Err(NoiseFault::Underpriced {
         round: index,
         price: round.urho,
+        ceiling,
         map,
     })
 }
@@ -227,6 +243,28 @@ mod tests {
     }
 
     #[test]
+    fn published_floors() {
+        // A study quoted at epsilon 1 with the usual tolerances of 4, 8, 16, 64 and 128 members.
+        for (honest, expected) in [
+            (2, 1.4566),
+            (5, 2.4151),
+            (10, 3.5627),
+            (40, 7.9666),
+            (80, 12.1213),
+        ] {
+            let found = epsilon(MicroRho(honest * 30_560), Delta::try_from(1e-5).unwrap());
+            assert!((found - expected).abs() < 0.02, "{honest}: {found}");
+        }
+    }
+
+    #[test]
+    fn the_dearest_floor_has_an_epsilon() {
+        let dearest = MicroRho(126 * EPSILON_URHO_MAX);
+        let found = epsilon(dearest, Delta::try_from(1e-6).unwrap());
+        assert!(found.is_finite() && found > dearest.as_rho(), "{found}");
+    }
+
+    #[test]
     fn nothing_spent_is_epsilon_zero() {
         assert_eq!(epsilon(MicroRho::ZERO, Delta::try_from(1e-6).unwrap()), 0.0);
     }
@@ -276,20 +314,56 @@ mod tests {
         check_map(1 << 20, 1);
     }
 
+    /// `Ok` with the smallest scale that the rule gives, `Underpriced` with less noise: by the whole distance to one fewer
+    /// where the scale is small enough for the tolerance to see it.
+    #[track_caller]
+    fn check_priced(delta_sq: u64, urho: u64, share: NoiseShare) {
+        let scale = share.scale(delta_sq, MicroRho(urho)).unwrap();
+        let round = |sigma_share| RoundTerms {
+            part: crate::domain::sum::Part::Training,
+            cells_max: 10,
+            cell_abs_max: 256,
+            delta_sq,
+            urho: MicroRho(urho),
+            sigma_share,
+        };
+        check_price(0, &round(scale), share).unwrap();
+        let less = check_price(0, &round(scale - 2), share);
+        assert!(
+            matches!(less, Err(NoiseFault::Underpriced { .. })),
+            "{less:?}"
+        );
+    }
+
     #[test]
     fn too_little_noise_is_underpriced() {
+        check_priced(65_536, 125_000, NoiseShare::OWN);
+        for (honest, multiplicity) in [(2, 1), (5, 1), (80, 1), (5, 2), (1, 3), (80, 64)] {
+            let share = NoiseShare {
+                honest,
+                multiplicity,
+            };
+            check_priced(851_968, 3_361, share);
+            check_priced(19 * 3_072 * 3_072, 2_679, share);
+        }
+    }
+
+    #[test]
+    fn a_share_is_no_whole_noise() {
+        let share = NoiseShare {
+            honest: 5,
+            multiplicity: 1,
+        };
         let round = RoundTerms {
             part: crate::domain::sum::Part::Training,
             cells_max: 10,
             cell_abs_max: 256,
             delta_sq: 65_536,
-            urho: MicroRho(125_000),
-            sigma_share: 511,
+            urho: MicroRho(10_000),
+            sigma_share: share.scale(65_536, MicroRho(10_000)).unwrap(),
         };
-        assert!(matches!(
-            check_price(0, &round),
-            Err(NoiseFault::Underpriced { .. })
-        ));
+        check_price(0, &round, share).unwrap();
+        assert!(check_price(0, &round, NoiseShare::OWN).is_err());
     }
 
     #[test]

@@ -7,8 +7,8 @@ use aquifer_node::core::holdout::Split;
 use aquifer_node::core::table::{Table, TableBuilder};
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::predictor::learner::{Fitted, Learner};
-use aquifer_shared::domain::predictor::plan::{Shape, additive_rounds};
-use aquifer_shared::domain::sum::{HoldOut, RoundTerms, sigma_share};
+use aquifer_shared::domain::predictor::plan::{Shape, additive_rounds, total_sigma};
+use aquifer_shared::domain::sum::{HoldOut, NoiseShare, RoundTerms};
 use aquifer_shared::protocol::wire::TaskBody;
 use aquifer_tests::company::{Company, SPLIT_COLUMN};
 use aquifer_tests::exact;
@@ -43,6 +43,12 @@ impl Released for Without {
     }
 }
 
+/// The noise of eight nodes of which five are certain to be honest.
+const SHARED: NoiseShare = NoiseShare {
+    honest: 5,
+    multiplicity: 1,
+};
+
 /// Shared noise of eight nodes, drawn from a seed and rounded.
 pub struct Shared {
     pub rounds: Vec<RoundTerms>,
@@ -51,8 +57,7 @@ pub struct Shared {
 
 impl Released for Shared {
     fn sigma(&self, round: usize) -> f64 {
-        let terms = &self.rounds[round];
-        sigma_share(terms.delta_sq, 1, 5, terms.urho).unwrap() as f64 * 8.0_f64.sqrt()
+        total_sigma(self.rounds[round].sigma_share, 8)
     }
 
     fn noise(&mut self, round: usize, cells: usize) -> Vec<i64> {
@@ -123,7 +128,7 @@ pub fn customers(company: &Company) -> Customers {
 
 impl Customers {
     pub fn rounds(&self, urho: u64, clip: u32) -> Vec<RoundTerms> {
-        additive_rounds(&self.shapes, MicroRho(urho), clip, 8).unwrap()
+        additive_rounds(&self.shapes, MicroRho(urho), clip, 8, SHARED).unwrap()
     }
 
     pub fn sum(&self, body: &TaskBody, terms: &RoundTerms, clip: u32) -> Vec<i64> {

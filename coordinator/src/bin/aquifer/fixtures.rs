@@ -8,7 +8,6 @@ use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::domain::contract::Contract;
 use aquifer_shared::domain::predictor::evaluation;
 use aquifer_shared::domain::predictor::gate::{Rival, decide};
-use aquifer_shared::domain::predictor::model::privacy::quoted;
 use aquifer_shared::domain::predictor::model::{Finished, ModelFile, SumRecord};
 use aquifer_shared::domain::predictor::plan::total_sigma;
 use aquifer_shared::domain::predictor::prediction::Predictor;
@@ -66,7 +65,6 @@ pub(crate) fn finished() -> (ModelFile, SumsBundle) {
             cells: &sum.cells,
         })
         .collect();
-    let price = quoted(&expanded.terms, &records).unwrap();
     let file = ModelFile::of(&Finished {
         study: expanded.hash,
         terms: &expanded.terms,
@@ -75,7 +73,7 @@ pub(crate) fn finished() -> (ModelFile, SumsBundle) {
         reading: &reading,
         verdict: &verdict,
         sums: &records,
-        epsilon: noise::epsilon(price, expanded.terms.delta),
+        epsilon: noise::epsilon,
         version: 1,
         created: Timestamp(1_800_000_000_000),
     });

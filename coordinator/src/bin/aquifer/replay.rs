@@ -5,7 +5,6 @@ use aquifer_coordinator::core::expand::shapes;
 use aquifer_coordinator::core::learning::learn;
 use aquifer_shared::base::ids::Hash32;
 use aquifer_shared::domain::contract::Contract;
-use aquifer_shared::domain::predictor::model::privacy::quoted;
 use aquifer_shared::domain::predictor::model::{ModelFile, Privacy, SumRecord, model};
 use aquifer_shared::domain::sum::{StudyTerms, study_hash};
 use aquifer_shared::protocol::ask::{Request, Response, SumsBundle};
@@ -147,7 +146,7 @@ fn statement(file: &ModelFile, terms: &StudyTerms, bundle: &SumsBundle) -> Optio
         })
         .collect();
     let complete = sums.len() == bundle.sums.len();
-    complete.then(|| Privacy::of(terms, &sums, epsilon(quoted(terms, &sums)?, terms.delta)))?
+    complete.then(|| Privacy::of(terms, &sums, epsilon))?
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use aquifer_shared::base::ids::{Hash32, Name, StudyHash};
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::base::units::MicroRho;
-use aquifer_shared::domain::sum::{HoldOut, Part, StudyTerms};
+use aquifer_shared::domain::sum::{HoldOut, Part, StudyTerms, TrustMode};
 use serde::Serialize;
 
 use super::Ledger;
@@ -86,6 +86,12 @@ pub struct StudyReport {
     pub reserved: Parts,
     /// Charged: the larger part, or both where they may share a customer.
     pub urho: MicroRho,
+    /// Who must be honest for it.
+    pub mode: TrustMode,
+    /// Honest noise shares that it rests on; 1 in node-noise.
+    pub honest: u16,
+    /// What is charged in the worst case, if more members collude than the study allows for: this node's noise alone.
+    pub floor: MicroRho,
     /// Delta of its statement.
     pub delta: f64,
     /// At how many nodes a customer may be.
@@ -143,6 +149,11 @@ impl Account {
 
     pub fn report(&self, study: StudyHash) -> Option<StudyReport> {
         let spent = self.spent(Timestamp(0))?;
+        let mut floor = self.spends.iter().map(|(_, spend)| {
+            let urho = spend.urho.checked_mul(spend.honest.into())?;
+            Some(Parts::only(spend.part, urho))
+        });
+        let floor = floor.try_fold(Parts::default(), |sum, floor| sum.checked_add(floor?))?;
         Some(StudyReport {
             study,
             name: self.terms.name.clone(),
@@ -150,6 +161,9 @@ impl Account {
             spent,
             reserved: self.outstanding()?,
             urho: combine(spent, adds(&self.terms))?,
+            mode: self.terms.mode,
+            honest: self.terms.honest().unwrap_or(1),
+            floor: combine(floor, adds(&self.terms))?,
             delta: self.terms.delta.get(),
             multiplicity: self.terms.multiplicity,
             attempts: u32::try_from(self.spends.len()).ok()?,

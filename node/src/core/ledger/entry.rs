@@ -2,10 +2,11 @@
 //!
 //! An entry is written once and never changed; the budget is the fold over all of them.
 
-use aquifer_shared::base::ids::{Hash32, StudyHash};
+use aquifer_shared::base::ids::{Hash32, IdentityKey, StudyHash};
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::sum::{Part, StudyTerms, study_hash};
+use aquifer_shared::protocol::chain::Head;
 use aquifer_shared::protocol::codec::{CodecError, decode, encode};
 use aquifer_shared::protocol::wire::Approval;
 use serde::de::DeserializeOwned;
@@ -28,6 +29,8 @@ pub enum Entry {
     Decline(Decline),
     /// The operator wrote off budget after the ledger had lost entries.
     WriteOff(WriteOff),
+    /// Where the ledgers of other members of a study stood.
+    PeerMarks(PeerMarks),
 }
 
 /// A price per part.
@@ -79,8 +82,17 @@ pub struct Spend {
     pub multiplicity: u16,
     /// What was asked.
     pub task: Hash32,
-    /// SHA-256 of the update's frame, which is stored beside the entry until the study ends.
-    pub update: Hash32,
+    /// What may leave for it.
+    pub pays: Paid,
+}
+
+/// What a charge pays for.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum Paid {
+    /// In node-noise: SHA-256 of the update's frame, which is stored beside the entry until the study ends.
+    Update(Hash32),
+    /// In shared-noise: the hash of the roster among which shares are dealt; nothing of them is stored.
+    Shares(Hash32),
 }
 
 /// Content of [`Entry::Close`].
@@ -104,7 +116,7 @@ pub struct Close {
 pub enum AttemptOutcome {
     /// A sum was released.
     Released,
-    /// The coordinator gave it up.
+    /// The coordinator gave it up, or broke a rule.
     Failed,
     /// The node stopped in between.
     Lost,
@@ -160,12 +172,31 @@ pub struct Decline {
 }
 
 /// Content of [`Entry::WriteOff`].
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct WriteOff {
     /// When.
     pub at: Timestamp,
     /// Counted as spent under every cap.
     pub urho: MicroRho,
+    /// Positions that a witness or the mirror named and this chain does not pass through: given up with it.
+    pub given_up: Vec<Head>,
+}
+
+/// Content of [`Entry::PeerMarks`].
+///
+/// # Privacy
+///
+/// Positions of other nodes' ledgers: numbers and hashes, nothing about customers.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct PeerMarks {
+    /// When.
+    pub at: Timestamp,
+    /// The study in whose roster they stood there.
+    pub study: StudyHash,
+    /// The other members and where their ledgers stood.
+    pub marks: Vec<(IdentityKey, Head)>,
+    /// Whether they dealt: their ledgers have grown since then.
+    pub dealt: bool,
 }
 
 impl Parts {
@@ -224,6 +255,7 @@ impl Entry {
             Self::Hold(body) => (5, encode(body)),
             Self::Decline(body) => (6, encode(body)),
             Self::WriteOff(body) => (7, encode(body)),
+            Self::PeerMarks(body) => (8, encode(body)),
         }
     }
 
@@ -241,6 +273,7 @@ impl Entry {
             5 => Self::Hold(read("hold", body)?),
             6 => Self::Decline(read("decline", body)?),
             7 => Self::WriteOff(read("write-off", body)?),
+            8 => Self::PeerMarks(read("peer marks", body)?),
             got => return Err(CodecError::Kind { got }),
         })
     }
@@ -256,6 +289,7 @@ impl Entry {
             Self::Hold(body) => body.at,
             Self::Decline(body) => body.at,
             Self::WriteOff(body) => body.at,
+            Self::PeerMarks(body) => body.at,
         }
     }
 }
@@ -281,28 +315,101 @@ pub const ENTRY_BYTES_MAX: usize = 2 << 20;
 mod tests {
     use super::*;
 
-    #[test]
-    fn entries_read_back() {
-        let entry = Entry::Spend(Spend {
-            at: Timestamp(7),
-            study: StudyHash([1; 32]),
+    const STUDY: StudyHash = StudyHash([1; 32]);
+    const AT: Timestamp = Timestamp(7);
+
+    fn spend(pays: Paid) -> Entry {
+        Entry::Spend(Spend {
+            at: AT,
+            study: STUDY,
             round: 2,
             attempt: 1,
             part: Part::HoldOut,
             urho: MicroRho(3_361),
-            honest: 1,
-            sigma_share: 11_259,
+            honest: 5,
+            sigma_share: 5_035,
             delta_sq: 851_968,
             multiplicity: 1,
             task: Hash32([2; 32]),
-            update: Hash32([3; 32]),
+            pays,
+        })
+    }
+
+    fn head(seq: u64) -> Head {
+        Head {
+            seq,
+            hash: Hash32([seq as u8; 32]),
+        }
+    }
+
+    /// One entry of every kind.
+    fn samples() -> Vec<Entry> {
+        let (study, at, urho) = (STUDY, AT, MicroRho(9));
+        let parts = Parts::only(Part::Training, urho);
+        vec![
+            Entry::Reserve(Reserve {
+                at,
+                terms: vec![1, 2],
+                approvals: Vec::new(),
+                parts,
+                by_person: true,
+            }),
+            spend(Paid::Update(Hash32([3; 32]))),
+            spend(Paid::Shares(Hash32([4; 32]))),
+            Entry::Close(Close {
+                at,
+                study,
+                round: 2,
+                attempt: 1,
+                outcome: AttemptOutcome::Lost,
+            }),
+            Entry::Return(Return {
+                at,
+                study,
+                reason: EndReason::Aborted,
+            }),
+            Entry::Hold(Hold {
+                at,
+                terms: vec![1],
+                approvals: Vec::new(),
+            }),
+            Entry::Decline(Decline { at, study }),
+            Entry::WriteOff(WriteOff {
+                at,
+                urho,
+                given_up: vec![head(6)],
+            }),
+            Entry::PeerMarks(PeerMarks {
+                at,
+                study,
+                marks: vec![(IdentityKey([5; 32]), head(8))],
+                dealt: true,
+            }),
+        ]
+    }
+
+    #[test]
+    fn entries_read_back() {
+        for entry in samples() {
+            let (kind, body) = entry.to_link();
+            assert_eq!(entry.at(), AT);
+            assert_eq!(Entry::from_link(kind, &body), Ok(entry));
+        }
+    }
+
+    #[test]
+    fn the_chain_of_every_kind_has_the_published_head() {
+        let chain = samples().iter().fold(Head::default(), |head, entry| {
+            let (kind, body) = entry.to_link();
+            head.append(kind, body).1
         });
-        let (kind, body) = entry.to_link();
-        assert_eq!(Entry::from_link(kind, &body), Ok(entry));
+        assert_eq!(chain.hash.to_string(), GOLDEN_HEAD);
     }
 
     #[test]
     fn unknown_kinds_are_refused() {
         assert_eq!(Entry::from_link(99, &[]), Err(CodecError::Kind { got: 99 }));
     }
+
+    const GOLDEN_HEAD: &str = "012c85063a2e5a59c1c709b371c3feda41b12b39253a6afd15cc7da80f5afb8e";
 }

@@ -1,11 +1,12 @@
 //! The fold: what each entry does to the state, and what it may not contradict.
 
 use aquifer_shared::base::ids::StudyHash;
+use aquifer_shared::protocol::aggregation::Guard;
 
 use super::Ledger;
 use super::batch::Waiting;
 use super::budget::Account;
-use super::entry::{Decline, Entry, Hold, Reserve, Spend, read_terms};
+use super::entry::{Decline, Entry, Hold, PeerMarks, Reserve, Spend, read_terms};
 
 impl Ledger {
     /// Takes one entry; the error says what it contradicts.
@@ -30,6 +31,7 @@ impl Ledger {
                 self.written_off.push(body);
                 Ok(())
             }
+            Entry::PeerMarks(body) => self.apply_marks(&body),
         }
     }
 
@@ -44,6 +46,7 @@ impl Ledger {
             return Err("a second reservation of one study");
         }
         self.waiting.remove(&study);
+        self.marks.remember_for(terms.attempt_ttl_ms);
         let account = Account {
             terms,
             reserved: body.parts,
@@ -57,19 +60,30 @@ impl Ledger {
     }
 
     fn apply_spend(&mut self, seq: u64, body: Spend) -> Result<(), &'static str> {
+        let checks = self.checks;
         let account = self.account(&body.study)?;
         let left = account.outstanding().ok_or("a sum that does not fit")?;
-        if body.urho > left.of(body.part) {
+        if !checks.hold(Guard::WithinBudget, body.urho <= left.of(body.part)) {
             return Err("a charge above its reservation");
         }
         let last = account
             .spends
             .last()
             .map(|(_, last)| (last.round, last.attempt));
-        if last.is_some_and(|last| last >= (body.round, body.attempt)) {
+        let rises = last.is_none_or(|last| last < (body.round, body.attempt));
+        if !checks.hold(Guard::RisingAttempt, rises) {
             return Err("a charge for an attempt that is not above the last one");
         }
         account.spends.push((seq, body));
+        Ok(())
+    }
+
+    fn apply_marks(&mut self, body: &PeerMarks) -> Result<(), &'static str> {
+        self.account(&body.study)?;
+        for (peer, head) in &body.marks {
+            self.marks
+                .note(body.at, (body.study, *peer), *head, body.dealt);
+        }
         Ok(())
     }
 

@@ -3,73 +3,73 @@
 //! State is a fold over chained entries. Appending is proposing: an entry counts at once (so nothing is overspent while the
 //! disk works), but only [`Ledger::confirm`] makes it durable, and only a durable charge yields a [`Charge`].
 
+mod adopt;
 mod batch;
 mod budget;
+mod charge;
 mod entry;
 mod fold;
+mod lock;
+mod marks;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 
-use aquifer_shared::base::hash::sha256;
 use aquifer_shared::base::ids::{Hash32, StudyHash};
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::sum::StudyTerms;
+use aquifer_shared::protocol::aggregation::Checks;
 use aquifer_shared::protocol::chain::Head;
 use aquifer_shared::protocol::wire::Approval;
 
 use budget::{Account, Count, Scope, YEAR_MS, total};
+use marks::Marks;
 
+pub use adopt::{Adoption, adopt, head_of};
 pub use batch::{Batch, Beside, LedgerFault, Record, Shortfall, Standing, Waiting};
 pub use budget::{BudgetReport, CapReport, Caps, StudyReport, reservation};
+pub use charge::{Charge, Payment};
 pub use entry::{
-    AttemptOutcome, Close, Decline, ENTRY_BYTES_MAX, EndReason, Entry, Hold, Parts, Reserve,
-    Return, Spend, WriteOff, read_terms,
+    AttemptOutcome, Close, Decline, ENTRY_BYTES_MAX, EndReason, Entry, Hold, Paid, Parts,
+    PeerMarks, Reserve, Return, Spend, WriteOff, read_terms,
 };
+pub use lock::{LockReason, SeenBy};
+pub use marks::PeerReport;
 
 /// The ledger in memory.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Ledger {
+    checks: Checks,
     head: Head,
     durable: Head,
+    /// Hash of every entry, from the first.
+    hashes: Vec<Hash32>,
     outbox: Vec<Record>,
     in_flight: Option<Head>,
     latest: Timestamp,
     accounts: BTreeMap<StudyHash, Account>,
     waiting: BTreeMap<StudyHash, Waiting>,
     written_off: Vec<WriteOff>,
+    marks: Marks,
 }
 
-/// Proof that a spend is durable. Only [`Ledger::charge`] makes one, once the journal has it on disk.
-#[derive(Debug)]
-#[must_use = "the budget is spent even if nothing is sent"]
-pub struct Charge {
-    study: StudyHash,
-    round: u32,
-    attempt: u32,
-    task: Hash32,
-    update: Hash32,
-}
-
-impl Charge {
-    /// Whether it pays for sending exactly these bytes.
-    #[must_use]
-    pub fn covers(&self, update: &[u8]) -> bool {
-        self.update == sha256(update)
-    }
-
-    /// The task that was answered.
-    #[must_use]
-    pub fn task(&self) -> Hash32 {
-        self.task
-    }
-
-    /// Study, round and attempt.
-    #[must_use]
-    pub fn attempt(&self) -> (StudyHash, u32, u32) {
-        (self.study, self.round, self.attempt)
+impl Default for Ledger {
+    fn default() -> Self {
+        Self {
+            checks: Checks::STRICT,
+            head: Head::default(),
+            durable: Head::default(),
+            hashes: Vec::new(),
+            outbox: Vec::new(),
+            in_flight: None,
+            latest: Timestamp::default(),
+            accounts: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            written_off: Vec::new(),
+            marks: Marks::default(),
+        }
     }
 }
 
@@ -100,7 +100,37 @@ impl Ledger {
         self.apply(seq, entry)
             .map_err(|what| LedgerFault::Contradiction { seq, what })?;
         (self.head, self.durable) = (head, head);
+        self.hashes.push(head.hash);
         Ok(())
+    }
+
+    /// The same ledger with rules judged otherwise: for simulations of what their loss would do.
+    #[must_use]
+    pub fn judged_by(self, checks: Checks) -> Self {
+        Self { checks, ..self }
+    }
+
+    /// Whether the chain passes through this position.
+    #[must_use]
+    pub fn contains(&self, head: Head) -> bool {
+        self.head_at(head.seq) == Some(head)
+    }
+
+    /// Position of the chain at this number of entries.
+    #[must_use]
+    pub fn head_at(&self, seq: u64) -> Option<Head> {
+        let Some(before) = seq.checked_sub(1) else {
+            return Some(Head::default());
+        };
+        let hash = *self.hashes.get(usize::try_from(before).ok()?)?;
+        Some(Head { seq, hash })
+    }
+
+    /// Whether the operator gave up what came up to this position of another past.
+    #[must_use]
+    pub fn has_given_up(&self, head: Head) -> bool {
+        let mut all = self.written_off.iter().flat_map(|entry| &entry.given_up);
+        all.any(|given_up| *given_up == head)
     }
 
     /// Position of the last entry that is on disk.
@@ -177,47 +207,6 @@ impl Ledger {
         self.waiting.get(study)
     }
 
-    /// Round and attempt of a study's last charge.
-    #[must_use]
-    pub fn last_charged(&self, study: &StudyHash) -> Option<(u32, u32)> {
-        let last = self.accounts.get(study)?.spends.last()?;
-        Some((last.1.round, last.1.attempt))
-    }
-
-    /// Hash of the task that an attempt was charged for, durable or not.
-    #[must_use]
-    pub fn charged_task(&self, study: &StudyHash, round: u32, attempt: u32) -> Option<Hash32> {
-        self.spend_of(study, round, attempt)
-            .map(|(_, spend)| spend.task)
-    }
-
-    /// Proof of a charge, if it is durable.
-    #[must_use]
-    pub fn charge(&self, study: &StudyHash, round: u32, attempt: u32) -> Option<Charge> {
-        let (seq, spend) = self.spend_of(study, round, attempt)?;
-        (*seq <= self.durable.seq).then_some(Charge {
-            study: *study,
-            round,
-            attempt,
-            task: spend.task,
-            update: spend.update,
-        })
-    }
-
-    /// Charged attempts without a close, after a start.
-    #[must_use]
-    pub fn unclosed(&self) -> Vec<(StudyHash, u32, u32)> {
-        let mut found = Vec::new();
-        for (study, account) in &self.accounts {
-            for (_, spend) in &account.spends {
-                if !account.is_closed(spend.round, spend.attempt) {
-                    found.push((*study, spend.round, spend.attempt));
-                }
-            }
-        }
-        found
-    }
-
     /// Sets budget aside for a study that policy accepts.
     ///
     /// # Errors
@@ -288,101 +277,6 @@ impl Ledger {
         self.append(Entry::Decline(Decline { at, study }));
     }
 
-    /// Pays for an attempt whose update is ready, and stores the update with it.
-    ///
-    /// # Errors
-    ///
-    /// The study's reservation does not cover it, or it is not open; nothing changed.
-    ///
-    /// # Panics
-    ///
-    /// If the round does not exist: the caller has checked the task.
-    pub fn spend(
-        &mut self,
-        now: Timestamp,
-        attempt: (StudyHash, u32, u32),
-        task: Hash32,
-        update: Vec<u8>,
-    ) -> Result<(), Shortfall> {
-        let (study, round, number) = attempt;
-        let nothing = Shortfall {
-            left: MicroRho::ZERO,
-        };
-        let account = self.accounts.get(&study).ok_or(nothing)?;
-        let terms = &account.terms;
-        let priced = terms.rounds[round as usize];
-        let left = account.outstanding().ok_or(nothing)?.of(priced.part);
-        if priced.urho > left {
-            return Err(Shortfall { left });
-        }
-        let spend = Spend {
-            at: self.present(now),
-            study,
-            round,
-            attempt: number,
-            part: priced.part,
-            urho: priced.urho,
-            honest: 1,
-            sigma_share: priced.sigma_share,
-            delta_sq: priced.delta_sq,
-            multiplicity: terms.multiplicity,
-            task,
-            update: sha256(&update),
-        };
-        self.append_with(
-            Entry::Spend(spend),
-            Beside::Store {
-                study,
-                round,
-                attempt: number,
-                update,
-            },
-        );
-        Ok(())
-    }
-
-    /// Whether a study's reservation covers one more attempt of a round.
-    ///
-    /// # Errors
-    ///
-    /// What is left, where it does not.
-    pub fn covers(&self, study: &StudyHash, round: u32) -> Result<(), Shortfall> {
-        let nothing = Shortfall {
-            left: MicroRho::ZERO,
-        };
-        let account = self.accounts.get(study).ok_or(nothing)?;
-        let priced = account.terms.rounds.get(round as usize).ok_or(nothing)?;
-        let left = account.outstanding().ok_or(nothing)?.of(priced.part);
-        if priced.urho > left {
-            return Err(Shortfall { left });
-        }
-        Ok(())
-    }
-
-    /// Notes how a charged attempt ended; an attempt that was never charged or is closed is left alone.
-    pub fn close(
-        &mut self,
-        now: Timestamp,
-        (study, round, attempt): (StudyHash, u32, u32),
-        outcome: AttemptOutcome,
-    ) {
-        let charged = self.charged_task(&study, round, attempt).is_some();
-        let closed = self
-            .accounts
-            .get(&study)
-            .is_some_and(|account| account.is_closed(round, attempt));
-        if charged && !closed {
-            let at = self.present(now);
-            self.append(Entry::Close(Close {
-                at,
-                study,
-                round,
-                attempt,
-                outcome,
-            }));
-        }
-    }
-
     /// Ends an open or waiting study: what it did not spend is free for others, what it stored is dropped.
     pub fn give_back(&mut self, now: Timestamp, study: StudyHash, reason: EndReason) {
         let standing = self.standing(&study);
@@ -393,10 +287,10 @@ impl Ledger {
         }
     }
 
-    /// Counts this much as spent under every cap, after entries were lost.
-    pub fn write_off(&mut self, now: Timestamp, urho: MicroRho) {
+    /// Counts this much as spent under every cap, after entries up to these positions were lost.
+    pub fn write_off(&mut self, now: Timestamp, urho: MicroRho, given_up: Vec<Head>) {
         let at = self.present(now);
-        self.append(Entry::WriteOff(WriteOff { at, urho }));
+        self.append(Entry::WriteOff(WriteOff { at, urho, given_up }));
     }
 
     /// Whether entries wait for a transaction.
@@ -456,12 +350,6 @@ impl Ledger {
         total(self.accounts.values(), extra, scope, count)?.checked_add(lost)
     }
 
-    fn spend_of(&self, study: &StudyHash, round: u32, attempt: u32) -> Option<&(u64, Spend)> {
-        let spends = &self.accounts.get(study)?.spends;
-        let wanted = |(_, spend): &&(u64, Spend)| (spend.round, spend.attempt) == (round, attempt);
-        spends.iter().rev().find(wanted)
-    }
-
     fn append(&mut self, entry: Entry) {
         self.append_with(entry, Beside::Nothing);
     }
@@ -473,6 +361,7 @@ impl Ledger {
         self.apply(seq, entry)
             .expect("own entries follow from the state: checked by the caller");
         self.head = head;
+        self.hashes.push(head.hash);
         self.outbox.push(Record { seq, bytes, beside });
     }
 }

@@ -1,9 +1,11 @@
 //! Budgets add up, never wrap, never come back.
 
-use aquifer_shared::domain::sum::{HoldOut, StudyTerms};
+use aquifer_shared::domain::sum::{HoldOut, StudyTerms, TrustMode};
 
 use super::*;
-use crate::core::fixtures::{NOW, URHO, name, offer, synthetic, terms};
+use crate::core::fixtures::{
+    NOW, PEER, URHO, name, offer, public, shared_synthetic, synthetic, terms,
+};
 
 const TASK: Hash32 = Hash32([9; 32]);
 const DAY_MS: u64 = 24 * 3_600 * 1_000;
@@ -13,6 +15,10 @@ fn caps(contract: u64, year: u64) -> Caps {
         per_contract: MicroRho(contract),
         per_year: MicroRho(year),
     }
+}
+
+fn update(bytes: &[u8]) -> Payment {
+    Payment::Update(bytes.to_vec())
 }
 
 fn reserve(
@@ -83,7 +89,7 @@ fn other_families_split_otherwise_so_their_larger_parts_add() {
 fn a_sum_that_does_not_fit_is_a_refusal() {
     let mut ledger = Ledger::default();
     reserve(&mut ledger, NOW, caps(u64::MAX, u64::MAX), &terms()).unwrap();
-    ledger.write_off(NOW, MicroRho(u64::MAX));
+    ledger.write_off(NOW, MicroRho(u64::MAX), Vec::new());
     let next = variant(2, "value");
     assert!(reserve(&mut ledger, NOW, caps(u64::MAX, u64::MAX), &next).is_err());
 }
@@ -93,7 +99,9 @@ fn the_end_of_a_study_frees_what_it_did_not_spend() {
     let mut ledger = Ledger::default();
     let cap = caps(4_000, u64::MAX);
     let study = reserve(&mut ledger, NOW, cap, &synthetic(3)).unwrap();
-    ledger.spend(NOW, (study, 0, 0), TASK, vec![1]).unwrap();
+    ledger
+        .spend(NOW, (study, 0, 0), TASK, update(&[1]))
+        .unwrap();
     let next = StudyTerms {
         study_id: [2; 16],
         ..synthetic(2)
@@ -116,10 +124,10 @@ fn every_attempt_counts_and_the_reservation_is_the_limit() {
     let study = reserve(&mut ledger, NOW, wide, &synthetic(2)).unwrap();
     for attempt in [(0, 0), (0, 1), (1, 0)] {
         let attempt = (study, attempt.0, attempt.1);
-        ledger.spend(NOW, attempt, TASK, vec![1]).unwrap();
+        ledger.spend(NOW, attempt, TASK, update(&[1])).unwrap();
     }
     let left = MicroRho(0);
-    let refused = ledger.spend(NOW, (study, 1, 1), TASK, vec![1]);
+    let refused = ledger.spend(NOW, (study, 1, 1), TASK, update(&[1]));
     assert_eq!(refused, Err(Shortfall { left }));
     assert_eq!(ledger.covers(&study, 1), Err(Shortfall { left }));
 }
@@ -137,8 +145,12 @@ fn the_yearly_cap_looks_back_365_days() {
         ..synthetic(2)
     };
     let study = reserve(&mut ledger, NOW, cap, &year(1)).unwrap();
-    ledger.spend(NOW, (study, 0, 0), TASK, vec![1]).unwrap();
-    ledger.spend(NOW, (study, 1, 0), TASK, vec![1]).unwrap();
+    ledger
+        .spend(NOW, (study, 0, 0), TASK, update(&[1]))
+        .unwrap();
+    ledger
+        .spend(NOW, (study, 1, 0), TASK, update(&[1]))
+        .unwrap();
     ledger.give_back(NOW, study, EndReason::Published);
     let before = NOW.after_ms(364 * DAY_MS);
     assert!(reserve(&mut ledger, before, cap, &year(2)).is_err());
@@ -153,7 +165,7 @@ fn a_clock_set_back_frees_nothing() {
     let study = reserve(&mut ledger, NOW, cap, &synthetic(2)).unwrap();
     let long_ago = Timestamp(1_000);
     ledger
-        .spend(long_ago, (study, 0, 0), TASK, vec![1])
+        .spend(long_ago, (study, 0, 0), TASK, update(&[1]))
         .unwrap();
     ledger.give_back(long_ago, study, EndReason::Published);
     assert_eq!(ledger.present(long_ago), NOW);
@@ -166,7 +178,9 @@ fn a_charge_is_proof_only_once_it_is_durable() {
     let mut ledger = Ledger::default();
     let wide = caps(u64::MAX, u64::MAX);
     let study = reserve(&mut ledger, NOW, wide, &synthetic(2)).unwrap();
-    ledger.spend(NOW, (study, 0, 0), TASK, vec![1, 2]).unwrap();
+    ledger
+        .spend(NOW, (study, 0, 0), TASK, update(&[1, 2]))
+        .unwrap();
     assert!(ledger.charge(&study, 0, 0).is_none());
     let batch = ledger.next_batch().unwrap();
     assert!(ledger.charge(&study, 0, 0).is_none());
@@ -175,12 +189,110 @@ fn a_charge_is_proof_only_once_it_is_durable() {
     assert!(charge.covers(&[1, 2]) && !charge.covers(&[1, 3]));
 }
 
+/// Pays for shares in a study of 8 members, h = 5.
+fn pay_shares(ledger: &mut Ledger, study: StudyHash, round: u32, attempt: u32) -> bool {
+    let payment = Payment::Shares {
+        roster: Hash32([round as u8; 32]),
+        marks: vec![(public(PEER), Head::default())],
+    };
+    let paid = ledger.spend(NOW, (study, round, attempt), TASK, payment);
+    paid.is_ok()
+}
+
+#[test]
+fn shares_cost_what_updates_cost_and_never_come_back() {
+    let mut ledger = Ledger::default();
+    let cap = caps(3_000, 3_000);
+    let study = reserve(&mut ledger, NOW, cap, &shared_synthetic(8, 2)).unwrap();
+    for attempt in [(0, 0), (0, 1), (1, 0)] {
+        assert!(pay_shares(&mut ledger, study, attempt.0, attempt.1));
+        ledger.close(NOW, (study, attempt.0, attempt.1), AttemptOutcome::Failed);
+    }
+    assert!(
+        !pay_shares(&mut ledger, study, 1, 1),
+        "the reservation is the limit"
+    );
+    ledger.give_back(NOW, study, EndReason::Aborted);
+    let report = ledger.report(NOW, cap, &name("churn")).unwrap();
+    assert_eq!(report.per_contract.spent, MicroRho(3_000));
+    assert_eq!(report.per_contract.left, MicroRho::ZERO);
+    let line = &report.studies[0];
+    assert_eq!((line.honest, line.floor), (5, MicroRho(15_000)));
+    assert_eq!(line.mode, TrustMode::SharedNoise);
+    assert!(reserve(&mut ledger, NOW, cap, &synthetic(2)).is_err());
+}
+
+#[test]
+fn a_charge_for_shares_pays_for_one_roster_and_no_update() {
+    let mut ledger = Ledger::default();
+    let wide = caps(u64::MAX, u64::MAX);
+    let study = reserve(&mut ledger, NOW, wide, &shared_synthetic(8, 2)).unwrap();
+    assert!(pay_shares(&mut ledger, study, 1, 0));
+    assert!(ledger.charge(&study, 1, 0).is_none(), "not yet on disk");
+    let batch = ledger.next_batch().unwrap();
+    assert_eq!(
+        batch.records.len(),
+        3,
+        "charge and marks are in one transaction"
+    );
+    assert!(
+        batch
+            .records
+            .iter()
+            .all(|record| record.beside == Beside::Nothing)
+    );
+    ledger.confirm(batch.head);
+    let charge = ledger.charge(&study, 1, 0).unwrap();
+    assert!(charge.covers_shares(&Hash32([1; 32])) && charge.pays_shares());
+    assert!(!charge.covers_shares(&Hash32([2; 32])) && !charge.covers(&[1; 32]));
+}
+
+#[test]
+fn a_position_is_held_against_the_whole_past() {
+    let mut ledger = Ledger::default();
+    let wide = caps(u64::MAX, u64::MAX);
+    reserve(&mut ledger, NOW, wide, &synthetic(2)).unwrap();
+    ledger.write_off(NOW, MicroRho(1), vec![Head { seq: 9, hash: TASK }]);
+    let batch = ledger.next_batch().unwrap();
+    let by = SeenBy::Mirror;
+    let ahead = LockReason::Behind {
+        ledger: 0,
+        seen: 2,
+        by,
+    };
+    assert_eq!(
+        ledger.held_against(batch.head, by),
+        Err(ahead),
+        "not yet on disk"
+    );
+    ledger.confirm(batch.head);
+    for seen in (0..=2).map(|seq| ledger.head_at(seq).unwrap()) {
+        assert_eq!(ledger.held_against(seen, by), Ok(()));
+    }
+    let held = |seq, hash| ledger.held_against(Head { seq, hash }, by);
+    assert_eq!(held(9, TASK), Ok(()), "given up");
+    assert!(matches!(
+        held(9, Hash32([1; 32])),
+        Err(LockReason::Behind { .. })
+    ));
+    assert!(matches!(
+        held(1, TASK),
+        Err(LockReason::Forked { seq: 1, .. })
+    ));
+    assert!(matches!(
+        held(0, TASK),
+        Err(LockReason::Forked { seq: 0, .. })
+    ));
+}
+
 #[test]
 fn the_fold_of_what_was_written_is_the_same_ledger() {
     let mut ledger = Ledger::default();
     let wide = caps(u64::MAX, u64::MAX);
     let study = reserve(&mut ledger, NOW, wide, &synthetic(2)).unwrap();
-    ledger.spend(NOW, (study, 0, 0), TASK, vec![1]).unwrap();
+    ledger
+        .spend(NOW, (study, 0, 0), TASK, update(&[1]))
+        .unwrap();
     ledger.close(NOW, (study, 0, 0), AttemptOutcome::Released);
     ledger.close(NOW, (study, 0, 0), AttemptOutcome::Lost);
     let batch = ledger.next_batch().unwrap();
@@ -214,7 +326,7 @@ fn a_forged_ledger_that_overspends_is_refused() {
         delta_sq: 1,
         multiplicity: 1,
         task: TASK,
-        update: TASK,
+        pays: Paid::Update(TASK),
     });
     let (kind, body) = spend.to_link();
     let (_, head) = Head::default()

@@ -1,19 +1,22 @@
-//! Attempts: from a task to an update that leaves at its slot, paid for once.
+//! Attempts: from a task to sum and noise, whatever leaves of them afterwards.
 //!
-//! One live attempt per study. A repeated task is answered with the stored bytes; noise is used for one attempt and wiped.
+//! One live attempt per study; noise is used for one attempt and wiped. In node-noise a repeated task is answered with the
+//! stored bytes; in shared-noise nothing is stored, and an attempt that was charged is not begun again.
 
 use aquifer_shared::base::ids::{AttemptId, Hash32, StudyHash};
 use aquifer_shared::base::secret::Secret;
 use aquifer_shared::base::time::Timestamp;
-use aquifer_shared::domain::sum::{Plan, RoundTerms, StudyTerms, attempt_id, task_hash};
+use aquifer_shared::domain::sum::{Plan, RoundTerms, StudyTerms, TrustMode, attempt_id, task_hash};
+use aquifer_shared::protocol::aggregation::{Broken, Checks, Guard};
 use aquifer_shared::protocol::codec::decode;
-use aquifer_shared::protocol::wire::{
-    Message, RefusalCode, Task, TaskBody, Update, frame, update_digest,
-};
+use aquifer_shared::protocol::wire::{Message, RefusalCode, Task, TaskBody};
 
 use super::offers::code_of_end;
-use super::{ComputeJob, Effect, Live, NoiseKind, Outgoing, Participant, Released, Sign, Step};
+use super::{ComputeJob, Effect, Fresh, Live, NoiseKind, Participant, Step};
 use crate::core::ledger::{AttemptOutcome, Standing};
+
+/// Why a task is refused: code, detail, and the rule where it is one of the protocol's.
+type Broke = (RefusalCode, u64, Option<Guard>);
 
 /// A task that passed every check.
 struct Wanted {
@@ -23,28 +26,49 @@ struct Wanted {
 }
 
 impl Participant {
-    pub(super) fn on_task(&mut self, now: Timestamp, task: Task) {
+    pub(super) fn on_task(&mut self, now: Timestamp, task: &Task, fresh: Fresh) {
         let (study, round, attempt) = (task.study, task.round, task.attempt);
         let id = attempt_id(&study, round, attempt);
         let hash = task_hash(&study, round, &task.body);
-        if self.unfit {
-            return self.refuse(id, study, RefusalCode::Unfit, 0);
+        if let Some(code) = self.stopped() {
+            return self.refuse(id, study, code, 0);
         }
-        if let Some(charged) = self.ledger.charged_task(&study, round, attempt) {
+        if let Some(charged) = self.ledger.charged_task(&study, round, attempt)
+            && !self.may_begin_again(&study)
+        {
             return self.on_charged_task((study, round, attempt), charged == hash);
         }
         let live = self.desks.get(&study).and_then(|desk| desk.live.as_ref());
-        if let Some(live) = live.filter(|live| (live.round, live.attempt) >= (round, attempt)) {
-            // The same task again while it is worked on: the answer is on its way.
-            if live.id != id || live.task != hash {
-                self.refuse(id, study, RefusalCode::NotLive, 0);
+        let live = live.map(|live| ((live.round, live.attempt), live.task));
+        match live {
+            Some((number, _)) if number < (round, attempt) => {
+                self.end_live(now, study, AttemptOutcome::Unknown);
             }
-            return;
+            Some((number, task)) if number == (round, attempt) && task == hash => {
+                return self.repeat_advert(study);
+            }
+            Some(_) => return self.refuse(id, study, RefusalCode::NotLive, 0),
+            None => {}
         }
-        match self.check_task(now, &task) {
-            Err((code, detail)) => self.refuse(id, study, code, detail),
-            Ok(wanted) => self.start(now, (study, round, attempt), hash, wanted),
+        let checked = self.check_task(now, task);
+        match checked {
+            Err((code, detail, guard)) => {
+                let broken = guard.map(Broken::Rule);
+                self.refuse_by((id, study), (code, detail), broken, None);
+            }
+            Ok(_) if fresh.is_none() => self.refuse(id, study, RefusalCode::Unfit, 0),
+            Ok(wanted) => self.start(now, (study, round, attempt), (hash, fresh), wanted),
         }
+    }
+
+    /// In shared-noise a charged attempt is over for good: nothing of it is stored. Only a simulation says otherwise.
+    fn may_begin_again(&self, study: &StudyHash) -> bool {
+        self.is_shared(study) && self.judges.checks.hold(Guard::RisingAttempt, false)
+    }
+
+    pub(super) fn is_shared(&self, study: &StudyHash) -> bool {
+        let terms = self.ledger.terms(study);
+        terms.is_some_and(|terms| terms.mode == TrustMode::SharedNoise)
     }
 
     /// A task for an attempt that is paid for: the stored bytes if it is the same task, else a refusal.
@@ -54,28 +78,13 @@ impl Participant {
         if let Standing::Ended(reason) = self.ledger.standing(&study) {
             return self.refuse(id, study, code_of_end(reason), 0);
         }
-        if !same {
+        if !same || self.is_shared(&study) {
             let detail = self.last_charged(&study);
-            return self.refuse(id, study, RefusalCode::AlreadyCharged, detail);
+            let broken = Some(Broken::Rule(Guard::RisingAttempt));
+            let code = (RefusalCode::AlreadyCharged, detail);
+            return self.refuse_by((id, study), code, broken, None);
         }
-        let desk = self.desks.get(&study);
-        let live = desk.and_then(|desk| desk.live.as_ref().filter(|live| live.id == id));
-        match live.map(|live| &live.step) {
-            Some(Step::Sent(update)) => {
-                let charge = self.ledger.charge(&study, round, number);
-                let released = charge.and_then(|charge| Released::of(&charge, update));
-                if let Some(released) = released {
-                    self.send(Outgoing::Update(released));
-                }
-            }
-            // On its way to the disk or to its slot: the answer will come.
-            Some(_) => {}
-            None => self.effects.push_back(Effect::Recall {
-                study,
-                round,
-                attempt: number,
-            }),
-        }
+        self.repeat_update(attempt);
     }
 
     fn last_charged(&self, study: &StudyHash) -> u64 {
@@ -85,8 +94,8 @@ impl Participant {
         })
     }
 
-    fn check_task(&self, now: Timestamp, task: &Task) -> Result<Wanted, (RefusalCode, u64)> {
-        let refuse = |code| Err((code, 0));
+    fn check_task(&self, now: Timestamp, task: &Task) -> Result<Wanted, Broke> {
+        let refuse = |code| Err((code, 0, None));
         match self.ledger.standing(&task.study) {
             Standing::Accepted if self.ledger.is_durable(&task.study) => {}
             Standing::Accepted => return refuse(RefusalCode::NotLive),
@@ -94,25 +103,33 @@ impl Participant {
             _ => return refuse(RefusalCode::StudyUnknown),
         }
         let terms = self.ledger.terms(&task.study);
-        let terms = terms.ok_or((RefusalCode::StudyUnknown, 0))?;
+        let terms = terms.ok_or((RefusalCode::StudyUnknown, 0, None))?;
         if self.ledger.present(now) > terms.expires {
             return refuse(RefusalCode::Expired);
         }
-        if task.attempt >= u32::from(terms.attempts_max) {
+        let checks = self.judges.checks;
+        let within = task.attempt < u32::from(terms.attempts_max);
+        if !checks.hold(Guard::TermsHold, within) {
             return refuse(RefusalCode::AttemptsUsedUp);
         }
         let last = self.ledger.last_charged(&task.study);
-        if last.is_some_and(|last| last >= (task.round, task.attempt)) {
+        let rises = last.is_none_or(|last| last < (task.round, task.attempt));
+        if !checks.hold(Guard::RisingAttempt, rises) {
             let detail = self.last_charged(&task.study);
-            return Err((RefusalCode::AlreadyCharged, detail));
+            let guard = Some(Guard::RisingAttempt);
+            return Err((RefusalCode::AlreadyCharged, detail, guard));
         }
         let still = self.rules.still_serves(terms);
-        still.map_err(|code| (code, 0))?;
-        let wanted = read_task(terms, task)
-            .filter(|wanted| self.rules.fits(&wanted.body, wanted.terms.cells_max))
-            .ok_or((RefusalCode::TermsDiffer, 0))?;
+        still.map_err(|code| (code, 0, None))?;
+        let differs = (RefusalCode::TermsDiffer, 0, Some(Guard::TermsHold));
+        let wanted = read_task(terms, task, checks).ok_or(differs)?;
+        let fits = self.rules.fits(&wanted.body, wanted.terms.cells_max);
+        if !checks.hold(Guard::TermsHold, fits) {
+            return Err(differs);
+        }
         let covered = self.ledger.covers(&task.study, task.round);
-        covered.map_err(|shortfall| (RefusalCode::Budget, shortfall.left.0))?;
+        let guard = Some(Guard::WithinBudget);
+        covered.map_err(|shortfall| (RefusalCode::Budget, shortfall.left.0, guard))?;
         Ok(wanted)
     }
 
@@ -120,12 +137,11 @@ impl Participant {
         &mut self,
         now: Timestamp,
         (study, round, attempt): (StudyHash, u32, u32),
-        task: Hash32,
+        (task, fresh): (Hash32, Fresh),
         wanted: Wanted,
     ) {
         let id = attempt_id(&study, round, attempt);
         let desk = self.desks.entry(study).or_default();
-        let erased = desk.live.take();
         // A synthetic sum reads no customer.
         let sum = match wanted.body {
             TaskBody::Synthetic(cells) => Some(Secret::new(vec![0; cells as usize])),
@@ -138,17 +154,22 @@ impl Participant {
             attempt,
             task,
             arrived: now,
+            fresh,
             step: Step::Gathering(sum),
         });
-        if let Some(live) = erased {
-            let attempt = (study, live.round, live.attempt);
-            self.close(now, attempt, AttemptOutcome::Unknown);
-        }
         self.draw_for_round(study, round);
         if compute {
             self.compute(study, id, wanted);
         }
         self.try_seal(now, study);
+    }
+
+    /// Erases a study's live attempt; what was charged of it stays charged.
+    pub(super) fn end_live(&mut self, now: Timestamp, study: StudyHash, outcome: AttemptOutcome) {
+        let desk = self.desks.get_mut(&study);
+        if let Some(live) = desk.and_then(|desk| desk.live.take()) {
+            self.close(now, (study, live.round, live.attempt), outcome);
+        }
     }
 
     fn compute(&mut self, study: StudyHash, attempt: AttemptId, wanted: Wanted) {
@@ -214,7 +235,7 @@ impl Participant {
     }
 
     /// An attempt that was not charged ends here.
-    fn give_up(&mut self, study: StudyHash, attempt: AttemptId, code: RefusalCode) {
+    pub(super) fn give_up(&mut self, study: StudyHash, attempt: AttemptId, code: RefusalCode) {
         if let Some(desk) = self.desks.get_mut(&study) {
             desk.live = None;
         }
@@ -242,39 +263,48 @@ impl Participant {
         })
     }
 
-    /// With sum and noise there: adds, signs, wipes, pays.
-    fn try_seal(&mut self, now: Timestamp, study: StudyHash) {
-        let Some(live) = self.desks.get(&study).and_then(|desk| desk.live.as_ref()) else {
+    /// With sum and noise there: adds and wipes them; then pays, or asks for a roster.
+    pub(super) fn try_seal(&mut self, now: Timestamp, study: StudyHash) {
+        let Some(noisy) = self.add_up(&study) else {
             return;
         };
-        let (round, attempt) = (live.round, live.attempt);
-        let kind = self.kind_of(&study, round);
-        let bound = self.sum_abs_max(&study, round);
-        let desk = self.desks.get_mut(&study).expect("found above");
+        if self.is_shared(&study) {
+            self.advertise(now, study, noisy);
+        } else {
+            self.pay_update(now, study, &noisy);
+        }
+        // Ahead of the next task; not where this one has ended.
+        if let Some(round) = self.live_round(&study) {
+            self.draw_for_round(study, round.saturating_add(1));
+        }
+    }
+
+    fn live_round(&self, study: &StudyHash) -> Option<u32> {
+        let live = self.desks.get(study)?.live.as_ref()?;
+        Some(live.round)
+    }
+
+    /// Sum plus noise, once both are there. Each is used once.
+    ///
+    /// # Privacy
+    ///
+    /// The exact sum leaves this function only with noise in every cell.
+    fn add_up(&mut self, study: &StudyHash) -> Option<Secret<Vec<i64>>> {
+        let round = self.live_round(study)?;
+        let kind = self.kind_of(study, round);
+        let bound = self.sum_abs_max(study, round);
+        let desk = self.desks.get_mut(study)?;
         let there = desk.noise.as_ref().map(|(kind, _)| *kind) == kind;
-        let live = desk.live.as_mut().expect("found above");
-        let ready = matches!(live.step, Step::Gathering(Some(_)));
-        if !(there && ready) {
-            return;
+        let live = desk.live.as_mut()?;
+        if !there || !matches!(live.step, Step::Gathering(Some(_))) {
+            return None;
         }
-        let Step::Gathering(Some(sum)) = std::mem::replace(&mut live.step, Step::Gathering(None))
-        else {
-            return;
+        let step = std::mem::replace(&mut live.step, Step::Gathering(None));
+        let Step::Gathering(Some(sum)) = step else {
+            return None;
         };
-        let (_, noise) = desk.noise.take().expect("found above");
-        let (id, task) = (live.id, live.task);
-        let update = seal(&self.sign, id, task, &sum, &noise, bound);
-        drop((sum, noise));
-        live.step = Step::Charging(update.clone());
-        let paid = self
-            .ledger
-            .spend(now, (study, round, attempt), task, update);
-        if let Err(shortfall) = paid {
-            desk.live = None;
-            return self.refuse(id, study, RefusalCode::Budget, shortfall.left.0);
-        }
-        self.urgent = true;
-        self.draw_for_round(study, round + 1);
+        let (_, noise) = desk.noise.take()?;
+        Some(add(&sum, &noise, bound))
     }
 
     fn sum_abs_max(&self, study: &StudyHash, round: u32) -> u64 {
@@ -284,60 +314,10 @@ impl Participant {
             terms.customers_max * u64::from(round.cell_abs_max)
         })
     }
-
-    /// The charge of a study's attempt may be durable now: its update waits for the slot.
-    pub(super) fn on_durable(&mut self, now: Timestamp, study: StudyHash) {
-        let slot_ms = self.ledger.terms(&study).map_or(0, |terms| terms.slot_ms);
-        let Some(desk) = self.desks.get_mut(&study) else {
-            return;
-        };
-        let Some(live) = &mut desk.live else { return };
-        let durable = self.ledger.charge(&study, live.round, live.attempt);
-        if let (Step::Charging(update), Some(_)) = (&mut live.step, durable) {
-            let leaves = now.next_slot(live.arrived, slot_ms);
-            live.step = Step::Waiting(std::mem::take(update), leaves);
-        }
-    }
-
-    /// Sends the updates whose slot has come.
-    pub(super) fn send_due(&mut self, now: Timestamp) {
-        for (study, desk) in &mut self.desks {
-            let Some(live) = &mut desk.live else { continue };
-            let due = match &mut live.step {
-                Step::Waiting(update, leaves) if *leaves <= now => std::mem::take(update),
-                _ => continue,
-            };
-            let charge = self.ledger.charge(study, live.round, live.attempt);
-            let released = charge.and_then(|charge| Released::of(&charge, &due));
-            live.step = Step::Sent(due);
-            let released =
-                released.expect("durable since on_durable, and the bytes that were charged");
-            let send = Effect::Send(Outgoing::Update(released));
-            self.effects.push_back(send);
-        }
-    }
-
-    pub(super) fn on_recalled(
-        &mut self,
-        (study, round, attempt): (StudyHash, u32, u32),
-        update: Option<Vec<u8>>,
-    ) {
-        let charge = self.ledger.charge(&study, round, attempt);
-        let released = charge
-            .zip(update)
-            .and_then(|(charge, update)| Released::of(&charge, &update));
-        match released {
-            Some(released) => self.send(Outgoing::Update(released)),
-            None => {
-                let id = attempt_id(&study, round, attempt);
-                self.refuse(id, study, RefusalCode::NotLive, 0);
-            }
-        }
-    }
 }
 
 /// The task's content, if it is what the plan asks in that round and fits the terms.
-fn read_task(terms: &StudyTerms, task: &Task) -> Option<Wanted> {
+fn read_task(terms: &StudyTerms, task: &Task, checks: Checks) -> Option<Wanted> {
     let round = *terms.rounds.get(task.round as usize)?;
     let body: TaskBody = decode("task body", &task.body, Task::BYTES_MAX).ok()?;
     let last = terms.rounds.len() - 1;
@@ -349,11 +329,12 @@ fn read_task(terms: &StudyTerms, task: &Task) -> Option<Wanted> {
                 (TaskBody::Residuals(_), index) => index > 0 && index < last,
                 _ => false,
             };
-            expected.then_some(clip)?
+            let fits = checks.hold(Guard::TermsHold, expected);
+            fits.then_some(clip)?
         }
         Plan::Synthetic { .. } => {
             let fits = matches!(&body, TaskBody::Synthetic(cells) if (1..=round.cells_max).contains(cells));
-            fits.then_some(0)?
+            checks.hold(Guard::TermsHold, fits).then_some(0)?
         }
     };
     Some(Wanted {
@@ -363,19 +344,12 @@ fn read_task(terms: &StudyTerms, task: &Task) -> Option<Wanted> {
     })
 }
 
-/// The update's frame: x + z, signed.
+/// x + z.
 ///
 /// # Privacy
 ///
-/// The exact sum leaves this function only with noise in every cell.
-fn seal(
-    sign: &Sign,
-    attempt: AttemptId,
-    task: Hash32,
-    sum: &Secret<Vec<i64>>,
-    noise: &Secret<Vec<i64>>,
-    bound: u64,
-) -> Vec<u8> {
+/// Every cell of the sum gets a draw of its own; draws that no cell needs are wiped with the rest.
+fn add(sum: &Secret<Vec<i64>>, noise: &Secret<Vec<i64>>, bound: u64) -> Secret<Vec<i64>> {
     let (sum, noise) = (sum.expose(), noise.expose());
     assert!(
         (1..=noise.len()).contains(&sum.len()),
@@ -389,13 +363,5 @@ fn seal(
         x.checked_add(*z)
             .expect("far below 2^63: sum and noise are bounded")
     };
-    let cells: Vec<i64> = sum.iter().zip(noise).map(add).collect();
-    let digest = update_digest(&attempt, &task, &cells);
-    let signature = sign(&digest);
-    frame(&Update {
-        attempt,
-        task,
-        cells,
-        signature,
-    })
+    Secret::new(sum.iter().zip(noise).map(add).collect())
 }

@@ -1,166 +1,75 @@
-//! A node's part in studies: offers, attempts, updates. One machine, the same in production and in tests.
+//! A node's part in studies: offers, attempts, updates, secure sums. One machine, the same in production and in tests.
 //!
-//! Time, exact sums, noise and journal acknowledgements arrive as events; everything to be done is an effect. Nothing here
-//! reads a clock, a file or a socket.
+//! Time, randomness, exact sums, noise and journal acknowledgements arrive as events; everything to be done is an effect.
+//! Nothing here reads a clock, a file or a socket.
 
 mod attempts;
+mod event;
+mod mirror;
 mod offers;
 mod released;
 #[cfg(test)]
+mod shared_tests;
+mod sharing;
+#[cfg(test)]
 mod tests;
+mod update;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use aquifer_shared::base::ids::{AttemptId, Hash32, Name, StudyHash};
+use aquifer_shared::base::ids::{AttemptId, Hash32, StudyHash};
 use aquifer_shared::base::secret::Secret;
 use aquifer_shared::base::time::Timestamp;
-use aquifer_shared::domain::sum::{HoldOut, RoundTerms};
+use aquifer_shared::protocol::aggregation::{Broken, Checks, Verify, is_signed};
 use aquifer_shared::protocol::chain::Head;
-use aquifer_shared::protocol::wire::{
-    Decision, End, Offer, Refusal, RefusalCode, StudyEnd, Task, TaskBody,
-};
+use aquifer_shared::protocol::wire::{End, Refusal, RefusalCode};
 
-use super::ledger::{AttemptOutcome, Batch, EndReason, Ledger};
+use super::ledger::{AttemptOutcome, EndReason, Ledger, LockReason};
 use super::policy::Rules;
+use mirror::Mirror;
+use sharing::{Place, Sharing};
 
+pub use event::{
+    Audit, ComputeJob, Effect, Event, Exhibit, Fresh, NoiseKind, Outgoing, Peer, Refused,
+};
+pub use mirror::MirrorState;
 pub use offers::DecideRefusal;
 pub use released::Released;
 
 /// Signs a labelled digest with the node's identity key: a function, so that the key stays with its owner.
 pub type Sign = Box<dyn Fn(&Hash32) -> Vec<u8> + Send>;
 
+/// How rules and signatures are judged; strictly in every program, otherwise in simulations of what a loss would do.
+#[derive(Clone, Copy, Debug)]
+pub struct Judges {
+    /// Rules.
+    pub checks: Checks,
+    /// Signatures.
+    pub verify: Verify,
+}
+
+impl Judges {
+    /// Every rule counts, every signature is checked.
+    pub const STRICT: Self = Self {
+        checks: Checks::STRICT,
+        verify: is_signed,
+    };
+}
+
 /// The machine.
 pub struct Participant {
     rules: Rules,
     ledger: Ledger,
     sign: Sign,
+    judges: Judges,
     desks: BTreeMap<StudyHash, Desk>,
     undecided: Vec<StudyHash>,
     effects: VecDeque<Effect>,
     urgent: bool,
     lazy_due: Option<Timestamp>,
     unfit: bool,
-}
-
-/// Something happened.
-#[derive(Debug)]
-pub enum Event {
-    /// A session was welcomed by the coordinator.
-    Connected,
-    /// A study is offered.
-    Offer(Offer),
-    /// A sum is asked for.
-    Task(Task),
-    /// An attempt is over.
-    End(End),
-    /// A study is over.
-    StudyEnd(StudyEnd),
-    /// The exact sum that [`Effect::Compute`] asked for, or why there is none.
-    Computed {
-        /// Which attempt.
-        attempt: AttemptId,
-        /// The sum.
-        sum: Result<Secret<Vec<i64>>, RefusalCode>,
-    },
-    /// The noise that [`Effect::Draw`] asked for; none where the source failed.
-    Drawn {
-        /// For which study.
-        study: StudyHash,
-        /// Of which kind.
-        kind: NoiseKind,
-        /// The draws.
-        noise: Option<Secret<Vec<i64>>>,
-    },
-    /// The batch up to this head is on disk.
-    Journaled(Head),
-    /// The batch may or may not be on disk; nothing more can be written.
-    JournalFailed,
-    /// A stored update that [`Effect::Recall`] asked for.
-    Recalled {
-        /// The study.
-        study: StudyHash,
-        /// Round, from 0.
-        round: u32,
-        /// Attempt, from 0.
-        attempt: u32,
-        /// Its frame, if it is there.
-        update: Option<Vec<u8>>,
-    },
-    /// [`Participant::next_wakeup`] has come.
-    Tick,
-}
-
-/// Something is to be done.
-#[derive(Debug)]
-pub enum Effect {
-    /// Send to the coordinator; lost where there is no session (it asks again).
-    Send(Outgoing),
-    /// Add up this unit's customers.
-    Compute(Box<ComputeJob>),
-    /// Split the customers by the study's hold-out rule, ahead of its first sum.
-    Prepare {
-        /// The study's family.
-        family: Name,
-        /// Its rule.
-        holdout: HoldOut,
-    },
-    /// Draw noise.
-    Draw {
-        /// For which study.
-        study: StudyHash,
-        /// Scale and number of cells.
-        kind: NoiseKind,
-    },
-    /// Write these entries in one durable transaction, then the witness.
-    Journal(Batch),
-    /// Read a stored update.
-    Recall {
-        /// The study.
-        study: StudyHash,
-        /// Round, from 0.
-        round: u32,
-        /// Attempt, from 0.
-        attempt: u32,
-    },
-}
-
-/// A message for the coordinator.
-#[derive(Debug)]
-pub enum Outgoing {
-    /// A verdict on a study.
-    Decision(Decision),
-    /// A refusal of an attempt.
-    Refusal(Refusal),
-    /// A charged, noisy sum.
-    Update(Released),
-}
-
-/// Noise of one round's kind.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct NoiseKind {
-    /// Scale.
-    pub sigma: u64,
-    /// Number of draws.
-    pub cells: u32,
-}
-
-/// What is to be added up.
-#[derive(Clone, Debug)]
-pub struct ComputeJob {
-    /// The attempt that asks.
-    pub attempt: AttemptId,
-    /// The study.
-    pub study: StudyHash,
-    /// Its family: fixes the hold-out.
-    pub family: Name,
-    /// Its hold-out rule.
-    pub holdout: HoldOut,
-    /// Residual bound of the plan.
-    pub clip: u32,
-    /// The round's terms.
-    pub terms: RoundTerms,
-    /// What is asked.
-    pub body: TaskBody,
+    lock: Option<LockReason>,
+    mirror: Mirror,
 }
 
 /// What a study has in memory.
@@ -169,6 +78,7 @@ struct Desk {
     live: Option<Live>,
     asked: Option<NoiseKind>,
     noise: Option<(NoiseKind, Secret<Vec<i64>>)>,
+    place: Option<Place>,
 }
 
 /// The one attempt of a study that is under way.
@@ -178,6 +88,8 @@ struct Live {
     attempt: u32,
     task: Hash32,
     arrived: Timestamp,
+    /// For the ephemeral key; used once.
+    fresh: Fresh,
     step: Step,
 }
 
@@ -190,22 +102,27 @@ enum Step {
     Waiting(Vec<u8>, Timestamp),
     /// Sent; kept to be sent again.
     Sent(Vec<u8>),
+    /// In shared-noise, from the advert on.
+    Sharing(Box<Sharing>),
 }
 
 impl Participant {
     /// A machine that continues from a ledger; attempts that were under way count as lost.
     #[must_use]
-    pub fn new(now: Timestamp, rules: Rules, ledger: Ledger, sign: Sign) -> Self {
+    pub fn new(now: Timestamp, rules: Rules, ledger: Ledger, sign: Sign, judges: Judges) -> Self {
         let mut machine = Self {
             rules,
-            ledger,
+            ledger: ledger.judged_by(judges.checks),
             sign,
+            judges,
             desks: BTreeMap::new(),
             undecided: Vec::new(),
             effects: VecDeque::new(),
             urgent: false,
             lazy_due: None,
             unfit: false,
+            lock: None,
+            mirror: Mirror::default(),
         };
         for attempt in machine.ledger.unclosed() {
             machine.close(now, attempt, AttemptOutcome::Lost);
@@ -224,8 +141,12 @@ impl Participant {
     pub fn handle(&mut self, now: Timestamp, event: Event) {
         match event {
             Event::Connected => self.on_connected(),
+            Event::LedgerHeld(held) => self.on_ledger_held(held),
             Event::Offer(offer) => self.on_offer(now, &offer),
-            Event::Task(task) => self.on_task(now, task),
+            Event::Task(task, fresh) => self.on_task(now, &task, fresh),
+            Event::Roster(roster, fresh) => self.on_roster(now, roster, fresh),
+            Event::Delivery(delivery) => self.on_delivery(now, delivery),
+            Event::Proof(proof) => self.on_proof(now, &proof),
             Event::End(end) => self.on_end(now, &end),
             Event::StudyEnd(end) => self.on_study_end(now, &end),
             Event::Computed { attempt, sum } => self.on_computed(now, attempt, sum),
@@ -238,6 +159,7 @@ impl Participant {
                 attempt,
                 update,
             } => self.on_recalled((study, round, attempt), update),
+            Event::Links { after, links } => self.on_links(after, links),
             Event::Tick => {}
         }
         self.expire(now);
@@ -253,17 +175,19 @@ impl Participant {
     /// When to come back with [`Event::Tick`] if nothing else happens.
     #[must_use]
     pub fn next_wakeup(&self) -> Option<Timestamp> {
-        if self.unfit {
+        if self.stopped().is_some() {
             return None;
         }
         let lazy = self.lazy_due.filter(|_| !self.ledger.is_writing());
         let lives = self.desks.iter().filter_map(|(study, desk)| {
             let live = desk.live.as_ref()?;
             let dies = self.dies(study, live);
-            Some(match live.step {
-                Step::Waiting(_, leaves) => leaves.min(dies),
-                _ => dies,
-            })
+            let leaves = match &live.step {
+                Step::Waiting(_, leaves) => Some(*leaves),
+                Step::Sharing(sharing) => sharing.advert_leaves(),
+                _ => None,
+            };
+            Some(leaves.map_or(dies, |leaves| leaves.min(dies)))
         });
         // A moment is over one millisecond after it: expiry is checked with `>`.
         let ends = self
@@ -291,6 +215,32 @@ impl Participant {
         self.unfit
     }
 
+    /// Why nothing is accepted or charged any more until an operator decides: the coordinator's mirror holds entries that this
+    /// node signed and does not have.
+    #[must_use]
+    pub fn lock(&self) -> Option<&LockReason> {
+        self.lock.as_ref()
+    }
+
+    /// The code under which everything is refused, if it is.
+    fn stopped(&self) -> Option<RefusalCode> {
+        let locked = self.lock.map(|_| RefusalCode::Locked);
+        self.unfit.then_some(RefusalCode::Unfit).or(locked)
+    }
+
+    /// What waits for the disk may go on now.
+    fn on_durable(&mut self, now: Timestamp, study: StudyHash) {
+        self.await_slot(now, study);
+        self.deal_when_durable(study);
+        self.confirm_when_durable(study);
+    }
+
+    /// Sends what waits for a slot that has come.
+    fn send_due(&mut self, now: Timestamp) {
+        self.send_due_updates(now);
+        self.send_due_adverts(now);
+    }
+
     fn on_end(&mut self, now: Timestamp, end: &End) {
         let found = self.desks.iter_mut().find_map(|(study, desk)| {
             let live = desk.live.take_if(|live| live.id == end.attempt)?;
@@ -313,6 +263,7 @@ impl Participant {
         for study in charging {
             self.on_durable(now, study);
         }
+        self.mirror_on();
     }
 
     fn on_journal_failed(&mut self) {
@@ -340,7 +291,7 @@ impl Participant {
 
     /// Ends studies and attempts whose time is over.
     fn expire(&mut self, now: Timestamp) {
-        if self.unfit {
+        if self.stopped().is_some() {
             return;
         }
         for study in self.ledger.expired(now) {
@@ -369,7 +320,7 @@ impl Participant {
 
     fn flush(&mut self, now: Timestamp) {
         let due = self.urgent || self.lazy_due.is_some_and(|due| due <= now);
-        if self.unfit || !due {
+        if self.stopped().is_some() || !due {
             return;
         }
         if let Some(batch) = self.ledger.next_batch() {
@@ -380,6 +331,30 @@ impl Participant {
 
     fn send(&mut self, message: Outgoing) {
         self.effects.push_back(Effect::Send(message));
+    }
+
+    fn refuse(&mut self, attempt: AttemptId, study: StudyHash, code: RefusalCode, detail: u64) {
+        self.refuse_by((attempt, study), (code, detail), None, None);
+    }
+
+    fn refuse_by(
+        &mut self,
+        (attempt, study): (AttemptId, StudyHash),
+        (code, detail): (RefusalCode, u64),
+        broken: Option<Broken>,
+        peer: Option<Peer>,
+    ) {
+        let refusal = Refusal {
+            attempt,
+            study,
+            code,
+            detail,
+        };
+        self.send(Outgoing::Refusal(Refused {
+            refusal,
+            broken,
+            peer,
+        }));
     }
 }
 

@@ -1,14 +1,14 @@
 //! Offers and decisions: what the node says to a study, and when it may say it.
 
-use aquifer_shared::base::ids::{AttemptId, StudyHash};
+use aquifer_shared::base::ids::StudyHash;
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::domain::sum::{Plan, StudyTerms, study_hash};
 use aquifer_shared::protocol::wire::{
-    Approval, Decision, Offer, Refusal, RefusalCode, StudyEnd, StudyOutcome, Verdict,
+    Approval, Decision, Offer, RefusalCode, StudyEnd, StudyOutcome, Verdict,
 };
 
-use super::{Effect, Outgoing, Participant, Step};
-use crate::core::ledger::{EndReason, Standing};
+use super::{Effect, Mirror, Outgoing, Participant, Step};
+use crate::core::ledger::{EndReason, LockReason, Standing};
 use crate::core::policy::Review;
 
 /// A person's decision cannot be carried out.
@@ -25,6 +25,11 @@ pub enum DecideRefusal {
         "the ledger cannot be written; free space or repair the disk, then start the node again"
     )]
     Unfit,
+    /// The coordinator's mirror holds entries that this node signed and does not have.
+    #[error(
+        "ledger-behind: the ledger is locked ({0}); stop the node, then `aquifer-node ledger adopt`"
+    )]
+    Locked(LockReason),
 }
 
 impl Participant {
@@ -41,6 +46,9 @@ impl Participant {
     ) -> Result<(), DecideRefusal> {
         if self.unfit {
             return Err(DecideRefusal::Unfit);
+        }
+        if let Some(reason) = self.lock {
+            return Err(DecideRefusal::Locked(reason));
         }
         match (self.ledger.standing(&study), approve) {
             (Standing::Accepted, true) => {}
@@ -77,8 +85,8 @@ impl Participant {
 
     pub(super) fn on_offer(&mut self, now: Timestamp, offer: &Offer) {
         let study = study_hash(&offer.terms);
-        if self.unfit {
-            return self.say(study, Verdict::Refused(RefusalCode::Unfit, 0));
+        if let Some(code) = self.stopped() {
+            return self.say(study, Verdict::Refused(code, 0));
         }
         if self.ledger.standing(&study) != Standing::Unknown {
             return self.decide_when_durable(study);
@@ -122,13 +130,18 @@ impl Participant {
             StudyOutcome::Aborted => EndReason::Aborted,
         };
         let standing = self.ledger.standing(&end.study);
-        if !self.unfit && matches!(standing, Standing::Accepted | Standing::Held) {
+        let open = matches!(standing, Standing::Accepted | Standing::Held);
+        if self.stopped().is_none() && open {
             self.give_back(now, end.study, reason);
         }
     }
 
     /// A new session: the coordinator hears again what was decided, also what was decided while it was away.
     pub(super) fn on_connected(&mut self) {
+        self.mirror = Mirror::default();
+        if self.stopped().is_some() {
+            return;
+        }
         let open = self.ledger.open_studies().map(|(study, _)| *study);
         let waiting = self.ledger.waiting().map(|(study, _)| *study);
         let known: Vec<StudyHash> = open.chain(waiting).collect();
@@ -187,26 +200,12 @@ impl Participant {
             let effect = Effect::Prepare { family, holdout };
             self.effects.push_back(effect);
         }
+        self.take_place(study);
         self.draw_for_round(study, next);
     }
 
     pub(super) fn say(&mut self, study: StudyHash, verdict: Verdict) {
         self.send(Outgoing::Decision(Decision { study, verdict }));
-    }
-
-    pub(super) fn refuse(
-        &mut self,
-        attempt: AttemptId,
-        study: StudyHash,
-        code: RefusalCode,
-        detail: u64,
-    ) {
-        self.send(Outgoing::Refusal(Refusal {
-            attempt,
-            study,
-            code,
-            detail,
-        }));
     }
 }
 

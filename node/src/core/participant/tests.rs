@@ -4,7 +4,7 @@ use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::sum::{StudyTerms, attempt_id, task_hash};
 use aquifer_shared::protocol::codec::encode;
 use aquifer_shared::protocol::wire::{
-    HEADER_BYTES, StudyOutcome, Update, Verdict, read_body, update_digest,
+    HEADER_BYTES, StudyEnd, StudyOutcome, Task, TaskBody, Update, Verdict, read_body, update_digest,
 };
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 
@@ -12,7 +12,7 @@ use super::*;
 use crate::core::fixtures::{
     NODE, NOW, fitting_model, offer, public, rules, sign, synthetic, terms,
 };
-use crate::core::ledger::{Beside, Standing};
+use crate::core::ledger::{Batch, Beside, Standing};
 use crate::core::policy::Rules;
 
 /// What survives a crash.
@@ -43,7 +43,13 @@ struct Dead;
 impl World {
     fn new(rules: Rules) -> Self {
         Self {
-            node: Participant::new(NOW, rules.clone(), Ledger::default(), sign()),
+            node: Participant::new(
+                NOW,
+                rules.clone(),
+                Ledger::default(),
+                sign(),
+                Judges::STRICT,
+            ),
             rules,
             disk: Disk::default(),
             now: NOW,
@@ -57,7 +63,7 @@ impl World {
     fn restart(&mut self) {
         let entries = self.disk.entries.iter().map(Vec::as_slice);
         let ledger = Ledger::open(entries).expect("the disk holds a sound ledger");
-        self.node = Participant::new(self.now, self.rules.clone(), ledger, sign());
+        self.node = Participant::new(self.now, self.rules.clone(), ledger, sign(), Judges::STRICT);
         self.fuse = None;
         self.run().expect("no fuse");
     }
@@ -113,6 +119,11 @@ impl World {
                 self.node.handle(self.now, drawn);
             }
             Effect::Journal(batch) => self.write(batch),
+            Effect::ReadLinks { after } => {
+                let links = self.disk.entries[after as usize..].to_vec();
+                self.node.handle(self.now, Event::Links { after, links });
+            }
+            Effect::Audit(audit) => panic!("nobody broke a rule: {audit:?}"),
             Effect::Recall {
                 study,
                 round,
@@ -165,7 +176,7 @@ impl World {
 
     fn refusals(&self) -> Vec<(RefusalCode, u64)> {
         let refusals = self.sent.iter().filter_map(|message| match message {
-            Outgoing::Refusal(refusal) => Some((refusal.code, refusal.detail)),
+            Outgoing::Refusal(refused) => Some((refused.refusal.code, refused.refusal.detail)),
             _ => None,
         });
         refusals.collect()
@@ -185,6 +196,10 @@ impl World {
         let report = self.node.ledger().report(self.now, caps, contract);
         report.unwrap().per_contract.spent
     }
+}
+
+fn ask(task: Task) -> Event {
+    Event::Task(task, Some(Secret::new([7; 32])))
 }
 
 fn task(study: StudyHash, round: u32, attempt: u32) -> Task {
@@ -221,7 +236,7 @@ fn a_study_runs_from_offer_to_end() {
     for (round, body) in (0..).zip(&bodies) {
         let arrived = world.now;
         let asked = task_with(study, round, 0, body);
-        world.tell(Event::Task(asked.clone())).unwrap();
+        world.tell(ask(asked.clone())).unwrap();
         let update = world.updates().pop().unwrap();
         assert_eq!(update.attempt, attempt_id(&study, round, 0));
         assert_eq!(update.task, task_hash(&study, round, &asked.body));
@@ -252,10 +267,10 @@ fn a_study_runs_from_offer_to_end() {
 #[test]
 fn a_repeated_task_gets_the_same_bytes_for_free() {
     let (mut world, study) = accepted(&synthetic(3));
-    world.tell(Event::Task(task(study, 0, 0))).unwrap();
-    world.tell(Event::Task(task(study, 0, 0))).unwrap();
+    world.tell(ask(task(study, 0, 0))).unwrap();
+    world.tell(ask(task(study, 0, 0))).unwrap();
     world.restart();
-    world.tell(Event::Task(task(study, 0, 0))).unwrap();
+    world.tell(ask(task(study, 0, 0))).unwrap();
     let updates = world.updates();
     assert_eq!(updates.len(), 3);
     assert!(updates.iter().all(|update| *update == updates[0]));
@@ -265,10 +280,10 @@ fn a_repeated_task_gets_the_same_bytes_for_free() {
 #[test]
 fn another_task_for_a_charged_attempt_is_refused() {
     let (mut world, study) = accepted(&synthetic(3));
-    world.tell(Event::Task(task(study, 0, 1))).unwrap();
+    world.tell(ask(task(study, 0, 1))).unwrap();
     let other = task_with(study, 0, 1, &TaskBody::Synthetic(3));
-    world.tell(Event::Task(other)).unwrap();
-    world.tell(Event::Task(task(study, 0, 0))).unwrap();
+    world.tell(ask(other)).unwrap();
+    world.tell(ask(task(study, 0, 0))).unwrap();
     let code = (RefusalCode::AlreadyCharged, 1);
     assert_eq!(world.refusals(), [code, (RefusalCode::NotLive, 0)]);
     assert_eq!(world.spent(), MicroRho(1_000));
@@ -277,7 +292,7 @@ fn another_task_for_a_charged_attempt_is_refused() {
 #[track_caller]
 fn check_refused(asked: impl FnOnce(StudyHash) -> Task, expected: RefusalCode) {
     let (mut world, study) = accepted(&synthetic(2));
-    world.tell(Event::Task(asked(study))).unwrap();
+    world.tell(ask(asked(study))).unwrap();
     assert_eq!(world.refusals(), [(expected, 0)]);
     assert_eq!(world.spent(), MicroRho::ZERO);
 }
@@ -316,7 +331,7 @@ fn a_hidden_trailing_byte_is_refused() {
 fn an_expired_study_answers_nothing_more() {
     let (mut world, study) = accepted(&synthetic(2));
     world.now = terms().expires.after_ms(1);
-    world.tell(Event::Task(task(study, 0, 0))).unwrap();
+    world.tell(ask(task(study, 0, 0))).unwrap();
     let standing = world.node.ledger().standing(&study);
     assert_eq!(standing, Standing::Ended(EndReason::Expired));
     assert_eq!(world.refusals(), [(RefusalCode::Expired, 0)]);
@@ -327,7 +342,7 @@ fn no_attempt_is_charged_above_the_reservation() {
     let (mut world, study) = accepted(&synthetic(2));
     for attempt in [(0, 0), (0, 1), (1, 0), (1, 1)] {
         let asked = task(study, attempt.0, attempt.1);
-        world.tell(Event::Task(asked)).unwrap();
+        world.tell(ask(asked)).unwrap();
     }
     assert_eq!(world.refusals(), [(RefusalCode::Budget, 0)]);
     assert_eq!(world.spent(), MicroRho(3_000));
@@ -343,7 +358,7 @@ fn failing_noise_sends_nothing_and_costs_nothing() {
     };
     let body = TaskBody::Residuals(fitting_model());
     let asked = task_with(study, 1, 0, &body);
-    world.node.handle(world.now, Event::Task(asked));
+    world.node.handle(world.now, ask(asked));
     let noise = None;
     let failed = Event::Drawn { study, kind, noise };
     world.node.handle(world.now, failed);
@@ -393,11 +408,11 @@ fn a_person_may_say_no() {
 #[test]
 fn a_forgotten_attempt_is_given_up() {
     let (mut world, study) = accepted(&synthetic(3));
-    world.tell(Event::Task(task(study, 0, 0))).unwrap();
+    world.tell(ask(task(study, 0, 0))).unwrap();
     world.now = world.now.after_ms(120_000);
     world.tell(Event::Tick).unwrap();
     assert!(world.node.ledger().unclosed().is_empty());
-    world.tell(Event::Task(task(study, 0, 0))).unwrap();
+    world.tell(ask(task(study, 0, 0))).unwrap();
     assert_eq!(world.updates().len(), 2, "stored bytes are still there");
 }
 
@@ -407,7 +422,7 @@ fn a_disk_that_fails_stops_everything_before_it_is_sent() {
         let (study, offered) = offer(&synthetic(3));
         world.tell(Event::Offer(offered)).unwrap();
         for round in 0..3 {
-            world.tell(Event::Task(task(study, round, 0))).unwrap();
+            world.tell(ask(task(study, round, 0))).unwrap();
         }
     };
     for writes in 0..4 {
@@ -435,14 +450,14 @@ fn run_with_crash(fuse: usize, after: bool) -> (World, StudyHash, bool) {
     let mut died = false;
     let mut events = vec![Event::Offer(offered.clone())];
     let asked = [(0, 0), (1, 0), (2, 0)];
-    events.extend(asked.map(|(round, attempt)| Event::Task(task(study, round, attempt))));
+    events.extend(asked.map(|(round, attempt)| ask(task(study, round, attempt))));
     for (index, event) in events.into_iter().enumerate() {
         if world.tell(event) == Err(Dead) {
             died = true;
             world.restart();
             let again = match index {
                 0 => Event::Offer(offered.clone()),
-                _ => Event::Task(task(study, index as u32 - 1, 0)),
+                _ => ask(task(study, index as u32 - 1, 0)),
             };
             world.tell(again).unwrap();
         }
@@ -498,10 +513,8 @@ fn two_studies_share_the_node_without_mixing() {
     };
     let (second, offered) = offer(&other);
     world.tell(Event::Offer(offered)).unwrap();
-    world.node.handle(world.now, Event::Task(task(first, 0, 0)));
-    world
-        .node
-        .handle(world.now, Event::Task(task(second, 0, 0)));
+    world.node.handle(world.now, ask(task(first, 0, 0)));
+    world.node.handle(world.now, ask(task(second, 0, 0)));
     world.run().unwrap();
     let attempts: Vec<_> = world.updates().iter().map(|u| u.attempt).collect();
     assert!(attempts.contains(&attempt_id(&first, 0, 0)));

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use sqlx::error::DatabaseError;
 
-use crate::core::ledger::LedgerFault;
+use crate::core::ledger::{LedgerFault, LockReason};
 use crate::shell::witness::WitnessFault;
 
 /// The store cannot be used.
@@ -68,45 +68,13 @@ pub enum StoreFault {
     #[error(transparent)]
     Ledger(#[from] LedgerFault),
     /// The ledger disagrees with its witness.
-    #[error("ledger-behind: {} is locked ({reason}); restore the newer ledger with `aquifer-node ledger adopt FILE`, or give up the whole remaining budget with `aquifer-node ledger write-off`", path.display())]
+    #[error("ledger-behind: {} is locked ({reason}); get the lost entries back from the coordinator's mirror with `aquifer-node ledger adopt`, restore a newer copy with `aquifer-node ledger adopt FILE`, or give up the whole remaining budget with `aquifer-node ledger write-off`", path.display())]
     Locked {
         /// The ledger.
         path: PathBuf,
         /// Why.
         reason: LockReason,
     },
-}
-
-/// How ledger and witness disagree.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum LockReason {
-    /// The ledger has lost entries.
-    #[error("it ends at entry {ledger}, its witness has seen entry {witness}")]
-    Behind {
-        /// Last entry of the ledger.
-        ledger: u64,
-        /// Entry that the witness names.
-        witness: u64,
-    },
-    /// The ledger has another past.
-    #[error("entry {seq} is not the one that its witness has seen")]
-    Forked {
-        /// The entry.
-        seq: u64,
-    },
-    /// The witness is gone.
-    #[error(
-        "it has {ledger} entries and no witness; if the witness volume was lost: `aquifer-node ledger adopt`"
-    )]
-    Missing {
-        /// Last entry of the ledger.
-        ledger: u64,
-    },
-    /// The witness cannot be read.
-    #[error(
-        "its witness holds no valid line; if that volume is damaged: `aquifer-node ledger adopt`"
-    )]
-    Unreadable,
 }
 
 impl StoreFault {

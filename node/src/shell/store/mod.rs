@@ -11,19 +11,20 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use aquifer_shared::base::ids::{Hash32, StudyHash};
+use aquifer_shared::base::ids::StudyHash;
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::protocol::chain::Head;
+use futures_util::StreamExt;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteLockingMode, SqliteSynchronous,
 };
 use sqlx::{Connection, Row};
 
 use super::witness::{Witness, WitnessFault};
-use crate::core::ledger::{Batch, Beside, Ledger};
+use crate::core::ledger::{Adoption, Batch, Beside, Ledger, LockReason, SeenBy};
 
-pub use fault::{LockReason, StoreFault};
+pub use fault::StoreFault;
 
 /// An open store; nobody else has it open.
 #[derive(Debug)]
@@ -42,8 +43,8 @@ pub struct Unwitnessed {
     ledger: Ledger,
     witness_path: PathBuf,
     verdict: Result<Option<Witness>, LockReason>,
-    /// Hash of every entry, from the first.
-    hashes: Vec<Hash32>,
+    /// What the witness names, if it can be read.
+    witnessed: Option<Head>,
 }
 
 impl Store {
@@ -176,14 +177,14 @@ impl Unwitnessed {
             failed: false,
             _lock: lock,
         };
-        let (folded, hashes) = store.read().await?;
-        let verdict = compare(&hashes, witness)?;
+        let folded = store.read().await?;
+        let (verdict, witnessed) = compare(&folded, witness)?;
         Ok(Self {
             store,
             ledger: folded,
             witness_path: witness.to_owned(),
             verdict,
-            hashes,
+            witnessed,
         })
     }
 
@@ -223,25 +224,58 @@ impl Unwitnessed {
         Ok((self.store, self.ledger))
     }
 
-    /// Whether the chain passes through this head.
+    /// What the witness names, if it can be read.
     #[must_use]
-    pub fn contains(&self, head: Head) -> bool {
-        is_in(&self.hashes, head)
+    pub fn witnessed(&self) -> Option<Head> {
+        self.witnessed
     }
 
-    /// Counts this much as spent under every cap and unlocks the ledger. For the operator's own decision only.
+    /// All entries, as they are encoded.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read.
+    pub async fn entries(&mut self) -> Result<Vec<Vec<u8>>, StoreFault> {
+        self.store.links_after(0, usize::MAX).await
+    }
+
+    /// Counts this much as spent under every cap, gives up the pasts that a witness or mirror named, and unlocks the ledger.
+    /// For the operator's own decision only.
     ///
     /// # Errors
     ///
     /// Ledger or witness cannot be written; the ledger stays locked then.
-    pub async fn write_off(mut self, now: Timestamp, urho: MicroRho) -> Result<(), StoreFault> {
-        self.ledger.write_off(now, urho);
+    pub async fn write_off(
+        mut self,
+        now: Timestamp,
+        urho: MicroRho,
+        given_up: Vec<Head>,
+    ) -> Result<(), StoreFault> {
+        self.ledger.write_off(now, urho, given_up);
         let batch = self.ledger.next_batch();
         // The ledger first: a crash in between leaves it locked, not unlocked without the entry.
         if let Some(batch) = batch {
             let head = self.store.append(&batch).await?;
             self.ledger.confirm(head);
         }
+        let (store, _) = self.overrule()?;
+        store.close().await
+    }
+
+    /// Goes on with another chain of this node's own signatures, in one transaction. For the operator's own decision only.
+    ///
+    /// # Errors
+    ///
+    /// Ledger or witness cannot be written; the ledger stays locked then.
+    pub async fn adopt(mut self, adoption: Adoption, mirror: Head) -> Result<(), StoreFault> {
+        if adoption.ledger.contains(mirror) {
+            // After a crash in between, the witness names what the mirror can bring once more.
+            Witness::create(&self.witness_path, mirror)?;
+        }
+        let path = self.store.path.clone();
+        let exchanged = self.store.exchange(&adoption).await;
+        exchanged.map_err(|source| StoreFault::of(&path, source))?;
+        self.ledger = adoption.ledger;
         let (store, _) = self.overrule()?;
         store.close().await
     }
@@ -276,53 +310,83 @@ impl Unwitnessed {
 }
 
 impl Store {
-    /// Folds all entries.
-    async fn read(&mut self) -> Result<(Ledger, Vec<Hash32>), StoreFault> {
-        let (mut ledger, mut hashes) = (Ledger::default(), Vec::new());
-        let rows = sqlx::query("SELECT bytes FROM entries ORDER BY seq")
-            .fetch_all(&mut self.connection)
-            .await
-            .map_err(|source| StoreFault::of(&self.path, source))?;
-        for row in rows {
-            ledger.follow(row.get::<&[u8], _>(0))?;
-            hashes.push(ledger.durable().hash);
+    /// Durable entries after this one, in order: as many as these bytes allow, and at least one if there are any.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read.
+    pub async fn links_after(
+        &mut self,
+        after: u64,
+        bytes_max: usize,
+    ) -> Result<Vec<Vec<u8>>, StoreFault> {
+        let (mut links, mut bytes) = (Vec::<Vec<u8>>::new(), 0_usize);
+        let mut rows = sqlx::query("SELECT bytes FROM entries WHERE seq > $1 ORDER BY seq")
+            .bind(after.cast_signed())
+            .fetch(&mut self.connection);
+        while let Some(row) = rows.next().await {
+            let row = row.map_err(|source| StoreFault::of(&self.path, source))?;
+            let link = row.get::<Vec<u8>, _>(0);
+            bytes = bytes.saturating_add(link.len());
+            if bytes > bytes_max && !links.is_empty() {
+                break;
+            }
+            links.push(link);
         }
-        Ok((ledger, hashes))
+        Ok(links)
+    }
+
+    /// Folds all entries.
+    async fn read(&mut self) -> Result<Ledger, StoreFault> {
+        let mut ledger = Ledger::default();
+        for link in self.links_after(0, usize::MAX).await? {
+            ledger.follow(&link)?;
+        }
+        Ok(ledger)
+    }
+
+    async fn exchange(&mut self, adoption: &Adoption) -> Result<(), sqlx::Error> {
+        let mut transaction = self.connection.begin().await?;
+        sqlx::query("DELETE FROM entries WHERE seq > $1")
+            .bind(adoption.keep.cast_signed())
+            .execute(&mut *transaction)
+            .await?;
+        for (study, round, attempt) in &adoption.dropped {
+            sqlx::query("DELETE FROM updates WHERE study = $1 AND round = $2 AND attempt = $3")
+                .bind(study.0.as_slice())
+                .bind(*round)
+                .bind(*attempt)
+                .execute(&mut *transaction)
+                .await?;
+        }
+        for (seq, bytes) in &adoption.links {
+            sqlx::query("INSERT INTO entries (seq, bytes) VALUES ($1, $2)")
+                .bind(seq.cast_signed())
+                .bind(bytes.as_slice())
+                .execute(&mut *transaction)
+                .await?;
+        }
+        transaction.commit().await
     }
 }
+
+/// The witness where it agrees (none where it is to be made anew), and what it names.
+type Verdict = (Result<Option<Witness>, LockReason>, Option<Head>);
 
 /// Holds the entries against the witness.
-fn compare(
-    hashes: &[Hash32],
-    witness: &Path,
-) -> Result<Result<Option<Witness>, LockReason>, StoreFault> {
-    let ledger = hashes.len() as u64;
+fn compare(ledger: &Ledger, witness: &Path) -> Result<Verdict, StoreFault> {
+    let entries = ledger.durable().seq;
     let (file, head) = match Witness::open(witness) {
         Ok(Some(found)) => found,
-        Ok(None) if ledger == 0 => return Ok(Ok(None)),
-        Ok(None) => return Ok(Err(LockReason::Missing { ledger })),
-        Err(WitnessFault::Unreadable { .. }) => return Ok(Err(LockReason::Unreadable)),
+        Ok(None) if entries == 0 => return Ok((Ok(None), None)),
+        Ok(None) => return Ok((Err(LockReason::Missing { ledger: entries }), None)),
+        Err(WitnessFault::Unreadable { .. }) => return Ok((Err(LockReason::Unreadable), None)),
         Err(fault) => return Err(fault.into()),
     };
-    if is_in(hashes, head) {
-        return Ok(Ok(Some(file)));
-    }
-    let (seq, witness) = (head.seq, head.seq);
-    if seq > ledger {
-        return Ok(Err(LockReason::Behind { ledger, witness }));
-    }
-    Ok(Err(LockReason::Forked { seq }))
-}
-
-/// Whether a chain passes through a head.
-fn is_in(hashes: &[Hash32], head: Head) -> bool {
-    let before = usize::try_from(head.seq)
-        .ok()
-        .and_then(|seq| seq.checked_sub(1));
-    match before {
-        None => head == Head::default(),
-        Some(index) => hashes.get(index) == Some(&head.hash),
-    }
+    let agrees = ledger.held_against(head, SeenBy::Witness);
+    // A witness of a past that was given up names nothing of this one.
+    let file = agrees.map(|()| ledger.contains(head).then_some(file));
+    Ok((file, Some(head)))
 }
 
 async fn connect(path: &Path) -> Result<SqliteConnection, sqlx::Error> {

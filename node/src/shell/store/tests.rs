@@ -4,8 +4,11 @@ use std::os::unix::fs::PermissionsExt;
 
 use tempfile::TempDir;
 
+use aquifer_shared::base::ids::Hash32;
+
 use super::*;
 use crate::core::fixtures::{NOW, offer, rules, synthetic};
+use crate::core::ledger::Payment;
 
 struct Place {
     folder: TempDir,
@@ -51,7 +54,12 @@ async fn filled(place: &Place) -> Head {
     ledger.reserve(NOW, caps, accepted, false).unwrap();
     write(&mut store, &mut ledger).await.unwrap();
     ledger
-        .spend(NOW, (study, 0, 0), Hash32([9; 32]), vec![1, 2, 3])
+        .spend(
+            NOW,
+            (study, 0, 0),
+            Hash32([9; 32]),
+            Payment::Update(vec![1, 2, 3]),
+        )
         .unwrap();
     write(&mut store, &mut ledger).await.unwrap();
     store.close().await.unwrap();
@@ -108,8 +116,8 @@ async fn an_old_ledger_is_locked() {
     let StoreFault::Locked { reason, .. } = place.open().await.unwrap_err() else {
         panic!("locked")
     };
-    let (ledger, witness) = (0, head.seq);
-    assert_eq!(reason, LockReason::Behind { ledger, witness });
+    let (ledger, seen, by) = (0, head.seq, SeenBy::Witness);
+    assert_eq!(reason, LockReason::Behind { ledger, seen, by });
 }
 
 #[tokio::test]
@@ -130,7 +138,8 @@ async fn another_past_is_locked() {
     let StoreFault::Locked { reason, .. } = place.open().await.unwrap_err() else {
         panic!("locked")
     };
-    assert_eq!(reason, LockReason::Forked { seq });
+    let by = SeenBy::Witness;
+    assert_eq!(reason, LockReason::Forked { seq, by });
 }
 
 #[tokio::test]
@@ -181,7 +190,12 @@ async fn after_a_failed_write_nothing_more_is_written() {
         .await
         .unwrap();
     ledger
-        .spend(NOW, (study(), 1, 0), Hash32([9; 32]), vec![4])
+        .spend(
+            NOW,
+            (study(), 1, 0),
+            Hash32([9; 32]),
+            Payment::Update(vec![4]),
+        )
         .unwrap();
     assert!(write(&mut store, &mut ledger).await.is_err());
     let count: i64 = sqlx::query("SELECT COUNT(*) FROM entries")
@@ -206,7 +220,11 @@ async fn a_write_off_unlocks_and_leaves_nothing() {
     let opened = Unwitnessed::open(&place.ledger(), &place.witness()).await;
     let caps = rules().policy.caps;
     let opened = opened.unwrap();
-    opened.write_off(NOW, caps.per_contract).await.unwrap();
+    let given_up = Vec::new();
+    opened
+        .write_off(NOW, caps.per_contract, given_up)
+        .await
+        .unwrap();
     let (_, ledger) = place.open().await.unwrap();
     let report = ledger.report(NOW, caps, &rules().contract.name).unwrap();
     assert_eq!(report.per_contract.left, MicroRho::ZERO);

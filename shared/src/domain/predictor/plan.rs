@@ -2,7 +2,7 @@
 
 use super::arithmetic::{COUNT, EVALUATION_BINS, Q};
 use crate::base::units::{Epsilon, MicroRho};
-use crate::domain::sum::{Part, RoundTerms, sigma_share};
+use crate::domain::sum::{NoiseShare, Part, RoundTerms};
 
 /// Residual rounds of a study.
 pub const RESIDUAL_ROUNDS: u16 = 8;
@@ -38,7 +38,7 @@ pub fn total_sigma(sigma_share: u64, updates: u32) -> f64 {
     sigma_share as f64 * f64::from(updates).sqrt()
 }
 
-/// All rounds of an additive study: counts, residuals, evaluation.
+/// All rounds of an additive study: counts, residuals, evaluation. `share` says what each node's noise is a share of.
 ///
 /// `None` where the price is too small or too large for scales within limits, or where there is no feature.
 ///
@@ -52,6 +52,7 @@ pub fn additive_rounds(
     urho: MicroRho,
     clip: u32,
     residual_rounds: u16,
+    share: NoiseShare,
 ) -> Option<Vec<RoundTerms>> {
     let features = u64::try_from(shapes.len())
         .ok()
@@ -65,7 +66,7 @@ pub fn additive_rounds(
     let residual = urho.checked_mul(100 - COUNTING_HUNDREDTHS)?.0 / (100 * rounds);
     let round = |part, cells: usize, abs: u32, columns: u64, price: u64| {
         let (delta_sq, urho) = (columns * u64::from(abs).pow(2), MicroRho(price));
-        let sigma_share = sigma_share(delta_sq, 1, 1, urho)?;
+        let sigma_share = share.scale(delta_sq, urho)?;
         let cells_max = u32::try_from(cells).ok()?;
         Some(RoundTerms {
             part,
@@ -96,13 +97,17 @@ pub fn additive_rounds(
 mod tests {
     use super::*;
 
+    fn rounds(shapes: &[Shape], urho: MicroRho, share: NoiseShare) -> Option<Vec<RoundTerms>> {
+        additive_rounds(shapes, urho, CLIP_TIGHT, RESIDUAL_ROUNDS, share)
+    }
+
     #[test]
     fn the_published_plan_of_telco() {
         let shapes = [Shape {
             ordered: true,
             cells: 65,
         }; 19];
-        let plan = additive_rounds(&shapes, MicroRho(24_355), CLIP_TIGHT, RESIDUAL_ROUNDS).unwrap();
+        let plan = rounds(&shapes, MicroRho(24_355), NoiseShare::OWN).unwrap();
         let prices: Vec<u64> = plan.iter().map(|round| round.urho.0).collect();
         assert_eq!(
             prices,
@@ -118,16 +123,39 @@ mod tests {
     }
 
     #[test]
+    fn shared_noise_changes_scales_alone() {
+        let shapes = [Shape {
+            ordered: true,
+            cells: 65,
+        }; 19];
+        let shared = NoiseShare {
+            honest: 5,
+            multiplicity: 1,
+        };
+        let own = rounds(&shapes, MicroRho(24_355), NoiseShare::OWN).unwrap();
+        let shared = rounds(&shapes, MicroRho(24_355), shared).unwrap();
+        assert_eq!(shared[0].sigma_share, 6_528);
+        for (own, shared) in own.iter().zip(&shared) {
+            assert!(5 * shared.sigma_share.pow(2) >= own.sigma_share.pow(2) - 2 * own.sigma_share);
+            let sigma_share = own.sigma_share;
+            assert_eq!(
+                RoundTerms {
+                    sigma_share,
+                    ..*shared
+                },
+                *own
+            );
+        }
+    }
+
+    #[test]
     fn an_unaffordable_plan_is_none() {
         let shapes = [Shape {
             ordered: true,
             cells: 65,
         }];
-        assert_eq!(additive_rounds(&shapes, MicroRho(0), CLIP_TIGHT, 8), None);
-        assert_eq!(
-            additive_rounds(&shapes, MicroRho(1 << 40), CLIP_TIGHT, 8),
-            None
-        );
-        assert_eq!(additive_rounds(&[], MicroRho(24_355), CLIP_TIGHT, 8), None);
+        assert_eq!(rounds(&shapes, MicroRho(0), NoiseShare::OWN), None);
+        assert_eq!(rounds(&shapes, MicroRho(1 << 40), NoiseShare::OWN), None);
+        assert_eq!(rounds(&[], MicroRho(24_355), NoiseShare::OWN), None);
     }
 }

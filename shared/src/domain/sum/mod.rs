@@ -2,6 +2,10 @@
 //!
 //! Every node recomputes everything here before it accepts a study. Draws no noise, spends nothing.
 
+mod check;
+#[cfg(test)]
+mod gaussian_sum_tests;
+mod noise_share;
 mod thresholds;
 
 use std::ops::Range;
@@ -10,13 +14,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::hash::labelled;
 use crate::base::ids::{AttemptId, Hash32, IdentityKey, Name, StudyHash};
-use crate::base::limits::{
-    ATTEMPTS_MAX, CELLS_MAX, DELTA_SQ_MAX, MEMBERS_MAX, MULTIPLICITY_MAX, ROUNDS_MAX, SIGMA_MAX,
-    SIGMA_MIN, SUM_ABS_MAX, URHO_MAX,
-};
+use crate::base::limits::{DELTA_SQ_MAX, SIGMA_MAX, SIGMA_MIN, URHO_MAX};
 use crate::base::time::Timestamp;
 use crate::base::units::{Delta, MicroRho};
 
+pub use check::BrokenRule;
+pub use noise_share::NoiseShare;
 pub use thresholds::{BadThresholds, Thresholds, groups};
 
 /// Version of the protocol that these terms belong to; anything else is refused.
@@ -28,7 +31,7 @@ pub const SUM_VERSION: u16 = 1;
 pub enum TrustMode {
     /// Each node adds the whole noise: each update is private on its own.
     NodeNoise,
-    /// Secure aggregation: noise once in total. Not offered by this version.
+    /// Secure aggregation: each node adds a share of the noise, and only the sum over the nodes can be opened.
     SharedNoise,
 }
 
@@ -125,9 +128,9 @@ pub struct StudyTerms {
     pub mode: TrustMode,
     /// Identity keys of the members, strictly rising; fixed for the study.
     pub roster: Vec<IdentityKey>,
-    /// Members that may fail; 0 in node-noise.
+    /// Members of a group that may fail; 0 in node-noise.
     pub d_max: u16,
-    /// Members that may collude; 0 in node-noise.
+    /// Members of a group that may collude; 0 in node-noise.
     pub c_max: u16,
     /// At how many nodes one customer may appear.
     pub multiplicity: u16,
@@ -155,7 +158,7 @@ pub struct StudyTerms {
     pub attempt_ttl_ms: u32,
     /// Nodes refuse rounds after this.
     pub expires: Timestamp,
-    /// Updates that a release needs.
+    /// Members that a release needs; in shared-noise exactly those that `d_max` leaves, over all groups.
     pub quorum: u16,
     /// What happens without a quality figure.
     pub gate: Gate,
@@ -163,57 +166,6 @@ pub struct StudyTerms {
     pub expected_gain_ppm: u32,
     /// Made-up data: slots of 0 and the synthetic plan are allowed where a node's policy says so.
     pub synthetic: bool,
-}
-
-/// A rule of the private sum that terms break.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum BrokenRule {
-    /// A number is outside its range.
-    #[error("{what} is {got}, expected {expected}")]
-    Range {
-        /// Field.
-        what: &'static str,
-        /// Found.
-        got: u64,
-        /// Expected.
-        expected: &'static str,
-    },
-    /// A round's scale is not the smallest that its price allows.
-    #[error("round {round} has sigma_share {got}, the rule gives {expected}")]
-    Sigma {
-        /// Which round, from 0.
-        round: usize,
-        /// Found.
-        got: u64,
-        /// Expected.
-        expected: u64,
-    },
-    /// The price is too small or too large for a scale within limits.
-    #[error(
-        "round {round}: delta_sq {delta_sq} at {urho} needs a sigma_share outside {SIGMA_MIN}..2^36"
-    )]
-    Scale {
-        /// Which round, from 0.
-        round: usize,
-        /// Its reach.
-        delta_sq: u64,
-        /// Its price.
-        urho: MicroRho,
-    },
-    /// Caps do not cover the rounds.
-    #[error("urho_cap is {cap}, one attempt of each round of a part costs {needed}")]
-    Cap {
-        /// Found.
-        cap: MicroRho,
-        /// Needed.
-        needed: MicroRho,
-    },
-    /// A list is not in the order that makes it unique.
-    #[error("the roster is not strictly rising")]
-    Roster,
-    /// The trust mode is not offered.
-    #[error("trust mode shared-noise is not offered by this version")]
-    Mode,
 }
 
 /// Smallest `s` with `2·h·urho·s² > delta_sq·m²·10⁶` (strict), or `None` outside `SIGMA_MIN..=SIGMA_MAX`.
@@ -300,6 +252,29 @@ impl StudyTerms {
         Some(training.max(holdout))
     }
 
+    /// What is quoted to people where one node charged this much: every node that holds a copy of the customer counts.
+    ///
+    /// # Privacy
+    ///
+    /// In node-noise each copy has noise of its own, so copies add up. In shared-noise one noise covers all copies: the scale
+    /// is made for them, and the charge is the price of all.
+    #[must_use]
+    pub fn quoted(&self, charged: MicroRho) -> Option<MicroRho> {
+        match self.mode {
+            TrustMode::NodeNoise => charged.checked_mul(self.multiplicity.into()),
+            TrustMode::SharedNoise => Some(charged),
+        }
+    }
+
+    /// What still holds where the assumptions of shared-noise fail, for this charge: none in node-noise, which makes none.
+    #[must_use]
+    pub fn floor(&self, charged: MicroRho) -> Option<MicroRho> {
+        if self.mode == TrustMode::NodeNoise {
+            return None;
+        }
+        self.noise_share()?.floor(charged)
+    }
+
     /// The groups of the roster that add up on their own, as ranges of it; one where each update is private by itself.
     #[must_use]
     pub fn groups(&self) -> Vec<Range<usize>> {
@@ -329,143 +304,22 @@ impl StudyTerms {
         honest.min().flatten()
     }
 
+    /// What each node's noise is a share of; `None` where the tolerances do not fit the roster.
+    #[must_use]
+    pub fn noise_share(&self) -> Option<NoiseShare> {
+        match self.mode {
+            TrustMode::NodeNoise => Some(NoiseShare::OWN),
+            TrustMode::SharedNoise => Some(NoiseShare {
+                honest: self.honest()?,
+                multiplicity: self.multiplicity,
+            }),
+        }
+    }
+
     /// Index of a member in the roster, from 0.
     #[must_use]
     pub fn member(&self, key: &IdentityKey) -> Option<usize> {
         self.roster.binary_search(key).ok()
-    }
-
-    /// Checks every rule of the private sum that the terms alone can break.
-    ///
-    /// # Errors
-    ///
-    /// The first broken rule.
-    pub fn check(&self) -> Result<(), BrokenRule> {
-        if self.mode != TrustMode::NodeNoise {
-            return Err(BrokenRule::Mode);
-        }
-        self.check_ranges()?;
-        if !self.roster.windows(2).all(|pair| pair[0] < pair[1]) {
-            return Err(BrokenRule::Roster);
-        }
-        self.rounds
-            .iter()
-            .enumerate()
-            .try_for_each(|(index, round)| self.check_round(index, round))?;
-        self.check_cap()
-    }
-
-    fn check_ranges(&self) -> Result<(), BrokenRule> {
-        let members = self.roster.len() as u64;
-        let ranges: [(&'static str, u64, u64, u64, &'static str); 9] = [
-            ("version", u64::from(self.version), 1, 1, "1"),
-            (
-                "number of members",
-                members,
-                1,
-                MEMBERS_MAX as u64,
-                "1 to 1024",
-            ),
-            (
-                "number of rounds",
-                self.rounds.len() as u64,
-                1,
-                ROUNDS_MAX as u64,
-                "1 to 1000",
-            ),
-            ("d_max", u64::from(self.d_max), 0, 0, "0 in node-noise"),
-            ("c_max", u64::from(self.c_max), 0, 0, "0 in node-noise"),
-            (
-                "multiplicity",
-                u64::from(self.multiplicity),
-                1,
-                MULTIPLICITY_MAX.into(),
-                "1 to 64",
-            ),
-            (
-                "attempts_max",
-                u64::from(self.attempts_max),
-                1,
-                ATTEMPTS_MAX.into(),
-                "1 to 4",
-            ),
-            (
-                "quorum",
-                u64::from(self.quorum),
-                1,
-                members,
-                "1 to the number of members",
-            ),
-            (
-                "customers_max",
-                self.customers_max,
-                1,
-                SUM_ABS_MAX,
-                "1 to 2^50",
-            ),
-        ];
-        ranges
-            .into_iter()
-            .try_for_each(|(what, got, low, high, expected)| {
-                if (low..=high).contains(&got) {
-                    return Ok(());
-                }
-                Err(BrokenRule::Range {
-                    what,
-                    got,
-                    expected,
-                })
-            })
-    }
-
-    fn check_round(&self, index: usize, round: &RoundTerms) -> Result<(), BrokenRule> {
-        let range = |what, got, expected| {
-            Err(BrokenRule::Range {
-                what,
-                got,
-                expected,
-            })
-        };
-        if !(1..=CELLS_MAX as u32).contains(&round.cells_max) {
-            return range("cells_max", round.cells_max.into(), "1 to 2^20");
-        }
-        let sum_abs = self.customers_max.checked_mul(round.cell_abs_max.into());
-        if sum_abs.is_none_or(|sum| sum > SUM_ABS_MAX) || round.cell_abs_max == 0 {
-            return range(
-                "cell_abs_max",
-                round.cell_abs_max.into(),
-                "at most 2^50 / customers_max",
-            );
-        }
-        let (delta_sq, urho) = (round.delta_sq, round.urho);
-        let scale = sigma_share(delta_sq, 1, 1, urho);
-        let expected = scale.ok_or(BrokenRule::Scale {
-            round: index,
-            delta_sq,
-            urho,
-        })?;
-        if round.sigma_share != expected {
-            return Err(BrokenRule::Sigma {
-                round: index,
-                got: round.sigma_share,
-                expected,
-            });
-        }
-        Ok(())
-    }
-
-    fn check_cap(&self) -> Result<(), BrokenRule> {
-        let unreachable = MicroRho(u64::MAX);
-        let parts = [Part::Training, Part::HoldOut]
-            .map(|part| self.part_price(part).unwrap_or(unreachable));
-        let needed = parts[0].max(parts[1]);
-        if self.urho_cap < needed || self.urho_cap.0 > URHO_MAX {
-            return Err(BrokenRule::Cap {
-                cap: self.urho_cap,
-                needed,
-            });
-        }
-        Ok(())
     }
 }
 

@@ -12,7 +12,7 @@ use aquifer_shared::domain::predictor::ModelState;
 use aquifer_shared::domain::predictor::plan::{
     CLIP_TIGHT, RESIDUAL_ROUNDS, Shape, additive_rounds,
 };
-use aquifer_shared::domain::sum::HoldOut;
+use aquifer_shared::domain::sum::{HoldOut, NoiseShare};
 use aquifer_shared::protocol::wire::TaskBody;
 use aquifer_shared::shell::report;
 use aquifer_tests::company::SPLIT_COLUMN;
@@ -37,7 +37,13 @@ pub fn measure(options: &Options) -> Result<Value> {
         };
         FEATURES
     ];
-    let rounds = additive_rounds(&shapes, MicroRho(24_355), CLIP_TIGHT, RESIDUAL_ROUNDS);
+    let rounds = additive_rounds(
+        &shapes,
+        MicroRho(24_355),
+        CLIP_TIGHT,
+        RESIDUAL_ROUNDS,
+        NoiseShare::OWN,
+    );
     let rounds = rounds.context("the price gives scales within limits")?;
     let model = ModelState {
         base: -60_000,

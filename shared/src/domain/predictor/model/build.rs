@@ -6,6 +6,7 @@ use super::privacy::{Privacy, SumRecord};
 use super::{ModelError, ModelFile, hex};
 use crate::base::ids::{Hash32, StudyHash};
 use crate::base::time::Timestamp;
+use crate::base::units::{Delta, MicroRho};
 use crate::domain::contract::{Column, ColumnKind, Contract};
 use crate::domain::predictor::arithmetic::{F, Q};
 use crate::domain::predictor::evaluation::Reading;
@@ -33,8 +34,8 @@ pub struct Finished<'a> {
     pub verdict: &'a Verdict,
     /// All released sums in order.
     pub sums: &'a [SumRecord<'a>],
-    /// Epsilon of [`super::privacy::quoted`] at the study's delta.
-    pub epsilon: f64,
+    /// Epsilon of a price at a delta, rounded up.
+    pub epsilon: fn(MicroRho, Delta) -> f64,
     /// Version of the model, from 1.
     pub version: u32,
     /// Now.

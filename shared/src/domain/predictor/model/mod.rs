@@ -11,6 +11,7 @@ mod part;
 pub mod privacy;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use serde::{Deserialize, Serialize};
 

@@ -3,24 +3,35 @@
 use serde::{Deserialize, Serialize};
 
 use super::error::{ModelError, check};
-use super::hex;
+use super::{hex, words};
 use crate::base::hash::labelled;
 use crate::base::ids::Hash32;
 use crate::base::limits::{MEMBERS_MAX, MULTIPLICITY_MAX, ROUNDS_MAX, SIGMA_MAX};
-use crate::base::units::MicroRho;
-use crate::domain::sum::{Part, StudyTerms, TrustMode};
+use crate::base::units::{Delta, MicroRho};
+use crate::domain::sum::{self, Part, StudyTerms, Thresholds, TrustMode};
 
 /// What was promised to the customers. Fields in the order of their keys.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Privacy {
+    /// Nodes that may be missing from a sum; in shared-noise of each group.
+    pub absent_max: u16,
     /// What must be true for the statement to hold, beside the mathematics.
     pub assumptions: Vec<String>,
+    /// Nodes that may collude with each other and with the coordinator; in shared-noise of each group, else all others.
+    pub colluders_max: u16,
     /// Delta, as a number in text.
     pub delta: String,
     /// Epsilon at that delta, rounded up at the fourth decimal, as a number in text.
     pub epsilon: String,
-    /// Nodes whose noise alone must suffice; 1: each node's own.
+    /// Epsilon at that delta if more nodes collude, or the encryption between them breaks: each node's own noise alone.
+    /// None in node-noise, which assumes neither.
+    pub floor_epsilon: Option<String>,
+    /// The zCDP cost behind it.
+    pub floor_rho: Option<String>,
+    /// Sizes of the groups that add up on their own; none in node-noise.
+    pub groups: Vec<u16>,
+    /// Honest noise shares that are certain in every sum and suffice; 1: each node's own.
     pub honest: u16,
     /// Where the noise comes from.
     pub mechanism: String,
@@ -74,13 +85,6 @@ pub struct SumRecord<'a> {
     pub cells: &'a [i64],
 }
 
-/// Where the noise comes from.
-pub const MECHANISM: &str = "discrete Gaussian (OpenDP 0.16)";
-/// Who is protected.
-pub const UNIT: &str = "one customer at one node";
-/// What the two worlds differ in.
-pub const NEIGHBOURS: &str = "add or remove";
-
 /// Hash over released sums in order: number of updates and integers of each.
 #[must_use]
 pub fn released_sums_hash(sums: &[SumRecord<'_>]) -> Hash32 {
@@ -118,50 +122,46 @@ pub fn charged(terms: &StudyTerms, sums: &[SumRecord<'_>]) -> Option<MicroRho> {
     Some(training.max(holdout))
 }
 
-/// What is quoted to people: every node that holds the customer charged.
-///
-/// # Privacy
-///
-/// In node-noise each copy of a customer has noise of its own, so copies add up: multiplicity times the charge.
+/// What is quoted to people: every node that holds the customer counts ([`StudyTerms::quoted`]).
 #[must_use]
 pub fn quoted(terms: &StudyTerms, sums: &[SumRecord<'_>]) -> Option<MicroRho> {
-    charged(terms, sums)?.checked_mul(terms.multiplicity.into())
+    terms.quoted(charged(terms, sums)?)
 }
 
 impl Privacy {
-    /// The statement of a study's released sums. `epsilon` belongs to [`quoted`] at the study's delta.
+    /// The statement of a study's released sums; `epsilon` converts a price at a delta.
     ///
-    /// `None` where the price does not fit, or where sums are missing.
+    /// `None` where a price does not fit, or where tolerances do not.
     #[must_use]
-    pub fn of(terms: &StudyTerms, sums: &[SumRecord<'_>], epsilon: f64) -> Option<Self> {
-        let rounds = terms
-            .rounds
-            .iter()
-            .zip(sums)
-            .map(|(round, sum)| RoundStatement {
-                attempts: sum.attempts,
-                delta_sq: round.delta_sq,
-                part: round.part,
-                scale: round.sigma_share,
-                updates: sum.updates,
-                urho: round.urho.0,
-            });
-        let quoted = quoted(terms, sums)?.0;
+    pub fn of(
+        terms: &StudyTerms,
+        sums: &[SumRecord<'_>],
+        epsilon: fn(MicroRho, Delta) -> f64,
+    ) -> Option<Self> {
+        let charged = charged(terms, sums)?;
+        let (quoted, floor) = (terms.quoted(charged)?, terms.floor(charged));
+        let in_text = |price| format!("{:.4}", epsilon(price, terms.delta));
+        let (absent_max, colluders_max) = tolerated(terms)?;
         Some(Self {
-            assumptions: assumptions(terms),
+            absent_max,
+            assumptions: words::assumptions(terms),
+            colluders_max,
             delta: format!("{:e}", terms.delta.get()),
-            epsilon: format!("{epsilon:.4}"),
-            honest: 1,
-            mechanism: MECHANISM.to_owned(),
+            epsilon: in_text(quoted),
+            floor_epsilon: floor.map(in_text),
+            floor_rho: floor.map(rho),
+            groups: groups(terms)?,
+            honest: terms.honest()?,
+            mechanism: words::mechanism(terms.mode).to_owned(),
             mode: terms.mode,
             multiplicity: terms.multiplicity,
-            neighbours: NEIGHBOURS.to_owned(),
+            neighbours: words::NEIGHBOURS.to_owned(),
             nodes: u16::try_from(terms.roster.len()).ok()?,
             released_sums_hash: released_sums_hash(sums),
-            rho: format!("{}.{:06}", quoted / 1_000_000, quoted % 1_000_000),
-            rounds: rounds.collect(),
-            unit: UNIT.to_owned(),
-            urho: charged(terms, sums)?.0,
+            rho: rho(quoted),
+            rounds: rounds(terms, sums),
+            unit: words::unit(terms.multiplicity),
+            urho: charged.0,
         })
     }
 
@@ -177,15 +177,17 @@ impl Privacy {
         self.delta.parse().unwrap_or(1.0)
     }
 
+    /// Fewest and most nodes whose noise is in one sum.
+    #[must_use]
+    pub fn survivors(&self) -> Option<(u32, u32)> {
+        let updates = self.rounds.iter().map(|round| round.updates);
+        updates.clone().min().zip(updates.max())
+    }
+
     /// The statement in one sentence.
     #[must_use]
     pub fn sentence(&self) -> String {
-        let (epsilon, delta) = (&self.epsilon, &self.delta);
-        format!(
-            "differential privacy with epsilon {epsilon} at delta {delta} for {} ({}), each of {} nodes adding its own \
-             noise: {}",
-            self.unit, self.neighbours, self.nodes, self.mechanism
-        )
+        words::sentence(self)
     }
 
     pub(super) fn check(&self) -> Result<(), ModelError> {
@@ -207,11 +209,15 @@ impl Privacy {
             count,
             "at most 64",
         )?;
-        for (what, text) in [
-            ("delta", &self.delta),
-            ("epsilon", &self.epsilon),
-            ("rho", &self.rho),
-        ] {
+        let numbers = [
+            ("delta", Some(&self.delta)),
+            ("epsilon", Some(&self.epsilon)),
+            ("rho", Some(&self.rho)),
+            ("floor_epsilon", self.floor_epsilon.as_ref()),
+            ("floor_rho", self.floor_rho.as_ref()),
+        ];
+        for (what, text) in numbers {
+            let Some(text) = text else { continue };
             let value = text.parse::<f64>().unwrap_or(f64::NAN);
             let fits = value.is_finite() && value >= 0.0 && text.len() <= 32;
             check(fits, what, text, "a number of 0 or more, in text")?;
@@ -223,10 +229,12 @@ impl Privacy {
             nodes,
             "1 to 1024",
         )?;
-        let honest = (1..=self.nodes).contains(&self.honest);
-        check(honest, "honest", self.honest, "1 to the number of nodes")?;
         let multiplicity = (1..=MULTIPLICITY_MAX).contains(&self.multiplicity);
         check(multiplicity, "multiplicity", self.multiplicity, "1 to 64")?;
+        let survivors_min = match self.mode {
+            TrustMode::NodeNoise => self.check_own()?,
+            TrustMode::SharedNoise => self.check_shared()?,
+        };
         let rounds = self.rounds.len();
         check(
             (1..=ROUNDS_MAX).contains(&rounds),
@@ -241,39 +249,116 @@ impl Privacy {
                 round.scale,
                 "at most 2^36",
             )?;
-            let updates = (1..=u32::from(self.nodes)).contains(&round.updates);
+            let updates = (survivors_min..=u32::from(self.nodes)).contains(&round.updates);
             check(
                 updates,
                 "updates of a round",
                 round.updates,
-                "1 to the number of nodes",
+                "from the nodes that must be there to all of them",
             )
         })
     }
+
+    /// Each node's own noise: nobody else need be honest. Returns the fewest updates of a sum.
+    fn check_own(&self) -> Result<u32, ModelError> {
+        check(self.honest == 1, "honest", self.honest, "1 in node-noise")?;
+        let none = self.groups.is_empty() && self.floor_epsilon.is_none();
+        check(
+            none && self.floor_rho.is_none(),
+            "groups and floor",
+            "present",
+            "none in node-noise",
+        )?;
+        let others = self.nodes - 1;
+        let (absent, colluders) = (self.absent_max, self.colluders_max);
+        check(
+            absent <= others,
+            "absent_max",
+            absent,
+            "fewer than the nodes",
+        )?;
+        check(
+            colluders == others,
+            "colluders_max",
+            colluders,
+            "all other nodes in node-noise",
+        )?;
+        Ok(1)
+    }
+
+    /// Tolerances that fit every group, and a floor. Returns the fewest updates of a sum.
+    fn check_shared(&self) -> Result<u32, ModelError> {
+        let expected = groups_of(self.nodes.into());
+        check(
+            self.groups == expected,
+            "groups",
+            format!("{:?}", self.groups),
+            "those of the number of nodes",
+        )?;
+        let groups = self.groups.iter();
+        let groups: Result<Vec<Thresholds>, _> = groups
+            .map(|size| Thresholds::new((*size).into(), self.absent_max, self.colluders_max))
+            .collect();
+        let fitting = groups.is_ok();
+        check(
+            fitting,
+            "absent_max and colluders_max",
+            "others",
+            "tolerances that fit every group",
+        )?;
+        let groups = groups.unwrap_or_default();
+        let honest = groups.iter().map(|group| group.honest()).min();
+        check(
+            honest == Some(self.honest),
+            "honest",
+            self.honest,
+            "the nodes of the smallest group without absent and colluding ones",
+        )?;
+        let stated = self.floor_epsilon.is_some() && self.floor_rho.is_some();
+        check(stated, "floor", "none", "one in shared-noise")?;
+        let dealers: usize = groups.iter().map(|group| group.dealers_min()).sum();
+        Ok(dealers as u32)
+    }
 }
 
-fn assumptions(terms: &StudyTerms) -> Vec<String> {
-    let copies = match terms.multiplicity {
-        1 => "a customer appears at one node only: declared in the contract, not checked across nodes".to_owned(),
-        more => format!(
-            "a customer appears at no more than {more} nodes: declared in the contract, not checked across nodes"
-        ),
-    };
-    let mut all = vec![
-        "every node runs the published program; its own administrators see its data lawfully".to_owned(),
-        copies,
-        "every row of a node's mapped table was eligible under the basis that the node's operator states in its \
-         configuration: this version does not check consent row by row"
-            .to_owned(),
-        "rows without a label were left out at the node; sizes declared in the study are public".to_owned(),
-        "the totals of a business unit are not protected, only its customers".to_owned(),
-    ];
-    if terms.multiplicity == 1 {
-        let rule = "training and evaluation read different customers, by a rule at the node: each customer is charged for \
-                    one of the two";
-        all.push(rule.to_owned());
+/// Nodes that may be missing, and nodes that may collude.
+fn tolerated(terms: &StudyTerms) -> Option<(u16, u16)> {
+    let nodes = u16::try_from(terms.roster.len()).ok()?;
+    match terms.mode {
+        TrustMode::NodeNoise => Some((nodes.checked_sub(terms.quorum)?, nodes.checked_sub(1)?)),
+        TrustMode::SharedNoise => Some((terms.d_max, terms.c_max)),
     }
-    all
+}
+
+fn groups(terms: &StudyTerms) -> Option<Vec<u16>> {
+    match terms.mode {
+        TrustMode::NodeNoise => Some(Vec::new()),
+        TrustMode::SharedNoise => Some(groups_of(terms.roster.len())),
+    }
+}
+
+fn groups_of(nodes: usize) -> Vec<u16> {
+    let groups = sum::groups(nodes).into_iter();
+    groups.map(|group| group.len() as u16).collect()
+}
+
+fn rounds(terms: &StudyTerms, sums: &[SumRecord<'_>]) -> Vec<RoundStatement> {
+    let released = terms.rounds.iter().zip(sums);
+    released
+        .map(|(round, sum)| RoundStatement {
+            attempts: sum.attempts,
+            delta_sq: round.delta_sq,
+            part: round.part,
+            scale: round.sigma_share,
+            updates: sum.updates,
+            urho: round.urho.0,
+        })
+        .collect()
+}
+
+/// A price as rho, in text.
+fn rho(price: MicroRho) -> String {
+    format!("{}.{:06}", price.0 / 1_000_000, price.0 % 1_000_000)
 }
 
 const ASSUMPTIONS_MAX: usize = 64;

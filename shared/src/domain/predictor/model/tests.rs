@@ -11,7 +11,9 @@ use crate::domain::predictor::gate::{Rival, decide};
 use crate::domain::predictor::learner::{Fitted, Learner};
 use crate::domain::predictor::plan::{Shape, additive_rounds};
 use crate::domain::predictor::prediction::{Predictor, Value};
-use crate::domain::sum::{Gate, HoldOut, Plan, SUM_VERSION, StudyTerms, TrustMode};
+use crate::domain::sum::{
+    self, Gate, HoldOut, NoiseShare, Plan, SUM_VERSION, StudyTerms, Thresholds, TrustMode,
+};
 
 const CONTRACT: &str = r#"
 [contract]
@@ -41,7 +43,7 @@ fn shapes() -> Vec<Shape> {
 }
 
 fn terms() -> StudyTerms {
-    let rounds = additive_rounds(&shapes(), MicroRho(24_355), 3_072, 8).unwrap();
+    let rounds = additive_rounds(&shapes(), MicroRho(24_355), 3_072, 8, NoiseShare::OWN).unwrap();
     let name = |text: &str| text.parse().unwrap();
     StudyTerms {
         version: SUM_VERSION,
@@ -109,6 +111,15 @@ fn evaluation(fitted: &Fitted) -> (Vec<i64>, Reading) {
 }
 
 fn file_with(reading: impl FnOnce(Reading) -> Reading) -> ModelFile {
+    file_of(&terms(), 8, reading)
+}
+
+/// A file of these terms, of whose nodes `updates` are in every sum.
+fn file_of(
+    terms: &StudyTerms,
+    updates: u32,
+    reading: impl FnOnce(Reading) -> Reading,
+) -> ModelFile {
     let (fitted, mut sums) = fitted();
     let (evaluation, found) = evaluation(&fitted);
     let reading = reading(found);
@@ -117,20 +128,20 @@ fn file_with(reading: impl FnOnce(Reading) -> Reading) -> ModelFile {
         .iter()
         .map(|cells| SumRecord {
             attempts: 1,
-            updates: 8,
+            updates,
             cells,
         })
         .collect();
     let verdict = decide(Gate::Open, &reading, Rival::BaseRate, 0);
     ModelFile::of(&Finished {
         study: StudyHash([9; 32]),
-        terms: &terms(),
+        terms,
         contract: &contract(),
         fitted: &fitted,
         reading: &reading,
         verdict: &verdict,
         sums: &records,
-        epsilon: 1.0,
+        epsilon: |price, _| price.0 as f64 / 24_355.0,
         version: 3,
         created: Timestamp(1_700_000_000_000),
     })
@@ -139,6 +150,129 @@ fn file_with(reading: impl FnOnce(Reading) -> Reading) -> ModelFile {
 
 fn file() -> ModelFile {
     file_with(|reading| reading).signed([0xab; 64])
+}
+
+/// The same study in shared-noise, with the usual tolerances of its smallest group.
+fn shared(members: usize) -> StudyTerms {
+    let smallest = sum::groups(members).iter().map(|group| group.len()).min();
+    let smallest = smallest.unwrap();
+    let mut terms = terms();
+    terms.mode = TrustMode::SharedNoise;
+    terms.roster = (0..members)
+        .map(|key| IdentityKey([key as u8; 32]))
+        .collect();
+    terms.d_max = Thresholds::usual_absent(smallest);
+    terms.c_max = Thresholds::usual_colluders(smallest);
+    terms.quorum = (members - sum::groups(members).len() * usize::from(terms.d_max)) as u16;
+    let share = terms.noise_share().unwrap();
+    terms.rounds = additive_rounds(&shapes(), MicroRho(24_355), 3_072, 8, share).unwrap();
+    terms
+}
+
+fn shared_file(updates: u32) -> ModelFile {
+    file_of(&shared(8), updates, |reading| reading).signed([0xab; 64])
+}
+
+#[test]
+fn a_statement_of_shared_noise_names_its_assumptions_and_its_floor() {
+    let file = shared_file(6);
+    assert_eq!(ModelFile::parse(&file.to_json()).unwrap(), file);
+    let privacy = file.privacy();
+    let tolerances = (privacy.absent_max, privacy.colluders_max, privacy.honest);
+    assert_eq!(
+        (tolerances, privacy.groups.as_slice()),
+        ((2, 1, 5), &[8][..])
+    );
+    assert_eq!(privacy.survivors(), Some((6, 6)));
+    assert_eq!(
+        (privacy.epsilon.as_str(), privacy.rho.as_str()),
+        ("1.0000", "0.024355")
+    );
+    assert_eq!(privacy.floor_epsilon.as_deref(), Some("5.0000"));
+    assert_eq!(privacy.floor_rho.as_deref(), Some("0.121775"));
+    let sentence = privacy.sentence();
+    for expected in [
+        "epsilon 1.0000 at delta 1e-6",
+        "at most 1 of 8 nodes collude",
+        "epsilon 5.0000 if more do",
+        "5 honest shares",
+    ] {
+        assert!(sentence.contains(expected), "{expected} in {sentence}");
+    }
+    let assumed = privacy.assumptions.join("\n");
+    assert!(assumed.contains("X25519") && assumed.contains("the coordinator itself need not"));
+    assert!(!assumed.contains("copies"));
+}
+
+#[test]
+fn a_statement_of_node_noise_makes_no_such_assumption() {
+    let file = file();
+    let privacy = file.privacy();
+    let tolerances = (privacy.absent_max, privacy.colluders_max, privacy.honest);
+    assert_eq!(tolerances, (2, 7, 1));
+    assert!(privacy.groups.is_empty() && privacy.floor_epsilon.is_none());
+    assert!(!privacy.assumptions.join("\n").contains("collude"));
+    assert!(
+        privacy
+            .sentence()
+            .contains("each of 8 nodes adding its own noise")
+    );
+}
+
+#[test]
+fn groups_and_copies_are_stated() {
+    let mut terms = shared(129);
+    terms.multiplicity = 2;
+    let privacy = Privacy::of(&terms, &[], |_, _| 1.0).unwrap();
+    assert_eq!(
+        (privacy.groups.as_slice(), privacy.honest),
+        (&[64, 65][..], 40)
+    );
+    assert!(
+        privacy
+            .sentence()
+            .contains("of any of 2 groups (129 nodes in all)")
+    );
+    assert!(privacy.sentence().contains("one customer at up to 2 nodes"));
+    assert!(privacy.assumptions[1].contains("one noise covers all copies"));
+    terms.mode = TrustMode::NodeNoise;
+    let privacy = Privacy::of(&terms, &[], |_, _| 1.0).unwrap();
+    assert!(privacy.assumptions[1].contains("each copy has noise of its own"));
+}
+
+#[test]
+fn a_statement_of_shared_noise_that_does_not_fit_is_refused() {
+    let json = shared_file(8).to_json();
+    let check = |from: &str, to: &str, expected: &str| {
+        assert!(json.contains(from), "{from}");
+        let error = ModelFile::parse(&json.replacen(from, to, 1))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains(expected), "{error}");
+    };
+    check("\"honest\":5", "\"honest\":6", "honest");
+    check("\"honest\":5", "\"honest\":1", "honest");
+    check("\"groups\":[8]", "\"groups\":[4,4]", "groups");
+    check("\"groups\":[8]", "\"groups\":[]", "groups");
+    check("\"colluders_max\":1", "\"colluders_max\":0", "tolerances");
+    check("\"absent_max\":2", "\"absent_max\":4", "tolerances");
+    check(
+        "\"floor_epsilon\":\"5.0000\"",
+        "\"floor_epsilon\":null",
+        "floor",
+    );
+    check(
+        "\"floor_epsilon\":\"5.0000\"",
+        "\"floor_epsilon\":\"none\"",
+        "floor_epsilon",
+    );
+    check("\"updates\":8", "\"updates\":5", "updates");
+    check("\"nodes\":8", "\"nodes\":3", "groups");
+    check(
+        "\"mode\":\"shared-noise\"",
+        "\"mode\":\"node-noise\"",
+        "honest",
+    );
 }
 
 #[test]
@@ -261,6 +395,16 @@ fn what_this_version_would_not_write_is_refused() {
     check_refused("\"rounds\":\"8 of 8\"", "\"rounds\":\"7 of 8\"", "rounds");
     check_refused("\"bin_counts\":[[", "\"bin_counts\":[[1.0,", "bin_counts");
     check_refused("\"updates\":8", "\"updates\":9", "updates");
+    check_refused("\"honest\":1", "\"honest\":5", "honest");
+    check_refused("\"groups\":[]", "\"groups\":[8]", "groups and floor");
+    check_refused(
+        "\"colluders_max\":7",
+        "\"colluders_max\":1",
+        "colluders_max",
+    );
+    check_refused("\"absent_max\":2", "\"absent_max\":8", "absent_max");
+    check_refused("\"nodes\":8", "\"nodes\":0", "nodes");
+    check_refused("node-noise", "shared-noise", "groups");
     check_refused("\"delta\":\"1e-6\"", "\"delta\":\"none\"", "delta");
     check_refused("\"signature\":\"ab", "\"signature\":\"AB", "signature");
     let long = " ".repeat(MODEL_BYTES_MAX + 1);
@@ -373,9 +517,15 @@ fn repeated_attempts_and_copies_are_charged() {
     let training = 2_922 * 3 + 8 * 2_679;
     assert_eq!(privacy::charged(&terms, &sums), Some(MicroRho(training)));
     terms.multiplicity = 2;
+    let both = training + 24_355;
+    assert_eq!(privacy::quoted(&terms, &sums), Some(MicroRho(2 * both)));
+    // In shared-noise the scale is made for both copies, and the charge is their price.
+    let mut shared = shared(8);
+    shared.multiplicity = 2;
+    assert_eq!(privacy::quoted(&shared, &sums), Some(MicroRho(both)));
     assert_eq!(
-        privacy::quoted(&terms, &sums),
-        Some(MicroRho(2 * (training + 24_355)))
+        shared.floor(MicroRho(both)).unwrap().0,
+        (5 * both).div_ceil(2)
     );
 }
 

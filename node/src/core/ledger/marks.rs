@@ -1,0 +1,318 @@
+//! Where the ledgers of other members stood: a peer whose ledger was put back to an older copy is behind its mark.
+//!
+//! Marks are kept per peer and study. Studies that run at the same time see a peer's ledger in any order, so marks of another
+//! study count only once they are older than twice the life of an attempt.
+
+use std::collections::BTreeMap;
+
+use aquifer_shared::base::ids::{IdentityKey, StudyHash};
+use aquifer_shared::base::time::Timestamp;
+use aquifer_shared::protocol::chain::Head;
+
+use super::Ledger;
+use super::entry::{Entry, PeerMarks};
+
+/// All marks.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Marks {
+    by_peer: BTreeMap<IdentityKey, BTreeMap<StudyHash, Vec<Mark>>>,
+    /// Marks older than this need no other mark before them.
+    window_ms: u64,
+}
+
+/// A peer's ledger stood here.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Mark {
+    at: Timestamp,
+    head: Head,
+    dealt: bool,
+}
+
+/// The highest position at which a peer's ledger was seen.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct PeerReport {
+    /// The peer.
+    pub peer: IdentityKey,
+    /// Its ledger's position.
+    pub head: Head,
+    /// Whether it dealt there, so that its ledger must have grown since.
+    pub dealt: bool,
+    /// When it was noted.
+    pub at: Timestamp,
+    /// In how many studies it was met.
+    pub studies: usize,
+}
+
+impl Mark {
+    /// Whether a position contradicts this mark.
+    fn is_contradicted_by(&self, head: &Head) -> bool {
+        let behind = head.seq < self.head.seq || (self.dealt && head.seq == self.head.seq);
+        behind || (head.seq == self.head.seq && head.hash != self.head.hash)
+    }
+
+    fn rank(&self) -> (u64, bool) {
+        (self.head.seq, self.dealt)
+    }
+}
+
+impl Marks {
+    /// Keeps enough of the past for studies whose attempts live this long.
+    pub fn remember_for(&mut self, attempt_ttl_ms: u32) {
+        self.window_ms = self.window_ms.max(window_ms(attempt_ttl_ms));
+    }
+
+    /// Takes a mark; one that says less than the last of its study is not needed.
+    pub fn note(
+        &mut self,
+        at: Timestamp,
+        (study, peer): (StudyHash, IdentityKey),
+        head: Head,
+        dealt: bool,
+    ) {
+        let studies = self.by_peer.entry(peer).or_default();
+        let marks = studies.entry(study).or_default();
+        let mark = Mark { at, head, dealt };
+        if marks.last().is_none_or(|last| last.rank() < mark.rank()) {
+            marks.push(mark);
+        }
+        let old = |mark: &&Mark| at.since_ms(mark.at) > self.window_ms;
+        let old = marks.iter().take_while(old).count();
+        marks.drain(..old.saturating_sub(1));
+    }
+
+    fn last(&self, study: &StudyHash, peer: &IdentityKey) -> Option<&Mark> {
+        self.by_peer.get(peer)?.get(study)?.last()
+    }
+}
+
+impl Ledger {
+    /// Whether a peer's ledger, at this position in a roster of this study, is behind or beside a mark.
+    ///
+    /// In the same study its number must be above the mark's if it dealt there, else not below it, and the same number needs
+    /// the same hash. Marks of other studies count likewise once they are older than twice the life of an attempt.
+    #[must_use]
+    pub fn behind(
+        &self,
+        now: Timestamp,
+        study: &StudyHash,
+        peer: &IdentityKey,
+        head: &Head,
+    ) -> bool {
+        let Some(studies) = self.marks.by_peer.get(peer) else {
+            return false;
+        };
+        let present = self.present(now);
+        let ttl_ms = self.terms(study).map_or(0, |terms| terms.attempt_ttl_ms);
+        studies.iter().any(|(of, marks)| {
+            let counts =
+                |mark: &&Mark| of == study || present.since_ms(mark.at) > window_ms(ttl_ms);
+            let counting = marks.iter().rev().find(counts);
+            counting.is_some_and(|mark| mark.is_contradicted_by(head))
+        })
+    }
+
+    /// Notes that these members of a study dealt, where their ledgers stood in its roster. With it, the number of the entry
+    /// that says so.
+    pub fn mark_dealt(&mut self, now: Timestamp, study: StudyHash, peers: &[IdentityKey]) -> u64 {
+        let known = peers.iter().filter_map(|peer| {
+            let mark = self.marks.last(&study, peer)?;
+            Some((*peer, mark.head))
+        });
+        let marks = known.collect();
+        self.note_peers(now, study, marks, true)
+    }
+
+    /// Notes where the ledgers of other members stand. With it, the number of the entry that says so.
+    pub(super) fn note_peers(
+        &mut self,
+        now: Timestamp,
+        study: StudyHash,
+        marks: Vec<(IdentityKey, Head)>,
+        dealt: bool,
+    ) -> u64 {
+        let at = self.present(now);
+        self.append(Entry::PeerMarks(PeerMarks {
+            at,
+            study,
+            marks,
+            dealt,
+        }));
+        self.head.seq
+    }
+
+    /// The highest position at which each peer's ledger was seen.
+    #[must_use]
+    pub fn peers(&self) -> Vec<PeerReport> {
+        let report = |(peer, studies): (&IdentityKey, &BTreeMap<_, Vec<Mark>>)| {
+            let marks = studies.values().filter_map(|marks| marks.last());
+            let highest = marks.max_by_key(|mark| mark.rank())?;
+            Some(PeerReport {
+                peer: *peer,
+                head: highest.head,
+                dealt: highest.dealt,
+                at: highest.at,
+                studies: studies.len(),
+            })
+        };
+        self.marks.by_peer.iter().filter_map(report).collect()
+    }
+}
+
+/// Twice the life of an attempt.
+fn window_ms(attempt_ttl_ms: u32) -> u64 {
+    2 * u64::from(attempt_ttl_ms)
+}
+
+#[cfg(test)]
+mod tests {
+    use aquifer_shared::base::ids::Hash32;
+    use aquifer_shared::base::units::MicroRho;
+
+    use super::*;
+    use crate::core::fixtures::{NOW, PEER, offer, public, shared_synthetic};
+    use crate::core::ledger::{Caps, Payment};
+
+    const TTL_MS: u64 = 120_000;
+
+    fn head(seq: u64) -> Head {
+        Head {
+            seq,
+            hash: Hash32([seq as u8; 32]),
+        }
+    }
+
+    /// A ledger with two studies of one roster.
+    fn ledger() -> (Ledger, [StudyHash; 2]) {
+        let mut ledger = Ledger::default();
+        let studies = [1, 2].map(|number| {
+            let mut terms = shared_synthetic(4, 2);
+            terms.study_id = [number; 16];
+            let (study, offer) = offer(&terms);
+            let caps = Caps {
+                per_contract: MicroRho(u64::MAX),
+                per_year: MicroRho(u64::MAX),
+            };
+            let accepted = (offer.terms.as_slice(), &terms, offer.approvals.as_slice());
+            ledger.reserve(NOW, caps, accepted, false).unwrap();
+            study
+        });
+        (ledger, studies)
+    }
+
+    /// Whether a peer is behind in the first study after these marks: (study, milliseconds after the start, number, dealt).
+    #[track_caller]
+    fn check_behind(marks: &[(usize, u64, u64, bool)], (at, shown): (u64, Head), expected: bool) {
+        let (mut ledger, studies) = ledger();
+        for (study, at, seq, dealt) in marks {
+            let mark = vec![(public(PEER), head(*seq))];
+            ledger.note_peers(NOW.after_ms(*at), studies[*study], mark, *dealt);
+        }
+        let behind = |ledger: &Ledger| {
+            let other = ledger.behind(NOW.after_ms(at), &studies[0], &public(PEER + 1), &head(0));
+            assert!(!other, "nothing is known of another peer");
+            ledger.behind(NOW.after_ms(at), &studies[0], &public(PEER), &shown)
+        };
+        assert_eq!(behind(&ledger), expected, "{marks:?} {shown:?}");
+        let batch = ledger.next_batch().unwrap();
+        let entries = batch.records.iter().map(|record| record.bytes.as_slice());
+        let again = Ledger::open(entries).unwrap();
+        assert_eq!(behind(&again), expected, "after a start");
+    }
+
+    #[test]
+    fn in_one_study_a_peer_never_falls_below_its_mark() {
+        check_behind(&[(0, 0, 10, false)], (0, head(10)), false);
+        check_behind(&[(0, 0, 10, false)], (0, head(11)), false);
+        check_behind(&[(0, 0, 10, false)], (0, head(9)), true);
+        check_behind(&[(0, 0, 10, false), (0, 5, 12, false)], (5, head(11)), true);
+    }
+
+    #[test]
+    fn the_same_number_needs_the_same_hash() {
+        let forked = Head {
+            hash: Hash32([99; 32]),
+            ..head(10)
+        };
+        check_behind(&[(0, 0, 10, false)], (0, forked), true);
+    }
+
+    #[test]
+    fn a_peer_that_dealt_has_grown() {
+        // Only the last charge was rolled back: the position is that of the roster before.
+        check_behind(&[(0, 0, 10, false), (0, 1, 10, true)], (2, head(10)), true);
+        check_behind(&[(0, 0, 10, false), (0, 1, 10, true)], (2, head(11)), false);
+    }
+
+    #[test]
+    fn a_mark_that_says_less_changes_nothing() {
+        check_behind(&[(0, 0, 10, true), (0, 1, 10, false)], (2, head(10)), true);
+        check_behind(&[(0, 0, 10, false), (0, 1, 8, true)], (2, head(9)), true);
+    }
+
+    #[test]
+    fn studies_at_the_same_time_come_in_any_order() {
+        check_behind(&[(1, 0, 10, true)], (0, head(7)), false);
+        check_behind(&[(1, 0, 10, true)], (2 * TTL_MS, head(7)), false);
+        check_behind(&[(1, 0, 10, true)], (2 * TTL_MS + 1, head(7)), true);
+        check_behind(&[(1, 0, 10, true)], (2 * TTL_MS + 1, head(10)), true);
+        check_behind(&[(1, 0, 10, false)], (2 * TTL_MS + 1, head(10)), false);
+    }
+
+    #[test]
+    fn newer_marks_of_another_study_do_not_hide_older_ones() {
+        let marks = [(1, 0, 10, true), (1, 100, 12, true), (1, 240_050, 20, true)];
+        check_behind(&marks, (2 * TTL_MS + 60, head(11)), false);
+        check_behind(&marks, (2 * TTL_MS + 60, head(10)), true);
+        check_behind(&marks, (2 * TTL_MS + 101, head(12)), true);
+        check_behind(&marks, (2 * TTL_MS + 101, head(19)), false);
+    }
+
+    #[test]
+    fn a_clock_set_back_hides_no_mark() {
+        let (mut ledger, studies) = ledger();
+        let mark = vec![(public(PEER), head(10))];
+        ledger.note_peers(NOW, studies[1], mark, true);
+        let later = NOW.after_ms(2 * TTL_MS + 1);
+        ledger.note_peers(later, studies[0], Vec::new(), false);
+        let long_ago = Timestamp(5);
+        assert!(ledger.behind(long_ago, &studies[0], &public(PEER), &head(10)));
+    }
+
+    #[test]
+    fn only_what_can_still_count_is_kept() {
+        let (mut ledger, studies) = ledger();
+        for seq in 0..1_000 {
+            let mark = vec![(public(PEER), head(seq))];
+            ledger.note_peers(NOW.after_ms(seq * 10_000), studies[0], mark, false);
+        }
+        let kept = &ledger.marks.by_peer[&public(PEER)][&studies[0]];
+        assert_eq!(kept.len(), 26, "240 seconds of them, and one before");
+    }
+
+    #[test]
+    fn those_who_dealt_are_marked_where_the_roster_had_them() {
+        let (mut ledger, studies) = ledger();
+        let marks = vec![(public(PEER), head(10)), (public(PEER + 1), head(20))];
+        let payment = Payment::Shares {
+            roster: Hash32([5; 32]),
+            marks,
+        };
+        let attempt = (studies[0], 0, 0);
+        ledger
+            .spend(NOW, attempt, Hash32([6; 32]), payment)
+            .unwrap();
+        ledger.mark_dealt(NOW, studies[0], &[public(PEER), public(PEER + 2)]);
+        let behind = |peer, seq| ledger.behind(NOW, &studies[0], &public(peer), &head(seq));
+        assert!(behind(PEER, 10) && !behind(PEER, 11));
+        assert!(!behind(PEER + 1, 20) && behind(PEER + 1, 19));
+        let peers = ledger.peers();
+        let found: Vec<_> = peers
+            .iter()
+            .map(|peer| (peer.head.seq, peer.dealt))
+            .collect();
+        assert!(
+            found.contains(&(10, true)) && found.contains(&(20, false)),
+            "{found:?}"
+        );
+    }
+}
