@@ -13,11 +13,12 @@ use aquifer_shared::domain::predictor::arithmetic::COUNT;
 use aquifer_shared::domain::predictor::plan::{RESIDUAL_ROUNDS, Shape, additive_rounds, clip_for};
 use aquifer_shared::domain::sum::{
     BrokenRule, HoldOut, NoiseShare, Part, Plan, RoundTerms, SLOTS_MS, SUM_VERSION, StudyTerms,
-    smallest_slot_ms, study_hash,
+    TrustMode, smallest_slot_ms, study_hash,
 };
 use aquifer_shared::protocol::codec::encode;
 
 use super::expand_notes::notes;
+use super::expand_trust::trust;
 use super::study_file::{HoldOutChoice, Nodes, PlanChoice, StudyFile};
 
 /// How rho and (epsilon, delta) convert; the shell passes OpenDP's.
@@ -120,8 +121,9 @@ impl ExpandError {
 ///
 /// # Privacy
 ///
-/// The epsilon of the file bounds what one customer loses in all: where a customer may be at m nodes, each node gets an
-/// m-th of the price, and training and evaluation share it because they may read the same customer.
+/// The epsilon of the file bounds what one customer loses in all. Where a customer may be at m nodes, in node-noise each
+/// node gets an m-th of the price; in shared-noise the scale is made for m copies. In both, training and evaluation then share
+/// the price because they may read the same customer.
 ///
 /// # Errors
 ///
@@ -139,10 +141,11 @@ pub fn expand(
     let multiplicity = multiplicity(file, contract)?;
     let roster = roster(&file.nodes, registry)?;
     let (total, epsilon) = price(file, accountant)?;
-    let share = share_of_one_node(total, multiplicity, &file.plan);
-    let (plan, rounds) = rounds(file, contract, share, epsilon, NoiseShare::OWN)?;
+    let trust = trust(file, roster.len())?;
+    let share = share_of_one_node(total, multiplicity, trust.mode, &file.plan);
+    let noise_share = trust.noise_share(multiplicity);
+    let (plan, rounds) = rounds(file, contract, share, epsilon, noise_share)?;
     let slot_ms = slot_ms(file, contract)?;
-    let members = roster.len() as u16;
     let mut terms = StudyTerms {
         version: SUM_VERSION,
         study_id,
@@ -153,10 +156,10 @@ pub fn expand(
         contract_version: contract.version,
         contract_hash: contract.hash(),
         plan,
-        mode: file.trust,
+        mode: trust.mode,
         roster: roster.iter().map(|(_, key)| *key).collect(),
-        d_max: 0,
-        c_max: 0,
+        d_max: trust.d_max,
+        c_max: trust.c_max,
         multiplicity,
         urho_cap: cap(&rounds, file.spare_attempts).ok_or(ExpandError::Price {
             urho: share,
@@ -170,10 +173,10 @@ pub fn expand(
         customers_max: file.customers_max,
         holdout: holdout(&file.holdout)?,
         slot_ms,
-        phase_ms: phase_ms(file, slot_ms)?,
+        phase_ms: phase_ms(file, slot_ms, trust.mode)?,
         attempt_ttl_ms: ATTEMPT_TTL_MS,
         expires: expires(file, now)?,
-        quorum: file.quorum.unwrap_or(members - members / 4),
+        quorum: trust.quorum,
         gate: file.gate,
         expected_gain_ppm: file.expected_gain.ppm(),
         synthetic: file.synthetic,
@@ -183,7 +186,7 @@ pub fn expand(
     let bytes = encode(&terms);
     Ok(Expanded {
         hash: study_hash(&bytes),
-        notes: notes(&terms, accountant),
+        notes: notes(&terms, file.trust.is_some(), accountant),
         members: roster.into_iter().map(|(name, _)| name).collect(),
         bytes,
         terms,
@@ -278,13 +281,23 @@ fn price(file: &StudyFile, accountant: Accountant) -> Result<(MicroRho, Epsilon)
 }
 
 /// What one part may cost at one node.
-fn share_of_one_node(total: MicroRho, multiplicity: u16, plan: &PlanChoice) -> MicroRho {
+fn share_of_one_node(
+    total: MicroRho,
+    multiplicity: u16,
+    mode: TrustMode,
+    plan: &PlanChoice,
+) -> MicroRho {
+    let copies = match mode {
+        TrustMode::NodeNoise => u64::from(multiplicity.max(1)),
+        // One noise covers all copies; its scale is made for them.
+        TrustMode::SharedNoise => 1,
+    };
     let parts = match plan {
         // A customer at several nodes may be in training at one and held out at another.
         PlanChoice::Additive if multiplicity > 1 => 2,
         _ => 1,
     };
-    MicroRho(total.0 / (u64::from(multiplicity.max(1)) * parts))
+    MicroRho(total.0 / (copies * parts))
 }
 
 fn rounds(
@@ -396,13 +409,20 @@ fn slot_ms(file: &StudyFile, contract: &Contract) -> Result<u32, ExpandError> {
     }
 }
 
-fn phase_ms(file: &StudyFile, slot_ms: u32) -> Result<u32, ExpandError> {
+fn phase_ms(file: &StudyFile, slot_ms: u32, mode: TrustMode) -> Result<u32, ExpandError> {
     let (smallest, usual) = (slot_ms.max(1), (2 * slot_ms).max(PHASE_MS_MIN));
     let phase = file.phase_ms.unwrap_or(usual);
-    if (smallest..=ATTEMPT_TTL_MS).contains(&phase) {
+    let (largest, why) = match mode {
+        TrustMode::NodeNoise => (ATTEMPT_TTL_MS, "an attempt's life"),
+        TrustMode::SharedNoise => (
+            ATTEMPT_TTL_MS / 4,
+            "an attempt's life over the four steps of shared-noise",
+        ),
+    };
+    if (smallest..=largest).contains(&phase) {
         return Ok(phase);
     }
-    let expected = format!("from {smallest} (the slot) to {ATTEMPT_TTL_MS} (an attempt's life)");
+    let expected = format!("from {smallest} (the slot) to {largest} ({why})");
     Err(value("phase_ms", phase, expected))
 }
 
@@ -422,7 +442,11 @@ fn expires(file: &StudyFile, now: Timestamp) -> Result<Timestamp, ExpandError> {
     Err(value(key, got, "later than now, within a year"))
 }
 
-fn value(key: &'static str, got: impl ToString, expected: impl Into<String>) -> ExpandError {
+pub(super) fn value(
+    key: &'static str,
+    got: impl ToString,
+    expected: impl Into<String>,
+) -> ExpandError {
     ExpandError::Value {
         key,
         got: got.to_string(),

@@ -2,26 +2,28 @@
 //!
 //! Public figures of the terms only; refuses nothing.
 
+use aquifer_shared::base::limits::GROUP_MIN;
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::predictor::arithmetic::{COUNT, EVALUATION_BINS};
-use aquifer_shared::domain::sum::{HoldOut, Part, Plan, RoundTerms, StudyTerms};
+use aquifer_shared::domain::sum::{HoldOut, Part, Plan, RoundTerms, StudyTerms, TrustMode};
 
 use super::expand::{Accountant, quoted_urho};
 
-pub(super) fn notes(terms: &StudyTerms, accountant: Accountant) -> Vec<String> {
+/// Notes on terms; `trust_stated` says whether the file named the trust mode.
+pub(super) fn notes(terms: &StudyTerms, trust_stated: bool, accountant: Accountant) -> Vec<String> {
     let mut notes = vec![price(terms, accountant)];
+    if !trust_stated {
+        notes.push(reason(terms));
+    }
+    if terms.mode == TrustMode::SharedNoise {
+        notes.extend(tolerances(terms));
+        notes.extend(floor(terms, accountant));
+    }
     if matches!(terms.plan, Plan::Additive { .. }) {
         notes.extend(too_few_to_learn(terms));
         notes.extend(too_few_to_tell(terms));
     }
-    if terms.quorum < terms.roster.len() as u16 {
-        notes.push(format!(
-            "a sum is released once {} of {} nodes have answered and {} ms have passed",
-            terms.quorum,
-            terms.roster.len(),
-            terms.phase_ms
-        ));
-    }
+    notes.extend(waiting(terms));
     if once_only(terms) {
         notes.push(
             "spare_attempts is 0: nodes that were charged for a round will refuse to repeat it"
@@ -36,13 +38,95 @@ fn price(terms: &StudyTerms, accountant: Accountant) -> String {
     let epsilon = (accountant.epsilon)(quoted, terms.delta);
     let delta = terms.delta.get();
     let price = format!("the study costs {quoted}: epsilon {epsilon} at delta {delta:e}");
-    if terms.multiplicity == 1 {
-        return price;
+    let copies = terms.multiplicity;
+    match (copies, terms.mode) {
+        (1, _) => price,
+        (_, TrustMode::NodeNoise) => {
+            format!(
+                "{price}, for a customer at {copies} nodes; {} at each",
+                terms.urho
+            )
+        }
+        (_, TrustMode::SharedNoise) => format!(
+            "{price}, for a customer at {copies} nodes: one noise covers all copies, {copies} times as strong as one copy \
+             needs"
+        ),
     }
-    format!(
-        "{price}, for a customer at {} nodes; {} at each",
-        terms.multiplicity, terms.urho
-    )
+}
+
+/// Why the study runs in its mode although nobody asked for it.
+fn reason(terms: &StudyTerms) -> String {
+    let members = terms.roster.len();
+    match terms.mode {
+        TrustMode::NodeNoise => {
+            format!(
+                "trust is node-noise: shared-noise needs {GROUP_MIN} nodes, {members} take part"
+            )
+        }
+        TrustMode::SharedNoise => format!(
+            "trust is shared-noise because {members} nodes take part, {GROUP_MIN} or more: noise once in total instead of \
+             once per node (trust = \"node-noise\" asks for the latter)"
+        ),
+    }
+}
+
+/// What a group tolerates, and what follows.
+fn tolerances(terms: &StudyTerms) -> Vec<String> {
+    let groups = terms.groups();
+    let sizes: Vec<usize> = groups.into_iter().map(|group| group.len()).collect();
+    let smallest = sizes.iter().copied().min().unwrap_or(0);
+    let Ok(group) = terms.thresholds(smallest) else {
+        return Vec::new();
+    };
+    let mut notes = Vec::new();
+    if sizes.len() > 1 {
+        let largest = sizes.iter().copied().max().unwrap_or(smallest);
+        let of = match largest == smallest {
+            true => smallest.to_string(),
+            false => format!("{smallest} or {largest}"),
+        };
+        notes.push(format!(
+            "{} nodes make {} groups of {of}: each adds up on its own with its whole noise, and what follows holds for the \
+             smallest",
+            terms.roster.len(),
+            sizes.len(),
+        ));
+    }
+    notes.push(format!(
+        "of {smallest} nodes {} may be absent and {} may collude, with the coordinator or without it: {} honest noise \
+         shares are certain (h = {}, k = {} cells to a share, Q = {} confirmations)",
+        group.absent_max(),
+        group.colluders_max(),
+        group.honest(),
+        group.honest(),
+        group.packed(),
+        group.confirmations(),
+    ));
+    notes
+}
+
+fn floor(terms: &StudyTerms, accountant: Accountant) -> Option<String> {
+    let floor = terms.floor(terms.urho)?;
+    let epsilon = (accountant.epsilon)(floor, terms.delta);
+    Some(format!(
+        "if more collude or the encryption between nodes breaks, each node's own noise is left: {floor}, epsilon \
+         {epsilon} at delta {:e}",
+        terms.delta.get()
+    ))
+}
+
+/// How many must answer, and how long they are waited for.
+fn waiting(terms: &StudyTerms) -> Option<String> {
+    let (quorum, members, phase) = (terms.quorum, terms.roster.len(), terms.phase_ms);
+    match terms.mode {
+        TrustMode::SharedNoise => Some(format!(
+            "a sum needs {quorum} of {members} nodes; in each of its four steps the others are waited for up to {phase} ms"
+        )),
+        TrustMode::NodeNoise if usize::from(quorum) < members => Some(format!(
+            "a sum is released once {quorum} of {members} nodes have answered and {phase} ms have passed"
+        )),
+        TrustMode::NodeNoise => None,
+    }
 }
 
 /// The learner stops below ten standard deviations of the counting noise.

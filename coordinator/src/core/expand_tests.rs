@@ -51,9 +51,36 @@ fn registry() -> Vec<(Name, IdentityKey)> {
 }
 
 fn expand_text(study: &str, contract: &str) -> Result<Expanded, ExpandError> {
+    expand_for(&registry(), study, contract)
+}
+
+fn expand_for(
+    registry: &[(Name, IdentityKey)],
+    study: &str,
+    contract: &str,
+) -> Result<Expanded, ExpandError> {
     let contract = Contract::parse(contract).unwrap();
     let file = StudyFile::parse(study).unwrap();
-    expand(&file, &contract, &registry(), [7; 16], NOW, LINEAR)
+    expand(&file, &contract, registry, [7; 16], NOW, LINEAR)
+}
+
+/// The sample study for this many nodes.
+fn of_nodes(count: usize, extra: &str) -> Result<Expanded, ExpandError> {
+    let node = |index: usize| {
+        let mut key = [0; 32];
+        key[..2].copy_from_slice(&(index as u16).to_be_bytes());
+        (format!("node-{index}").parse().unwrap(), IdentityKey(key))
+    };
+    let registry: Vec<_> = (0..count).map(node).collect();
+    expand_for(&registry, &format!("{STUDY}{extra}"), CONTRACT)
+}
+
+#[track_caller]
+fn check_told(study: &Expanded, expected: &[&str]) {
+    for expected in expected {
+        let told = study.notes.iter().any(|note| note.contains(expected));
+        assert!(told, "{expected} in {:?}", study.notes);
+    }
 }
 
 fn expanded(extra: &str) -> Expanded {
@@ -123,10 +150,127 @@ fn spare_attempts_raise_the_cap_by_the_dearest_round() {
 
 #[test]
 fn a_customer_at_several_nodes_stays_within_the_target() {
-    let terms = expanded("multiplicity = 3").terms;
-    assert_eq!(terms.part_price(Part::HoldOut), Some(MicroRho(5_000)));
-    assert!(quoted_urho(&terms).unwrap() <= MicroRho(30_000));
-    assert!(quoted_urho(&terms).unwrap() > MicroRho(29_900));
+    let own = expanded("multiplicity = 3\ntrust = \"node-noise\"").terms;
+    assert_eq!(own.part_price(Part::HoldOut), Some(MicroRho(5_000)));
+    assert!(quoted_urho(&own).unwrap() <= MicroRho(30_000));
+    assert!(quoted_urho(&own).unwrap() > MicroRho(29_900));
+    let shared = expanded("multiplicity = 3");
+    let terms = &shared.terms;
+    assert_eq!(terms.part_price(Part::HoldOut), Some(MicroRho(15_000)));
+    assert_eq!(quoted_urho(terms), Some(terms.urho));
+    assert!(terms.urho <= MicroRho(30_000) && terms.urho > MicroRho(29_900));
+    // Thrice the noise for three copies, and the price is halved because a customer may be in both parts.
+    let single = expanded("").terms.rounds[9].sigma_share as f64;
+    let ratio = terms.rounds[9].sigma_share as f64 / single;
+    assert!((ratio - 3.0 * 2_f64.sqrt()).abs() < 0.05, "{ratio}");
+    check_told(
+        &shared,
+        &["3 nodes: one noise covers all copies, 3 times as strong"],
+    );
+}
+
+#[test]
+fn the_trust_mode_follows_from_the_number_of_nodes() {
+    let three = of_nodes(3, "").unwrap();
+    assert_eq!(three.terms.mode, TrustMode::NodeNoise);
+    check_told(&three, &["shared-noise needs 4 nodes, 3 take part"]);
+    let four = of_nodes(4, "").unwrap();
+    assert_eq!(four.terms.mode, TrustMode::SharedNoise);
+    check_told(&four, &["trust is shared-noise because 4 nodes take part"]);
+    let stated = of_nodes(8, "trust = \"node-noise\"").unwrap();
+    assert_eq!(stated.terms.mode, TrustMode::NodeNoise);
+    assert!(!stated.notes.iter().any(|note| note.contains("trust is")));
+    let error = of_nodes(3, "trust = \"shared-noise\"").unwrap_err();
+    assert!(
+        error.to_string().contains("shared-noise with 3 nodes"),
+        "{error}"
+    );
+}
+
+#[test]
+fn shared_noise_states_what_it_tolerates_and_what_is_left() {
+    let study = of_nodes(8, "").unwrap();
+    let terms = &study.terms;
+    assert_eq!((terms.d_max, terms.c_max, terms.quorum), (2, 1, 6));
+    assert_eq!((terms.honest(), terms.urho), (Some(5), MicroRho(30_000)));
+    check_told(
+        &study,
+        &[
+            "of 8 nodes 2 may be absent and 1 may collude",
+            "h = 5, k = 3 cells to a share, Q = 5 confirmations",
+            "150000 micro-rho, epsilon 5 at delta 1e-6",
+            "a sum needs 6 of 8 nodes; in each of its four steps the others are waited for up to 2000 ms",
+        ],
+    );
+    let own = of_nodes(8, "trust = \"node-noise\"").unwrap().terms;
+    for (own, shared) in own.rounds.iter().zip(&terms.rounds) {
+        assert_eq!((own.urho, own.delta_sq), (shared.urho, shared.delta_sq));
+        let ratio = own.sigma_share as f64 / shared.sigma_share as f64;
+        assert!((ratio - 5_f64.sqrt()).abs() < 0.01, "{ratio}");
+    }
+}
+
+#[test]
+fn tolerances_may_be_stated_and_must_fit() {
+    let cautious = of_nodes(8, "d_max = 1\nc_max = 3").unwrap().terms;
+    assert_eq!((cautious.d_max, cautious.c_max, cautious.quorum), (1, 3, 7));
+    assert_eq!(cautious.honest(), Some(4));
+    let check = |extra: &str, expected: &str| {
+        let error = of_nodes(8, extra).unwrap_err();
+        assert!(error.to_string().contains(expected), "{error}");
+    };
+    check("d_max = 4", "8 members cannot tolerate d_max 4 and c_max 1");
+    check("c_max = 0", "c_max is 0, expected at least 1");
+    check(
+        "quorum = 6",
+        "quorum is 6, expected left out: in shared-noise",
+    );
+    check(
+        "trust = \"node-noise\"\nc_max = 1",
+        "c_max is 1, expected left out",
+    );
+    check(
+        "trust = \"node-noise\"\nd_max = 0",
+        "d_max is 0, expected left out",
+    );
+    check(
+        "phase_ms = 30001",
+        "to 30000 (an attempt's life over the four steps",
+    );
+    assert!(of_nodes(8, "phase_ms = 30001\ntrust = \"node-noise\"").is_ok());
+}
+
+#[test]
+fn many_nodes_make_groups() {
+    let study = of_nodes(1_000, "").unwrap();
+    let terms = &study.terms;
+    assert_eq!((terms.d_max, terms.c_max, terms.quorum), (31, 15, 752));
+    assert_eq!(terms.honest(), Some(79));
+    check_told(
+        &study,
+        &[
+            "1000 nodes make 8 groups of 125: each",
+            "of 125 nodes 31 may be absent",
+        ],
+    );
+    let odd = of_nodes(129, "").unwrap();
+    check_told(
+        &odd,
+        &[
+            "129 nodes make 2 groups of 64 or 65",
+            "of 64 nodes 16 may be absent",
+        ],
+    );
+}
+
+#[test]
+fn a_sum_that_does_not_fit_its_messages_is_refused() {
+    let synthetic = "{ synthetic = { cells = 600000, rounds = 1 } }\nsynthetic = true";
+    let text = STUDY.replace("\"additive\"", synthetic);
+    let error = expand_text(&text, CONTRACT).unwrap_err().to_string();
+    assert!(error.contains("600000 blocks a member"), "{error}");
+    let own = text.replace("purpose", "trust = \"node-noise\"\npurpose");
+    assert!(expand_text(&own, CONTRACT).is_ok());
 }
 
 #[test]
@@ -160,7 +304,8 @@ fn what_does_not_fit_is_refused_by_name() {
     check_refused("plan", "slot_ms = 30\nplan", "one of 20, 50");
     check_refused("10000", "10000000\nslot_ms = 20", "one of 1000, 2000");
     check_refused("plan", "phase_ms = 5\nplan", "from 20 (the slot)");
-    check_refused("plan", "quorum = 5\nplan", "quorum is 5");
+    let own = "trust = \"node-noise\"\nquorum = 5\nplan";
+    check_refused("plan", own, "quorum is 5");
     check_refused("plan", "attempts_max = 5\nplan", "attempts_max is 5");
     check_refused("plan", "expires = 1000\nplan", "later than now");
     check_refused("plan", "expires_in_hours = 9000\nplan", "within a year");
@@ -169,7 +314,6 @@ fn what_does_not_fit_is_refused_by_name() {
         "holdout = { column = \" \" }\nplan",
         "name of a column",
     );
-    check_refused("plan", "trust = \"shared-noise\"\nplan", "c_max is 0");
     check_refused("epsilon = 1.0", "urho = 7", "raise epsilon");
     check_refused("epsilon = 1.0", "urho = 0", "epsilon is 0");
     let many = STUDY.replace("plan", "multiplicity = 1\nplan");

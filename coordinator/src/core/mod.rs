@@ -3,6 +3,7 @@
 pub mod event;
 pub mod expand;
 mod expand_notes;
+mod expand_trust;
 #[cfg(test)]
 mod fixtures;
 mod gather;

@@ -35,14 +35,17 @@ pub struct StudyFile {
     /// Delta of the statement.
     #[serde(default = "default_delta")]
     pub delta: Delta,
-    /// Who must be honest.
-    #[serde(default = "default_trust")]
-    pub trust: TrustMode,
+    /// Who must be honest; by the number of members where it is left out.
+    pub trust: Option<TrustMode>,
     /// The members.
     #[serde(default)]
     pub nodes: Nodes,
-    /// Updates that a release needs; three quarters of the members where it is left out.
+    /// Updates that a release needs in node-noise; three quarters of the members where it is left out.
     pub quorum: Option<u16>,
+    /// Members of a group that may be absent in shared-noise; a quarter where it is left out.
+    pub d_max: Option<u16>,
+    /// Members of a group that may collude in shared-noise; an eighth where it is left out, at least one.
+    pub c_max: Option<u16>,
     /// At how many nodes one customer may appear; the contract's where it is left out.
     pub multiplicity: Option<u16>,
     /// Customers per node, public, declared with room.
@@ -281,10 +284,6 @@ fn default_delta() -> Delta {
     Delta::try_from(1e-6).expect("the default is in range")
 }
 
-fn default_trust() -> TrustMode {
-    TrustMode::NodeNoise
-}
-
 fn default_attempts_max() -> u16 {
     2
 }
@@ -350,6 +349,11 @@ expires_in_hours = 24
         assert_eq!(file.holdout, HoldOutChoice::default());
         assert_eq!(file.gate, Gate::Open);
         assert!(!file.synthetic && file.family.is_none());
+        assert_eq!(file.trust, Some(TrustMode::NodeNoise));
+        let tolerant = CHURN.replace("trust = \"node-noise\"", "d_max = 2\nc_max = 1");
+        let tolerant = StudyFile::parse(&tolerant).unwrap();
+        let stated = (tolerant.trust, tolerant.d_max, tolerant.c_max);
+        assert_eq!(stated, (None, Some(2), Some(1)));
     }
 
     #[test]
@@ -412,6 +416,12 @@ expires_in_hours = 24
         check_refused("\"all\"", "[]", (8, 9), "list of node names");
         check_refused("\"all\"", "[\"a b\"]", (8, 9), "name is");
         check_refused("\"node-noise\"", "\"none\"", (7, 9), "node-noise");
+        check_refused(
+            "\"node-noise\"",
+            "\"shared-noise\"\nc_max = -1",
+            (8, 9),
+            "-1",
+        );
         check_refused(
             "version = 1",
             "version = 1, hash = \"ab\"",

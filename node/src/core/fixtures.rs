@@ -8,7 +8,7 @@ use aquifer_shared::domain::predictor::ModelState;
 use aquifer_shared::domain::predictor::plan::{CLIP_TIGHT, Shape, additive_rounds};
 use aquifer_shared::domain::sum::{
     Gate, HoldOut, NoiseShare, Plan, RoundTerms, SUM_VERSION, StudyTerms, Thresholds, TrustMode,
-    sigma_share, study_hash,
+    groups, sigma_share, study_hash,
 };
 use aquifer_shared::protocol::codec::encode;
 use aquifer_shared::protocol::wire::{Approval, Offer, approve_digest};
@@ -17,6 +17,7 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use super::ledger::Caps;
 use super::participant::Sign;
 use super::policy::{ContractFacts, NodePolicy, Rules};
+use super::trust::{Pin, TrustPolicy};
 
 /// Start of every test.
 pub(crate) const NOW: Timestamp = Timestamp(1_700_000_000_000);
@@ -69,6 +70,8 @@ pub(crate) fn rules() -> Rules {
             approvers: vec![public(APPROVER)],
             by_person: false,
             members_min: 1,
+            trust: TrustPolicy::default(),
+            floor_per_contract: None,
             allow_synthetic: true,
             customers_max: 1_000,
         },
@@ -136,6 +139,51 @@ pub(crate) fn terms() -> StudyTerms {
     }
 }
 
+/// The sample study in shared-noise, with the usual tolerances of its smallest group.
+pub(crate) fn shared(members: usize) -> StudyTerms {
+    let sizes = groups(members).into_iter().map(|group| group.len());
+    let smallest = sizes.min().unwrap();
+    shared_with(
+        members,
+        Thresholds::usual_absent(smallest),
+        Thresholds::usual_colluders(smallest),
+    )
+}
+
+/// The sample study in shared-noise, with these tolerances.
+pub(crate) fn shared_with(members: usize, d_max: u16, c_max: u16) -> StudyTerms {
+    // Real keys where they sign; the others only need to differ.
+    let key = |member: usize| match member {
+        0 => public(NODE),
+        1..=100 => public(member as u8 + 100),
+        _ => IdentityKey([member as u8; 32]),
+    };
+    let mut study = terms();
+    study.mode = TrustMode::SharedNoise;
+    study.roster = (0..members).map(key).collect();
+    study.roster.sort();
+    (study.d_max, study.c_max) = (d_max, c_max);
+    study.quorum = (members - groups(members).len() * usize::from(d_max)) as u16;
+    let share = study.noise_share().unwrap();
+    study.rounds = additive_rounds(&shapes(), URHO, CLIP_TIGHT, 2, share).unwrap();
+    study
+}
+
+/// A policy that knows all members of a study, each with an operator of its own.
+pub(crate) fn pinned(terms: &StudyTerms) -> TrustPolicy {
+    let pin = |(index, key): (usize, &IdentityKey)| {
+        let name: Name = format!("unit-{index}").parse().unwrap();
+        let operator = name.clone();
+        (*key, Pin { name, operator })
+    };
+    TrustPolicy {
+        operator: Some(name("own")),
+        coordinator_operator: Some(name("central")),
+        pins: terms.roster.iter().enumerate().map(pin).collect(),
+        ..TrustPolicy::default()
+    }
+}
+
 /// A study of synthetic sums, with spare attempts.
 pub(crate) fn synthetic(rounds: u16) -> StudyTerms {
     let (cells, urho, delta_sq) = (4, MicroRho(1_000), 65_536);
@@ -166,9 +214,11 @@ pub(crate) fn shared_synthetic(members: u8, rounds: u16) -> StudyTerms {
     terms.roster = peers.chain([public(NODE)]).collect();
     terms.roster.sort();
     terms.mode = TrustMode::SharedNoise;
-    terms.d_max = Thresholds::usual_absent(members.into());
-    terms.c_max = Thresholds::usual_colluders(members.into());
-    terms.quorum = u16::from(members) - terms.d_max;
+    let groups = terms.groups();
+    let smallest = groups.iter().map(|group| group.len()).min().unwrap();
+    terms.d_max = Thresholds::usual_absent(smallest);
+    terms.c_max = Thresholds::usual_colluders(smallest);
+    terms.quorum = u16::from(members) - terms.d_max * groups.len() as u16;
     let share = terms.noise_share().unwrap();
     for round in &mut terms.rounds {
         round.sigma_share = share.scale(round.delta_sq, round.urho).unwrap();

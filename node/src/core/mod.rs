@@ -11,3 +11,4 @@ pub mod model;
 pub mod participant;
 pub mod policy;
 pub mod table;
+pub mod trust;

@@ -14,8 +14,9 @@ use aquifer_shared::domain::sum::{
 use aquifer_shared::protocol::wire::{Approval, RefusalCode, TaskBody, approve_digest};
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 
-use super::ledger::{Caps, Ledger, Shortfall, read_terms};
+use super::ledger::{Caps, Ledger, Parts, Shortfall, read_terms, reservation};
 use super::model::Fitted;
+use super::trust::TrustPolicy;
 
 /// The unit's own rules, from node.toml.
 #[derive(Clone, Debug)]
@@ -30,6 +31,10 @@ pub struct NodePolicy {
     pub by_person: bool,
     /// Smallest roster.
     pub members_min: usize,
+    /// Modes, tolerances and members.
+    pub trust: TrustPolicy,
+    /// Cap per contract on what customers would lose if every other member colluded, in micro-rho.
+    pub floor_per_contract: Option<MicroRho>,
     /// Whether studies marked synthetic are taken.
     pub allow_synthetic: bool,
     /// The unit's declared size.
@@ -96,13 +101,12 @@ impl Rules {
             .and_then(|()| self.check_approval(&study, approvals))
             .and_then(|()| self.check_public_sizes(now, ledger, &terms))
             .and_then(|()| self.check_roster(&terms))
-            .and_then(|()| self.check_kind(&terms));
-        if let Err(code) = verdict {
-            return Review::Refuse(code, 0);
-        }
-        let affordable = ledger.affordable(now, self.policy.caps, &terms);
-        if let Err(Shortfall { left }) = affordable {
-            return Review::Refuse(RefusalCode::Budget, left.0);
+            .and_then(|()| self.check_kind(&terms))
+            .map_err(|code| (code, 0))
+            .and_then(|()| self.policy.trust.check(&self.identity, &terms))
+            .and_then(|()| self.check_budget(now, ledger, &terms));
+        if let Err((code, detail)) = verdict {
+            return Review::Refuse(code, detail);
         }
         if self.policy.by_person {
             return Review::Hold(study, Box::new(terms));
@@ -114,6 +118,10 @@ impl Rules {
     pub(super) fn still_serves(&self, terms: &StudyTerms) -> Result<(), RefusalCode> {
         self.check_contract(terms)
             .and_then(|()| self.check_kind(terms))
+            .and_then(|()| {
+                let trusted = self.policy.trust.check(&self.identity, terms);
+                trusted.map_err(|(code, _)| code)
+            })
     }
 
     /// Whether a task's model has the shape of this unit's contract; decided before any customer is looked at.
@@ -215,10 +223,43 @@ impl Rules {
         if ledger.present(now) > terms.expires {
             return Err(RefusalCode::Expired);
         }
-        if terms.mode != TrustMode::NodeNoise {
-            return Err(RefusalCode::TrustMode);
-        }
         Ok(())
+    }
+
+    /// Whether the caps cover the study; the detail is what is left under the cap that does not.
+    fn check_budget(
+        &self,
+        now: Timestamp,
+        ledger: &Ledger,
+        terms: &StudyTerms,
+    ) -> Result<(), (RefusalCode, u64)> {
+        let affordable = ledger.affordable(now, self.policy.caps, terms);
+        affordable.map_err(|Shortfall { left }| (RefusalCode::Budget, left.0))?;
+        let Some(cap) = self.policy.floor_per_contract else {
+            return Ok(());
+        };
+        let committed = self.floor_committed(now, ledger);
+        let left = committed.map_or(MicroRho::ZERO, |committed| cap.left_after(committed));
+        let asked = reservation(terms).and_then(|parts| floor_of(terms, parts));
+        if asked.is_some_and(|asked| asked <= left) {
+            return Ok(());
+        }
+        Err((RefusalCode::Budget, left.0))
+    }
+
+    /// What customers would lose if every other member colluded: all studies on this contract, charged and set aside.
+    fn floor_committed(&self, now: Timestamp, ledger: &Ledger) -> Option<MicroRho> {
+        let report = ledger.report(now, self.policy.caps, &self.contract.name)?;
+        let mut committed = MicroRho::ZERO;
+        for study in report.studies {
+            let terms = ledger.terms(&study.study)?;
+            if terms.contract_name != self.contract.name {
+                continue;
+            }
+            let parts = study.spent.checked_add(study.reserved)?;
+            committed = committed.checked_add(floor_of(terms, parts)?)?;
+        }
+        Some(committed)
     }
 
     fn check_roster(&self, terms: &StudyTerms) -> Result<(), RefusalCode> {
@@ -252,10 +293,24 @@ impl Rules {
     }
 }
 
+/// The price of these parts if this node's noise alone protected its customers; studies add up whatever part a customer is in.
+fn floor_of(terms: &StudyTerms, parts: Parts) -> Option<MicroRho> {
+    let charged = match terms.multiplicity {
+        1 => parts.training.max(parts.holdout),
+        _ => parts.training.checked_add(parts.holdout)?,
+    };
+    match terms.mode {
+        TrustMode::NodeNoise => Some(charged),
+        TrustMode::SharedNoise => terms.floor(charged),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::fixtures::{NOW, URHO, name, offer, public, rules, synthetic, terms};
+    use crate::core::fixtures::{
+        NOW, URHO, name, offer, pinned, public, rules, shared, synthetic, terms,
+    };
 
     #[track_caller]
     fn check(terms: &StudyTerms, rules: &Rules, expected: Result<(), RefusalCode>) {
@@ -405,6 +460,82 @@ mod tests {
         let mut strict = rules();
         strict.policy.members_min = 3;
         check(&terms(), &strict, Err(RefusalCode::Roster));
+    }
+
+    /// What policy says to a study in shared-noise, before anything else is looked at.
+    #[track_caller]
+    fn check_shared(
+        study: &StudyTerms,
+        change: impl FnOnce(&mut Rules),
+        expected: Result<(), (RefusalCode, u64)>,
+    ) {
+        let mut rules = rules();
+        rules.policy.trust = pinned(study);
+        change(&mut rules);
+        let verdict = rules.check_terms(study).map_err(|code| (code, 0));
+        let trusted = rules.policy.trust.check(&rules.identity, study);
+        let budget = rules.check_budget(NOW, &Ledger::default(), study);
+        assert_eq!(verdict.and(trusted).and(budget), expected);
+    }
+
+    #[test]
+    fn a_study_in_shared_noise_has_the_scales_of_its_shares() {
+        let study = shared(8);
+        check_shared(&study, |_| {}, Ok(()));
+        let differs = Err((RefusalCode::TermsDiffer, 0));
+        let mut own = study.clone();
+        own.rounds = terms().rounds;
+        check_shared(&own, |_| {}, differs);
+        let mut fewer = study.clone();
+        fewer.quorum -= 1;
+        check_shared(&fewer, |_| {}, differs);
+        let mut none = study.clone();
+        none.c_max = 0;
+        check_shared(&none, |_| {}, differs);
+        let stranger = |rules: &mut Rules| drop(rules.policy.trust.pins.pop_first());
+        check_shared(&study, stranger, Err((RefusalCode::NotPinned, 1)));
+    }
+
+    #[test]
+    fn the_floor_has_a_cap_of_its_own() {
+        let study = shared(8);
+        let capped =
+            |cap| move |rules: &mut Rules| rules.policy.floor_per_contract = Some(MicroRho(cap));
+        check_shared(&study, capped(5 * URHO.0), Ok(()));
+        let left = 5 * URHO.0 - 1;
+        check_shared(&study, capped(left), Err((RefusalCode::Budget, left)));
+        // Node-noise costs the same with everybody else against the node.
+        let mut rules = rules();
+        rules.policy.floor_per_contract = Some(URHO);
+        check(&terms(), &rules, Ok(()));
+        rules.policy.floor_per_contract = Some(MicroRho(URHO.0 - 1));
+        check(&terms(), &rules, Err(RefusalCode::Budget));
+    }
+
+    #[test]
+    fn studies_add_up_under_the_cap_of_the_floor() {
+        let mut ledger = Ledger::default();
+        let mut rules = rules();
+        rules.policy.caps.per_contract = MicroRho(1 << 30);
+        rules.policy.caps.per_year = MicroRho(1 << 30);
+        let (_, accepted) = offer(&shared(8));
+        let caps = rules.policy.caps;
+        let body = (&accepted.terms[..], &shared(8), &accepted.approvals[..]);
+        ledger.reserve(NOW, caps, body, false).unwrap();
+        rules.policy.floor_per_contract = Some(MicroRho(6 * URHO.0));
+        assert_eq!(rules.check_budget(NOW, &ledger, &terms()), Ok(()));
+        let again = rules.check_budget(NOW, &ledger, &shared(8));
+        assert_eq!(again, Err((RefusalCode::Budget, URHO.0)));
+    }
+
+    #[test]
+    fn members_that_are_no_longer_pinned_are_not_served() {
+        let study = shared(8);
+        let mut rules = rules();
+        rules.policy.trust = pinned(&study);
+        assert_eq!(rules.still_serves(&study), Ok(()));
+        rules.policy.trust.pins.pop_last();
+        assert_eq!(rules.still_serves(&study), Err(RefusalCode::NotPinned));
     }
 
     #[test]

@@ -7,12 +7,15 @@ use aquifer_shared::base::ids::{IdentityKey, Name};
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::contract::Contract;
 use aquifer_shared::domain::predictor::plan::Shape;
+use aquifer_shared::domain::sum::TrustMode;
 use aquifer_shared::shell::noise::check_charge;
 use serde::Deserialize;
+use toml::Spanned;
 
 use super::source::DataConfig;
 use crate::core::ledger::Caps;
 use crate::core::policy::{ContractFacts, NodePolicy, Rules};
+use crate::core::trust::{Pin, TrustPolicy};
 
 /// node.toml.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
@@ -24,6 +27,9 @@ pub struct NodeConfig {
     pub ledger: LedgerConfig,
     /// What the unit allows.
     pub policy: PolicyConfig,
+    /// Members that the unit knows.
+    #[serde(default)]
+    pub member: Vec<MemberConfig>,
 }
 
 /// `[ledger]`.
@@ -58,6 +64,35 @@ pub struct PolicyConfig {
     /// Whether studies marked synthetic are taken.
     #[serde(default)]
     pub allow_synthetic: bool,
+    /// Trust modes that the unit takes.
+    #[serde(default = "both_modes")]
+    pub trust: Spanned<Vec<TrustMode>>,
+    /// Fewest honest noise shares of a study in `shared-noise`.
+    #[serde(default = "honest_min")]
+    pub honest_min: u16,
+    /// Fewest colluders that such a study must tolerate.
+    #[serde(default = "colluders_min")]
+    pub colluders_min: u16,
+    /// Most colluders that it may tolerate.
+    pub colluders_max: Option<u16>,
+    /// Who operates this node.
+    pub operator: Option<Name>,
+    /// Who operates the coordinator.
+    pub coordinator_operator: Option<Name>,
+    /// Cap per contract on what customers would lose if all other members colluded.
+    pub floor_rho_micro_per_contract: Option<u64>,
+}
+
+/// One `[[member]]`.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct MemberConfig {
+    /// Its name, for people.
+    pub name: Name,
+    /// Its identity key, 64 hexadecimal digits.
+    pub key: Spanned<String>,
+    /// Who operates it.
+    pub operator: Name,
 }
 
 /// Who decides on studies that policy allows.
@@ -125,7 +160,39 @@ impl NodeConfig {
             let problem = "customers_max is 0, expected the unit's declared size with room";
             return Err(wrong(path, text, place("customers_max"), problem));
         }
-        Ok(config)
+        let fault = config.fault_of_trust();
+        fault.map_or(Ok(config), |(at, problem)| {
+            Err(wrong(path, text, at, &problem))
+        })
+    }
+
+    /// The first thing wrong about modes and members, and where.
+    fn fault_of_trust(&self) -> Option<(usize, String)> {
+        let trust = &self.policy.trust;
+        if trust.get_ref().is_empty() {
+            let problem = "trust is empty, expected \"node-noise\", \"shared-noise\" or both";
+            return Some((trust.span().start, problem.to_owned()));
+        }
+        let mut known: Vec<(&Name, IdentityKey)> = Vec::new();
+        for member in &self.member {
+            let at = member.key.span().start;
+            let key = match member.key.get_ref().parse::<IdentityKey>() {
+                Ok(key) => key,
+                Err(error) => return Some((at, error.to_string())),
+            };
+            let twice = known
+                .iter()
+                .find(|(name, other)| *name == &member.name || *other == key);
+            if let Some((name, _)) = twice {
+                let problem = format!(
+                    "member {} has the name or the key of member {name}, expected each once",
+                    member.name
+                );
+                return Some((at, problem));
+            }
+            known.push((&member.name, key));
+        }
+        None
     }
 
     /// The ledger's path.
@@ -149,6 +216,24 @@ impl NodeConfig {
         }
     }
 
+    fn trust(&self) -> TrustPolicy {
+        let policy = &self.policy;
+        let pin = |member: &MemberConfig| {
+            let key = member.key.get_ref().parse().ok()?;
+            let (name, operator) = (member.name.clone(), member.operator.clone());
+            Some((key, Pin { name, operator }))
+        };
+        TrustPolicy {
+            modes: policy.trust.get_ref().clone(),
+            honest_min: policy.honest_min,
+            colluders_min: policy.colluders_min,
+            colluders_max: policy.colluders_max.unwrap_or(u16::MAX),
+            operator: policy.operator.clone(),
+            coordinator_operator: policy.coordinator_operator.clone(),
+            pins: self.member.iter().filter_map(pin).collect(),
+        }
+    }
+
     /// What decisions rest on, with the unit's contract.
     #[must_use]
     pub fn rules(&self, contract: &Contract, identity: IdentityKey) -> Rules {
@@ -162,6 +247,8 @@ impl NodeConfig {
                 approvers: approvers.filter_map(|key| key.parse().ok()).collect(),
                 by_person: policy.approval == ApprovalMode::Person,
                 members_min: policy.members_min,
+                trust: self.trust(),
+                floor_per_contract: policy.floor_rho_micro_per_contract.map(MicroRho),
                 allow_synthetic: policy.allow_synthetic,
                 customers_max: self.data.customers_max,
             },
@@ -200,6 +287,18 @@ fn members_min() -> usize {
     1
 }
 
+fn both_modes() -> Spanned<Vec<TrustMode>> {
+    Spanned::new(0..0, TrustPolicy::default().modes)
+}
+
+fn honest_min() -> u16 {
+    TrustPolicy::default().honest_min
+}
+
+fn colluders_min() -> u16 {
+    TrustPolicy::default().colluders_min
+}
+
 /// Name of the file in a node's directory.
 pub const CONFIG_FILE: &str = "node.toml";
 
@@ -229,6 +328,21 @@ approvers = []                        # identity keys (64 hexadecimal digits) wh
 approval = "automatic"                # or "person": studies wait for `aquifer-node studies approve`
 members_min = 1                       # smallest number of units in a study
 allow_synthetic = false               # studies marked synthetic (made-up data only)
+trust = ["node-noise", "shared-noise"] # trust modes that the unit takes; leave one out to insist on the other
+
+# Only for "shared-noise", which relies on other members: without what follows, such studies are refused.
+# honest_min = 2                      # fewest honest noise shares that a study must make certain
+# colluders_min = 1                   # fewest colluders that it must tolerate
+# colluders_max = 16                  # most colluders that it may tolerate; default: any number that fits
+# operator = "north-it"               # who operates this node: one team with administrator rights is one operator
+# coordinator_operator = "head-office-it"       # who operates the coordinator
+# floor_rho_micro_per_contract = 1500000        # cap on what is lost if all other members collude; default: none
+#
+# Every member, with its operator. `aquifer nodes --pins` prints these lines; check each key by voice.
+# [[member]]
+# name = "south"
+# key = "0000000000000000000000000000000000000000000000000000000000000000"
+# operator = "south-it"
 "#;
 
 #[cfg(test)]
@@ -251,6 +365,96 @@ mod tests {
         assert_eq!(config.ledger.file, Path::new("ledger.sqlite"));
         assert_eq!(config.policy.approval, ApprovalMode::Automatic);
         assert_eq!(config.caps().per_year, MicroRho(224_249));
+    }
+
+    /// The sample with everything for shared-noise stated.
+    fn pinned() -> String {
+        let mut text = SAMPLE.replace("# honest_min", "honest_min");
+        for key in ["colluders_m", "operator", "coordinator_op", "floor_rho"] {
+            text = text.replace(&format!("# {key}"), key);
+        }
+        for line in [
+            "[[member]]",
+            "name = \"south",
+            "key = \"0",
+            "operator = \"south",
+        ] {
+            text = text.replace(&format!("# {line}"), line);
+        }
+        text
+    }
+
+    #[test]
+    fn pins_become_a_policy() {
+        let config = parse(&pinned()).unwrap();
+        let trust = config.trust();
+        let numbers = (trust.honest_min, trust.colluders_min, trust.colluders_max);
+        assert_eq!(numbers, (2, 1, 16));
+        assert_eq!(trust.operator.unwrap().as_str(), "north-it");
+        let operator = trust.coordinator_operator.unwrap();
+        assert_eq!(operator.as_str(), "head-office-it");
+        let pin = &trust.pins[&IdentityKey([0; 32])];
+        assert_eq!(
+            (pin.name.as_str(), pin.operator.as_str()),
+            ("south", "south-it")
+        );
+        assert_eq!(config.policy.floor_rho_micro_per_contract, Some(1_500_000));
+        assert_eq!(parse(SAMPLE).unwrap().trust(), TrustPolicy::default());
+        let only = SAMPLE.replace("[\"node-noise\", ", "[");
+        assert_eq!(
+            parse(&only).unwrap().trust().modes,
+            [TrustMode::SharedNoise]
+        );
+    }
+
+    #[test]
+    fn pins_that_are_none_are_named_with_their_place() {
+        let zeros = "0".repeat(64);
+        let check = |from: &str, to: &str, expected: &str| {
+            let text = pinned();
+            assert!(text.contains(from), "{from}");
+            let found = parse(&text.replace(from, to)).unwrap_err().to_string();
+            assert!(found.contains(expected), "{found}");
+        };
+        check(
+            &zeros,
+            "12",
+            "line 39, column 7: IdentityKey is 2 characters",
+        );
+        check("operator = \"south-it\"", "", "missing field `operator`");
+        check(
+            "operator = \"south-it\"",
+            "team = \"s\"",
+            "unknown field `team`",
+        );
+        let again = format!(
+            "operator = \"s\"\n[[member]]\nname = \"west\"\nkey = \"{zeros}\"\noperator = \"w\""
+        );
+        let expected = "line 43, column 7: member west has the name or the key of member south";
+        check("operator = \"south-it\"", &again, expected);
+        let other = again
+            .replace("west", "south")
+            .replace(&zeros, &"1".repeat(64));
+        check(
+            "operator = \"south-it\"",
+            &other,
+            "member south has the name",
+        );
+        check(
+            "[\"node-noise\", \"shared-noise\"]",
+            "[]",
+            "column 9: trust is empty",
+        );
+        check(
+            "[\"node-noise\", ",
+            "[\"some-noise\", ",
+            "unknown variant `some-noise`",
+        );
+        check(
+            "honest_min = 2",
+            "honest_min = -2",
+            "invalid value: integer `-2`",
+        );
     }
 
     #[test]

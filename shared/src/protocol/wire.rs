@@ -192,10 +192,14 @@ pub enum RefusalCode {
     Equivocation,
     /// A proof without enough valid confirmations of the own set.
     ProofInvalid,
-    /// A member of the roster is not pinned by the unit.
+    /// A member of the roster is not pinned by the unit; detail is its place in the roster, from 1.
     NotPinned,
-    /// One operator runs more members than may collude.
+    /// One operator runs more members of a group than may collude; detail is the place of the one too many, or 0 where
+    /// nobody stated who runs the coordinator.
     Operators,
+    /// The study's tolerances are not those that the unit's policy demands; detail is 1 for too few honest shares, 2 for too
+    /// few colluders, 3 for too many.
+    Tolerances,
 }
 
 /// C→N: compute this sum.

@@ -54,7 +54,14 @@ pub(crate) enum Command {
     )]
     Predict(PredictArguments),
     /// Show units and people, and who is connected
-    Nodes,
+    #[command(
+        after_help = "Examples:\n  aquifer nodes\n  aquifer nodes --pins >> members.toml    what units add to node.toml for shared-noise, once each key and operator was checked by voice"
+    )]
+    Nodes {
+        /// Print names and keys of all units as [[member]] lines for node.toml
+        #[arg(long)]
+        pins: bool,
+    },
     /// Check, make and show data contracts
     #[command(subcommand)]
     Contract(ContractCommand),

@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
-use aquifer_shared::domain::predictor::model::{ModelError, ModelFile, QualityCard};
+use aquifer_shared::domain::predictor::model::{ModelError, ModelFile, Privacy, QualityCard};
 use aquifer_shared::domain::predictor::prediction::{CurveLine, Predictor};
+use aquifer_shared::domain::sum::TrustMode;
 use aquifer_shared::shell::report::{Table, printable};
 
 use crate::show::moment;
@@ -86,6 +87,8 @@ pub(crate) fn facts(file: &ModelFile) -> Vec<(&'static str, String)> {
             ),
         ),
         ("privacy", privacy.sentence()),
+        ("trust", trust(privacy)),
+        ("nodes", nodes(privacy)),
         (
             "price",
             format!(
@@ -94,6 +97,13 @@ pub(crate) fn facts(file: &ModelFile) -> Vec<(&'static str, String)> {
             ),
         ),
     ];
+    if let (Some(epsilon), Some(rho)) = (&privacy.floor_epsilon, &privacy.floor_rho) {
+        let delta = &privacy.delta;
+        let text = format!(
+            "epsilon {epsilon} at delta {delta} (rho {rho}) if more nodes collude or the encryption between them breaks"
+        );
+        facts.push(("floor", text));
+    }
     match &card.quality {
         Some(quality) => facts.push(("quality", quality_text(quality))),
         None => {
@@ -130,6 +140,40 @@ pub(crate) fn reach(curves: &[(String, Vec<CurveLine>)]) -> f64 {
     let all = curves.iter().flat_map(|(_, lines)| lines);
     all.map(|own| own.log_odds.abs())
         .fold(f64::MIN_POSITIVE, f64::max)
+}
+
+/// The trust mode, and who need not be honest.
+fn trust(privacy: &Privacy) -> String {
+    match privacy.mode {
+        TrustMode::NodeNoise => {
+            "node-noise: the coordinator and all other nodes may collude".to_owned()
+        }
+        TrustMode::SharedNoise => {
+            let (colluders, honest) = (privacy.colluders_max, privacy.honest);
+            let of = of_group(privacy);
+            format!(
+                "shared-noise: the coordinator and up to {colluders}{of} may collude; {honest} honest noise shares suffice"
+            )
+        }
+    }
+}
+
+/// Roster, tolerated absence, and how many were in the sums.
+fn nodes(privacy: &Privacy) -> String {
+    let (all, absent, of) = (privacy.nodes, privacy.absent_max, of_group(privacy));
+    let survivors = match privacy.survivors() {
+        Some((fewest, most)) if fewest == most => format!("every sum holds {most} of {all}"),
+        Some((fewest, most)) => format!("sums hold {fewest} to {most} of {all}"),
+        None => "no sum was released".to_owned(),
+    };
+    format!("{all} in the roster, up to {absent}{of} may be absent; {survivors}")
+}
+
+fn of_group(privacy: &Privacy) -> String {
+    match privacy.groups.len() {
+        0 | 1 => String::new(),
+        groups => format!(" of each of {groups} groups"),
+    }
 }
 
 fn quality_text(quality: &QualityCard) -> String {
@@ -180,6 +224,9 @@ const HALF: usize = 16;
 
 #[cfg(test)]
 mod tests {
+    use aquifer_shared::domain::predictor::model::SumRecord;
+    use aquifer_shared::shell::noise::epsilon;
+
     use super::*;
 
     #[track_caller]
@@ -199,6 +246,28 @@ mod tests {
     }
 
     #[test]
+    fn the_facts_of_shared_noise_name_tolerances_survivors_and_floor() {
+        let terms = crate::fixtures::terms_of(8, "");
+        let record = |updates| SumRecord {
+            attempts: 1,
+            updates,
+            cells: &[],
+        };
+        let sums = [8, 6, 7, 8, 8, 8, 8, 8, 8, 8].map(record);
+        let privacy = Privacy::of(&terms, &sums, epsilon).unwrap();
+        assert_eq!(
+            trust(&privacy),
+            "shared-noise: the coordinator and up to 1 may collude; 5 honest noise shares suffice"
+        );
+        assert_eq!(
+            nodes(&privacy),
+            "8 in the roster, up to 2 may be absent; sums hold 6 to 8 of 8"
+        );
+        let floor = privacy.floor_epsilon.unwrap().parse::<f64>().unwrap();
+        assert!(floor > 2.0 * 4.0 && floor < 5.0 * 4.0, "{floor}");
+    }
+
+    #[test]
     fn the_card_states_privacy_quality_and_every_curve() {
         let (file, _) = crate::fixtures::finished();
         let text = text(&file).unwrap();
@@ -210,6 +279,8 @@ mod tests {
             "\nplan",
             "missing",
             "AUC 0.",
+            "node-noise: the coordinator and all other nodes may collude",
+            "2 in the roster, up to 0 may be absent; every sum holds 2 of 2",
         ] {
             assert!(text.contains(expected), "{expected} in\n{text}");
         }

@@ -11,6 +11,7 @@ use aquifer_shared::domain::predictor::gate::{Rival, decide};
 use aquifer_shared::domain::predictor::model::{Finished, ModelFile, SumRecord};
 use aquifer_shared::domain::predictor::plan::total_sigma;
 use aquifer_shared::domain::predictor::prediction::Predictor;
+use aquifer_shared::domain::sum::StudyTerms;
 use aquifer_shared::protocol::ask::{ReleasedSum, SumsBundle};
 use aquifer_shared::shell::noise;
 
@@ -95,14 +96,27 @@ pub(crate) fn ready() -> Ready {
     }
 }
 
+/// Terms of the sample study for this many nodes, with further lines in its file.
+pub(crate) fn terms_of(nodes: usize, more: &str) -> StudyTerms {
+    let contract = Contract::parse(CONTRACT).unwrap();
+    expanded(&contract, nodes, more).terms
+}
+
 fn terms(contract: &Contract) -> Expanded {
-    let registry = [("north", 3), ("south", 9)]
-        .map(|(name, key)| (name.parse().unwrap(), IdentityKey([key; 32])));
+    expanded(contract, 2, "")
+}
+
+fn expanded(contract: &Contract, nodes: usize, more: &str) -> Expanded {
+    let node = |index: usize| {
+        let name = format!("node-{index}").parse().unwrap();
+        (name, IdentityKey([index as u8; 32]))
+    };
+    let registry: Vec<_> = (0..nodes).map(node).collect();
     let accountant = Accountant {
         largest_urho: noise::largest_urho,
         epsilon: noise::epsilon,
     };
-    let file = StudyFile::parse(STUDY).unwrap();
+    let file = StudyFile::parse(&format!("{STUDY}{more}")).unwrap();
     expand(
         &file,
         contract,

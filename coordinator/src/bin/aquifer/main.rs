@@ -58,7 +58,7 @@ async fn dispatch(arguments: &Arguments) -> anyhow::Result<Outcome> {
         Command::Study(command) => studies::run(&session, command).await,
         Command::Model(command) => models::run(&session, command).await,
         Command::Predict(asked) => predict::run(&session, asked).await,
-        Command::Nodes => nodes::run(&session).await,
+        Command::Nodes { pins } => nodes::run(&session, *pins).await,
         Command::Contract(command) => contracts::run(&session, command).await,
         Command::Completions { shell } => {
             let mut text = Vec::new();

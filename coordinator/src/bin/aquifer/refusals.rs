@@ -43,6 +43,11 @@ pub(crate) fn meaning(code: RefusalCode) -> Meaning {
             "ask the unit why; what was spent stays spent",
         ),
         RefusalCode::TrustMode | RefusalCode::PurposeUnknown | RefusalCode::HoldOut => policy(code),
+        RefusalCode::NotPinned | RefusalCode::Operators | RefusalCode::Tolerances => others(code),
+        RefusalCode::RosterInvalid
+        | RefusalCode::PeerBehind
+        | RefusalCode::Equivocation
+        | RefusalCode::ProofInvalid => attempt(code),
         RefusalCode::ContractDiffers | RefusalCode::TermsDiffer | RefusalCode::Version => {
             differs(code)
         }
@@ -63,7 +68,50 @@ fn policy(code: RefusalCode) -> (&'static str, &'static str) {
         ),
         _ => (
             "the unit does not take this trust mode",
-            "submit in a mode that all units take",
+            "submit in a mode that all units take (trust in the study; trust in the unit's node.toml)",
+        ),
+    }
+}
+
+/// Codes about the other members, on whom a unit relies in shared-noise.
+fn others(code: RefusalCode) -> (&'static str, &'static str) {
+    match code {
+        RefusalCode::NotPinned => (
+            "the unit does not know a member; the number is that member's place in the roster, from 1",
+            "the unit adds the member to its node.toml once key and operator were checked by voice (aquifer nodes --pins \
+             prints the lines), or submit without that member, or with trust = \"node-noise\"",
+        ),
+        RefusalCode::Operators => (
+            "by the unit's node.toml one operator runs more members of a group than the study lets collude; the number is \
+             the place of the one too many, from 1, or 0 where the unit does not state who runs the coordinator",
+            "raise c_max in the study, leave members of that operator out, or let the unit state coordinator_operator",
+        ),
+        _ => (
+            "the unit's policy demands other tolerances; the number is 1 for too few honest shares (honest_min), 2 for too \
+             few colluders (colluders_min), 3 for too many (colluders_max)",
+            "submit with other d_max or c_max, or with more nodes, or ask the unit to change its node.toml",
+        ),
+    }
+}
+
+/// Codes about one attempt at a secure sum.
+fn attempt(code: RefusalCode) -> (&'static str, &'static str) {
+    match code {
+        RefusalCode::RosterInvalid => (
+            "the roster of an attempt breaks a rule: too few members, a signature, a task or a key that is not theirs",
+            "the attempt is tried again; if this stays, a member or the coordinator runs another version or lies",
+        ),
+        RefusalCode::PeerBehind => (
+            "a member's ledger is older than one that the unit has seen; the number is that member, from 1 in its group",
+            "that member was restored from an old backup: it adopts its newer ledger (aquifer-node ledger adopt)",
+        ),
+        RefusalCode::Equivocation => (
+            "the unit was shown two rosters or two sets of dealers for one attempt; it kept both as evidence",
+            "stop the study and find out why: an honest coordinator never does this",
+        ),
+        _ => (
+            "the proof that enough members confirmed the same sum does not hold",
+            "the attempt is tried again; if this stays, the coordinator runs another version or lies",
         ),
     }
 }
@@ -123,7 +171,7 @@ fn standing(code: RefusalCode) -> (&'static str, &'static str) {
 mod tests {
     use super::*;
 
-    const ALL: [RefusalCode; 20] = [
+    const ALL: [RefusalCode; 27] = [
         RefusalCode::NotLive,
         RefusalCode::StudyUnknown,
         RefusalCode::Expired,
@@ -144,6 +192,13 @@ mod tests {
         RefusalCode::RefusedByPerson,
         RefusalCode::Roster,
         RefusalCode::HoldOut,
+        RefusalCode::RosterInvalid,
+        RefusalCode::PeerBehind,
+        RefusalCode::Equivocation,
+        RefusalCode::ProofInvalid,
+        RefusalCode::NotPinned,
+        RefusalCode::Operators,
+        RefusalCode::Tolerances,
     ];
 
     #[test]

@@ -1,6 +1,7 @@
 //! The terms of a study for people: what is read, by whom, at what price.
 
-use aquifer_shared::domain::sum::{Part, StudyTerms};
+use aquifer_shared::base::units::MicroRho;
+use aquifer_shared::domain::sum::{Part, StudyTerms, TrustMode};
 use aquifer_shared::shell::noise::epsilon;
 use aquifer_shared::shell::report::{self, Table};
 
@@ -42,8 +43,7 @@ pub(crate) fn print(terms: &StudyTerms) -> anyhow::Result<()> {
 }
 
 fn facts_of(terms: &StudyTerms) -> Vec<(&'static str, String)> {
-    let price = privacy(epsilon(terms.urho, terms.delta), terms.delta.get());
-    vec![
+    let mut facts = vec![
         ("name", format!("{} (family {})", terms.name, terms.family)),
         ("purpose", terms.purpose.to_string()),
         (
@@ -54,11 +54,12 @@ fn facts_of(terms: &StudyTerms) -> Vec<(&'static str, String)> {
             ),
         ),
         ("plan", plan(&terms.plan)),
-        (
-            "trust",
-            "node-noise: every update is private on its own".to_owned(),
-        ),
-        ("price", format!("{} micro-rho, {price}", terms.urho.0)),
+        ("trust", trust(terms)),
+    ];
+    facts.extend(tolerances(terms));
+    facts.push(("price", price(terms)));
+    facts.extend(floor(terms).map(|floor| ("floor", floor)));
+    facts.extend([
         (
             "cap",
             format!(
@@ -70,7 +71,7 @@ fn facts_of(terms: &StudyTerms) -> Vec<(&'static str, String)> {
         (
             "members",
             format!(
-                "{}, {} updates make a release",
+                "{}, a sum needs {} of them",
                 terms.roster.len(),
                 terms.quorum
             ),
@@ -101,12 +102,122 @@ fn facts_of(terms: &StudyTerms) -> Vec<(&'static str, String)> {
             }
             .to_owned(),
         ),
-    ]
+    ]);
+    facts
+}
+
+fn trust(terms: &StudyTerms) -> String {
+    match terms.mode {
+        TrustMode::NodeNoise => "node-noise: every update is private on its own".to_owned(),
+        TrustMode::SharedNoise => {
+            "shared-noise: only sums over the nodes are opened, with noise once in total".to_owned()
+        }
+    }
+}
+
+/// What the study tolerates; in node-noise its quorum says it.
+fn tolerances(terms: &StudyTerms) -> Option<(&'static str, String)> {
+    if terms.mode == TrustMode::NodeNoise {
+        return None;
+    }
+    let sizes: Vec<usize> = terms.groups().iter().map(|group| group.len()).collect();
+    let of = match sizes[..] {
+        [one] => format!("{one} nodes"),
+        _ => format!(
+            "each of {} groups of {} or more nodes",
+            sizes.len(),
+            sizes.iter().min().unwrap_or(&0)
+        ),
+    };
+    let honest = terms.honest().unwrap_or(0);
+    let text = format!(
+        "of {of} {} may be absent and {} may collude; {honest} honest noise shares are certain",
+        terms.d_max, terms.c_max
+    );
+    Some(("tolerates", text))
+}
+
+fn price(terms: &StudyTerms) -> String {
+    let quoted = terms.quoted(terms.urho).unwrap_or(MicroRho(u64::MAX));
+    let price = privacy(epsilon(quoted, terms.delta), terms.delta.get());
+    if quoted == terms.urho {
+        return format!("{} micro-rho, {price}", quoted.0);
+    }
+    format!(
+        "{} micro-rho, {price}; {} at each node",
+        quoted.0, terms.urho.0
+    )
+}
+
+/// What is left where the assumptions of shared-noise fail.
+fn floor(terms: &StudyTerms) -> Option<String> {
+    let floor = terms.floor(terms.urho)?;
+    let left = privacy(epsilon(floor, terms.delta), terms.delta.get());
+    Some(format!(
+        "{left} if more collude or the encryption between nodes breaks"
+    ))
 }
 
 fn unit(multiplicity: u16) -> String {
     match multiplicity {
         1 => "one customer at one node, added or removed".to_owned(),
-        several => format!("one customer at up to {several} nodes; the figure holds at each node"),
+        several => format!("one customer at up to {several} nodes, added or removed"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures;
+
+    #[track_caller]
+    fn check_told(terms: &StudyTerms, expected: &[(&str, &str)]) {
+        let facts = facts_of(terms);
+        for (term, text) in expected {
+            let told = facts.iter().find(|(known, _)| known == term);
+            let found = told.map_or("", |(_, value)| value.as_str());
+            assert!(found.contains(text), "{term}: {text} in {found}");
+        }
+    }
+
+    #[test]
+    fn shared_noise_tells_tolerances_and_floor() {
+        let terms = fixtures::terms_of(8, "");
+        check_told(
+            &terms,
+            &[
+                ("trust", "shared-noise"),
+                (
+                    "tolerates",
+                    "of 8 nodes 2 may be absent and 1 may collude; 5 honest",
+                ),
+                ("price", "epsilon 4.0000 at delta 1e-6"),
+                ("floor", "epsilon 1"),
+                ("members", "8, a sum needs 6"),
+            ],
+        );
+        check_told(
+            &fixtures::terms_of(129, ""),
+            &[("tolerates", "2 groups of 64 or more")],
+        );
+    }
+
+    #[test]
+    fn node_noise_has_neither() {
+        let terms = fixtures::terms_of(2, "multiplicity = 2");
+        check_told(
+            &terms,
+            &[
+                ("trust", "every update is private"),
+                ("price", "at each node"),
+                ("unit", "up to 2 nodes"),
+            ],
+        );
+        let facts = facts_of(&terms);
+        assert!(
+            facts
+                .iter()
+                .all(|(term, _)| !["floor", "tolerates"].contains(term))
+        );
     }
 }

@@ -107,3 +107,200 @@ impl Participant {
         self.mirror_on();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use aquifer_shared::base::ids::Hash32;
+    use aquifer_shared::base::units::MicroRho;
+    use aquifer_shared::protocol::chain::Head;
+    use aquifer_shared::protocol::wire::{RefusalCode, Verdict};
+
+    use super::super::shared_world::{Company, fresh};
+    use super::super::{DecideRefusal, Event};
+    use super::*;
+    use crate::core::fixtures::{NODE, key, offer, synthetic};
+    use crate::core::ledger::{ENTRY_BYTES_MAX, Ledger, head_of};
+
+    fn held(head: Head, signer: Option<u8>) -> Event {
+        let digest = ledger_digest(&head);
+        let signature = signer.map_or(Vec::new(), |seed| {
+            key(seed).sign(&digest.0).as_ref().to_vec()
+        });
+        Event::LedgerHeld(LedgerHeld { head, signature })
+    }
+
+    /// What the mirror holds after all copies, as it takes them: from wherever the first link follows on.
+    fn mirrored(copies: &[LedgerCopy], mut chain: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+        for copy in copies {
+            let keep = (0..=chain.len()).rev().find(|keep| {
+                let head = head_of(&chain[..*keep]).unwrap();
+                head.follow(&copy.links[0], ENTRY_BYTES_MAX).is_ok()
+            });
+            chain.truncate(keep.expect("follows an entry that the mirror holds"));
+            chain.extend(copy.links.clone());
+            let head = head_of(&chain).unwrap();
+            let public = UnparsedPublicKey::new(&ED25519, crate::core::fixtures::public(NODE).0);
+            assert!(
+                public
+                    .verify(&ledger_digest(&head).0, &copy.signature)
+                    .is_ok()
+            );
+        }
+        chain
+    }
+
+    #[test]
+    fn nothing_is_sent_before_the_mirror_has_said_what_it_holds() {
+        let mut company = Company::new(4);
+        company.tell(Event::Connected).unwrap();
+        company.aggregate(0, 0);
+        assert!(company.own().copies().is_empty());
+        assert_eq!(company.own().node.mirror(), MirrorState::Unheard);
+    }
+
+    #[test]
+    fn an_empty_mirror_gets_everything_and_follows() {
+        let mut company = Company::new(4);
+        company.aggregate(0, 0);
+        company.tell(held(Head::default(), None)).unwrap();
+        let copies = company.own().copies();
+        assert!(copies.len() > 1, "bounded messages");
+        assert_eq!(mirrored(&copies, Vec::new()), company.own().disk);
+        company.aggregate(1, 0);
+        assert_eq!(
+            mirrored(&company.own().copies(), Vec::new()),
+            company.own().disk
+        );
+        let entries = company.own().disk.len() as u64;
+        assert_eq!(company.own().node.mirror(), MirrorState::Follows(entries));
+    }
+
+    #[test]
+    fn a_mirror_that_is_behind_gets_what_it_lacks() {
+        let mut company = Company::new(4);
+        company.aggregate(0, 0);
+        let head = company.own().node.ledger().head_at(2).unwrap();
+        company.tell(held(head, Some(NODE))).unwrap();
+        let before = company.own().disk[..2].to_vec();
+        assert_eq!(
+            mirrored(&company.own().copies(), before),
+            company.own().disk
+        );
+        company.tell(Event::Connected).unwrap();
+        let head = company.own().node.ledger().durable();
+        let sent = company.own().copies().len();
+        company.tell(held(head, Some(NODE))).unwrap();
+        assert_eq!(company.own().copies().len(), sent, "it holds all");
+    }
+
+    #[test]
+    fn a_position_that_this_node_has_not_signed_is_noted_once_and_locks_nothing() {
+        let mut company = Company::new(4);
+        let (seq, hash) = (90, Hash32([1; 32]));
+        for signer in [None, Some(NODE + 1)] {
+            company.tell(held(Head { seq, hash }, signer)).unwrap();
+        }
+        assert_eq!(company.own().node.lock(), None);
+        assert_eq!(company.own().audits.len(), 1);
+        assert_eq!(company.own().node.mirror(), MirrorState::Doubted);
+        company.aggregate(0, 0);
+        assert_eq!(company.own().openings().len(), 1);
+        assert!(
+            company.own().copies().is_empty(),
+            "such a mirror gets nothing"
+        );
+    }
+
+    /// The mirror holds this position, signed by this node.
+    #[track_caller]
+    fn check_locks(shown: impl FnOnce(&mut Company) -> Head, expected: LockReason) {
+        let mut company = Company::new(4);
+        company.ask_all(0, 0);
+        let head = shown(&mut company);
+        company.tell(held(head, Some(NODE))).unwrap();
+        assert_eq!(company.own().node.lock(), Some(&expected));
+        let written = company.own().disk.len();
+        let roster = company.roster_of(&company.everybody());
+        let (study, ask) = (company.study, company.task(0, 1));
+        company.tell(Event::Roster(roster, fresh(1))).unwrap();
+        company.tell(Event::Task(ask, fresh(1))).unwrap();
+        let (_, offered) = offer(&synthetic(1));
+        company.tell(Event::Offer(offered)).unwrap();
+        company.tell(Event::Connected).unwrap();
+        let refusals = company.own().refusals();
+        assert!(refusals.iter().all(|found| found.0 == RefusalCode::Locked));
+        assert_eq!(refusals.len(), 3, "the live attempt, a roster, a task");
+        let said = company
+            .own()
+            .sent
+            .iter()
+            .rev()
+            .find_map(|message| match message {
+                Outgoing::Decision(decision) => Some(decision.verdict.clone()),
+                _ => None,
+            });
+        assert_eq!(said, Some(Verdict::Refused(RefusalCode::Locked, 0)));
+        let now = company.now;
+        let decided = company.own().node.decide(now, study, false);
+        assert_eq!(decided, Err(DecideRefusal::Locked(expected)));
+        company.pass(1_000_000);
+        assert_eq!(company.own().disk.len(), written, "nothing more is written");
+        assert!(company.own().copies().is_empty() && company.own().shares().is_empty());
+        assert_eq!(company.own().node.next_wakeup(), None);
+        assert_eq!(company.own().spent(now), MicroRho::ZERO);
+    }
+
+    #[test]
+    fn entries_that_were_signed_and_are_not_here_lock_the_node() {
+        let by = SeenBy::Mirror;
+        let ahead = Head {
+            seq: 7,
+            hash: Hash32([1; 32]),
+        };
+        let (ledger, seen) = (1, 7);
+        check_locks(|_| ahead, LockReason::Behind { ledger, seen, by });
+        let beside = Head { seq: 1, ..ahead };
+        check_locks(|_| beside, LockReason::Forked { seq: 1, by });
+    }
+
+    #[test]
+    fn a_past_that_was_given_up_is_replaced_in_the_mirror() {
+        let mut company = Company::new(4);
+        let mut other = Ledger::open(company.own().disk.iter().map(Vec::as_slice)).unwrap();
+        let lost = Head {
+            seq: 40,
+            hash: Hash32([4; 32]),
+        };
+        other.write_off(company.now, MicroRho(5), vec![lost]);
+        let link = other.next_batch().unwrap().records.remove(0).bytes;
+        company.own().disk.push(link);
+        let now = company.now;
+        company.own().restart(now);
+        company.tell(held(lost, Some(NODE))).unwrap();
+        assert_eq!(company.own().node.lock(), None);
+        assert_eq!(
+            mirrored(&company.own().copies(), Vec::new()),
+            company.own().disk
+        );
+    }
+
+    #[test]
+    fn links_that_cannot_be_read_are_asked_for_again_later() {
+        let mut company = Company::new(4);
+        let (own, now) = (company.own, company.now);
+        let node = &mut company.nodes[own].node;
+        node.handle(now, held(Head::default(), None));
+        assert!(matches!(
+            node.poll_effect(),
+            Some(Effect::ReadLinks { after: 0 })
+        ));
+        let links = Vec::new();
+        node.handle(now, Event::Links { after: 0, links });
+        assert!(node.poll_effect().is_none());
+        company.aggregate(0, 0);
+        assert_eq!(
+            mirrored(&company.own().copies(), Vec::new()),
+            company.own().disk
+        );
+    }
+}

@@ -10,6 +10,8 @@ mod offers;
 mod released;
 #[cfg(test)]
 mod shared_tests;
+#[cfg(test)]
+mod shared_world;
 mod sharing;
 #[cfg(test)]
 mod tests;

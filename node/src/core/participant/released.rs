@@ -2,6 +2,7 @@
 
 use aquifer_shared::base::ids::Hash32;
 use aquifer_shared::domain::sum::attempt_id;
+use aquifer_shared::protocol::aggregation::{Checks, Guard};
 use aquifer_shared::protocol::wire::{HEADER_BYTES, Message, Opening, Shares, frame};
 
 use crate::core::ledger::Charge;
@@ -26,16 +27,15 @@ impl Released {
     }
 
     /// The frame of shares, if they are of the attempt and among the roster that were charged.
-    pub(super) fn shares(charge: &Charge, frame: Vec<u8>) -> Option<Self> {
+    pub(super) fn shares(checks: Checks, charge: &Charge, frame: Vec<u8>) -> Option<Self> {
         let (study, round, attempt) = charge.attempt();
         let kind = *frame.get(1)?;
         let head = frame.get(HEADER_BYTES..HEADER_BYTES + 64)?;
         let (of, roster) = head.split_at(32);
-        let charged = of == attempt_id(&study, round, attempt).0
-            && roster
-                .try_into()
-                .is_ok_and(|roster| charge.covers_shares(&Hash32(roster)));
-        (kind == Shares::KIND && charged).then_some(Self { frame })
+        let roster = Hash32(roster.try_into().ok()?);
+        let among = checks.hold(Guard::OneRoster, charge.covers_shares(&roster));
+        let charged = of == attempt_id(&study, round, attempt).0 && charge.pays_shares();
+        (kind == Shares::KIND && charged && among).then_some(Self { frame })
     }
 
     /// The frame of an opening, if its attempt was charged and dealt among this roster.

@@ -155,12 +155,11 @@ impl Participant {
     }
 
     pub(super) fn on_roster(&mut self, now: Timestamp, roster: Roster, fresh: Fresh) {
-        let attempt = roster.adverts.first().map(|advert| advert.attempt);
-        let Some(study) = self.find_sharing(attempt.unwrap_or_default()) else {
+        let id = roster.attempt().unwrap_or_default();
+        let Some(study) = self.find_sharing(id) else {
             return;
         };
         let Some(fresh) = fresh else {
-            let id = attempt.unwrap_or_default();
             self.refuse(id, study, RefusalCode::Unfit, 0);
             return self.end_live(now, study, AttemptOutcome::Failed);
         };
@@ -223,7 +222,8 @@ impl Participant {
 
     fn send_shares(&mut self, study: StudyHash, frame: Vec<u8>) {
         let charge = self.live_charge(&study);
-        let released = charge.and_then(|charge| Released::shares(&charge, frame));
+        let released =
+            charge.and_then(|charge| Released::shares(self.judges.checks, &charge, frame));
         let released = released.expect("durable before dealing, among the roster that was charged");
         self.send(Outgoing::Shares(released));
     }
