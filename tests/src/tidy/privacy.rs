@@ -7,12 +7,12 @@ const ITEMS: [(&str, &str); 24] = [
     ("shared/src/base/secret.rs", "struct Personal"),
     ("shared/src/domain/sum/mod.rs", "fn sigma_share"),
     ("shared/src/domain/sum/mod.rs", "fn smallest_slot_ms"),
-    ("shared/src/domain/sum/noise_share.rs", "fn scale"),
     ("shared/src/domain/sharing/field.rs", "struct Element"),
     ("shared/src/domain/sharing/packing.rs", "fn new"),
     ("shared/src/domain/sharing/deal.rs", "fn deal"),
     ("shared/src/domain/sharing/record.rs", "struct Record"),
     ("shared/src/domain/sharing/record.rs", "struct SummedShares"),
+    ("shared/src/domain/sum/noise_share.rs", "fn scale"),
     ("shared/src/domain/predictor/plan.rs", "fn additive_rounds"),
     ("shared/src/domain/predictor/arithmetic.rs", "fn residual"),
     ("shared/src/shell/noise.rs", "fn draw"),
@@ -88,7 +88,7 @@ mod tests {
 
     #[track_caller]
     fn check_sum(text: &str, caught: bool) {
-        let file = Source::new("shared/src/domain/sum.rs", text);
+        let file = Source::new("shared/src/domain/sum/mod.rs", text);
         assert_eq!(
             check_item(&file, "fn sigma_share").is_some(),
             caught,
