@@ -1,12 +1,12 @@
 //! A node's volumes: the journal with the updates that charges paid for, the witness beside it, and a backup of both.
 //!
 //! Keeps what was acknowledged, and forgets, tears and flips as faults say. What is read at a start is judged by the node's
-//! own code; only the comparison with the witness file is repeated here.
+//! own code.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use aquifer_node::core::ledger::{Batch, Beside, Ledger, LedgerFault};
+use aquifer_node::core::ledger::{Batch, Beside, Ledger, LedgerFault, LockReason, SeenBy};
 use aquifer_shared::base::ids::StudyHash;
 use aquifer_shared::protocol::chain::Head;
 
@@ -36,8 +36,8 @@ pub struct Volumes {
 pub enum Unusable {
     /// The node's own check.
     Fault(LedgerFault),
-    /// It disagrees with the witness.
-    Witness,
+    /// The ledger disagrees with what was seen of it.
+    Locked(LockReason),
 }
 
 impl Journal {
@@ -66,6 +66,13 @@ impl Journal {
     #[must_use]
     pub fn entries(&self) -> &[Rc<[u8]>] {
         &self.entries
+    }
+
+    /// Entries after one, as many as a message to the mirror takes.
+    #[must_use]
+    pub fn links_after(&self, after: u64) -> Vec<Vec<u8>> {
+        let links = self.entries.iter().skip(after as usize);
+        links.take(LINKS_MAX).map(|link| link.to_vec()).collect()
     }
 
     /// A stored update.
@@ -123,21 +130,25 @@ impl Volumes {
     ///
     /// The node may not start with it.
     pub fn open(&mut self) -> Result<Ledger, Unusable> {
-        let (mut ledger, mut passes) = (Ledger::default(), false);
-        let named = self.witness.unwrap_or_default();
-        for bytes in self.journal.entries() {
-            ledger.follow(bytes).map_err(Unusable::Fault)?;
-            passes |= ledger.durable() == named;
-        }
-        let empty = self.journal.entries.is_empty();
-        let agrees = match self.witness {
-            None => empty,
-            Some(head) => passes || head == Head::default(),
+        let entries = self.journal.entries().iter().map(|entry| &**entry);
+        let ledger = Ledger::open(entries).map_err(Unusable::Fault)?;
+        let seen = match self.witness {
+            None if self.journal.entries.is_empty() => Ok(()),
+            None => Err(LockReason::Missing {
+                ledger: ledger.durable().seq,
+            }),
+            Some(head) => ledger.held_against(head, SeenBy::Witness),
         };
-        if !agrees {
-            return Err(Unusable::Witness);
-        }
+        seen.map_err(Unusable::Locked)?;
         self.witness = Some(ledger.durable());
         Ok(ledger)
     }
+
+    /// The backup's age in entries; none where there is no backup.
+    #[must_use]
+    pub fn backup_entries(&self) -> Option<usize> {
+        self.backup.as_ref().map(|(journal, _)| journal.entries.len())
+    }
 }
+
+const LINKS_MAX: usize = 64;

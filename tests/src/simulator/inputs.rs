@@ -3,6 +3,7 @@
 //! A synthetic sum reads no customer: there the vector that stands for noise is all that a node brings, so where noise is off
 //! it carries the digits.
 
+use aquifer_shared::base::hash::sha256;
 use aquifer_shared::domain::sum::Part;
 use aquifer_shared::protocol::wire::TaskBody;
 
@@ -45,6 +46,14 @@ pub fn exact(
         base + unit * (1 + i64::from(round % 3)) + customers * (cell as i64 % 5)
     };
     (0..cells).map(cell).collect()
+}
+
+/// The `serial`-th 32 bytes that a node draws: never the same for any two.
+#[must_use]
+pub fn fresh(seed: u64, node: usize, serial: u64) -> [u8; 32] {
+    let numbers = [seed, node as u64, serial, 0x0f5e_5b17];
+    let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+    sha256(&bytes).0
 }
 
 /// One bit for each node, another one in each cell; beyond 48 nodes every second cell holds a number of its own instead.

@@ -8,6 +8,7 @@ pub mod disk;
 pub mod faults;
 pub mod happening;
 pub mod inputs;
+pub mod judges;
 pub mod keys;
 pub mod network;
 pub mod node;
@@ -20,3 +21,4 @@ pub mod transcript;
 pub mod world;
 
 pub use world::{History, run};
+pub mod observer;

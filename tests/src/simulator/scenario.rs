@@ -1,7 +1,8 @@
 //! What is simulated: everything about one history that its seed and the command line fix, before it begins.
 
 use aquifer_shared::base::time::Timestamp;
-use aquifer_shared::domain::sum::{Thresholds, TrustMode};
+use aquifer_shared::domain::sum::{Thresholds, TrustMode, groups};
+use aquifer_shared::protocol::aggregation::Guard;
 
 use super::clock::START;
 use super::faults::{Chosen, Profile};
@@ -132,7 +133,10 @@ impl Scenario {
         };
         let (absent_max, colluders_max) = match wish.trust {
             TrustMode::NodeNoise => (0, 0),
-            TrustMode::SharedNoise => tolerances(nodes, below(4), below(1 << 20)),
+            TrustMode::SharedNoise => {
+                let smallest = groups(nodes).into_iter().map(|group| group.len()).min();
+                tolerances(smallest.unwrap_or(nodes), below(4), below(1 << 20))
+            }
         };
         let attempts_max = 2 + below(3) as u16;
         let slot_ms = [0, 20, 100][below(3) as usize];
@@ -158,10 +162,54 @@ impl Scenario {
         }
     }
 
-    /// Tolerances of a group of all members.
+    /// Honest noise shares in every released sum of a group.
+    #[must_use]
+    pub fn honest(&self) -> u16 {
+        self.group_min() as u16 - self.absent_max - self.colluders_max
+    }
+
+    /// Members of the smallest group.
+    #[must_use]
+    pub fn group_min(&self) -> usize {
+        let groups = groups(self.nodes).into_iter();
+        groups.map(|group| group.len()).min().unwrap_or(self.nodes)
+    }
+
+    /// Tolerances of the smallest group.
     #[must_use]
     pub fn thresholds(&self) -> Option<Thresholds> {
-        Thresholds::new(self.nodes, self.absent_max, self.colluders_max).ok()
+        Thresholds::new(self.group_min(), self.absent_max, self.colluders_max).ok()
+    }
+
+    /// Members that show the adversary all they have: as many of each group as may collude, chosen by the seed.
+    #[must_use]
+    pub fn colluders(&self) -> Vec<bool> {
+        let mut found = vec![false; self.nodes];
+        let mut random = Seeded::new(self.seed, 2);
+        for group in groups(self.nodes) {
+            let mut left = usize::from(self.colluders_max).min(group.len());
+            while left > 0 {
+                let node = group.start + random.next_u64() as usize % group.len();
+                left -= usize::from(!found[node]);
+                found[node] = true;
+            }
+        }
+        found
+    }
+
+    /// Whether somebody lies.
+    #[must_use]
+    pub fn is_byzantine(&self) -> bool {
+        false
+    }
+
+    /// The rule that a planted bug takes out.
+    #[must_use]
+    pub fn missing_guard(&self) -> Option<Guard> {
+        match self.wish.plant {
+            Some(Plant::Missing(guard)) => Some(guard),
+            _ => None,
+        }
     }
 
     /// The faults that may strike.

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use aquifer_node::core::ledger::Caps;
 use aquifer_node::core::policy::{ContractFacts, NodePolicy, Rules};
+use aquifer_node::core::trust::{Pin, TrustPolicy};
 use aquifer_shared::base::hash::sha256;
 use aquifer_shared::base::ids::{IdentityKey, Name, StudyHash};
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::predictor::plan::{CLIP_WIDE, Shape, additive_rounds};
 use aquifer_shared::domain::sum::{
-    Gate, HoldOut, Part, Plan, RoundTerms, SUM_VERSION, StudyTerms, TrustMode, sigma_share,
+    Gate, HoldOut, NoiseShare, Part, Plan, RoundTerms, SUM_VERSION, StudyTerms, TrustMode, groups,
     study_hash,
 };
 use aquifer_shared::protocol::codec::encode;
@@ -69,6 +70,8 @@ impl Subject {
                 approvers: vec![self.approval.key],
                 by_person: false,
                 members_min: 1,
+                trust: self.trust(),
+                floor_per_contract: None,
                 allow_synthetic: true,
                 customers_max: CUSTOMERS_MAX,
             },
@@ -82,6 +85,22 @@ impl Subject {
             },
             identity,
             confirms: |_| true,
+        }
+    }
+
+    /// Every member is known, each with an operator of its own.
+    fn trust(&self) -> TrustPolicy {
+        let pin = |(index, key): (usize, &IdentityKey)| {
+            let operator = name(&format!("unit-{index}"));
+            let name = operator.clone();
+            (*key, Pin { name, operator })
+        };
+        let shared = self.terms.mode == TrustMode::SharedNoise;
+        let roster = self.terms.roster.iter().filter(|_| shared);
+        TrustPolicy {
+            coordinator_operator: Some(name("centre")),
+            pins: roster.enumerate().map(pin).collect(),
+            ..TrustPolicy::default()
         }
     }
 }
@@ -152,16 +171,25 @@ fn terms(scenario: &Scenario, keys: &Keys, shapes: &[Shape], tight: bool) -> Stu
 
 fn quorum(scenario: &Scenario) -> u16 {
     let absent = match scenario.wish.trust {
-        TrustMode::NodeNoise => scenario.nodes as u16 / 4,
-        TrustMode::SharedNoise => scenario.absent_max,
+        TrustMode::NodeNoise => scenario.nodes / 4,
+        TrustMode::SharedNoise => {
+            usize::from(scenario.absent_max) * groups(scenario.nodes).len()
+        }
     };
-    scenario.nodes as u16 - absent
+    (scenario.nodes - absent) as u16
 }
 
 fn rounds_of(scenario: &Scenario, shapes: &[Shape]) -> Vec<RoundTerms> {
     let count = scenario.wish.rounds;
+    let share = match scenario.wish.trust {
+        TrustMode::NodeNoise => NoiseShare::OWN,
+        TrustMode::SharedNoise => NoiseShare {
+            honest: scenario.honest(),
+            multiplicity: scenario.multiplicity,
+        },
+    };
     if scenario.kind == Kind::Additive {
-        let rounds = additive_rounds(shapes, URHO_ADDITIVE, CLIP_WIDE, count - 2);
+        let rounds = additive_rounds(shapes, URHO_ADDITIVE, CLIP_WIDE, count - 2, share);
         return rounds.expect("the price gives scales within limits");
     }
     let round = RoundTerms {
@@ -170,7 +198,7 @@ fn rounds_of(scenario: &Scenario, shapes: &[Shape]) -> Vec<RoundTerms> {
         cell_abs_max: 256,
         delta_sq: 65_536,
         urho: MicroRho(1_000),
-        sigma_share: sigma_share(65_536, 1, 1, MicroRho(1_000)).expect("within limits"),
+        sigma_share: share.scale(65_536, MicroRho(1_000)).expect("within limits"),
     };
     vec![round; count.into()]
 }

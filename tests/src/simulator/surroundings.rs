@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use aquifer_node::core::participant::Judges;
 use aquifer_shared::base::time::Timestamp;
 
 use super::clock::Agenda;
@@ -23,6 +24,8 @@ pub struct Surroundings {
     pub keys: Keys,
     /// The study.
     pub subject: Rc<Subject>,
+    /// How the nodes judge rules and signatures.
+    pub judges: Judges,
     /// What happens next.
     pub agenda: Agenda<Happening>,
     /// What goes wrong.

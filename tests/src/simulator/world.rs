@@ -10,6 +10,7 @@ use super::clock::{Agenda, START};
 use super::coordinator::Coordinator;
 use super::faults::{Fault, FaultId, Faults};
 use super::happening::{AtNode, Happening};
+use super::judges;
 use super::keys::Keys;
 use super::network::{Network, Way};
 use super::node::Node;
@@ -72,13 +73,13 @@ impl World {
         let subject = Rc::new(Subject::new(scenario, &keys, tight));
         let node = |place: usize| {
             let tight = faults.strikes(START, Fault::TightCaps, place + 1).is_some();
-            let identity = keys.members()[place].public();
-            Node::new(place, subject.rules(identity, tight))
+            Node::new(place, tight)
         };
         let nodes = (0..scenario.nodes).map(node).collect();
         let oracle = Oracle::new(scenario, &subject);
         let around = Surroundings {
             scenario: Rc::new(scenario.clone()),
+            judges: judges::seat(scenario.missing_guard(), scenario.wish.remember_signatures),
             keys,
             network: Network::new(scenario.seed, scenario.nodes),
             subject,

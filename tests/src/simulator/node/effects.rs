@@ -44,6 +44,12 @@ impl Node {
                     };
                     around.later_at_node(1, self.place, self.life, AtNode::Done(recalled));
                 }
+                Effect::ReadLinks { after } => {
+                    let links = self.volumes.journal.links_after(after);
+                    let links = Event::Links { after, links };
+                    around.later_at_node(1, self.place, self.life, AtNode::Done(links));
+                }
+                Effect::Audit(audit) => around.oracle.on_audit(self.place, &audit),
             }
         }
         self.set_alarm(around);
@@ -154,7 +160,7 @@ impl Node {
         }
         let noise = inputs::noise(&around.scenario, self.place, self.draws, sigma, cells);
         let now = around.now();
-        around.oracle.on_noise(now, self.place, sigma, &noise);
+        around.oracle.on_draw(now, self.place, sigma, &noise);
         noise
     }
 

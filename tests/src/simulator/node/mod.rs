@@ -8,13 +8,13 @@ mod frames;
 use std::fmt;
 
 use aquifer_node::core::participant::{Event, Participant};
-use aquifer_node::core::policy::Rules;
 use aquifer_shared::base::time::Timestamp;
 
 use super::clock::LocalClock;
 use super::disk::Volumes;
 use super::faults::Fault;
 use super::happening::{AtNode, Happening};
+use super::inputs;
 use super::network::{Frame, IDLE_MS};
 use super::study::sign_with;
 use super::surroundings::Surroundings;
@@ -24,7 +24,8 @@ use crate::random::Seeded;
 /// A unit.
 pub struct Node {
     place: usize,
-    rules: Rules,
+    /// Its own caps do not cover the study.
+    tight: bool,
     volumes: Volumes,
     clock: LocalClock,
     life: u32,
@@ -32,6 +33,8 @@ pub struct Node {
     standing: Standing,
     /// Noise vectors that were drawn so far.
     draws: u64,
+    /// Times that fresh bytes were drawn.
+    fresh: u64,
     slow_until: Timestamp,
     tries: u32,
 }
@@ -58,16 +61,17 @@ struct Process {
 impl Node {
     /// A unit that has not started.
     #[must_use]
-    pub fn new(place: usize, rules: Rules) -> Self {
+    pub fn new(place: usize, tight: bool) -> Self {
         Self {
             place,
-            rules,
+            tight,
             volumes: Volumes::default(),
             clock: LocalClock::default(),
             life: 0,
             process: None,
             standing: Standing::In,
             draws: 0,
+            fresh: 0,
             slow_until: Timestamp(0),
             tries: 0,
         }
@@ -118,10 +122,10 @@ impl Node {
         let now = around.now();
         around.note(Mark::Start, self.party(), &[]);
         around.oracle.on_start(now, self.place, ledger.durable());
-        let sign = sign_with(&around.keys.members()[self.place]);
-        let rules = self.rules.clone();
+        let own = &around.keys.members()[self.place];
+        let (sign, rules) = (sign_with(own), around.subject.rules(own.public(), self.tight));
         self.process = Some(Process {
-            machine: Participant::new(self.clock.read(now), rules, ledger, sign),
+            machine: Participant::new(self.clock.read(now), rules, ledger, sign, around.judges),
             session: None,
             wakeup: None,
             alarm: 0,
@@ -231,7 +235,12 @@ impl Node {
         if self.session() != Some(session) {
             return;
         }
-        match frames::read(frame) {
+        let (node, drawn) = (self.place, &mut self.fresh);
+        let fresh = || {
+            *drawn += 1;
+            inputs::fresh(around.scenario.seed, node, *drawn)
+        };
+        match frames::read(frame, fresh) {
             Ok(event) => self.tell(around, event),
             // The session ends, and with it the program; its operator starts it again.
             Err(_) => self.stop(around, &mut Seeded::new(session, 0)),
@@ -242,8 +251,12 @@ impl Node {
     fn tell(&mut self, around: &mut Surroundings, event: Event) {
         let now = self.clock.read(around.now());
         let Some(process) = &mut self.process else { return };
-        around.oracle.on_event(self.place, &event);
+        around.oracle.on_event(now, self.place, &event);
         process.machine.handle(now, event);
+        if self.standing == Standing::In && process.machine.lock().is_some() {
+            self.standing = Standing::Locked;
+            around.oracle.on_lock(self.place);
+        }
         self.act(around);
     }
 

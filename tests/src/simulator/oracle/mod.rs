@@ -3,6 +3,7 @@
 //! The watchers know all secrets and trust no machine. The first violation ends a history.
 
 mod accounts;
+mod attempts;
 mod book;
 mod once;
 mod sums;
@@ -10,14 +11,19 @@ mod sums;
 use std::fmt;
 
 use aquifer_coordinator::core::event::Ending;
-use aquifer_node::core::participant::Event;
-use aquifer_shared::base::ids::AttemptId;
+use aquifer_node::core::participant::{Audit, Event};
+use aquifer_shared::base::ids::{AttemptId, Hash32};
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::protocol::chain::Head;
-use aquifer_shared::protocol::wire::{Message, Task, Update, read_body};
+use aquifer_shared::domain::sum::TrustMode;
+use aquifer_shared::protocol::codec::CodecError;
+use aquifer_shared::protocol::wire::{
+    Advert, Confirm, Message, Opening, Shares, Task, Update, read_body,
+};
 use serde::Serialize;
 
 use accounts::Accounts;
+use attempts::Attempts;
 use book::Book;
 use once::Once;
 use sums::Sums;
@@ -72,10 +78,12 @@ pub struct Oracle {
     violation: Option<Violation>,
     book: Book,
     accounts: Accounts,
+    attempts: Attempts,
     once: Once,
     sums: Sums,
     ending: Option<Ending>,
     released: u64,
+    shared: bool,
 }
 
 impl Oracle {
@@ -86,10 +94,12 @@ impl Oracle {
             violation: None,
             book: Book::new(subject),
             accounts: Accounts::new(scenario, subject),
+            attempts: Attempts::new(scenario),
             once: Once::new(scenario.nodes),
             sums: Sums::new(scenario),
             ending: None,
             released: 0,
+            shared: scenario.wish.trust == TrustMode::SharedNoise,
         }
     }
 
@@ -140,20 +150,37 @@ impl Oracle {
     }
 
     /// A node hears something.
-    pub fn on_event(&mut self, _node: usize, _event: &Event) {}
+    pub fn on_event(&mut self, now: Timestamp, node: usize, event: &Event) {
+        match event {
+            Event::Drawn {
+                noise: Some(noise), ..
+            } => self.sums.noise(node, noise.expose()),
+            Event::Roster(roster, _) => self.attempts.roster(node, roster),
+            Event::Delivery(delivery) if self.attempts.looks_at_records() => {
+                self.attempts.delivery(node, delivery);
+            }
+            Event::Task(_, Some(fresh)) | Event::Roster(_, Some(fresh)) => {
+                let found = self.once.fresh(node, fresh.expose());
+                self.judge(now, found);
+            }
+            _ => {}
+        }
+    }
+
+    /// A node notes something for its audit.
+    pub fn on_audit(&mut self, _node: usize, _audit: &Audit) {}
 
     /// A node's exact sum for an attempt.
     pub fn on_exact(&mut self, node: usize, attempt: AttemptId, sum: &[i64]) {
         self.sums.exact(node, attempt, sum);
     }
 
-    /// A noise vector on its way to a node's machine.
-    pub fn on_noise(&mut self, now: Timestamp, node: usize, sigma: u64, noise: &[i64]) {
+    /// A node's noise source gives a vector.
+    pub fn on_draw(&mut self, now: Timestamp, node: usize, sigma: u64, noise: &[i64]) {
         let found = self.accounts.check_scale(node, sigma);
         self.judge(now, found);
         let found = self.once.noise(node, noise);
         self.judge(now, found);
-        self.sums.noise(node, noise);
     }
 
     /// A frame leaves a node.
@@ -161,29 +188,71 @@ impl Oracle {
         let Ok((kind, body)) = split(frame) else {
             return;
         };
-        if kind == Update::KIND {
-            let found = self.on_update(node, kind, body, frame);
-            self.judge(now, found);
-        }
+        let found = self.check_sent(node, (kind, body), frame);
+        self.judge(now, found);
     }
 
-    fn on_update(
+    fn check_sent(
         &mut self,
         node: usize,
-        kind: u8,
-        body: &[u8],
+        (kind, body): (u8, &[u8]),
         frame: &Frame,
     ) -> Result<(), Breach> {
-        let update: Update = read_body(kind, body).map_err(|error| {
-            let what = format!("node {node} sent an update that does not decode: {error}");
+        let breach = |error: CodecError| {
+            let what = format!("node {node} sent a message that does not decode: {error}");
             Breach(Invariant::NoReuse, what)
-        })?;
-        let place = self.book.place(&update.attempt);
-        self.accounts.check_charged(node, place)?;
-        if self.once.frame(node, kind, update.attempt, frame)? {
-            self.sums.update(node, update.attempt, &update.cells)?;
+        };
+        match kind {
+            Update::KIND => {
+                let update: Update = read_body(kind, body).map_err(breach)?;
+                self.check_paid(node, update.attempt)?;
+                if self.once.frame(node, kind, update.attempt, frame)? {
+                    self.sums.update(node, update.attempt, &update.cells)?;
+                }
+            }
+            Advert::KIND => {
+                let advert: Advert = read_body(kind, body).map_err(breach)?;
+                self.once.key(node, advert.attempt, &advert.key)?;
+                if self.attempts.advert(node, &advert) {
+                    self.sums.advert(node, advert.attempt);
+                }
+            }
+            Shares::KIND => {
+                let (attempt, roster) = heads(body);
+                self.check_paid(node, attempt)?;
+                if self.once.frame(node, kind, attempt, frame)? {
+                    self.attempts.shares(node, attempt, roster)?;
+                    if self.attempts.looks_at_records() {
+                        let shares = read_body(kind, body).map_err(breach)?;
+                        self.attempts.records(node, &shares);
+                    }
+                }
+            }
+            Confirm::KIND => {
+                let confirm: Confirm = read_body(kind, body).map_err(breach)?;
+                self.once.frame(node, kind, confirm.attempt, frame)?;
+                self.attempts.confirm(node, &confirm)?;
+            }
+            Opening::KIND => {
+                let (attempt, _) = heads(body);
+                self.check_paid(node, attempt)?;
+                self.once.frame(node, kind, attempt, frame)?;
+                self.attempts.opening(node, attempt)?;
+            }
+            _ => {}
         }
         Ok(())
+    }
+
+    fn check_paid(&self, node: usize, attempt: AttemptId) -> Result<(), Breach> {
+        let place = self.book.place(&attempt);
+        self.accounts.check_charged(node, place)
+    }
+
+    /// The history is over: what is decided for all attempts at once.
+    pub fn on_close(&mut self, now: Timestamp) {
+        let found = self.attempts.check_secrecy();
+        self.judge(now, found);
     }
 
     /// A node's entry is on disk.
@@ -199,7 +268,9 @@ impl Oracle {
     }
 
     /// A node stopped.
-    pub fn on_stop(&mut self, _node: usize) {}
+    pub fn on_stop(&mut self, node: usize) {
+        self.sums.stop(node);
+    }
 
     /// A node may not start.
     pub fn on_lock(&mut self, node: usize) {
@@ -240,6 +311,9 @@ impl Oracle {
             self.accounts.check_charged(*member as usize, Some(place))?;
         }
         self.accounts.check_members(members)?;
+        if self.shared {
+            self.attempts.release(id, members)?;
+        }
         self.sums.release(id, members, cells)
     }
 
@@ -253,6 +327,16 @@ impl Oracle {
         }
         self.ending = Some(ending.clone());
     }
+}
+
+/// The two hashes with which shares and openings begin.
+fn heads(body: &[u8]) -> (AttemptId, Hash32) {
+    let (mut attempt, mut roster) = (AttemptId::default(), Hash32::default());
+    if let Some((first, rest)) = body.split_first_chunk::<32>() {
+        attempt.0 = *first;
+        roster.0 = rest.first_chunk().copied().unwrap_or_default();
+    }
+    (attempt, roster)
 }
 
 /// What a watcher found.

@@ -12,6 +12,8 @@ use crate::simulator::network::Frame;
 #[derive(Debug)]
 pub(super) struct Once {
     noise: Vec<HashSet<Hash32>>,
+    fresh: HashSet<[u8; 32]>,
+    keys: HashMap<[u8; 32], (usize, AttemptId)>,
     frames: HashMap<(usize, u8, AttemptId), Hash32>,
 }
 
@@ -19,7 +21,9 @@ impl Once {
     pub(super) fn new(nodes: usize) -> Self {
         Self {
             noise: vec![HashSet::new(); nodes],
-            frames: HashMap::new(),
+            fresh: HashSet<[u8; 32]>,
+    keys: HashMap<[u8; 32], (usize, AttemptId)>,
+    frames: HashMap::new(),
         }
     }
 
@@ -33,6 +37,25 @@ impl Once {
             return Ok(());
         }
         let what = format!("node {node} draws the same noise a second time");
+        Err(Breach(Invariant::NoReuse, what))
+    }
+
+    /// Fresh bytes reach a node.
+    pub(super) fn fresh(&mut self, node: usize, bytes: &[u8; 32]) -> Result<(), Breach> {
+        if self.fresh.insert(*bytes) {
+            return Ok(());
+        }
+        let what = format!("node {node} gets bytes as fresh that were used before");
+        Err(Breach(Invariant::NoReuse, what))
+    }
+
+    /// An ephemeral key is announced.
+    pub(super) fn key(&mut self, node: usize, attempt: AttemptId, key: &[u8; 32]) -> Result<(), Breach> {
+        let first = *self.keys.entry(*key).or_insert((node, attempt));
+        if first == (node, attempt) {
+            return Ok(());
+        }
+        let what = format!("node {node} announces a key that node {} announced in {}", first.0, first.1);
         Err(Breach(Invariant::NoReuse, what))
     }
 
