@@ -1,13 +1,18 @@
 //! What goes into a study, what comes out of it, and what is kept of it.
 
-use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
-use aquifer_shared::base::time::Timestamp;
+use aquifer_shared::base::ids::AttemptId;
+use aquifer_shared::protocol::aggregation::{Failure, Offence, Suspicion};
 use aquifer_shared::protocol::wire::{
-    Approval, End, Refusal, StudyEnd, StudyOutcome, Task, Verdict,
+    Advert, Approval, Cannot, Confirm, End, Opening, Proof, Refusal, Roster, Shares, StudyEnd,
+    Task, Verdict,
 };
 
 use super::update::{Malformed, VerifiedUpdate};
+
+pub use super::ending::{Abort, Ending};
+pub use super::record::Record;
 
 /// Position of a member in the study's roster, from 0.
 pub type Member = usize;
@@ -33,6 +38,10 @@ pub enum Event {
     Malformed(Member, Malformed),
     /// A member refuses the round or the study.
     Refused(Member, Refusal),
+    /// A member's step of a secure sum, as it came: nothing of it is checked yet.
+    Secure(Member, Secure),
+    /// A member was revoked: it is not asked any more, unless it comes back.
+    Revoked(Member),
     /// The records of a [`Effect::Persist`] are durable.
     Persisted(Token),
     /// After [`Effect::Conclude`]: what became of the model; published or held, or aborted with a reason.
@@ -43,20 +52,46 @@ pub enum Event {
     Tick,
 }
 
-/// Something to do. In order; a [`Effect::Persist`] must be durable before the next one is begun.
+/// What a member says in the course of a secure sum.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Secure {
+    /// It is ready.
+    Advert(Advert),
+    /// It dealt.
+    Shares(Shares),
+    /// It holds its shares of the set.
+    Confirm(Confirm),
+    /// It cannot open records.
+    Cannot(Cannot),
+    /// Its point of the sum.
+    Opening(Opening),
+}
+
+/// Something to do. In order; a [`Effect::Persist`] must be durable before anything after it that is no such is begun, and
+/// several in a row may be made durable together.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
-    /// Append these records, all or none, then say [`Event::Persisted`].
+    /// Append these records and change the spool, all or nothing, then say [`Event::Persisted`].
     Persist {
         /// To be handed back.
         token: Token,
         /// In this order.
         records: Vec<Record>,
+        /// In this order.
+        spool: Vec<Spool>,
     },
     /// Send the study's offer ([`super::study::Study::offer`]).
     Offer(Member),
     /// Send a task.
-    Task(Member, Task),
+    Task(Member, Arc<Task>),
+    /// Send a roster.
+    Roster(Member, Arc<Roster>),
+    /// Send what [`super::study::Study::delivery`] gives.
+    Deliver(Member),
+    /// Send a proof.
+    Proof(Member, Arc<Proof>),
+    /// For the log and the audit.
+    Note(Note),
     /// Say that an attempt is over.
     End(Member, End),
     /// Say that the study is over.
@@ -68,150 +103,88 @@ pub enum Effect {
     Finished(Ending),
 }
 
-/// A durable fact of a study. Together they rebuild it; none holds an update of a single node.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub enum Record {
-    /// An approver signed.
-    Approved {
-        /// By whom.
-        approval: Approval,
-        /// When.
-        at: Timestamp,
+/// A change of what is kept of the dealers of a fixed set until its attempt is over.
+///
+/// # Privacy
+///
+/// What dealers dealt is sealed for its receivers, under keys that are stored nowhere.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Spool {
+    /// Keep what the dealers of a group's set dealt.
+    Keep {
+        /// Number of the group in the study.
+        group: u16,
+        /// Index in the group, from 1, and what it dealt.
+        dealt: Vec<(u16, Arc<Shares>)>,
     },
-    /// A member answered the offer; the last answer counts.
-    Decision {
-        /// Its position in the roster.
-        member: u32,
-        /// Its answer.
-        verdict: Verdict,
+    /// The attempt of a group is over.
+    Drop {
+        /// Number of the group in the study.
+        group: u16,
     },
-    /// An attempt number is used up; durable before its task leaves.
-    Open {
-        /// From 0.
+    /// The round or the study is over.
+    Clear,
+}
+
+/// A line for the log and the audit: who, and which rule; never what was in a message.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Note {
+    /// A member broke a rule, or another one says so. Once for each attempt.
+    Offence {
+        /// The member that it is about.
+        member: Member,
+        /// The rule.
+        rule: &'static str,
+        /// Who says so, if it was not seen here.
+        by: Option<Member>,
+    },
+    /// A member is left out of the next attempt.
+    LeftOut {
+        /// Which.
+        member: Member,
+        /// Why.
+        why: Suspicion,
+    },
+    /// An attempt at a secure sum failed.
+    Failed {
+        /// Round, from 0.
         round: u32,
-        /// From 0; never twice in a round.
+        /// Number of the group in the study.
+        group: u16,
+        /// Attempt, from 0.
         attempt: u32,
-        /// When.
-        at: Timestamp,
-    },
-    /// A sum is released; durable before anybody hears of it.
-    Result {
-        /// From 0.
-        round: u32,
-        /// The attempt that it came from.
-        attempt: u32,
-        /// Whose updates are in it, rising.
-        members: Vec<u32>,
-        /// The sum.
-        cells: Vec<i64>,
-        /// When.
-        at: Timestamp,
-    },
-    /// The study is over.
-    Ended {
-        /// How.
-        ending: Ending,
-        /// When.
-        at: Timestamp,
+        /// Whether members may have paid.
+        charged: bool,
+        /// Why.
+        failure: Failure,
     },
 }
 
-/// How a study ended.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, thiserror::Error)]
-pub enum Ending {
-    /// A model version was published.
-    #[error("published")]
-    Published,
-    /// A candidate waits for a person, because of this.
-    #[error("held: {0}")]
-    Held(String),
-    /// Nothing was published.
-    #[error(transparent)]
-    Aborted(Abort),
-}
-
-/// Why a study ended without a model.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, thiserror::Error)]
-pub enum Abort {
-    /// A person stopped it.
-    #[error("stopped by a person: {0}")]
-    ByPerson(String),
-    /// Its time is over.
-    #[error("the study expired")]
-    Expired,
-    /// Too few members accepted the offer.
-    #[error("{accepted} of {members} nodes accepted, the quorum is {quorum}")]
-    TooFewAccepted {
-        /// Who accepted.
-        accepted: u32,
-        /// Roster.
-        members: u32,
-        /// Needed.
-        quorum: u32,
-    },
-    /// So many members left during the study that no sum can be released any more.
-    #[error("round {round}: {left} nodes are left in the study, the quorum is {quorum}")]
-    TooFewLeft {
-        /// Which round, from 0.
-        round: u32,
-        /// Members that still take part.
-        left: u32,
-        /// Needed.
-        quorum: u32,
-    },
-    /// Every attempt of a round failed.
-    #[error("round {round}: {attempts} attempts brought fewer than {quorum} updates each")]
-    AttemptsUsedUp {
-        /// Which round, from 0.
-        round: u32,
-        /// How many there were.
-        attempts: u32,
-        /// Needed.
-        quorum: u32,
-    },
-    /// The released sums tell that going on is useless.
-    #[error("{code}: {reason}")]
-    Stopped {
-        /// Fixed code, as `too_little_data`.
-        code: String,
-        /// For people.
-        reason: String,
-    },
-}
-
-impl Ending {
-    /// As nodes and lists see it.
+impl Secure {
+    /// The attempt that it names.
     #[must_use]
-    pub fn outcome(&self) -> StudyOutcome {
+    pub fn attempt(&self) -> AttemptId {
         match self {
-            Self::Published => StudyOutcome::Published,
-            Self::Held(_) => StudyOutcome::Held,
-            Self::Aborted(_) => StudyOutcome::Aborted,
-        }
-    }
-
-    /// For people; empty if a model was published.
-    #[must_use]
-    pub fn reason(&self) -> String {
-        match self {
-            Self::Published => String::new(),
-            Self::Held(reason) => reason.clone(),
-            Self::Aborted(abort) => abort.to_string(),
+            Self::Advert(advert) => advert.attempt,
+            Self::Shares(shares) => shares.attempt,
+            Self::Confirm(confirm) => confirm.attempt,
+            Self::Cannot(cannot) => cannot.attempt,
+            Self::Opening(opening) => opening.attempt,
         }
     }
 }
 
-impl Abort {
-    /// Fixed code for programs.
-    #[must_use]
-    pub fn code(&self) -> &str {
-        match self {
-            Self::ByPerson(_) => "stopped_by_person",
-            Self::Expired => "expired",
-            Self::TooFewAccepted { .. } => "too_few_accepted",
-            Self::TooFewLeft { .. } => "too_few_left",
-            Self::AttemptsUsedUp { .. } => "attempts_used_up",
-            Self::Stopped { code, .. } => code,
-        }
+/// The rule behind an offence, and the member of the group who says so, if it was not seen here.
+#[must_use]
+pub fn rule_of(offence: Offence) -> (&'static str, Option<u16>) {
+    match offence {
+        Offence::Advert(guard) => (guard.name(), None),
+        Offence::Shares => ("shares-malformed", None),
+        Offence::Confirm => ("confirmation-invalid", None),
+        Offence::Cannot => ("accusation-invalid", None),
+        Offence::Opening => ("opening-invalid", None),
+        Offence::WrongOpening => ("opening-wrong", None),
+        Offence::Accused { by } => ("records-do-not-open", Some(by)),
+        Offence::Behind { by } => ("ledger-behind", Some(by)),
     }
 }

@@ -17,7 +17,8 @@ use aquifer_shared::protocol::wire::{
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 
 use super::event::{Effect, Ending, Event, Member, Record};
-use super::study::Study;
+use super::resume::Durables;
+use super::study::{Conditions, Study};
 use super::update::verify;
 
 pub(super) const MEMBERS: usize = 4;
@@ -74,7 +75,7 @@ impl World {
         change(&mut terms);
         let bytes = encode(&terms);
         let mut world = Self {
-            study: Study::new(bytes.clone(), &[], OFFER_MS).unwrap(),
+            study: Study::new(bytes.clone(), &[], Conditions::strict(OFFER_MS)).unwrap(),
             bytes,
             now: Timestamp(1_000),
             journal: Vec::new(),
@@ -157,8 +158,13 @@ impl World {
     /// The process dies and starts again with the first `records` of the journal; members reconnect.
     pub(super) fn restart(&mut self, records: usize) {
         self.journal.truncate(records);
-        let kept = self.journal.clone();
-        self.study = Study::resume(self.now, self.bytes.clone(), &[], OFFER_MS, kept).unwrap();
+        let durable = Durables {
+            records: self.journal.clone(),
+            spool: Vec::new(),
+        };
+        let conditions = Conditions::strict(OFFER_MS);
+        let resumed = Study::resume(self.now, self.bytes.clone(), &[], conditions, durable);
+        self.study = resumed.unwrap();
         self.appends_left = usize::MAX;
         self.say(Event::Tick);
         for member in (0..MEMBERS)
@@ -171,7 +177,7 @@ impl World {
 
     fn perform(&mut self, effect: Effect) {
         match effect {
-            Effect::Persist { token, records } => {
+            Effect::Persist { token, records, .. } => {
                 self.journal.extend(records);
                 self.appends.push(self.journal.len());
                 self.appends_left -= 1;
@@ -180,7 +186,7 @@ impl World {
                 }
             }
             Effect::Offer(member) => self.check_connected(member),
-            Effect::Task(member, task) => self.answer(member, task),
+            Effect::Task(member, task) => self.answer(member, (*task).clone()),
             Effect::End(member, end) => self.ends.push((member, end)),
             Effect::StudyEnd(member, end) => self.study_ends.push((member, end)),
             Effect::Conclude => {
@@ -189,6 +195,7 @@ impl World {
                     .handle(self.now, Event::Concluded(Ending::Published));
             }
             Effect::Finished(ending) => self.finished.push(ending),
+            other => panic!("not in this trust mode: {other:?}"),
         }
     }
 

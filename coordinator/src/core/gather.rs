@@ -1,29 +1,20 @@
-//! The rounds of a study: open an attempt, gather updates, release the sum or try again.
+//! The rounds of a study in which each update is private by itself: open an attempt, gather updates, release the sum or try again.
 //!
 //! The Open record of an attempt is durable before its task leaves; a Result and the next Open are one append.
 
 use aquifer_shared::base::time::Timestamp;
-use aquifer_shared::domain::predictor::stop::Stop;
-use aquifer_shared::protocol::ask::{ReleasedSum, RoundStatus};
-use aquifer_shared::protocol::wire::{Refusal, RefusalCode};
+use aquifer_shared::protocol::aggregation::Guard;
+use aquifer_shared::protocol::ask::ReleasedSum;
+use aquifer_shared::protocol::wire::{Refusal, RefusalCode, TaskBody};
 
-use super::event::{Abort, Effect, Ending, Member, Record, Token};
+use super::event::{Abort, Effect, Ending, Member, Record};
 use super::round::{Attempt, Taken};
-use super::study::{Seat, Stage, Standing, Study, Then};
+use super::rounds::standing_after;
+use super::seat::{Seat, Standing};
+use super::study::{Close, Stage, Study, Then};
 use super::update::{Malformed, VerifiedUpdate};
 
 impl Study {
-    /// Opens the first round.
-    pub(super) fn start(&mut self, now: Timestamp) {
-        match self.learning.next_task(&self.sums) {
-            Ok(body) => {
-                let attempt = Attempt::start(now, &self.hash, &self.terms, (0, 0), body);
-                self.open(now, Vec::new(), attempt);
-            }
-            Err(stop) => self.end(now, stopped(&stop)),
-        }
-    }
-
     /// When an attempt ends if nothing more comes.
     pub(super) fn gathered_at(&self, attempt: &Attempt) -> Timestamp {
         let quorum = usize::from(self.terms.quorum);
@@ -73,13 +64,16 @@ impl Study {
         }
     }
 
-    pub(super) fn refused(&mut self, member: Member, refusal: &Refusal) {
-        let Stage::Gathering(attempt) = &self.stage else {
+    pub(super) fn refused(&mut self, now: Timestamp, member: Member, refusal: Refusal) {
+        if refusal.study != self.hash {
             return;
+        }
+        let Stage::Gathering(attempt) = &self.stage else {
+            return self.refused_secure(now, member, refusal);
         };
         let whole = refusal.attempt.0 == [0; 32];
         let live = attempt.is(&refusal.attempt) && self.pending.is_none();
-        if refusal.study != self.hash || !(whole || live) || attempt.has(member) {
+        if !(whole || live) || attempt.has(member) {
             return;
         }
         let (round, charged) = (attempt.round, (refusal.detail >> 32, refusal.detail as u32));
@@ -107,40 +101,27 @@ impl Study {
         self.push(Effect::Task(member, task));
     }
 
-    pub(super) fn persisted(&mut self, now: Timestamp, token: Token) {
-        let awaited = self.pending.take_if(|pending| pending.token == token);
-        let Some(pending) = awaited else {
-            return;
-        };
-        self.durable = self.sums.len();
-        if let Some(end) = pending.close {
-            for member in self.connected_where(Seat::has_accepted) {
-                self.push(Effect::End(member, end.clone()));
-            }
-        }
-        match pending.then {
-            Then::Gather(mut attempt) => {
-                attempt.begin(now);
-                self.send_task(&attempt.task());
-                self.stage = Stage::Gathering(attempt);
-            }
-            Then::Conclude => {
-                self.stage = Stage::Concluding;
-                self.push(Effect::Conclude);
-            }
-            Then::End(ending) => self.ended(ending),
-        }
+    /// Begins a round, after the record of the last one's result.
+    pub(super) fn begin_gathering(
+        &mut self,
+        now: Timestamp,
+        records: Vec<Record>,
+        close: Vec<Close>,
+        (round, body): (u32, TaskBody),
+    ) {
+        let attempt = Attempt::start(now, &self.hash, &self.terms, (round, 0), body);
+        self.attempt_floor = 0;
+        self.open(now, records, close, attempt);
     }
 
     /// Makes an attempt's number durable, after other records, and closes the attempt before.
-    fn open(&mut self, now: Timestamp, mut records: Vec<Record>, attempt: Attempt) {
-        let close = match &self.stage {
-            Stage::Gathering(before) => {
-                let released = self.sums.get(before.round as usize);
-                Some(before.end(released))
-            }
-            _ => None,
-        };
+    fn open(
+        &mut self,
+        now: Timestamp,
+        mut records: Vec<Record>,
+        close: Vec<Close>,
+        attempt: Attempt,
+    ) {
         records.push(Record::Open {
             round: attempt.round,
             attempt: attempt.number,
@@ -163,7 +144,7 @@ impl Study {
             updates: members.len() as u32,
             cells: cells.clone(),
         };
-        let end = attempt.end(Some(&sum));
+        let close = self.for_all(attempt.end(Some(&sum)));
         let result = Record::Result {
             round,
             attempt: attempt.number,
@@ -172,28 +153,7 @@ impl Study {
             at: now,
         };
         let took_ms = attempt.age_ms(now);
-        self.note_result(&sum, took_ms);
-        self.sums.push(sum);
-        if self.sums.len() == self.terms.rounds.len() {
-            return self.persist_then(vec![result], Some(end), Then::Conclude);
-        }
-        self.seats.iter_mut().for_each(Seat::enter_round);
-        self.attempt_floor = 0;
-        match self.learning.next_task(&self.sums) {
-            Ok(body) => {
-                let next = (round + 1, 0);
-                let attempt = Attempt::start(now, &self.hash, &self.terms, next, body);
-                self.open(now, vec![result], attempt);
-            }
-            Err(stop) => {
-                let ending = stopped(&stop);
-                let ended = Record::Ended {
-                    ending: ending.clone(),
-                    at: now,
-                };
-                self.persist_then(vec![result, ended], Some(end), Then::End(ending));
-            }
-        }
+        self.conclude_round(now, sum, took_ms, vec![result], vec![close]);
     }
 
     /// The attempt has failed: the next one, unless none is left or nobody would come.
@@ -202,7 +162,10 @@ impl Study {
             return;
         };
         let (round, body) = (attempt.round, attempt.body.clone());
-        let number = self.attempt_floor.max(attempt.number + 1);
+        let number = match self.conditions.checks.hold(Guard::FreshAttempt, false) {
+            true => attempt.number,
+            false => self.attempt_floor.max(attempt.number + 1),
+        };
         let comes = |seat: &&Seat| seat.has_accepted() && seat.standing <= Standing::OutOfAttempt;
         let (left, quorum) = (
             self.seats.iter().filter(comes).count() as u32,
@@ -224,68 +187,13 @@ impl Study {
             };
             return self.end(now, Ending::Aborted(abort));
         }
+        let close = self.for_all(attempt.end(None));
         self.seats.iter_mut().for_each(Seat::enter_attempt);
         let next = Attempt::start(now, &self.hash, &self.terms, (round, number), body);
-        self.open(now, Vec::new(), next);
+        self.open(now, Vec::new(), vec![close], next);
     }
 
     fn leave_out(&mut self, member: Member, standing: Standing) {
-        self.with_seat(member, |seat| seat.standing = seat.standing.max(standing));
-    }
-
-    pub(super) fn note_open(&mut self, round: u32, attempt: u32) {
-        if self.rounds.len() <= round as usize {
-            self.rounds.push(RoundStatus {
-                round,
-                attempts: 0,
-                updates: 0,
-                took_ms: 0,
-            });
-        }
-        if let Some(status) = self.rounds.last_mut() {
-            status.attempts = attempt + 1;
-        }
-    }
-
-    pub(super) fn note_result(&mut self, sum: &ReleasedSum, took_ms: u64) {
-        if let Some(status) = self.rounds.last_mut() {
-            (status.updates, status.took_ms) = (sum.updates, took_ms);
-        }
-    }
-}
-
-impl Seat {
-    fn enter_attempt(&mut self) {
-        if self.standing == Standing::OutOfAttempt {
-            self.standing = Standing::In;
-        }
-    }
-
-    fn enter_round(&mut self) {
-        if self.standing != Standing::OutOfStudy {
-            self.standing = Standing::In;
-        }
-    }
-}
-
-pub(super) fn stopped(stop: &Stop) -> Ending {
-    Ending::Aborted(Abort::Stopped {
-        code: stop.code().to_owned(),
-        reason: stop.to_string(),
-    })
-}
-
-/// How long a refusal keeps its member out.
-fn standing_after(code: RefusalCode, charged_round: u64, round: u64) -> Standing {
-    match code {
-        // It knows a later round than this coordinator does: nothing earlier will ever come from it.
-        RefusalCode::AlreadyCharged if charged_round > round => Standing::OutOfStudy,
-        RefusalCode::AlreadyCharged | RefusalCode::NotLive | RefusalCode::Unfit => {
-            Standing::OutOfAttempt
-        }
-        RefusalCode::AttemptsUsedUp | RefusalCode::Budget | RefusalCode::Locked => {
-            Standing::OutOfRound
-        }
-        _ => Standing::OutOfStudy,
+        self.with_seat(member, |seat| seat.leave_out(standing));
     }
 }

@@ -1,5 +1,6 @@
 //! What the coordinator decides: studies, rounds, models. No socket, store, clock or random source.
 
+mod ending;
 pub mod event;
 pub mod expand;
 mod expand_notes;
@@ -7,9 +8,18 @@ mod expand_trust;
 #[cfg(test)]
 mod fixtures;
 mod gather;
+mod group;
 pub mod learning;
+pub mod mirror;
+mod offering;
+mod record;
 pub mod resume;
+mod resume_groups;
 mod round;
+mod rounds;
+mod seat;
+mod secure;
+mod secure_steps;
 pub mod study;
 pub mod study_file;
 pub mod update;

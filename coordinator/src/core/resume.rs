@@ -2,17 +2,29 @@
 //!
 //! The same records give the same study, up to what members have to say again.
 
+use std::collections::BTreeMap;
+
 use aquifer_shared::base::ids::{AttemptId, StudyHash};
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::domain::predictor::plan::Shape;
-use aquifer_shared::domain::sum::StudyTerms;
+use aquifer_shared::domain::sum::{StudyTerms, TrustMode};
 use aquifer_shared::protocol::ask::{ReleasedSum, RoundStatus, StudyState};
-use aquifer_shared::protocol::wire::{Approval, Verdict};
+use aquifer_shared::protocol::wire::{Approval, Shares, Verdict};
 
 use super::event::{Effect, Ending, Member, Record};
-use super::gather::stopped;
+use super::resume_groups::KeptGroup;
 use super::round::Attempt;
-use super::study::{BadTerms, Stage, Study};
+use super::rounds::stopped;
+use super::study::{BadTerms, Conditions, Stage, Study};
+
+/// What was durable of a study when its process stopped.
+#[derive(Clone, Debug, Default)]
+pub struct Durables {
+    /// All records, in order.
+    pub records: Vec<Record>,
+    /// What is spooled: group, dealer, and what it dealt.
+    pub spool: Vec<(u16, u16, Shares)>,
+}
 
 /// Records that no study has written.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -28,13 +40,20 @@ pub enum ResumeError {
     },
 }
 
-/// The attempt that was last opened and has no result.
-type LastOpen = Option<(u32, u32, Timestamp)>;
+/// What is known of the live round while records are read.
+#[derive(Default)]
+pub(super) struct LastOpen {
+    /// The attempt that was last opened and has no result.
+    attempt: Option<(u32, u32, Timestamp)>,
+    /// The groups of the round that have opened attempts.
+    pub(super) groups: BTreeMap<u16, KeptGroup>,
+}
 
 impl Study {
     /// The study that wrote these records. Nobody is connected yet; waiting starts anew. Say [`super::event::Event::Tick`] once.
     ///
-    /// An open attempt goes on as the same attempt with the same task: nodes answer it with stored bytes, free of charge.
+    /// Where each update is private by itself, an open attempt goes on as the same attempt with the same task: nodes answer it
+    /// with stored bytes, free of charge. A secure sum goes on where its roster or its set was durable; else it has failed.
     ///
     /// # Errors
     ///
@@ -43,18 +62,18 @@ impl Study {
         now: Timestamp,
         bytes: Vec<u8>,
         shapes: &[Shape],
-        offer_ms: u64,
-        records: impl IntoIterator<Item = Record>,
+        conditions: Conditions,
+        durable: Durables,
     ) -> Result<Self, ResumeError> {
-        let mut study = Self::new(bytes, shapes, offer_ms)?;
-        let mut open = None;
-        for (index, record) in records.into_iter().enumerate() {
+        let mut study = Self::new(bytes, shapes, conditions)?;
+        let mut open = LastOpen::default();
+        for (index, record) in durable.records.into_iter().enumerate() {
             study
                 .replay(now, record, &mut open)
                 .ok_or(ResumeError::Record { index })?;
         }
         study.durable = study.sums.len();
-        study.take_up(now, open);
+        study.take_up(now, open, durable.spool);
         Ok(study)
     }
 
@@ -71,10 +90,11 @@ impl Study {
             }
             Record::Open { round, attempt, at } => {
                 let next = round as usize == self.sums.len()
+                    && self.terms.mode == TrustMode::NodeNoise
                     && (round as usize) < self.terms.rounds.len()
-                    && open.is_none_or(|(_, before, _)| attempt > before);
-                *open = Some((round, attempt, at)).filter(|_| next);
-                let (round, attempt, _) = (*open)?;
+                    && (open.attempt).is_none_or(|(_, before, _)| attempt > before);
+                open.attempt = Some((round, attempt, at)).filter(|_| next);
+                let (round, attempt, _) = open.attempt?;
                 self.note_open(round, attempt);
             }
             Record::Result {
@@ -84,7 +104,14 @@ impl Study {
                 cells,
                 at,
             } => {
-                let (_, _, opened) = open.take_if(|open| (open.0, open.1) == (round, attempt))?;
+                let opened = match self.terms.mode {
+                    TrustMode::NodeNoise => {
+                        let is_its =
+                            |open: &mut (u32, u32, Timestamp)| (open.0, open.1) == (round, attempt);
+                        open.attempt.take_if(is_its)?.2
+                    }
+                    TrustMode::SharedNoise => self.replay_result(round, &members, &cells, open)?,
+                };
                 let sum = ReleasedSum {
                     round,
                     updates: members.len() as u32,
@@ -94,12 +121,13 @@ impl Study {
                 self.sums.push(sum);
             }
             Record::Ended { ending, .. } => self.stage = Stage::Ended(ending),
+            step => self.replay_step(step, open)?,
         }
         Some(())
     }
 
     /// Goes on where the records stop.
-    fn take_up(&mut self, now: Timestamp, open: LastOpen) {
+    fn take_up(&mut self, now: Timestamp, open: LastOpen, spool: Vec<(u16, u16, Shares)>) {
         if matches!(self.stage, Stage::Ended(_)) {
             return;
         }
@@ -107,16 +135,18 @@ impl Study {
             self.stage = Stage::Concluding;
             return self.push(Effect::Conclude);
         }
-        let Some((round, number, _)) = open else {
+        let begun = open.attempt.is_some() || !open.groups.is_empty();
+        if !begun && (self.sums.is_empty() || self.terms.mode == TrustMode::NodeNoise) {
             return;
-        };
-        match self.learning.next_task(&self.sums) {
-            Ok(body) => {
+        }
+        match (self.learning.next_task(&self.sums), open.attempt) {
+            (Ok(body), Some((round, number, _))) => {
                 let place = (round, number);
                 let attempt = Attempt::start(now, &self.hash, &self.terms, place, body);
                 self.stage = Stage::Gathering(Box::new(attempt));
             }
-            Err(stop) => self.end(now, stopped(&stop)),
+            (Ok(body), None) => self.take_up_groups(now, &body, open.groups, spool),
+            (Err(stop), _) => self.end(now, stopped(&stop)),
         }
     }
 
@@ -144,7 +174,7 @@ impl Study {
         match &self.stage {
             Stage::Submitted => StudyState::Submitted,
             Stage::Offered { .. } => StudyState::Offered,
-            Stage::Gathering(_) | Stage::Concluding => StudyState::Running,
+            Stage::Gathering(_) | Stage::Assembling(_) | Stage::Concluding => StudyState::Running,
             Stage::Ended(Ending::Published) => StudyState::Published,
             Stage::Ended(Ending::Held(_)) => StudyState::Held,
             Stage::Ended(Ending::Aborted(_)) => StudyState::Aborted,
@@ -172,10 +202,14 @@ impl Study {
         &self.rounds
     }
 
-    /// Whether this is the attempt that gathers updates now.
+    /// Whether this is an attempt that is out now.
     #[must_use]
     pub fn is_live(&self, attempt: &AttemptId) -> bool {
-        matches!(&self.stage, Stage::Gathering(live) if live.is(attempt))
+        match &self.stage {
+            Stage::Gathering(live) => live.is(attempt),
+            Stage::Assembling(round) => round.is_live(attempt),
+            _ => false,
+        }
     }
 
     /// What a member said, and whether it has a session; `None` outside the roster.

@@ -3,6 +3,7 @@
 //! Lives in memory only. An attempt's number is durable before this exists; its sum is durable before anybody hears of it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use aquifer_shared::base::hash::sha256;
 use aquifer_shared::base::ids::{AttemptId, Hash32, StudyHash};
@@ -22,7 +23,7 @@ pub(super) struct Attempt {
     pub(super) number: u32,
     pub(super) body: TaskBody,
     id: AttemptId,
-    task: Task,
+    task: Arc<Task>,
     task_hash: Hash32,
     cells: usize,
     opened: Timestamp,
@@ -58,12 +59,12 @@ impl Attempt {
             id: attempt_id(study, round, number),
             task_hash: task_hash(study, round, &bytes),
             cells: cells_of(&body, terms.rounds[round as usize].cells_max),
-            task: Task {
+            task: Arc::new(Task {
                 study: *study,
                 round,
                 attempt: number,
                 body: bytes,
-            },
+            }),
             body,
             opened: now,
             deadline: now.after_ms(terms.phase_ms.into()),
@@ -84,7 +85,7 @@ impl Attempt {
     }
 
     /// The task, the same bytes whenever it is sent.
-    pub(super) fn task(&self) -> Task {
+    pub(super) fn task(&self) -> Arc<Task> {
         self.task.clone()
     }
 
@@ -153,7 +154,7 @@ impl Attempt {
 }
 
 /// Cells of the answer to a task.
-fn cells_of(body: &TaskBody, cells_max: u32) -> usize {
+pub(super) fn cells_of(body: &TaskBody, cells_max: u32) -> usize {
     match body {
         TaskBody::Counts | TaskBody::Evaluation(_) => cells_max as usize,
         TaskBody::Residuals(state) => state.curves.len(),

@@ -3,22 +3,26 @@
 //! Decides only: sends nothing, stores nothing, reads no clock. Never uses an attempt number twice, never asks before the
 //! number is durable, never publishes a sum that is not.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
+use std::sync::Arc;
 
 use aquifer_shared::base::ids::StudyHash;
 use aquifer_shared::base::limits::APPROVALS_MAX;
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::domain::predictor::plan::Shape;
-use aquifer_shared::domain::sum::{BrokenRule, StudyTerms, study_hash};
+use aquifer_shared::domain::sum::{BrokenRule, StudyTerms, TrustMode, study_hash};
+use aquifer_shared::protocol::aggregation::{Checks, Suspicion, Verify, is_signed};
 use aquifer_shared::protocol::ask::{ReleasedSum, RoundStatus};
 use aquifer_shared::protocol::codec::{CodecError, decode};
-use aquifer_shared::protocol::wire::{
-    Approval, End, Message, Offer, RefusalCode, StudyEnd, Task, Verdict,
-};
+use aquifer_shared::protocol::wire::{Approval, End, Message, Offer, StudyEnd, Task, Verdict};
 
-use super::event::{Abort, Effect, Ending, Event, Member, Record, Token};
+use super::event::{Abort, Effect, Ending, Event, Member, Record, Spool, Token};
+use super::group::SecureRound;
 use super::learning::{Learning, learning};
 use super::round::Attempt;
+use super::seat::{Seat, Standing};
+use super::secure::Written;
 
 /// The coordinator's side of one study.
 pub struct Study {
@@ -26,7 +30,7 @@ pub struct Study {
     pub(super) terms: StudyTerms,
     bytes: Vec<u8>,
     pub(super) learning: Box<dyn Learning>,
-    pub(super) offer_ms: u64,
+    pub(super) conditions: Conditions,
     pub(super) approvals: Vec<Approval>,
     pub(super) seats: Vec<Seat>,
     pub(super) stage: Stage,
@@ -37,6 +41,14 @@ pub struct Study {
     pub(super) rounds: Vec<RoundStatus>,
     /// Lowest attempt number of the live round that no member has seen.
     pub(super) attempt_floor: u32,
+    /// What groups wait for.
+    pub(super) writes: BTreeMap<Token, Written>,
+    /// Changes of the spool that the next write makes.
+    pub(super) spool: Vec<Spool>,
+    /// Members to leave out of the first attempts of the next round, by group.
+    pub(super) suspects: Vec<BTreeMap<Member, Suspicion>>,
+    /// How attempts ended that members may not have heard of, as this process was not there to tell.
+    pub(super) farewells: Vec<Close>,
     next_token: u64,
     effects: VecDeque<Effect>,
 }
@@ -52,25 +64,15 @@ pub enum BadTerms {
     Rule(#[from] BrokenRule),
 }
 
-/// A place in the roster.
-#[derive(Clone, Debug)]
-pub(super) struct Seat {
-    pub(super) verdict: Option<Verdict>,
-    pub(super) connected: bool,
-    pub(super) standing: Standing,
-}
-
-/// Whether a member that accepted takes part now.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(super) enum Standing {
-    /// It does.
-    In,
-    /// Not in this attempt.
-    OutOfAttempt,
-    /// In no attempt of this round.
-    OutOfRound,
-    /// Never again.
-    OutOfStudy,
+/// What a study is held to, apart from its terms.
+#[derive(Clone, Copy, Debug)]
+pub struct Conditions {
+    /// How long members that do not answer an offer are waited for.
+    pub offer_ms: u64,
+    /// How rules are judged.
+    pub checks: Checks,
+    /// How signatures of members are checked.
+    pub verify: Verify,
 }
 
 pub(super) enum Stage {
@@ -85,6 +87,8 @@ pub(super) enum Stage {
     },
     /// An attempt is out.
     Gathering(Box<Attempt>),
+    /// Groups are at their sums.
+    Assembling(Box<SecureRound>),
     /// All sums are released; the model is being made.
     Concluding,
     /// Over.
@@ -94,13 +98,21 @@ pub(super) enum Stage {
 /// What happens when records are durable.
 pub(super) struct Pending {
     pub(super) token: Token,
-    /// Closes the attempt before.
-    pub(super) close: Option<End>,
+    /// Closes attempts.
+    pub(super) close: Vec<Close>,
     pub(super) then: Then,
+}
+
+/// A message that closes an attempt, for a part of the roster.
+#[derive(Clone, Debug)]
+pub(super) struct Close {
+    pub(super) members: Range<Member>,
+    pub(super) end: End,
 }
 
 pub(super) enum Then {
     Gather(Box<Attempt>),
+    Assemble(Box<SecureRound>),
     Conclude,
     End(Ending),
 }
@@ -108,26 +120,19 @@ pub(super) enum Then {
 impl Study {
     /// A study that nobody has signed yet, from the bytes of its terms and its contract's features.
     ///
-    /// `offer_ms` is how long members that do not answer are waited for.
-    ///
     /// # Errors
     ///
     /// Bytes that are not terms, or terms that break a rule.
-    pub fn new(bytes: Vec<u8>, shapes: &[Shape], offer_ms: u64) -> Result<Self, BadTerms> {
+    pub fn new(bytes: Vec<u8>, shapes: &[Shape], conditions: Conditions) -> Result<Self, BadTerms> {
         let terms: StudyTerms = decode("study terms", &bytes, Offer::BYTES_MAX)?;
         terms.check()?;
-        let seat = Seat {
-            verdict: None,
-            connected: false,
-            standing: Standing::In,
-        };
         Ok(Self {
             hash: study_hash(&bytes),
             learning: learning(&terms, shapes),
-            seats: vec![seat; terms.roster.len()],
+            seats: vec![Seat::empty(); terms.roster.len()],
             terms,
             bytes,
-            offer_ms,
+            conditions,
             approvals: Vec::new(),
             stage: Stage::Submitted,
             pending: None,
@@ -135,6 +140,10 @@ impl Study {
             durable: 0,
             rounds: Vec::new(),
             attempt_floor: 0,
+            writes: BTreeMap::new(),
+            spool: Vec::new(),
+            suspects: Vec::new(),
+            farewells: Vec::new(),
             next_token: 0,
             effects: VecDeque::new(),
         })
@@ -145,11 +154,16 @@ impl Study {
         match event {
             Event::Approved(approval) => self.approve(now, approval),
             Event::Connected(member) => self.connected(now, member),
-            Event::Disconnected(member) => self.with_seat(member, |seat| seat.connected = false),
-            Event::Decided(member, verdict) => self.decided(member, verdict),
+            Event::Disconnected(member) => {
+                self.with_seat(member, |seat| seat.connected = false);
+                self.here(now, member, false);
+            }
+            Event::Decided(member, verdict) => self.decided(now, member, verdict),
             Event::Update(member, update) => self.update(member, update),
             Event::Malformed(member, malformed) => self.malformed(member, malformed),
-            Event::Refused(member, refusal) => self.refused(member, &refusal),
+            Event::Refused(member, refusal) => self.refused(now, member, refusal),
+            Event::Secure(member, message) => self.secure(now, member, message),
+            Event::Revoked(member) => self.revoked(member),
             Event::Persisted(token) => self.persisted(now, token),
             Event::Concluded(ending) => {
                 if matches!(self.stage, Stage::Concluding) {
@@ -160,6 +174,9 @@ impl Study {
             Event::Tick => {}
         }
         self.advance(now);
+        if !self.spool.is_empty() {
+            self.persist(Vec::new());
+        }
     }
 
     /// The next thing to do.
@@ -173,10 +190,17 @@ impl Study {
         let expiry = self.terms.expires.after_ms(1);
         match &self.stage {
             Stage::Submitted => Some(expiry),
-            Stage::Offered { .. } | Stage::Gathering(_) if self.pending.is_some() => Some(expiry),
+            Stage::Offered { .. } | Stage::Gathering(_) | Stage::Assembling(_)
+                if self.pending.is_some() =>
+            {
+                Some(expiry)
+            }
             Stage::Offered { late: true, .. } => Some(expiry),
             Stage::Offered { deadline, .. } => Some(expiry.min(*deadline)),
             Stage::Gathering(attempt) => Some(expiry.min(self.gathered_at(attempt))),
+            Stage::Assembling(round) => {
+                Some(expiry.min(self.secure_wakeup(round).unwrap_or(expiry)))
+            }
             Stage::Concluding | Stage::Ended(_) => None,
         }
     }
@@ -204,6 +228,7 @@ impl Study {
         match self.stage {
             Stage::Offered { deadline, late } => self.advance_offer(now, deadline, late),
             Stage::Gathering(_) => self.advance_attempt(now),
+            Stage::Assembling(_) => self.advance_secure(now),
             Stage::Submitted | Stage::Concluding | Stage::Ended(_) => {}
         }
     }
@@ -211,7 +236,7 @@ impl Study {
     /// The stage of waiting for members, from now.
     pub(super) fn offered(&self, now: Timestamp) -> Stage {
         Stage::Offered {
-            deadline: now.after_ms(self.offer_ms),
+            deadline: now.after_ms(self.conditions.offer_ms),
             late: false,
         }
     }
@@ -233,7 +258,7 @@ impl Study {
     }
 
     fn connected(&mut self, now: Timestamp, member: Member) {
-        self.with_seat(member, |seat| seat.connected = true);
+        self.with_seat(member, Seat::arrive);
         let Some(seat) = self.seats.get(member) else {
             return;
         };
@@ -244,23 +269,24 @@ impl Study {
                 return self.effects.push_back(Effect::StudyEnd(member, end));
             }
             Stage::Submitted | Stage::Concluding => return,
-            Stage::Offered { .. } | Stage::Gathering(_) => {}
+            Stage::Offered { .. } | Stage::Gathering(_) | Stage::Assembling(_) => {}
         }
         if !answered {
             self.effects.push_back(Effect::Offer(member));
         }
+        self.here(now, member, true);
         if eligible && self.pending.is_none() {
             self.ask_again(now, member);
         }
     }
 
-    fn decided(&mut self, member: Member, verdict: Verdict) {
+    fn decided(&mut self, now: Timestamp, member: Member, verdict: Verdict) {
         if let (Stage::Ended(ending), Verdict::Accepted | Verdict::Held) = (&self.stage, &verdict) {
             // It was away when the study ended, and keeps budget aside until it hears of it.
             let end = self.study_end(ending);
             return self.effects.push_back(Effect::StudyEnd(member, end));
         }
-        let running = matches!(self.stage, Stage::Gathering(_));
+        let running = matches!(self.stage, Stage::Gathering(_) | Stage::Assembling(_));
         let open = running || matches!(self.stage, Stage::Offered { .. });
         let open = open && !self.is_ending();
         let Some(seat) = self.seats.get_mut(member).filter(|_| open) else {
@@ -279,35 +305,15 @@ impl Study {
             verdict,
         }]);
         // A latecomer helps from here on.
-        if let (Stage::Gathering(attempt), None, true) = (&self.stage, &self.pending, eligible) {
-            let task = attempt.task();
-            self.effects.push_back(Effect::Task(member, task));
+        if !eligible || self.pending.is_some() {
+            return;
         }
-    }
-
-    /// Starts once all have answered, or at the deadline; ends the study where the quorum is out of reach.
-    fn advance_offer(&mut self, now: Timestamp, deadline: Timestamp, late: bool) {
-        let count =
-            |counts: fn(&Seat) -> bool| self.seats.iter().filter(|seat| counts(seat)).count();
-        let (accepted, quorum) = (count(Seat::has_accepted), usize::from(self.terms.quorum));
-        let open = count(|seat| !seat.has_answered());
-        let held = count(|seat| seat.verdict == Some(Verdict::Held));
-        let late = late || now >= deadline;
-        self.stage = Stage::Offered { deadline, late };
-        if accepted >= quorum && (open == 0 || late) {
-            return self.start(now);
-        }
-        // People may take until the study expires; silent nodes may not.
-        let hopeful = accepted + if late { held } else { open };
-        if hopeful < quorum {
-            self.end(
-                now,
-                Ending::Aborted(Abort::TooFewAccepted {
-                    accepted: accepted as u32,
-                    members: self.seats.len() as u32,
-                    quorum: quorum as u32,
-                }),
-            );
+        match &self.stage {
+            Stage::Gathering(attempt) => {
+                let task = attempt.task();
+                self.effects.push_back(Effect::Task(member, task));
+            }
+            _ => self.joins_late(now, member),
         }
     }
 
@@ -319,9 +325,13 @@ impl Study {
         // What is on its way to the disk stays true: that attempt is closed as it was going to be.
         let close = match (self.pending.take(), &self.stage) {
             (Some(pending), _) => pending.close,
-            (None, Stage::Gathering(attempt)) => Some(attempt.end(None)),
-            (None, _) => None,
+            (None, Stage::Gathering(attempt)) => vec![self.for_all(attempt.end(None))],
+            (None, Stage::Assembling(round)) => round.closes(),
+            (None, _) => Vec::new(),
         };
+        if self.terms.mode == TrustMode::SharedNoise {
+            self.change_spool(Spool::Clear);
+        }
         let record = Record::Ended {
             ending: ending.clone(),
             at: now,
@@ -351,15 +361,19 @@ impl Study {
         matches!(then, Some(Then::End(_)))
     }
 
-    pub(super) fn persist_then(&mut self, records: Vec<Record>, close: Option<End>, then: Then) {
+    pub(super) fn persist_then(&mut self, records: Vec<Record>, close: Vec<Close>, then: Then) {
         let token = self.persist(records);
         self.pending = Some(Pending { token, close, then });
     }
 
-    fn persist(&mut self, records: Vec<Record>) -> Token {
+    pub(super) fn persist(&mut self, records: Vec<Record>) -> Token {
         let token = Token(self.next_token);
         self.next_token += 1;
-        self.effects.push_back(Effect::Persist { token, records });
+        self.effects.push_back(Effect::Persist {
+            token,
+            records,
+            spool: std::mem::take(&mut self.spool),
+        });
         token
     }
 
@@ -367,7 +381,7 @@ impl Study {
         self.effects.push_back(effect);
     }
 
-    pub(super) fn send_task(&mut self, task: &Task) {
+    pub(super) fn send_task(&mut self, task: &Arc<Task>) {
         for member in self.connected_where(Seat::is_eligible) {
             self.push(Effect::Task(member, task.clone()));
         }
@@ -388,21 +402,14 @@ impl Study {
     }
 }
 
-impl Seat {
-    pub(super) fn has_accepted(&self) -> bool {
-        self.verdict == Some(Verdict::Accepted)
-    }
-
-    pub(super) fn is_eligible(&self) -> bool {
-        self.has_accepted() && self.standing == Standing::In
-    }
-
-    /// Whether it has said its last word: a person may still decide, a further approval may still come.
-    pub(super) fn has_answered(&self) -> bool {
-        match &self.verdict {
-            None | Some(Verdict::Held) => false,
-            Some(Verdict::Refused(code, _)) => *code != RefusalCode::NotApproved,
-            Some(Verdict::Accepted) => true,
+impl Conditions {
+    /// Every rule counts and every signature is checked: what every program uses.
+    #[must_use]
+    pub fn strict(offer_ms: u64) -> Self {
+        Self {
+            offer_ms,
+            checks: Checks::STRICT,
+            verify: is_signed,
         }
     }
 }

@@ -5,10 +5,11 @@ use super::super::fixtures::Habit::{Forged, Prompt, Refuses, Short, Silent};
 use super::super::fixtures::{
     CELLS, EXPIRES, Habit, MEMBERS, OFFER_MS, PHASE_MS, ROUNDS, TTL_MS, World, update, update_of,
 };
+use super::super::resume::Durables;
 use super::*;
 use aquifer_shared::domain::sum::attempt_id;
 use aquifer_shared::protocol::ask::StudyState;
-use aquifer_shared::protocol::wire::{Refusal, StudyOutcome};
+use aquifer_shared::protocol::wire::{Refusal, RefusalCode, StudyOutcome};
 
 const ALL: [Habit; MEMBERS] = [Prompt; MEMBERS];
 
@@ -486,7 +487,12 @@ fn a_finished_study_stays_finished() {
 fn records_that_no_study_wrote_are_refused() {
     let world = World::running(ALL);
     let refused = |journal: Vec<Record>| {
-        Study::resume(world.now, world.bytes.clone(), &[], OFFER_MS, journal).is_err()
+        let durable = Durables {
+            records: journal,
+            spool: Vec::new(),
+        };
+        let conditions = Conditions::strict(OFFER_MS);
+        Study::resume(world.now, world.bytes.clone(), &[], conditions, durable).is_err()
     };
     let without = |index: usize| {
         let mut journal = world.journal.clone();
@@ -508,12 +514,12 @@ fn records_that_no_study_wrote_are_refused() {
 
 #[test]
 fn bytes_that_are_no_terms_are_refused() {
-    assert!(Study::new(vec![1, 2, 3], &[], OFFER_MS).is_err());
+    assert!(Study::new(vec![1, 2, 3], &[], Conditions::strict(OFFER_MS)).is_err());
     let mut terms = World::new().study.terms().clone();
     terms.rounds[0].sigma_share += 1;
     let bytes = aquifer_shared::protocol::codec::encode(&terms);
     assert!(matches!(
-        Study::new(bytes, &[], OFFER_MS),
+        Study::new(bytes, &[], Conditions::strict(OFFER_MS)),
         Err(BadTerms::Rule(_))
     ));
 }

@@ -100,7 +100,8 @@ pub fn is_approval(study: &StudyHash, approval: &Approval) -> bool {
     is_signed(&approval.key, &approve_digest(study), &approval.signature)
 }
 
-fn is_signed(key: &IdentityKey, digest: &Hash32, signature: &[u8]) -> bool {
+/// Whether a signature is a key's over a digest.
+pub(super) fn is_signed(key: &IdentityKey, digest: &Hash32, signature: &[u8]) -> bool {
     let key = UnparsedPublicKey::new(&ED25519, key.0);
     key.verify(&digest.0, signature).is_ok()
 }

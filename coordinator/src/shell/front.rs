@@ -5,16 +5,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aquifer_shared::base::ids::Name;
+use aquifer_shared::base::limits::FRAME_BYTES_MAX;
 use aquifer_shared::protocol::ask::{Request, Response};
 use aquifer_shared::protocol::wire::{CloseReason, Decision, Hello, Refusal, Update};
 use aquifer_shared::shell::certificates::{CertificateAuthority, PeerCertificate};
 use aquifer_shared::shell::platform::{Platform, System};
 use aquifer_shared::shell::quic::close;
 use quinn::Connection;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
+use super::mirror::Copied;
+use super::outbox::Outbox;
 use super::registry::Registry;
 use super::store::{Party, Store};
+use crate::core::event::Secure;
 
 /// Commands that may wait for the hub before connections are slowed down.
 pub const COMMANDS_MAX: usize = 1_024;
@@ -22,6 +26,10 @@ pub const COMMANDS_MAX: usize = 1_024;
 pub const CONNECTIONS_MAX: usize = 4_096;
 /// Connections of one party at a time.
 pub const CONNECTIONS_PER_PARTY_MAX: usize = 16;
+/// Bytes of messages that may wait for the hub: beyond them sessions read no further.
+const INBOUND_BYTES_MAX: usize = 8 * FRAME_BYTES_MAX;
+/// What room is counted in.
+const ROOM_UNIT: usize = 1_024;
 
 /// An encoded frame; one TASK goes to many nodes.
 pub type SharedFrame = Arc<[u8]>;
@@ -53,6 +61,8 @@ pub enum Command {
         party: Box<Party>,
         /// What.
         message: Said,
+        /// Its place among the messages that wait.
+        room: OwnedSemaphorePermit,
     },
     /// Somebody asks.
     Asked {
@@ -71,7 +81,7 @@ pub enum Command {
 #[derive(Debug)]
 pub struct Line {
     /// Frames for it.
-    pub outbox: mpsc::Sender<SharedFrame>,
+    pub outbox: Outbox,
     /// What they travel over.
     pub connection: Connection,
 }
@@ -85,6 +95,8 @@ pub enum Said {
     Update(Update),
     /// Not this round.
     Refusal(Refusal),
+    /// A step of a secure aggregation.
+    Secure(Secure),
 }
 
 /// Shared by all connections.
@@ -101,6 +113,9 @@ pub struct Front {
     pub hub: mpsc::Sender<Command>,
     /// What connections live on.
     pub platform: Arc<dyn Platform>,
+    /// To the mirror of ledgers.
+    pub mirror: mpsc::Sender<Copied>,
+    inbound: Arc<Semaphore>,
     live: Mutex<BTreeMap<u64, Live>>,
     counter: AtomicU64,
 }
@@ -120,8 +135,10 @@ impl Front {
         authority: Arc<CertificateAuthority>,
         certificate_days: u32,
         hub: mpsc::Sender<Command>,
+        mirror: mpsc::Sender<Copied>,
     ) -> Self {
         let (live, counter) = (Mutex::default(), AtomicU64::new(1));
+        let inbound = Arc::new(Semaphore::new(INBOUND_BYTES_MAX / ROOM_UNIT));
         Self {
             registry,
             store,
@@ -129,6 +146,8 @@ impl Front {
             certificate_days,
             hub,
             platform: Arc::new(System),
+            mirror,
+            inbound,
             live,
             counter,
         }
@@ -138,6 +157,19 @@ impl Front {
     #[must_use]
     pub fn on(self, platform: Arc<dyn Platform>) -> Self {
         Self { platform, ..self }
+    }
+
+    /// Waits until a message of this length may wait for the hub.
+    ///
+    /// # Panics
+    ///
+    /// Never: the semaphore is not closed.
+    pub async fn room(&self, bytes: usize) -> OwnedSemaphorePermit {
+        let units = bytes
+            .div_ceil(ROOM_UNIT)
+            .clamp(1, FRAME_BYTES_MAX / ROOM_UNIT) as u32;
+        let room = self.inbound.clone().acquire_many_owned(units).await;
+        room.expect("nobody closes it")
     }
 
     /// Counts a connection in; the number by which it leaves, or none if there are too many.

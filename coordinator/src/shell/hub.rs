@@ -1,19 +1,20 @@
-//! The one task that owns all studies: takes commands in turn, drives the machines, performs their effects.
+//! The one task that owns all studies: takes commands in turn and hands them to the machines.
 //!
-//! Everything that decides is in the core; here is the loop around it. A store that fails stops a study where it is, and is
-//! tried again: nothing leaves before it is durable.
+//! Everything that decides is in the core; here is the loop around it. Several commands that wait are heard before what follows
+//! is performed ([`super::drive`]), so that what they make durable is one write.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use aquifer_shared::base::ids::{IdentityKey, Name, StudyHash};
+use aquifer_shared::base::ids::{AttemptId, IdentityKey, Name, StudyHash};
 use aquifer_shared::base::limits::FRAME_BYTES_MAX;
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::protocol::ask::{Request, Response, StudyStatus};
-use aquifer_shared::protocol::codec::{decode, encode};
-use aquifer_shared::protocol::wire::{CloseReason, Hello, Task, Verdict, frame};
+use aquifer_shared::protocol::codec::{CodecError, decode};
+use aquifer_shared::protocol::wire::{CloseReason, Hello, Message, Shares, Verdict, frame};
 use aquifer_shared::shell::keys::Identity;
 use aquifer_shared::shell::quic::close;
 use tokio::sync::mpsc;
@@ -21,19 +22,21 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::clock::now;
-use super::front::{Command, Front, Line, Said, SharedFrame};
+use super::drive::Frames;
+use super::front::{Command, Front, Line, Said};
 use super::live::Live;
-use super::publish;
-use super::store::{Party, Store};
-use crate::core::event::{Effect, Event, Record, Token};
+use super::mirror::held_for;
+use super::store::{Party, Spooled, Store};
+use crate::core::event::{Event, Record};
+use crate::core::resume::Durables;
 use crate::core::update;
 
 /// How often the registry's revision is looked at, for changes by other processes.
 const REGISTRY_POLL: Duration = Duration::from_millis(250);
 /// How often live connections are held against the ends of their certificates.
 const EXPIRY_POLL: Duration = Duration::from_secs(5);
-/// How long a store that failed is left alone.
-const RETRY: Duration = Duration::from_secs(1);
+/// Commands that are heard before what follows from them is performed.
+const COMMANDS_AT_ONCE: usize = 64;
 /// The longest sleep between two looks at the studies.
 const IDLE: Duration = Duration::from_secs(3_600);
 
@@ -43,16 +46,19 @@ pub struct Hub {
     pub(super) store: Store,
     pub(super) release: Arc<Identity>,
     pub(super) studies: BTreeMap<StudyHash, Live>,
-    sessions: HashMap<IdentityKey, Session>,
+    pub(super) sessions: HashMap<IdentityKey, Session>,
     watchers: Vec<(StudyHash, mpsc::Sender<Response>)>,
-    task: Option<(Task, SharedFrame)>,
-    retry_at: Option<Instant>,
+    /// Studies that have heard something since their effects were last performed.
+    moved: BTreeSet<StudyHash>,
+    pub(super) frames: Frames,
+    pub(super) retry_at: Option<Instant>,
 }
 
+/// A node's session.
 #[derive(Debug)]
-struct Session {
+pub(super) struct Session {
     number: u64,
-    line: Line,
+    pub(super) line: Line,
 }
 
 impl Hub {
@@ -73,7 +79,8 @@ impl Hub {
             studies: BTreeMap::new(),
             sessions: HashMap::new(),
             watchers: Vec::new(),
-            task: None,
+            moved: BTreeSet::new(),
+            frames: Frames::default(),
             retry_at: None,
         };
         let parties = hub.store.parties().await?;
@@ -84,13 +91,25 @@ impl Hub {
         for stored in hub.store.studies().await? {
             let text = hub.store.contract(&stored.contract_hash).await?;
             let text = text.context("the store has lost a study's contract")?;
-            let bytes = hub.store.records(&stored.hash).await?;
-            let read = |bytes: &Vec<u8>| decode::<Record>("record", bytes, FRAME_BYTES_MAX);
-            let records: Vec<Record> = bytes.iter().map(read).collect::<Result<_, _>>()?;
-            let live = Live::resume(stored, text, records, now(), |key| names.get(key).cloned())?;
+            let durable = hub.durables(&stored.hash).await?;
+            let live = Live::resume(stored, text, durable, now(), |key| names.get(key).cloned())?;
             hub.studies.insert(live.hash, live);
         }
         Ok(hub)
+    }
+
+    /// What is stored of a study's course.
+    async fn durables(&self, hash: &StudyHash) -> anyhow::Result<Durables> {
+        let bytes = self.store.records(hash).await?;
+        let read = |bytes: &Vec<u8>| decode::<Record>("record", bytes, FRAME_BYTES_MAX);
+        let records = bytes.iter().map(read).collect::<Result<_, _>>()?;
+        let spooled = self.store.spool(hash).await?.into_iter();
+        let read = |one: Spooled| {
+            let shares = decode("shares", &one.shares, Shares::BYTES_MAX)?;
+            Ok::<_, CodecError>((one.group, one.dealer, shares))
+        };
+        let spool = spooled.map(read).collect::<Result<_, _>>()?;
+        Ok(Durables { records, spool })
     }
 
     /// Works until it is told to stop.
@@ -103,19 +122,45 @@ impl Hub {
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut expiry = interval(EXPIRY_POLL);
         expiry.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        self.part_with_revoked().await;
         self.tick().await;
         loop {
             let wakeup = self.wakeup();
             tokio::select! {
                 command = commands.recv() => match command {
                     None | Some(Command::Stop) => return Ok(()),
-                    Some(command) => self.take(command).await,
+                    Some(command) => {
+                        if self.take_all(command, &mut commands).await.is_break() {
+                            return Ok(());
+                        }
+                    }
                 },
                 () = sleep_until(wakeup) => self.tick().await,
                 _ = poll.tick() => self.poll_registry().await,
                 _ = expiry.tick() => self.front.close_unwelcome().await,
             }
         }
+    }
+
+    /// Takes a command and those that wait behind it, then performs what follows; breaks off where the process is to stop.
+    async fn take_all(
+        &mut self,
+        first: Command,
+        commands: &mut mpsc::Receiver<Command>,
+    ) -> ControlFlow<()> {
+        self.take(first).await;
+        for _ in 1..COMMANDS_AT_ONCE {
+            match commands.try_recv() {
+                Ok(Command::Stop) => {
+                    self.drive_moved().await;
+                    return ControlFlow::Break(());
+                }
+                Ok(command) => self.take(command).await,
+                Err(_) => break,
+            }
+        }
+        self.drive_moved().await;
+        ControlFlow::Continue(())
     }
 
     async fn take(&mut self, command: Command) {
@@ -129,7 +174,14 @@ impl Hub {
                 self.open(&party, session, &hello, line).await;
             }
             Command::Closed { party, session } => self.close(&party, session).await,
-            Command::Said { party, message } => self.hear(&party, message).await,
+            Command::Said {
+                party,
+                message,
+                room,
+            } => {
+                self.hear(&party, message);
+                drop(room);
+            }
             Command::Asked {
                 party,
                 request,
@@ -148,6 +200,19 @@ impl Hub {
         if let Err(error) = noted {
             tracing::error!(%error, "a hello was not noted");
         }
+        let held = match held_for(&self.store, party, hello).await {
+            Ok(held) => held,
+            Err(error) => {
+                // A node that could have forgotten what it signed is not asked anything.
+                let error = anyhow::Error::from(error);
+                tracing::error!(
+                    error = format!("{error:#}"),
+                    "the mirror of a ledger was not read"
+                );
+                return close(&line.connection, CloseReason::Busy);
+            }
+        };
+        let _ = line.outbox.put(frame(&held).into());
         let session = Session { number, line };
         if let Some(before) = self.sessions.insert(party.identity, session) {
             close(&before.line.connection, CloseReason::Replaced);
@@ -187,31 +252,22 @@ impl Hub {
         }
     }
 
-    async fn hear(&mut self, party: &Party, message: Said) {
+    fn hear(&mut self, party: &Party, message: Said) {
         let key = party.identity;
         match message {
             Said::Decision(decision) => {
                 if let Some(member) = self.member(&decision.study, &key) {
-                    self.handle(decision.study, Event::Decided(member, decision.verdict))
-                        .await;
+                    self.tell_machine(decision.study, Event::Decided(member, decision.verdict));
                 }
             }
             Said::Refusal(refusal) => {
                 tracing::info!(node = %party.name, study = %refusal.study.short(), code = ?refusal.code, "refused");
                 if let Some(member) = self.member(&refusal.study, &key) {
-                    self.handle(refusal.study, Event::Refused(member, refusal))
-                        .await;
+                    self.tell_machine(refusal.study, Event::Refused(member, refusal));
                 }
             }
             Said::Update(update) => {
-                let attempt = update.attempt;
-                let live = self
-                    .studies
-                    .values()
-                    .find(|live| live.machine.is_live(&attempt));
-                let Some((hash, member)) =
-                    live.and_then(|live| live.terms.member(&key).map(|member| (live.hash, member)))
-                else {
+                let Some((hash, member)) = self.live_member(&update.attempt, &key) else {
                     return;
                 };
                 let event = match update::verify(&key, update) {
@@ -221,9 +277,23 @@ impl Hub {
                         Event::Malformed(member, malformed)
                     }
                 };
-                self.handle(hash, event).await;
+                self.tell_machine(hash, event);
+            }
+            Said::Secure(message) => {
+                if let Some((hash, member)) = self.live_member(&message.attempt(), &key) {
+                    self.tell_machine(hash, Event::Secure(member, message));
+                }
             }
         }
+    }
+
+    /// The study with this live attempt, and the node's place in it.
+    fn live_member(&self, attempt: &AttemptId, key: &IdentityKey) -> Option<(StudyHash, usize)> {
+        let live = self
+            .studies
+            .values()
+            .find(|live| live.machine.is_live(attempt))?;
+        Some((live.hash, live.terms.member(key)?))
     }
 
     fn member(&self, study: &StudyHash, key: &IdentityKey) -> Option<usize> {
@@ -245,115 +315,17 @@ impl Hub {
         }
     }
 
-    /// Performs a study's effects until there are none, or until the store fails.
-    pub(super) async fn drive(&mut self, hash: StudyHash) {
-        while self.settle(hash).await {
-            let effect = self
-                .studies
-                .get_mut(&hash)
-                .and_then(|live| live.machine.poll_effect());
-            let Some(effect) = effect else { break };
-            self.perform(hash, effect).await;
-        }
-        self.notify(hash);
-    }
-
-    async fn perform(&mut self, hash: StudyHash, effect: Effect) {
-        let Some(live) = self.studies.get_mut(&hash) else {
-            return;
-        };
-        match effect {
-            Effect::Persist { token, records } => {
-                live.unsaved = Some((token, records.iter().map(encode).collect()));
-            }
-            Effect::Offer(member) => {
-                let offer = frame(&live.offer());
-                self.send(hash, member, offer.into());
-            }
-            Effect::Task(member, task) => {
-                let frame = self.task_frame(task);
-                self.send(hash, member, frame);
-            }
-            Effect::End(member, end) => self.send(hash, member, frame(&end).into()),
-            Effect::StudyEnd(member, end) => self.send(hash, member, frame(&end).into()),
-            Effect::Conclude => self.conclude(hash).await,
-            Effect::Finished(ending) => {
-                tracing::info!(study = %hash.short(), ending = %ending, "study ended");
-                live.ended = now();
-                if let Err(error) = self.store.end_study(&hash, now()).await {
-                    tracing::error!(%error, "the end of a study was not noted");
-                }
-            }
+    /// Hands an event to a study; what follows is performed when the commands that wait are heard, so that their writes are one.
+    fn tell_machine(&mut self, hash: StudyHash, event: Event) {
+        if let Some(live) = self.studies.get_mut(&hash) {
+            live.machine.handle(now(), event);
+            self.moved.insert(hash);
         }
     }
 
-    /// Writes what a study waits for; false while the store fails.
-    async fn settle(&mut self, hash: StudyHash) -> bool {
-        let Some(live) = self.studies.get_mut(&hash) else {
-            return false;
-        };
-        let Some((token, records)) = &live.unsaved else {
-            return true;
-        };
-        match self.store.append(&hash, live.saved, records).await {
-            Ok(()) => {
-                let token: Token = *token;
-                live.saved += records.len() as u64;
-                live.unsaved = None;
-                live.machine.handle(now(), Event::Persisted(token));
-                true
-            }
-            Err(error) => {
-                let error = anyhow::Error::from(error);
-                tracing::error!(study = %hash.short(), error = format!("{error:#}"), "not durable: the study waits, nothing is sent");
-                self.retry_at = Some(Instant::now() + RETRY);
-                false
-            }
-        }
-    }
-
-    /// Builds and stores the model; a store that fails is tried again by the next tick.
-    async fn conclude(&mut self, hash: StudyHash) {
-        let Some(live) = self.studies.get_mut(&hash) else {
-            return;
-        };
-        match publish::conclude(live, &self.store, &self.release, now()).await {
-            Ok(ending) => {
-                live.unconcluded = false;
-                live.machine.handle(now(), Event::Concluded(ending));
-            }
-            Err(error) => {
-                tracing::error!(study = %hash.short(), error = format!("{error:#}"), "the model is not stored: tried again");
-                live.unconcluded = true;
-                self.retry_at = Some(Instant::now() + RETRY);
-            }
-        }
-    }
-
-    /// The same task goes to all members: encoded once.
-    fn task_frame(&mut self, task: Task) -> SharedFrame {
-        if let Some((last, frame)) = &self.task
-            && *last == task
-        {
-            return frame.clone();
-        }
-        let encoded: SharedFrame = frame(&task).into();
-        self.task = Some((task, encoded.clone()));
-        encoded
-    }
-
-    fn send(&mut self, hash: StudyHash, member: usize, frame: SharedFrame) {
-        let key = self
-            .studies
-            .get(&hash)
-            .map(|live| live.terms.roster[member]);
-        let Some(key) = key else { return };
-        let Some(session) = self.sessions.get(&key) else {
-            return;
-        };
-        // A node that does not read loses its connection; it comes back and is asked again.
-        if session.line.outbox.try_send(frame).is_err() {
-            close(&session.line.connection, CloseReason::Busy);
+    async fn drive_moved(&mut self) {
+        while let Some(hash) = self.moved.pop_first() {
+            self.drive(hash).await;
         }
     }
 
@@ -385,13 +357,39 @@ impl Hub {
     async fn poll_registry(&mut self) {
         match self.front.registry.refresh().await {
             Ok(false) => {}
-            Ok(true) => self.front.close_unwelcome().await,
+            Ok(true) => {
+                self.front.close_unwelcome().await;
+                self.part_with_revoked().await;
+            }
             Err(error) => tracing::error!(%error, "the registry could not be read"),
         }
     }
 
+    /// Tells running studies which of their members were revoked.
+    async fn part_with_revoked(&mut self) {
+        let parties = match self.store.parties().await {
+            Ok(parties) => parties,
+            Err(error) => return tracing::error!(%error, "the registry could not be read"),
+        };
+        let good = parties.iter().filter(|party| !party.revoked);
+        let good: HashSet<IdentityKey> = good.map(|party| party.identity).collect();
+        let gone = |live: &Live| {
+            let roster = live.terms.roster.iter().enumerate();
+            let gone = roster.filter(|(_, key)| !good.contains(key));
+            let gone: Vec<usize> = gone.map(|(member, _)| member).collect();
+            (live.hash, gone)
+        };
+        let running = self.studies.values().filter(|live| live.is_running());
+        let all: Vec<_> = running.map(gone).collect();
+        for (hash, members) in all {
+            for member in members {
+                self.handle(hash, Event::Revoked(member)).await;
+            }
+        }
+    }
+
     /// Tells watchers what is new, and lets them go when the study has ended.
-    fn notify(&mut self, hash: StudyHash) {
+    pub(super) fn notify(&mut self, hash: StudyHash) {
         let Some(live) = self.studies.get_mut(&hash) else {
             return;
         };

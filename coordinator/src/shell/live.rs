@@ -8,16 +8,29 @@ use aquifer_shared::domain::sum::StudyTerms;
 use aquifer_shared::protocol::ask::{
     MemberStatus, Response, StudyDetail, StudyState, StudyStatus, SumsBundle,
 };
+use aquifer_shared::protocol::codec::encode;
 use aquifer_shared::protocol::wire::Offer;
 
 use super::requests::ACCOUNTANT;
-use super::store::StoredStudy;
-use crate::core::event::{Ending, Record, Token};
+use super::store::{SpoolWrite, Spooled, StoredStudy};
+use crate::core::event::{Effect, Ending, Record, Spool, Token};
 use crate::core::expand::{quoted_urho, shapes};
-use crate::core::study::Study;
+use crate::core::resume::Durables;
+use crate::core::study::{Conditions, Study};
 
 /// How long members that do not answer an offer are waited for.
 const OFFER_MS: u64 = 30_000;
+
+/// Writes of a study that wait for the store, to be made together.
+#[derive(Debug, Default)]
+pub struct Unsaved {
+    /// To be handed back, in this order.
+    pub tokens: Vec<Token>,
+    /// Encoded records, in this order.
+    pub records: Vec<Vec<u8>>,
+    /// Changes of the spool, in this order.
+    pub spool: Vec<SpoolWrite>,
+}
 
 /// A study with all that belongs to it.
 pub struct Live {
@@ -39,8 +52,10 @@ pub struct Live {
     pub ended: Timestamp,
     /// How many records are durable.
     pub saved: u64,
-    /// Records that wait for the store.
-    pub unsaved: Option<(Token, Vec<Vec<u8>>)>,
+    /// What waits for the store.
+    pub unsaved: Unsaved,
+    /// What is to be done when that is durable.
+    pub next: Option<Effect>,
     /// The model waits for the store.
     pub unconcluded: bool,
     /// What watchers heard last.
@@ -57,14 +72,15 @@ impl Live {
     pub fn resume(
         stored: StoredStudy,
         contract_text: String,
-        records: Vec<Record>,
+        durable: Durables,
         now: Timestamp,
         name_of: impl Fn(&IdentityKey) -> Option<Name>,
     ) -> anyhow::Result<Self> {
         let contract =
             Contract::parse(&contract_text).context("a stored contract does not parse")?;
-        let saved = records.len() as u64;
-        let machine = Study::resume(now, stored.terms, &shapes(&contract), OFFER_MS, records)
+        let saved = durable.records.len() as u64;
+        let conditions = Conditions::strict(OFFER_MS);
+        let machine = Study::resume(now, stored.terms, &shapes(&contract), conditions, durable)
             .with_context(|| format!("study {} does not resume", stored.hash.short()))?;
         let terms = machine.terms().clone();
         let quoted = quoted_urho(&terms).unwrap_or(terms.urho);
@@ -79,7 +95,8 @@ impl Live {
             submitted: stored.submitted,
             ended: stored.ended,
             saved,
-            unsaved: None,
+            unsaved: Unsaved::default(),
+            next: None,
             unconcluded: false,
             told: None,
         })
@@ -169,6 +186,34 @@ impl Live {
     /// Nothing is left to do for it, not even a durable write.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        !self.is_running() && self.unsaved.is_none() && self.machine.state() != StudyState::Running
+        !self.is_running() && self.unsaved.is_empty() && self.machine.state() != StudyState::Running
+    }
+}
+
+impl Unsaved {
+    /// Nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.tokens.is_empty()
+    }
+
+    /// Adds a write behind the others.
+    pub fn add(&mut self, token: Token, records: &[Record], spool: &[Spool]) {
+        self.tokens.push(token);
+        self.records.extend(records.iter().map(encode));
+        for change in spool {
+            match change {
+                Spool::Keep { group, dealt } => {
+                    let spooled = dealt.iter().map(|(dealer, shares)| Spooled {
+                        group: *group,
+                        dealer: *dealer,
+                        shares: encode(&**shares),
+                    });
+                    self.spool.extend(spooled.map(SpoolWrite::Keep));
+                }
+                Spool::Drop { group } => self.spool.push(SpoolWrite::Drop { group: *group }),
+                Spool::Clear => self.spool.push(SpoolWrite::Clear),
+            }
+        }
     }
 }

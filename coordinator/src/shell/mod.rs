@@ -3,11 +3,14 @@
 pub mod cli;
 pub mod clock;
 pub mod config;
+mod drive;
 pub mod front;
 pub mod home;
 pub mod hub;
 pub mod joining;
 pub mod live;
+pub mod mirror;
+pub mod outbox;
 pub mod publish;
 pub mod registry;
 pub mod requests;

@@ -1,6 +1,7 @@
 //! Answers to questions, each after a look at the asker's role: least rights, and a refusal says whom to ask.
 
 use aquifer_shared::base::ids::{IdentityKey, Name, Role, StudyHash};
+use aquifer_shared::base::limits::LEDGER_COPY_BYTES_MAX;
 use aquifer_shared::domain::contract::Contract;
 use aquifer_shared::protocol::ask::{ModelEntry, NodeEntry, Request, Response};
 use aquifer_shared::protocol::wire::Approval;
@@ -15,6 +16,7 @@ use super::publish;
 use super::store::{Party, StoreFault, StoredModel, StoredStudy};
 use crate::core::event::Event;
 use crate::core::expand::{Accountant, Expanded, expand};
+use crate::core::resume::Durables;
 use crate::core::study_file::StudyFile;
 use crate::core::update::is_approval;
 
@@ -31,6 +33,7 @@ const READERS: &[Role] = &[
     Role::Auditor,
     Role::Dpo,
 ];
+const NODES: &[Role] = &[Role::Node];
 const OPERATORS: &[Role] = &[Role::Operator];
 const APPROVERS: &[Role] = &[Role::Approver, Role::Operator];
 const MODEL_READERS: &[Role] = &[
@@ -56,6 +59,7 @@ fn allowed(request: &Request) -> &'static [Role] {
         | Request::ModelSums(_)
         | Request::ContractShow(_)
         | Request::Renew { .. } => MODEL_READERS,
+        Request::Ledger { .. } => NODES,
     }
 }
 
@@ -104,6 +108,7 @@ impl Hub {
             Request::ModelRelease { model, publish } => self.decide(party, &model, publish).await,
             Request::Nodes => self.nodes().await,
             Request::ContractShow(which) => self.contract(&which).await,
+            Request::Ledger { from } => self.ledger(party, from).await,
             Request::Renew { .. } => Ok(refused(
                 "request",
                 "renewal belongs to the connection".into(),
@@ -185,7 +190,8 @@ impl Hub {
                 .find(|(known, _)| known == key)
                 .map(|(_, name)| name.clone())
         };
-        let live = Live::resume(stored, contract_text.to_owned(), Vec::new(), now(), name_of)?;
+        let durable = Durables::default();
+        let live = Live::resume(stored, contract_text.to_owned(), durable, now(), name_of)?;
         let hash = live.hash;
         self.studies.insert(hash, live);
         for (member, (key, _)) in members.iter().enumerate() {
@@ -395,6 +401,21 @@ impl Hub {
         Ok(Response::Nodes(
             self.store.parties().await?.into_iter().map(entry).collect(),
         ))
+    }
+
+    /// What is held of the asking node's own ledger.
+    async fn ledger(&self, party: &Party, from: u64) -> Result<Response, StoreFault> {
+        let key = &party.identity;
+        let held = self.store.mirror_held(key).await?;
+        let links = self
+            .store
+            .mirror_links(key, from, LEDGER_COPY_BYTES_MAX)
+            .await?;
+        Ok(Response::Ledger {
+            links,
+            head: held.head,
+            signature: held.signature,
+        })
     }
 
     async fn contract(&self, which: &str) -> Result<Response, StoreFault> {

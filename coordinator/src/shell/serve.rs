@@ -16,6 +16,7 @@ use super::front::{COMMANDS_MAX, CONNECTIONS_MAX, Command, Front};
 use super::home::Home;
 use super::hub::Hub;
 use super::joining::{Desk, serve_join};
+use super::mirror::{COPIES_MAX, keep};
 use super::registry::Registry;
 use super::server_certificate::{ServerTls, keep_valid};
 use super::session::serve_connection;
@@ -29,6 +30,7 @@ pub async fn serve(home: Home, json: bool) -> anyhow::Result<Outcome> {
     let store = home.store().await?;
     let registry = Registry::load(store.clone()).await?;
     let (commands, queue) = mpsc::channel(COMMANDS_MAX);
+    let (copies, copied) = mpsc::channel(COPIES_MAX);
     let authority = home.authority.clone();
     let days = home.config.certificate_days.get();
     let front = Arc::new(Front::new(
@@ -37,6 +39,7 @@ pub async fn serve(home: Home, json: bool) -> anyhow::Result<Outcome> {
         authority,
         days,
         commands.clone(),
+        copies,
     ));
     let hub = Hub::load(front.clone(), store.clone(), home.release.clone()).await?;
     let server_name = home.config.server_name.as_str();
@@ -59,11 +62,13 @@ pub async fn serve(home: Home, json: bool) -> anyhow::Result<Outcome> {
     );
     let renewing = tokio::spawn(renewing);
     let accepting = tokio::spawn(accept(main.clone(), front.clone()));
+    let mirroring = tokio::spawn(keep(store.clone(), copied));
     tokio::spawn(stop_on_signal(commands)?);
     let ended = hub.run(queue).await;
     accepting.abort();
     renewing.abort();
     joining.abort();
+    mirroring.abort();
     front.close_all(CloseReason::Shutdown);
     main.close(CLOSE_DONE, b"");
     join.close(CLOSE_DONE, b"");

@@ -9,20 +9,23 @@ use aquifer_shared::domain::sum::SUM_VERSION;
 use aquifer_shared::protocol::ask::{Request, Response};
 use aquifer_shared::protocol::codec::CodecError;
 use aquifer_shared::protocol::wire::{
-    CloseReason, Decision, Goodbye, Hello, Message, Refusal, Renew, Renewed, Update, Welcome,
-    frame, read_body,
+    Advert, Cannot, CloseReason, Confirm, Decision, Goodbye, Hello, LedgerCopy, Message, Opening,
+    Refusal, Renew, Renewed, Shares, Update, Welcome, frame, read_body,
 };
 use aquifer_shared::shell::certificates::{PeerCertificate, check_request};
 use aquifer_shared::shell::platform::within;
-use aquifer_shared::shell::quic::{FrameReader, close, peer_certificate, receive_frame, send};
+use aquifer_shared::shell::quic::{
+    FrameReader, LinkError, close, peer_certificate, receive_frame, send,
+};
 use quinn::{Connection, Incoming, RecvStream, SendStream};
 use tokio::sync::mpsc;
 
-use super::front::{Command, Front, Line, Said, SharedFrame};
+use super::front::{Command, Front, Line, Said};
+use super::mirror::Copied;
+use super::outbox::{Outbox, outbox};
 use super::store::Party;
+use crate::core::event::Secure;
 
-/// Frames that may wait for one node before its session is given up.
-const OUTBOX_MAX: usize = 256;
 /// How long a handshake and a first frame may take.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes of a node's program version.
@@ -154,7 +157,7 @@ impl Stream {
         if send(&mut sending, &welcome).await.is_err() {
             return Ok(());
         }
-        let (outbox, queue) = mpsc::channel(OUTBOX_MAX);
+        let (outbox, queue) = outbox();
         let party = Box::new(party);
         let opened = Command::Opened {
             party: party.clone(),
@@ -166,7 +169,7 @@ impl Stream {
             },
         };
         let _ = self.front.hub.send(opened).await;
-        let writer = tokio::spawn(write_all(sending, queue));
+        let writer = tokio::spawn(queue.write_all(sending));
         let listened = self.listen(&party, receiving, &outbox).await;
         let _ = self
             .front
@@ -185,42 +188,51 @@ impl Stream {
         &self,
         party: &Party,
         receiving: RecvStream,
-        outbox: &mpsc::Sender<SharedFrame>,
+        outbox: &Outbox,
     ) -> Result<(), CodecError> {
         let mut reader = FrameReader::new(receiving);
-        while let Ok(Some((kind, body))) = reader.next(FRAME_BYTES_MAX).await {
+        loop {
+            let (kind, body) = match reader.next_within(longest).await {
+                Ok(Some(frame)) => frame,
+                Err(LinkError::Codec(error)) => return Err(error),
+                Ok(None) | Err(_) => return Ok(()),
+            };
+            let room = self.front.room(body.len()).await;
             let message = match kind {
-                Decision::KIND => Said::Decision(read_body(kind, &body)?),
-                Update::KIND => Said::Update(read_body(kind, &body)?),
-                Refusal::KIND => Said::Refusal(read_body(kind, &body)?),
                 Renew::KIND => {
                     let renew: Renew = read_body(kind, &body)?;
                     self.renew(party, &renew, outbox).await;
                     continue;
                 }
+                LedgerCopy::KIND => {
+                    let copy = read_body(kind, &body)?;
+                    let party = Box::new(party.clone());
+                    // Fails only where the process ends.
+                    let _ = self.front.mirror.send(Copied { party, copy, room }).await;
+                    continue;
+                }
                 Goodbye::KIND => return read_body::<Goodbye>(kind, &body).map(drop),
-                got => return Err(CodecError::Kind { got }),
+                _ => said(kind, &body)?,
             };
-            let party = Box::new(party.clone());
-            if self
-                .front
-                .hub
-                .send(Command::Said { party, message })
-                .await
-                .is_err()
-            {
+            let said = Command::Said {
+                party: Box::new(party.clone()),
+                message,
+                room,
+            };
+            if self.front.hub.send(said).await.is_err() {
                 return Ok(());
             }
         }
-        Ok(())
     }
 
     /// Signs a new certificate for the keys of a request, and makes it the party's current one before it is sent.
-    async fn renew(&self, party: &Party, renew: &Renew, outbox: &mpsc::Sender<SharedFrame>) {
+    async fn renew(&self, party: &Party, renew: &Renew, outbox: &Outbox) {
         match renewed(&self.front, &self.peer, party, &renew.csr).await {
             Ok(certificate) => {
                 let message = frame(&Renewed { certificate });
-                let _ = outbox.send(message.into()).await;
+                if !outbox.put(message.into()) {
+                    close(&self.connection, CloseReason::Busy);
+                }
             }
             Err(error) => tracing::warn!(party = %party.name, %error, "certificate not renewed"),
         }
@@ -271,12 +283,37 @@ pub async fn renewed(
     Ok(issued.der)
 }
 
-async fn write_all(mut sending: SendStream, mut queue: mpsc::Receiver<SharedFrame>) {
-    while let Some(frame) = queue.recv().await {
-        if sending.write_all(&frame).await.is_err() {
-            return;
-        }
-    }
+/// The longest body of a message that a node may send within a session; nothing of any other is read.
+fn longest(kind: u8) -> Option<usize> {
+    Some(match kind {
+        Decision::KIND => Decision::BYTES_MAX,
+        Update::KIND => Update::BYTES_MAX,
+        Refusal::KIND => Refusal::BYTES_MAX,
+        Renew::KIND => Renew::BYTES_MAX,
+        Goodbye::KIND => Goodbye::BYTES_MAX,
+        Advert::KIND => Advert::BYTES_MAX,
+        Shares::KIND => Shares::BYTES_MAX,
+        Confirm::KIND => Confirm::BYTES_MAX,
+        Opening::KIND => Opening::BYTES_MAX,
+        Cannot::KIND => Cannot::BYTES_MAX,
+        LedgerCopy::KIND => LedgerCopy::BYTES_MAX,
+        _ => return None,
+    })
+}
+
+/// What the hub is to hear.
+fn said(kind: u8, body: &[u8]) -> Result<Said, CodecError> {
+    Ok(match kind {
+        Decision::KIND => Said::Decision(read_body(kind, body)?),
+        Update::KIND => Said::Update(read_body(kind, body)?),
+        Refusal::KIND => Said::Refusal(read_body(kind, body)?),
+        Advert::KIND => Said::Secure(Secure::Advert(read_body(kind, body)?)),
+        Shares::KIND => Said::Secure(Secure::Shares(read_body(kind, body)?)),
+        Confirm::KIND => Said::Secure(Secure::Confirm(read_body(kind, body)?)),
+        Opening::KIND => Said::Secure(Secure::Opening(read_body(kind, body)?)),
+        Cannot::KIND => Said::Secure(Secure::Cannot(read_body(kind, body)?)),
+        got => return Err(CodecError::Kind { got }),
+    })
 }
 
 #[cfg(test)]
@@ -292,6 +329,22 @@ mod tests {
             ledger_head: Default::default(),
         };
         assert_eq!(check_hello(&hello).is_ok(), expected);
+    }
+
+    #[test]
+    fn what_no_node_says_in_a_session_is_not_read() {
+        let lengths: Vec<u8> = (0..=u8::MAX)
+            .filter(|kind| longest(*kind).is_some())
+            .collect();
+        assert_eq!(lengths, [4, 6, 7, 10, 12, 13, 15, 17, 19, 22, 23]);
+        assert!(
+            lengths
+                .iter()
+                .all(|kind| longest(*kind) <= Some(FRAME_BYTES_MAX))
+        );
+        let kind = |kind| said(kind, &[]).unwrap_err();
+        assert!(matches!(kind(Hello::KIND), CodecError::Kind { got: 1 }));
+        assert!(matches!(kind(Advert::KIND), CodecError::Malformed { .. }));
     }
 
     #[test]

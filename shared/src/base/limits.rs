@@ -8,6 +8,14 @@ pub const GREETING_BYTES_MAX: usize = 16 << 10;
 pub const LEDGER_COPY_BYTES_MAX: usize = 1 << 20;
 /// Bytes of the file in which a node keeps evidence against others.
 pub const EVIDENCE_BYTES_MAX: u64 = 64 << 20;
+/// Entries of a ledger in such a message: more than fit, as even the shortest has 64 bytes.
+pub const LEDGER_COPY_LINKS_MAX: usize = 1 << 14;
+/// Bytes of one ledger entry with its place in the chain: terms of the longest study with approvals.
+pub const LEDGER_LINK_BYTES_MAX: usize = (2 << 20) + 64;
+/// Bytes of one node's ledger that the coordinator mirrors.
+pub const MIRROR_BYTES_MAX: u64 = 1 << 30;
+/// Entries that contradict the mirror of a node and are kept apart, for each node.
+pub const MIRROR_FORKS_MAX: u64 = 4_096;
 /// Cells of one private sum.
 pub const CELLS_MAX: usize = 1 << 20;
 /// Fine cells of a numeric column without the one for *missing*.

@@ -8,6 +8,9 @@ use super::codec::{CodecError, decode, encode};
 use crate::base::hash::labelled;
 use crate::base::ids::Hash32;
 
+/// Kind of the entry by which a node's operator writes off what its ledger has lost: the one kind whose number a mirror knows.
+pub const WRITE_OFF_KIND: u8 = 7;
+
 /// Position of a chain: number of the last entry (from 1) and its hash; zero and zeros before the first.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Head {

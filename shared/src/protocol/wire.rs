@@ -16,7 +16,7 @@ use super::codec::{CodecError, decode, encode};
 use crate::base::ids::{AttemptId, Hash32, IdentityKey, Name, Role, StudyHash};
 use crate::base::limits::{
     ADVERT_BYTES, CONFIRMATION_BYTES, FRAME_BYTES_MAX, GREETING_BYTES_MAX, GROUP_MAX,
-    OPENING_BYTES_MAX, SHARES_BYTES_MAX,
+    LEDGER_COPY_BYTES_MAX, LEDGER_LINK_BYTES_MAX, OPENING_BYTES_MAX, SHARES_BYTES_MAX,
 };
 use crate::base::time::Timestamp;
 use crate::domain::predictor::ModelState;
@@ -75,7 +75,11 @@ message!(19, Opening, OPENING_BYTES_MAX);
 message!(20, Join, GREETING_BYTES_MAX);
 message!(21, Joined, GREETING_BYTES_MAX);
 message!(22, Cannot, GREETING_BYTES_MAX);
-message!(23, LedgerCopy, FRAME_BYTES_MAX);
+message!(
+    23,
+    LedgerCopy,
+    LEDGER_COPY_BYTES_MAX + LEDGER_LINK_BYTES_MAX
+);
 message!(24, LedgerHeld, GREETING_BYTES_MAX);
 message!(30, Request, FRAME_BYTES_MAX);
 message!(31, Response, FRAME_BYTES_MAX);

@@ -218,7 +218,7 @@ pub async fn receive_frame(
     stream: &mut RecvStream,
     limit: usize,
 ) -> Result<Option<Frame>, LinkError> {
-    fill(stream, &mut Vec::new(), limit).await
+    fill(stream, &mut Vec::new(), |_| Some(limit)).await
 }
 
 /// Reads one message that must come. Not to be cancelled: see [`FrameReader`].
@@ -282,7 +282,19 @@ impl FrameReader {
     ///
     /// As [`receive_frame`].
     pub async fn next(&mut self, limit: usize) -> Result<Option<Frame>, LinkError> {
-        fill(&mut self.stream, &mut self.buffer, limit).await
+        fill(&mut self.stream, &mut self.buffer, |_| Some(limit)).await
+    }
+
+    /// The next frame, of at most as many bytes as its kind may have; nothing is read of a kind that may have none.
+    ///
+    /// # Errors
+    ///
+    /// As [`receive_frame`], and another kind.
+    pub async fn next_within(
+        &mut self,
+        longest: fn(u8) -> Option<usize>,
+    ) -> Result<Option<Frame>, LinkError> {
+        fill(&mut self.stream, &mut self.buffer, longest).await
     }
 
     /// Tells the other side to send no more.
@@ -340,12 +352,14 @@ fn is_unknown(error: &LinkError) -> bool {
 async fn fill(
     stream: &mut RecvStream,
     buffer: &mut Vec<u8>,
-    limit: usize,
+    longest: impl Fn(u8) -> Option<usize>,
 ) -> Result<Option<Frame>, LinkError> {
     loop {
         let missing = match buffer.first_chunk::<HEADER_BYTES>() {
             None => HEADER_BYTES - buffer.len(),
             Some(header) => {
+                let (got, _) = read_header(*header, usize::MAX)?;
+                let limit = longest(got).ok_or(CodecError::Kind { got })?;
                 let (kind, length) = read_header(*header, limit)?;
                 if buffer.len() == HEADER_BYTES + length {
                     let body = buffer.split_off(HEADER_BYTES);

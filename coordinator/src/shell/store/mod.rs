@@ -1,13 +1,16 @@
 //! The coordinator's durable store: registry, studies, records of rounds, models, contracts.
 //!
 //! One set of SQL texts for SQLite (the default) and PostgreSQL, through sqlx's `any` driver. Flags are BIGINT 0/1, times are
-//! milliseconds as BIGINT, identifiers and hashes are lower-case hexadecimal text. Holds no update of a single node.
+//! milliseconds as BIGINT, identifiers and hashes are lower-case hexadecimal text. Of single nodes it holds copies
+//! of their ledgers and, while a sum is being opened, sealed shares: never an update.
 
+mod mirror;
 mod models;
 #[cfg(test)]
 mod postgres;
 mod registry;
 mod schema;
+mod spool;
 mod studies;
 #[cfg(test)]
 mod suite;
@@ -23,8 +26,10 @@ use aquifer_shared::base::ids::Name;
 use sqlx::any::AnyPoolOptions;
 use sqlx::{AnyPool, Executor};
 
+pub use mirror::{Fork, MirrorWrite};
 pub use models::StoredModel;
 pub use registry::{Party, Redeemed, Ticketed};
+pub use spool::{SpoolWrite, Spooled};
 pub use studies::StoredStudy;
 
 /// The store could not do its work; the world failed, not a rule.

@@ -274,6 +274,19 @@ impl Store {
     }
 }
 
+#[cfg(test)]
+impl Store {
+    /// Who and what of every audit line, in order.
+    pub(crate) async fn audit_lines(&self) -> Vec<(String, String)> {
+        let rows = sqlx::query("SELECT who, what FROM audit ORDER BY at, what")
+            .fetch_all(&self.pool)
+            .await
+            .unwrap();
+        let line = |row: &AnyRow| (row.get::<String, _>(0), row.get::<String, _>(1));
+        rows.iter().map(line).collect()
+    }
+}
+
 /// Makes open tickets of a name worthless; how many there were.
 async fn void_tickets(transaction: &mut AnyConnection, name: &Name) -> Result<u64, StoreFault> {
     sqlx::query("DELETE FROM tickets WHERE name = $1 AND used_by = ''")

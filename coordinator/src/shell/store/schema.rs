@@ -5,9 +5,9 @@
 use super::{Store, StoreFault, fault};
 
 /// Raised with every change of [`TABLES`]; from the first release on, together with statements that bring older stores up.
-const SCHEMA: i64 = 1;
+const SCHEMA: i64 = 2;
 
-const TABLES: [&str; 12] = [
+const TABLES: [&str; 16] = [
     "CREATE TABLE IF NOT EXISTS schema_version (only_row BIGINT PRIMARY KEY, number BIGINT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS parties (
         name TEXT PRIMARY KEY, role TEXT NOT NULL, identity TEXT NOT NULL, fingerprint TEXT NOT NULL,
@@ -32,6 +32,18 @@ const TABLES: [&str; 12] = [
         file TEXT NOT NULL, created BIGINT NOT NULL, PRIMARY KEY (name, version))",
     "CREATE TABLE IF NOT EXISTS audit (
         at BIGINT NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL, subject TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS spool (
+        study TEXT NOT NULL, group_number BIGINT NOT NULL, dealer BIGINT NOT NULL, shares BYTEA NOT NULL,
+        PRIMARY KEY (study, group_number, dealer))",
+    "CREATE TABLE IF NOT EXISTS ledger_heads (
+        identity TEXT PRIMARY KEY, seq BIGINT NOT NULL, hash TEXT NOT NULL, signature BYTEA NOT NULL,
+        bytes BIGINT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS ledger_links (
+        identity TEXT NOT NULL, seq BIGINT NOT NULL, hash TEXT NOT NULL, link BYTEA NOT NULL,
+        PRIMARY KEY (identity, seq))",
+    "CREATE TABLE IF NOT EXISTS ledger_forks (
+        identity TEXT NOT NULL, seq BIGINT NOT NULL, hash TEXT NOT NULL, link BYTEA NOT NULL,
+        signature BYTEA NOT NULL, PRIMARY KEY (identity, hash))",
 ];
 
 impl Store {
@@ -45,7 +57,7 @@ impl Store {
     }
 
     /// Which tables the store has; none if it has none.
-    async fn schema(&self) -> Result<Option<i64>, StoreFault> {
+    pub(super) async fn schema(&self) -> Result<Option<i64>, StoreFault> {
         let there = if self.sqlite {
             "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'schema_version'"
         } else {
@@ -82,7 +94,7 @@ impl Store {
                 .await
                 .map_err(fault(what))?;
         }
-        sqlx::query("INSERT INTO schema_version (only_row, number) VALUES (1, $1) ON CONFLICT (only_row) DO NOTHING")
+        sqlx::query("INSERT INTO schema_version (only_row, number) VALUES (1, $1) ON CONFLICT (only_row) DO UPDATE SET number = excluded.number")
             .bind(SCHEMA)
             .execute(&mut *transaction)
             .await

@@ -77,35 +77,6 @@ impl Store {
         rows.iter().map(read_study).collect()
     }
 
-    /// Appends records to a study, all or none; `first` is the number of the first.
-    ///
-    /// Durable when it returns.
-    ///
-    /// # Errors
-    ///
-    /// If the store fails; also if another process has appended meanwhile.
-    pub async fn append(
-        &self,
-        study: &StudyHash,
-        first: u64,
-        records: &[Vec<u8>],
-    ) -> Result<(), StoreFault> {
-        let mut transaction = self.pool.begin().await.map_err(fault("begin"))?;
-        for (seq, record) in (first..).zip(records) {
-            sqlx::query("INSERT INTO records (study, seq, body) VALUES ($1, $2, $3)")
-                .bind(study.to_string())
-                .bind(seq as i64)
-                .bind(record.clone())
-                .execute(&mut *transaction)
-                .await
-                .map_err(fault("append to a study"))?;
-        }
-        transaction
-            .commit()
-            .await
-            .map_err(fault("append to a study"))
-    }
-
     /// All records of a study, in order.
     ///
     /// # Errors

@@ -1,5 +1,8 @@
 //! What a store must do, whichever database is below it.
 
+#[path = "suite_secure.rs"]
+mod secure;
+
 use std::path::Path;
 
 use aquifer_shared::base::ids::{Hash32, IdentityKey, Role, StudyHash};
@@ -186,13 +189,13 @@ async fn records_are_appended_all_or_none(store: &Store) {
     store.add_study(&study, &contract, 2, "text").await.unwrap();
     assert_eq!(store.studies().await.unwrap(), std::slice::from_ref(&study));
     store
-        .append(&study.hash, 0, &[vec![1], vec![2, 0]])
+        .append(&study.hash, 0, &[vec![1], vec![2, 0]], &[])
         .await
         .unwrap();
-    assert!(store.append(&study.hash, 1, &[vec![3]]).await.is_err());
+    assert!(store.append(&study.hash, 1, &[vec![3]], &[]).await.is_err());
     assert!(
         store
-            .append(&study.hash, 2, &[vec![3], vec![4]])
+            .append(&study.hash, 2, &[vec![3], vec![4]], &[])
             .await
             .is_ok()
     );
@@ -290,6 +293,12 @@ async fn check_store(url: &str, dir: &Path) {
     records_are_appended_all_or_none(&store).await;
     a_study_has_one_model_and_a_number_one_study(&store).await;
     a_held_model_is_published_or_dropped_for_good(&store).await;
+    secure::what_dealers_dealt_lives_as_long_as_its_attempt(&store).await;
+    secure::a_spool_is_written_with_its_records_or_not_at_all(&store).await;
+    secure::a_mirror_follows_its_node(&store).await;
+    secure::what_contradicts_a_mirror_is_kept_apart(&store).await;
+    secure::lost_entries_make_room_when_they_are_written_off(&store).await;
+    secure::a_mirror_is_read_in_pieces(&store).await;
     store.close().await;
     let again = Store::open(url, dir).await.unwrap();
     assert_eq!(again.models().await.unwrap().len(), 1);
@@ -300,7 +309,7 @@ async fn check_store(url: &str, dir: &Path) {
         .unwrap();
     again.close().await;
     let newer = Store::open(url, dir).await.unwrap_err();
-    assert!(matches!(newer, StoreFault::Newer { found: 2 }));
+    assert!(matches!(newer, StoreFault::Newer { found: 3 }));
 }
 
 #[tokio::test]
@@ -346,7 +355,7 @@ async fn a_database_that_is_gone_is_a_fault() {
     let store = Store::open(&url, dir.path()).await.unwrap();
     if server.crash() {
         let fault = store
-            .append(&StudyHash([5; 32]), 0, &[vec![1]])
+            .append(&StudyHash([5; 32]), 0, &[vec![1]], &[])
             .await
             .unwrap_err();
         assert!(matches!(fault, StoreFault::Database { .. }), "{fault}");
@@ -361,11 +370,11 @@ async fn check_unwritable(before: &'static str, after: &'static str) {
         .await
         .unwrap();
     let study = StudyHash([5; 32]);
-    store.append(&study, 0, &[vec![1]]).await.unwrap();
+    store.append(&study, 0, &[vec![1]], &[]).await.unwrap();
     invite(&store, 1, "north", 100).await;
     sqlx::query(before).execute(&store.pool).await.unwrap();
     let big = vec![vec![2; 1 << 20], vec![3; 1 << 20]];
-    let fault = store.append(&study, 1, &big).await.unwrap_err();
+    let fault = store.append(&study, 1, &big, &[]).await.unwrap_err();
     assert!(
         matches!(
             fault,
@@ -387,7 +396,7 @@ async fn check_unwritable(before: &'static str, after: &'static str) {
         None
     );
     sqlx::query(after).execute(&store.pool).await.unwrap();
-    store.append(&study, 1, &big).await.unwrap();
+    store.append(&study, 1, &big, &[]).await.unwrap();
     check(redeem(&store, 1, &joiner("north"), 1).await, Redeemed::Done);
     store.close().await;
     let again = Store::open("sqlite://store.sqlite", dir.path())
@@ -408,6 +417,26 @@ async fn a_full_disk_is_a_fault_and_loses_nothing() {
 #[tokio::test]
 async fn a_read_only_store_is_a_fault_and_loses_nothing() {
     check_unwritable("PRAGMA query_only = ON", "PRAGMA query_only = OFF").await;
+}
+
+/// A store as the first release made it gets the tables that came later, and keeps what it has.
+#[tokio::test]
+async fn an_older_store_is_brought_up_to_date() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = || Store::open("sqlite://store.sqlite", dir.path());
+    let store = open().await.unwrap();
+    invite(&store, 1, "north", 100).await;
+    for table in ["spool", "ledger_heads", "ledger_links", "ledger_forks"] {
+        let drop = sqlx::AssertSqlSafe(format!("DROP TABLE {table}"));
+        sqlx::raw_sql(drop).execute(&store.pool).await.unwrap();
+    }
+    let older = "UPDATE schema_version SET number = 1";
+    sqlx::query(older).execute(&store.pool).await.unwrap();
+    store.close().await;
+    let store = open().await.unwrap();
+    assert_eq!(store.spool(&StudyHash([5; 32])).await.unwrap(), []);
+    assert!(store.ticket(Hash32([1; 32])).await.unwrap().is_some());
+    assert_eq!(store.schema().await.unwrap(), Some(2));
 }
 
 #[tokio::test]

@@ -1,0 +1,204 @@
+//! Performs what studies decide: writes, then messages. A store that fails stops a study where it is, and is tried again:
+//! nothing leaves before it is durable.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aquifer_shared::base::ids::StudyHash;
+use aquifer_shared::protocol::wire::{CloseReason, Message, Proof, Roster, Task, frame};
+use aquifer_shared::shell::quic::close;
+use tokio::time::Instant;
+
+use super::clock::now;
+use super::front::SharedFrame;
+use super::hub::Hub;
+use super::live::{Live, Unsaved};
+use super::publish;
+use crate::core::event::{Effect, Event, Member, Note};
+
+/// How long a store that failed is left alone.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// The last of the messages that go to many members alike, encoded once.
+#[derive(Debug, Default)]
+pub(super) struct Frames {
+    task: Option<(Arc<Task>, SharedFrame)>,
+    roster: Option<(Arc<Roster>, SharedFrame)>,
+    proof: Option<(Arc<Proof>, SharedFrame)>,
+}
+
+impl Hub {
+    /// Performs a study's effects until there are none, or until the store fails. Writes in a row are made together.
+    pub(super) async fn drive(&mut self, hash: StudyHash) {
+        while let Some(live) = self.studies.get_mut(&hash) {
+            let effect = live.next.take().or_else(|| live.machine.poll_effect());
+            match effect {
+                Some(Effect::Persist {
+                    token,
+                    records,
+                    spool,
+                }) => live.unsaved.add(token, &records, &spool),
+                Some(effect) if live.unsaved.is_empty() => self.perform(hash, effect).await,
+                None if live.unsaved.is_empty() => break,
+                waiting => {
+                    live.next = waiting;
+                    if !self.settle(hash).await {
+                        break;
+                    }
+                }
+            }
+        }
+        self.notify(hash);
+    }
+
+    async fn perform(&mut self, hash: StudyHash, effect: Effect) {
+        let Some(live) = self.studies.get_mut(&hash) else {
+            return;
+        };
+        match effect {
+            Effect::Offer(member) => {
+                let offer = frame(&live.offer());
+                self.send(hash, member, offer.into());
+            }
+            Effect::Task(member, task) => {
+                let frame = encoded(&mut self.frames.task, task);
+                self.send(hash, member, frame);
+            }
+            Effect::Roster(member, roster) => {
+                let frame = encoded(&mut self.frames.roster, roster);
+                self.send(hash, member, frame);
+            }
+            Effect::Deliver(member) => {
+                if let Some(delivery) = live.machine.delivery(member) {
+                    self.send(hash, member, frame(&delivery).into());
+                }
+            }
+            Effect::Proof(member, proof) => {
+                let frame = encoded(&mut self.frames.proof, proof);
+                self.send(hash, member, frame);
+            }
+            Effect::End(member, end) => self.send(hash, member, frame(&end).into()),
+            Effect::StudyEnd(member, end) => self.send(hash, member, frame(&end).into()),
+            Effect::Note(note) => self.note(hash, note).await,
+            Effect::Conclude => self.conclude(hash).await,
+            Effect::Finished(ending) => {
+                tracing::info!(study = %hash.short(), ending = %ending, "study ended");
+                live.ended = now();
+                if let Err(error) = self.store.end_study(&hash, now()).await {
+                    tracing::error!(%error, "the end of a study was not noted");
+                }
+            }
+            Effect::Persist { .. } => unreachable!("written before anything is performed"),
+        }
+    }
+
+    /// Writes what a study waits for; false while the store fails.
+    async fn settle(&mut self, hash: StudyHash) -> bool {
+        let Some(live) = self.studies.get_mut(&hash) else {
+            return false;
+        };
+        let Unsaved { records, spool, .. } = &live.unsaved;
+        match self.store.append(&hash, live.saved, records, spool).await {
+            Ok(()) => {
+                live.saved += records.len() as u64;
+                for token in std::mem::take(&mut live.unsaved).tokens {
+                    live.machine.handle(now(), Event::Persisted(token));
+                }
+                true
+            }
+            Err(error) => {
+                let error = anyhow::Error::from(error);
+                tracing::error!(study = %hash.short(), error = format!("{error:#}"), "not durable: the study waits, nothing is sent");
+                self.retry_at = Some(Instant::now() + RETRY);
+                false
+            }
+        }
+    }
+
+    /// Builds and stores the model; a store that fails is tried again by the next tick.
+    pub(super) async fn conclude(&mut self, hash: StudyHash) {
+        let Some(live) = self.studies.get_mut(&hash) else {
+            return;
+        };
+        match publish::conclude(live, &self.store, &self.release, now()).await {
+            Ok(ending) => {
+                live.unconcluded = false;
+                live.machine.handle(now(), Event::Concluded(ending));
+            }
+            Err(error) => {
+                tracing::error!(study = %hash.short(), error = format!("{error:#}"), "the model is not stored: tried again");
+                live.unconcluded = true;
+                self.retry_at = Some(Instant::now() + RETRY);
+            }
+        }
+    }
+
+    /// Names the peer and the rule in the log, and in the audit where a member is concerned.
+    async fn note(&mut self, hash: StudyHash, note: Note) {
+        let Some(live) = self.studies.get(&hash) else {
+            return;
+        };
+        let study = hash.short();
+        let (member, what) = match note {
+            Note::Offence { member, rule, by } => {
+                let by = by.map(|by| name_of(live, by));
+                let (node, said_by) = (name_of(live, member), by.as_deref().unwrap_or(""));
+                tracing::warn!(%study, %node, rule, said_by, "a member broke a rule of the secure sum");
+                (node, rule.to_owned())
+            }
+            Note::LeftOut { member, why } => {
+                let node = name_of(live, member);
+                tracing::warn!(%study, %node, ?why, "left out of the next attempt");
+                (node, format!("left-out: {why:?}").to_lowercase())
+            }
+            Note::Failed {
+                round,
+                group,
+                attempt,
+                charged,
+                failure,
+            } => {
+                tracing::warn!(%study, round, group, attempt, charged, %failure, "no secure sum");
+                return;
+            }
+        };
+        let subject = hash.to_string();
+        if let Err(error) = self.store.audit(now(), &member, &what, &subject).await {
+            tracing::error!(%error, "an audit line was not written");
+        }
+    }
+
+    fn send(&mut self, hash: StudyHash, member: usize, frame: SharedFrame) {
+        let key = self
+            .studies
+            .get(&hash)
+            .map(|live| live.terms.roster[member]);
+        let Some(key) = key else { return };
+        let Some(session) = self.sessions.get(&key) else {
+            return;
+        };
+        // A node that does not read loses its connection; it comes back and is asked again.
+        if !session.line.outbox.put(frame) {
+            close(&session.line.connection, CloseReason::Busy);
+        }
+    }
+}
+
+/// The frame of a message that goes to many members, encoded where it is not the same as before.
+fn encoded<M: Message>(last: &mut Option<(Arc<M>, SharedFrame)>, message: Arc<M>) -> SharedFrame {
+    if let Some((known, frame)) = last
+        && Arc::ptr_eq(known, &message)
+    {
+        return frame.clone();
+    }
+    let encoded: SharedFrame = frame(&*message).into();
+    *last = Some((message, encoded.clone()));
+    encoded
+}
+
+/// The name of a member, or the start of its key.
+fn name_of(live: &Live, member: Member) -> String {
+    let short = || format!("{:.12}", live.terms.roster[member].to_string());
+    let name = live.names.get(member).and_then(Option::as_ref);
+    name.map_or_else(short, ToString::to_string)
+}

@@ -1,0 +1,124 @@
+//! Studies' records together with the spool: what the dealers of a fixed set dealt, sealed for its receivers.
+//!
+//! # Privacy
+//!
+//! The spool is the only thing of single nodes that is ever stored. No key that opens it is stored anywhere; it is written in the
+//! transaction that fixes the set, and deleted in the one that ends the attempt.
+
+use aquifer_shared::base::ids::StudyHash;
+use sqlx::AnyConnection;
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use super::registry::number;
+use super::{Store, StoreFault, fault, intact};
+
+/// A change of a study's spool.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SpoolWrite {
+    /// What a dealer of a group dealt.
+    Keep(Spooled),
+    /// The attempt of a group is over.
+    Drop {
+        /// Its number in the study.
+        group: u16,
+    },
+    /// The round or the study is over.
+    Clear,
+}
+
+/// What a dealer dealt.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spooled {
+    /// Number of its group in the study.
+    pub group: u16,
+    /// Its index in the group, from 1.
+    pub dealer: u16,
+    /// Encoded SHARES.
+    pub shares: Vec<u8>,
+}
+
+impl Store {
+    /// Appends records to a study and changes its spool, all or none; `first` is the number of the first record.
+    ///
+    /// Durable when it returns.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails; also if another process has appended meanwhile.
+    pub async fn append(
+        &self,
+        study: &StudyHash,
+        first: u64,
+        records: &[Vec<u8>],
+        spool: &[SpoolWrite],
+    ) -> Result<(), StoreFault> {
+        let mut transaction = self.pool.begin().await.map_err(fault("begin"))?;
+        for (seq, record) in (first..).zip(records) {
+            sqlx::query("INSERT INTO records (study, seq, body) VALUES ($1, $2, $3)")
+                .bind(study.to_string())
+                .bind(seq as i64)
+                .bind(record.clone())
+                .execute(&mut *transaction)
+                .await
+                .map_err(fault(APPEND))?;
+        }
+        for change in spool {
+            write(&mut transaction, study, change).await?;
+        }
+        transaction.commit().await.map_err(fault(APPEND))
+    }
+
+    /// What is spooled of a study, by group and dealer.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub async fn spool(&self, study: &StudyHash) -> Result<Vec<Spooled>, StoreFault> {
+        let rows = sqlx::query(
+            "SELECT group_number, dealer, shares FROM spool WHERE study = $1 ORDER BY group_number, dealer",
+        )
+        .bind(study.to_string())
+        .fetch_all(&self.pool)
+        .await
+        .map_err(fault("read a study's spool"))?;
+        rows.iter().map(read).collect()
+    }
+}
+
+async fn write(
+    transaction: &mut AnyConnection,
+    study: &StudyHash,
+    change: &SpoolWrite,
+) -> Result<(), StoreFault> {
+    let study = study.to_string();
+    let query = match change {
+        SpoolWrite::Keep(spooled) => sqlx::query(
+            "INSERT INTO spool (study, group_number, dealer, shares) VALUES ($1, $2, $3, $4)",
+        )
+        .bind(study)
+        .bind(i64::from(spooled.group))
+        .bind(i64::from(spooled.dealer))
+        .bind(spooled.shares.clone()),
+        SpoolWrite::Drop { group } => {
+            sqlx::query("DELETE FROM spool WHERE study = $1 AND group_number = $2")
+                .bind(study)
+                .bind(i64::from(*group))
+        }
+        SpoolWrite::Clear => sqlx::query("DELETE FROM spool WHERE study = $1").bind(study),
+    };
+    let done = query.execute(transaction).await;
+    done.map(drop).map_err(fault(APPEND))
+}
+
+fn read(row: &AnyRow) -> Result<Spooled, StoreFault> {
+    let what = "a spool";
+    let small = |column| intact(what)(u16::try_from(number(row, column, what)?));
+    Ok(Spooled {
+        group: small(0)?,
+        dealer: small(1)?,
+        shares: intact(what)(row.try_get(2))?,
+    })
+}
+
+const APPEND: &str = "append to a study";
