@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use aquifer_node::core::ledger::{Batch, Beside, Ledger, LedgerFault, LockReason, SeenBy};
+use aquifer_node::core::ledger::{Adoption, Batch, Beside, Ledger, LedgerFault, LockReason, SeenBy};
 use aquifer_shared::base::ids::StudyHash;
 use aquifer_shared::protocol::chain::Head;
 
@@ -62,6 +62,15 @@ impl Journal {
         }
     }
 
+    /// Another past takes the place of this one.
+    pub fn adopt(&mut self, adoption: &Adoption) {
+        self.entries.truncate(adoption.keep as usize);
+        let links = adoption.links.iter().map(|(_, link)| link.as_slice().into());
+        self.entries.extend(links);
+        self.before = self.entries.len();
+        self.updates.retain(|place, _| !adoption.dropped.contains(place));
+    }
+
     /// The entries, in order.
     #[must_use]
     pub fn entries(&self) -> &[Rc<[u8]>] {
@@ -84,11 +93,6 @@ impl Journal {
     /// The last write was acknowledged but is gone.
     pub fn lose_last_write(&mut self) {
         self.entries.truncate(self.before);
-    }
-
-    /// Entries are gone from the end.
-    pub fn lose(&mut self, entries: usize) {
-        self.entries.truncate(self.entries.len().saturating_sub(entries));
     }
 
     /// One bit of an entry, or of a stored update, is another.
@@ -144,11 +148,6 @@ impl Volumes {
         Ok(ledger)
     }
 
-    /// The backup's age in entries; none where there is no backup.
-    #[must_use]
-    pub fn backup_entries(&self) -> Option<usize> {
-        self.backup.as_ref().map(|(journal, _)| journal.entries.len())
-    }
 }
 
 const LINKS_MAX: usize = 64;

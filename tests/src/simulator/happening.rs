@@ -2,6 +2,7 @@
 
 use aquifer_node::core::ledger::Batch;
 use aquifer_node::core::participant;
+use aquifer_shared::protocol::wire::LedgerHeld;
 
 use super::network::{Frame, Way};
 
@@ -59,6 +60,8 @@ pub enum Happening {
     Weather,
     /// Whatever was broken is repaired.
     Heals,
+    /// A person looks at a node's locked ledger.
+    Decides(usize),
     /// A person renews a node's certificate.
     Renews(usize),
 }
@@ -68,8 +71,8 @@ pub enum Happening {
 pub enum AtNode {
     /// It tries to get a session.
     Dials,
-    /// The coordinator's welcome.
-    Welcomed(u64),
+    /// The coordinator's welcome, and right behind it what it mirrors of the node's ledger.
+    Welcomed(u64, LedgerHeld),
     /// Work that its machine asked for is done.
     Done(participant::Event),
     /// A batch reaches the disk; whether its machine is told.

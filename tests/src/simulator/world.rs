@@ -92,7 +92,7 @@ impl World {
             deadline: deadline(scenario),
             around,
             nodes,
-            coordinator: Coordinator::new(),
+            coordinator: Coordinator::new(scenario.nodes),
             ended: None,
         }
     }
@@ -138,6 +138,10 @@ impl World {
             Happening::CoordinatorBoots => self.coordinator.boot(around),
             Happening::Weather => self.weather(),
             Happening::Heals => self.heal(),
+            Happening::Decides(node) => {
+                let mirror = self.coordinator.mirrored(node);
+                self.nodes[node].decide(around, &mirror);
+            }
             Happening::Renews(node) => self.nodes[node].let_in(around),
         }
     }
@@ -148,12 +152,12 @@ impl World {
         if self.nodes[node].life() != life || !self.nodes[node].is_up() {
             return;
         }
-        if !self.coordinator.greet(node, session) {
+        let Some(held) = self.coordinator.greet(node, session) else {
             return self.nodes[node].redial(around);
-        }
-        // The welcome comes before anything that the studies say.
+        };
+        // The welcome comes before anything that the study says.
         let arrival = around.network.welcome(around.agenda.now(), node);
-        let what = AtNode::Welcomed(session);
+        let what = AtNode::Welcomed(session, held);
         around.agenda.at(arrival, Happening::AtNode { node, life, what });
         self.coordinator.welcome(around, node);
     }
@@ -196,7 +200,10 @@ impl World {
             if let (Some(at), Some(session)) = (breaks, session) {
                 around.agenda.at(at, Happening::SessionBreaks { node, session });
             }
-            self.nodes[node].weather(around);
+            let mirrored = self.coordinator.mirrored_entries(node);
+            if self.nodes[node].weather(around, mirrored) {
+                self.coordinator.lose_mirror(node);
+            }
         }
         self.coordinator.weather(around);
         let since = around.now().since_ms(START);
@@ -233,7 +240,9 @@ impl World {
         self.around.oracle.violation().is_some()
     }
 
-    fn finish(self) -> History {
+    fn finish(mut self) -> History {
+        let now = self.around.now();
+        self.around.oracle.on_close(now);
         let Surroundings {
             transcript,
             faults,
@@ -276,10 +285,10 @@ mod tests {
     #[test]
     fn try_some() {
         for profile in [Profile::None, Profile::Network, Profile::Crashes, Profile::Disk, Profile::All] {
-            let wish = Wish { chosen: Chosen::ByRate(profile, 1.0), ..Wish::default() };
+            let wish = Wish { chosen: Chosen::ByRate(profile, 1.0), trust: aquifer_shared::domain::sum::TrustMode::SharedNoise, ..Wish::default() };
             let started = std::time::Instant::now();
             let (mut sums, mut done, mut bad, mut strikes, mut ms) = (0, 0, 0, 0, 0);
-            for seed in 0..1000 {
+            for seed in 0..60 {
                 let scenario = Scenario::draw(seed, &wish);
                 let history = run(&scenario);
                 sums += history.released;

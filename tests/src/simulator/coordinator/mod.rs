@@ -4,12 +4,20 @@
 
 mod effects;
 mod frames;
+mod mirror;
 
 use std::fmt;
+use std::sync::Arc;
 
-use aquifer_coordinator::core::event::{Ending, Event, Record, Token};
-use aquifer_coordinator::core::study::Study;
+use aquifer_coordinator::core::event::{Effect, Ending, Event, Record, Spool, Token};
+use aquifer_coordinator::core::resume::Durables;
+use aquifer_coordinator::core::study::{Conditions, Study};
 use aquifer_shared::base::time::Timestamp;
+use aquifer_shared::protocol::aggregation::Shares;
+use aquifer_shared::protocol::wire::LedgerHeld;
+
+use frames::Heard;
+use mirror::Mirror;
 
 use super::faults::Fault;
 use super::happening::{AtCoordinator, Happening};
@@ -32,26 +40,44 @@ pub struct Coordinator {
 #[derive(Clone, Debug, Default)]
 struct Store {
     records: Vec<Record>,
-    /// The model is published; a second time changes nothing.
-    published: bool,
+    /// What dealers of a fixed set dealt: group, dealer, shares.
+    spool: Vec<(u16, u16, Arc<Shares>)>,
+    /// Ledgers of the nodes.
+    mirrors: Vec<Mirror>,
 }
 
 /// The running program.
 struct Process {
     machine: Study,
     sessions: Vec<Option<u64>>,
-    /// Records that wait for the store: nothing else is done before they are in.
-    unsaved: Option<(Token, Vec<Record>)>,
+    /// What waits for the store: nothing else is done before it is in.
+    unsaved: Unsaved,
+    /// What comes after it.
+    next: Option<Effect>,
     wakeup: Option<Timestamp>,
     alarm: u32,
+}
+
+/// What waits for the store, in order.
+#[derive(Debug, Default)]
+struct Unsaved {
+    tokens: Vec<Token>,
+    records: Vec<Record>,
+    spool: Vec<Spool>,
+    /// It is on its way.
+    stores: bool,
 }
 
 impl Coordinator {
     /// A coordinator that has not started; the study is submitted.
     #[must_use]
-    pub fn new() -> Self {
+    pub fn new(nodes: usize) -> Self {
+        let store = Store {
+            mirrors: vec![Mirror::default(); nodes],
+            ..Store::default()
+        };
         Self {
-            store: Store::default(),
+            store,
             life: 0,
             process: None,
             finished: None,
@@ -82,12 +108,23 @@ impl Coordinator {
         }
         let (subject, now) = (around.subject.clone(), around.now());
         around.note(Mark::Start, 0, &[]);
-        let records = self.store.records.clone();
-        let machine = Study::resume(now, subject.bytes.clone(), &subject.shapes, OFFER_MS, records);
+        let conditions = Conditions {
+            offer_ms: OFFER_MS,
+            checks: around.judges.checks,
+            verify: around.judges.verify,
+        };
+        let spool = self.store.spool.iter();
+        let durable = Durables {
+            records: self.store.records.clone(),
+            spool: spool.map(|(group, dealer, shares)| (*group, *dealer, (**shares).clone())).collect(),
+        };
+        let (bytes, shapes) = (subject.bytes.clone(), &subject.shapes);
+        let machine = Study::resume(now, bytes, shapes, conditions, durable);
         self.process = Some(Process {
             machine: machine.expect("the records of this study"),
             sessions: vec![None; around.scenario.nodes],
-            unsaved: None,
+            unsaved: Unsaved::default(),
+            next: None,
             wakeup: None,
             alarm: 0,
         });
@@ -133,22 +170,19 @@ impl Coordinator {
                 }
             }
             AtCoordinator::Concludes => {
-                self.store.published = true;
                 self.tell(around, Event::Concluded(Ending::Published));
             }
         }
     }
 
-    /// A session with a node is up, in place of any before; false if nobody answers.
-    pub fn greet(&mut self, node: usize, session: u64) -> bool {
-        let Some(process) = &mut self.process else {
-            return false;
-        };
+    /// A session with a node is up, in place of any before: what is held of its ledger; nothing if nobody answers.
+    pub fn greet(&mut self, node: usize, session: u64) -> Option<LedgerHeld> {
+        let process = self.process.as_mut()?;
         process.sessions[node] = Some(session);
-        true
+        Some(self.store.mirrors[node].held())
     }
 
-    /// A node that was greeted has its welcome on the way: its studies hear of it.
+    /// A node that was greeted has its welcome on the way: the study hears of it.
     pub fn welcome(&mut self, around: &mut Surroundings, node: usize) {
         self.tell(around, Event::Connected(node));
     }
@@ -173,14 +207,32 @@ impl Coordinator {
             return true;
         };
         match frames::read(&process.machine, node, frame) {
-            Ok(event) => {
-                if let Some(event) = event {
-                    self.tell(around, event);
-                }
-                true
+            Ok(Heard::Event(event)) => self.tell(around, *event),
+            Ok(Heard::Copy(copy)) => {
+                let key = around.subject.terms.roster[node];
+                self.store.mirrors[node].take(&key, copy);
             }
-            Err(_) => false,
+            Ok(Heard::Nothing) => {}
+            Err(_) => return false,
         }
+        true
+    }
+
+    /// What the mirror holds of a node's ledger, for its operator.
+    #[must_use]
+    pub fn mirrored(&self, node: usize) -> Vec<Vec<u8>> {
+        self.store.mirrors[node].links()
+    }
+
+    /// How many entries the mirror holds of a node's ledger.
+    #[must_use]
+    pub fn mirrored_entries(&self, node: usize) -> u64 {
+        self.store.mirrors[node].len()
+    }
+
+    /// The mirror of a node's ledger is gone.
+    pub fn lose_mirror(&mut self, node: usize) {
+        self.store.mirrors[node] = Mirror::default();
     }
 
     /// The machine hears something; what it wants is carried out.
@@ -201,6 +253,7 @@ impl Coordinator {
             // Never so old that the study is unknown, or not signed.
             let kept = records.min(1 + numbers.next_u64() % records.max(1));
             self.store.records.truncate(kept as usize);
+            self.store.spool.clear();
             self.finished = None;
             around.oracle.on_old_store();
             self.stop(around, &mut numbers);
@@ -210,12 +263,6 @@ impl Coordinator {
     /// Whatever was wrong with the store is mended.
     pub fn heal(&mut self) {
         self.fails_until = Timestamp(0);
-    }
-}
-
-impl Default for Coordinator {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod effects;
 mod frames;
+mod operator;
 
 use std::fmt;
 
@@ -17,6 +18,7 @@ use super::happening::{AtNode, Happening};
 use super::inputs;
 use super::network::{Frame, IDLE_MS};
 use super::study::sign_with;
+use super::oracle::KnownBy;
 use super::surroundings::Surroundings;
 use super::transcript::Mark;
 use crate::random::Seeded;
@@ -114,10 +116,7 @@ impl Node {
         }
         let ledger = match self.volumes.open() {
             Ok(ledger) => ledger,
-            Err(_) => {
-                self.standing = Standing::Locked;
-                return around.oracle.on_lock(self.place);
-            }
+            Err(_) => return self.lock(around),
         };
         let now = around.now();
         around.note(Mark::Start, self.party(), &[]);
@@ -155,12 +154,13 @@ impl Node {
     pub fn happens(&mut self, around: &mut Surroundings, what: AtNode) {
         match what {
             AtNode::Dials => self.dial(around),
-            AtNode::Welcomed(session) => {
+            AtNode::Welcomed(session, held) => {
                 self.tries = 0;
                 if let Some(process) = &mut self.process {
                     process.session = Some(session);
                 }
                 self.tell(around, Event::Connected);
+                self.tell(around, Event::LedgerHeld(held));
             }
             AtNode::Done(event) => self.tell(around, event),
             AtNode::Lands(batch, tell) => self.land(around, &batch, tell),
@@ -183,10 +183,7 @@ impl Node {
     /// Its certificate does not hold any more: the program ends.
     pub fn shut_out(&mut self, around: &mut Surroundings) {
         self.standing = Standing::Out;
-        if self.process.take().is_some() {
-            self.life += 1;
-            around.oracle.on_stop(self.place);
-        }
+        self.quit(around);
     }
 
     /// A person brought it back.
@@ -254,14 +251,35 @@ impl Node {
         around.oracle.on_event(now, self.place, &event);
         process.machine.handle(now, event);
         if self.standing == Standing::In && process.machine.lock().is_some() {
-            self.standing = Standing::Locked;
-            around.oracle.on_lock(self.place);
+            self.lock(around);
         }
         self.act(around);
     }
 
-    /// Chances for what does not depend on what the machine does.
-    pub fn weather(&mut self, around: &mut Surroundings) {
+    /// It may not go on before its operator decided.
+    fn lock(&mut self, around: &mut Surroundings) {
+        self.standing = Standing::Locked;
+        around.oracle.on_lock(self.place);
+        let ms = OPERATOR_MS + around.transcript.entries() % OPERATOR_MS;
+        around.agenda.after_ms(ms, Happening::Decides(self.place));
+    }
+
+    /// The program ends in good order.
+    fn quit(&mut self, around: &mut Surroundings) {
+        let Some(process) = self.process.take() else { return };
+        self.life += 1;
+        around.note(Mark::Crash, self.party(), &[]);
+        around.oracle.on_stop(self.place);
+        if let Some(session) = process.session {
+            let node = self.place;
+            let breaks = Happening::SessionBreaks { node, session };
+            around.agenda.after_ms(1, breaks);
+        }
+    }
+
+    /// Chances for what does not depend on what the machine does; `mirrored` entries of its ledger are held by the mirror.
+    /// True if the mirror is gone.
+    pub fn weather(&mut self, around: &mut Surroundings, mirrored: u64) -> bool {
         let party = self.party();
         if let Some(mut numbers) = around.strikes(Fault::ClockJump, party) {
             let ms = (numbers.next_u64() % 7_200_000).cast_signed() - 3_600_000;
@@ -271,9 +289,8 @@ impl Node {
             let ms = 1_000 << (numbers.next_u64() % 7);
             self.slow_until = around.now().after_ms(ms);
         }
-        self.disk_weather(around);
-        if around.now() < around.faults.until() && around.strikes(Fault::Revocation, party).is_some()
-        {
+        let lost_mirror = self.disk_weather(around, mirrored);
+        if around.strikes(Fault::Revocation, party).is_some() {
             self.shut_out(around);
         }
         if let Some(mut numbers) = around.strikes(Fault::Expiry, party) {
@@ -281,13 +298,15 @@ impl Node {
             let ms = 1_000 + numbers.next_u64() % 60_000;
             around.agenda.after_ms(ms, Happening::Renews(self.place));
         }
+        lost_mirror
     }
 
-    fn disk_weather(&mut self, around: &mut Surroundings) {
-        let party = self.party();
+    /// Chances for the disk; `mirrored` entries are held by the mirror. True if the mirror is gone too.
+    fn disk_weather(&mut self, around: &mut Surroundings, mirrored: u64) -> bool {
+        let (party, mut lost_mirror) = (self.party(), false);
         if let Some(mut numbers) = around.strikes(Fault::LostWrite, party) {
             self.volumes.journal.lose_last_write();
-            self.forget(around, &mut numbers);
+            self.forget(around, &mut numbers, mirrored);
         }
         if let Some(mut numbers) = around.strikes(Fault::BitFlip, party) {
             self.volumes.journal.flip(&mut numbers);
@@ -297,18 +316,34 @@ impl Node {
             self.volumes.witness = None;
             self.stop(around, &mut numbers);
         }
-        for (fault, witness_too) in [(Fault::OldJournal, false), (Fault::OldVolumes, true)] {
+        let backups = [
+            (Fault::OldJournal, false, true),
+            (Fault::OldVolumes, true, true),
+            (Fault::OldEverything, true, false),
+        ];
+        for (fault, witness_too, mirror_stays) in backups {
             if let Some(mut numbers) = around.strikes(fault, party)
                 && self.volumes.restore(witness_too)
             {
-                self.forget(around, &mut numbers);
+                lost_mirror |= !mirror_stays;
+                let mirrored = if mirror_stays { mirrored } else { 0 };
+                self.forget(around, &mut numbers, mirrored);
             }
         }
+        lost_mirror
     }
 
-    /// The disk is not what it was.
-    fn forget(&mut self, around: &mut Surroundings, numbers: &mut Seeded) {
-        around.oracle.on_rollback(self.place, self.volumes.journal.entries().len());
+    /// The disk is not what it was: who still knows more of the ledger?
+    fn forget(&mut self, around: &mut Surroundings, numbers: &mut Seeded, mirrored: u64) {
+        let kept = self.volumes.journal.entries();
+        let entries = kept.len() as u64;
+        let witnessed = self.volumes.witness.map_or(0, |head| head.seq);
+        let known = match (witnessed > entries, mirrored > entries) {
+            (true, _) => KnownBy::Witness,
+            (false, true) => KnownBy::Mirror,
+            (false, false) => KnownBy::Peers,
+        };
+        around.oracle.on_rollback(self.place, kept, known);
         self.stop(around, numbers);
     }
 
@@ -317,6 +352,9 @@ impl Node {
         self.volumes.back_up();
     }
 }
+
+/// How long a person takes to look at a locked ledger.
+const OPERATOR_MS: u64 = 20_000;
 
 impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

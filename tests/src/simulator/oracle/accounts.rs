@@ -3,9 +3,11 @@
 //! Recomputes scales and tolerances by itself; of the node's code it uses only the encoding of entries.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use aquifer_node::core::ledger::{ENTRY_BYTES_MAX, Entry, Spend};
-use aquifer_shared::domain::sum::{StudyTerms, TrustMode};
+use aquifer_shared::base::ids::IdentityKey;
+use aquifer_shared::domain::sum::{Part, StudyTerms, TrustMode};
 use aquifer_shared::protocol::chain::{Head, Link};
 use aquifer_shared::protocol::codec::decode;
 
@@ -21,16 +23,66 @@ pub(super) struct Accounts {
     nodes: Vec<Account>,
 }
 
+/// Who still knows of entries that a node's disk has forgotten.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum KnownBy {
+    /// The witness file: the node must not start.
+    Witness,
+    /// The coordinator's mirror: the node must not charge.
+    Mirror,
+    /// Nobody but perhaps its peers, by their marks.
+    Peers,
+}
+
 #[derive(Debug, Default)]
 struct Account {
-    /// Entries on disk.
-    entries: u64,
-    /// Charges on disk: price and number of the entry.
-    charges: BTreeMap<(u32, u32), (u64, u64)>,
+    /// What the entries on disk add up to.
+    book: Entries,
     /// Charges that were ever on disk.
     ever: BTreeMap<(u32, u32), u64>,
-    /// The disk was put back to what it was earlier.
-    forgot: bool,
+    /// The disk has forgotten entries, and somebody knows.
+    forgot: Option<KnownBy>,
+    /// It ever forgot some.
+    forgetful: bool,
+}
+
+/// What entries add up to.
+#[derive(Debug, Default)]
+struct Entries {
+    count: u64,
+    /// Charges with their prices.
+    charges: BTreeMap<(u32, u32), u64>,
+    written_off: u64,
+    /// Where peers stood, and whether they dealt there.
+    marks: BTreeMap<IdentityKey, (Head, bool)>,
+}
+
+impl Entries {
+    /// Takes one entry; a charge comes back, as it may break a rule.
+    fn take(&mut self, bytes: &[u8]) -> Result<Option<Spend>, String> {
+        let link: Link = decode("entry", bytes, ENTRY_BYTES_MAX)
+            .map_err(|error| format!("no link: {error}"))?;
+        let entry = Entry::from_link(link.kind, &link.body)
+            .map_err(|error| format!("no entry: {error}"))?;
+        self.count += 1;
+        match entry {
+            Entry::Spend(spend) => {
+                self.charges.insert((spend.round, spend.attempt), spend.urho.0);
+                return Ok(Some(spend));
+            }
+            Entry::WriteOff(lost) => self.written_off += lost.urho.0,
+            Entry::PeerMarks(marks) => {
+                for (peer, head) in marks.marks {
+                    let mark = self.marks.entry(peer).or_default();
+                    if (mark.0.seq, mark.1) < (head.seq, marks.dealt) {
+                        *mark = (head, marks.dealt);
+                    }
+                }
+            }
+            _ => {}
+        }
+        Ok(None)
+    }
 }
 
 impl Accounts {
@@ -73,24 +125,20 @@ impl Accounts {
     /// An entry is on disk.
     pub(super) fn entry(&mut self, node: usize, bytes: &[u8]) -> Result<(), Breach> {
         let breach = |what| Breach(Invariant::Budget, what);
-        let link: Link = decode("entry", bytes, ENTRY_BYTES_MAX)
-            .map_err(|error| breach(format!("node {node} wrote no link: {error}")))?;
-        let entry = Entry::from_link(link.kind, &link.body)
-            .map_err(|error| breach(format!("node {node} wrote no entry: {error}")))?;
         let account = &mut self.nodes[node];
-        account.entries += 1;
-        let Entry::Spend(spend) = entry else {
-            return Ok(());
-        };
+        let last = account.book.charges.last_key_value().map(|(place, _)| *place);
+        let spend = account.book.take(bytes);
+        let spend = spend.map_err(|what| breach(format!("node {node} wrote {what}")))?;
+        let Some(spend) = spend else { return Ok(()) };
         let place = (spend.round, spend.attempt);
-        let last = account.charges.last_key_value().map(|(place, _)| *place);
-        if last >= Some(place) {
-            let what = format!("node {node} charges {place:?} after {last:?}");
-            return Err(breach(what));
-        }
-        let charge = (spend.urho.0, account.entries);
-        account.charges.insert(place, charge);
         account.ever.insert(place, spend.urho.0);
+        if last >= Some(place) {
+            return Err(breach(format!("node {node} charges {place:?} after {last:?}")));
+        }
+        if account.forgot == Some(KnownBy::Mirror) {
+            let what = format!("node {node} charges although its mirror knows of charges that it forgot");
+            return Err(Breach(Invariant::Rollback, what));
+        }
         self.check_price(node, &spend)?;
         self.check_caps(node)
     }
@@ -115,16 +163,15 @@ impl Accounts {
         Err(Breach(Invariant::Budget, what))
     }
 
+    /// All charges that were ever durable stay below the cap, unless entries were forgotten and nobody could notice.
     fn check_caps(&self, node: usize) -> Result<(), Breach> {
         let account = &self.nodes[node];
-        for part in [
-            aquifer_shared::domain::sum::Part::Training,
-            aquifer_shared::domain::sum::Part::HoldOut,
-        ] {
-            let of_part = account.charges.iter().filter(|((round, _), _)| {
+        let charges = if account.forgetful { &account.book.charges } else { &account.ever };
+        for part in [Part::Training, Part::HoldOut] {
+            let of_part = charges.iter().filter(|((round, _), _)| {
                 self.terms.rounds[*round as usize].part == part
             });
-            let spent: u64 = of_part.map(|(_, (urho, _))| urho).sum();
+            let spent: u64 = of_part.map(|(_, urho)| urho).sum();
             if spent > self.terms.urho_cap.0 {
                 let cap = self.terms.urho_cap;
                 let what = format!("node {node} charged {spent} micro-rho in {part:?}, the cap is {cap}");
@@ -163,31 +210,76 @@ impl Accounts {
     /// A node goes on from what its disk holds.
     pub(super) fn start(&mut self, node: usize, head: Head) -> Result<(), Breach> {
         let account = &self.nodes[node];
-        if account.forgot {
+        if account.forgot == Some(KnownBy::Witness) {
             let what = format!("node {node} starts at entry {} with a witness that knows more", head.seq);
             return Err(Breach(Invariant::Rollback, what));
         }
-        if head.seq == account.entries {
+        if head.seq == account.book.count {
             return Ok(());
         }
-        let what = format!(
-            "node {node} starts with {} entries, its disk holds {}",
-            head.seq, account.entries
-        );
+        let count = account.book.count;
+        let what = format!("node {node} starts with {} entries, its disk holds {count}", head.seq);
         Err(Breach(Invariant::Budget, what))
     }
 
-    /// A node may not start.
+    /// A node noticed that it may not go on.
     pub(super) fn lock(&mut self, node: usize) {
-        self.nodes[node].forgot = false;
+        self.nodes[node].forgot = None;
     }
 
-    /// A node's disk is put back to so many entries.
-    pub(super) fn rollback(&mut self, node: usize, entries: usize) {
+    /// A node's disk is put back to these entries; `known` says who knows of more.
+    pub(super) fn rollback(&mut self, node: usize, entries: &[Rc<[u8]>], known: KnownBy) {
         let account = &mut self.nodes[node];
-        let entries = entries as u64;
-        account.forgot |= entries < account.entries;
-        account.entries = entries;
-        account.charges.retain(|_, (_, entry)| *entry <= entries);
+        if (entries.len() as u64) < account.book.count {
+            account.forgot = Some(known);
+            account.forgetful = true;
+        }
+        account.book = read(entries);
     }
+
+    /// A node's operator let it go on with these entries: nothing that was ever spent is forgotten.
+    pub(super) fn adoption(&mut self, node: usize, entries: &[Rc<[u8]>]) -> Result<(), Breach> {
+        let account = &mut self.nodes[node];
+        account.book = read(entries);
+        account.forgot = None;
+        let known = &account.book.charges;
+        let missing = account.ever.iter().filter(|(place, _)| !known.contains_key(place));
+        let missing: u64 = missing.map(|(_, urho)| urho).sum();
+        if missing <= account.book.written_off || account.forgetful {
+            return Ok(());
+        }
+        let what = format!("node {node} goes on without charges of {missing} micro-rho that it once had");
+        Err(Breach(Invariant::Rollback, what))
+    }
+
+    /// Whether a node may deal with a peer whose ledger stands at this position.
+    pub(super) fn check_mark(
+        &self,
+        node: usize,
+        (peer, key): (u16, &IdentityKey),
+        head: &Head,
+    ) -> Result<(), Breach> {
+        let Some((mark, dealt)) = self.nodes[node].book.marks.get(key) else {
+            return Ok(());
+        };
+        let behind = head.seq < mark.seq || (*dealt && head.seq == mark.seq);
+        let beside = head.seq == mark.seq && head.hash != mark.hash;
+        if !behind && !beside {
+            return Ok(());
+        }
+        let what = format!(
+            "node {node} deals with member {peer} whose ledger stands at {}, its mark is {} (dealt: {dealt})",
+            head.seq, mark.seq
+        );
+        Err(Breach(Invariant::Rollback, what))
+    }
+}
+
+fn read(entries: &[Rc<[u8]>]) -> Entries {
+    let mut book = Entries::default();
+    for entry in entries {
+        // An entry that does not read any more is the node's business at its next start.
+        let _ = book.take(entry);
+    }
+    book
 }

@@ -4,16 +4,18 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use aquifer_shared::base::hash::sha256;
-use aquifer_shared::base::ids::{AttemptId, Hash32};
+use aquifer_shared::base::ids::{AttemptId, Hash32, IdentityKey};
 use aquifer_shared::domain::sum::{Thresholds, groups};
 use aquifer_shared::protocol::aggregation::{
     Advert, Confirm, Delivery, MemberSet, Roster, Shares, roster_hash,
 };
+use aquifer_shared::protocol::chain::Head;
 use aquifer_shared::protocol::codec::encode;
 
 use super::{Breach, Invariant};
 use crate::simulator::observer::{Form, Learned, Sharing, learned};
 use crate::simulator::scenario::Scenario;
+use crate::simulator::study::Subject;
 
 /// All secure sums of a history.
 #[derive(Debug)]
@@ -21,6 +23,7 @@ pub(super) struct Attempts {
     seats: Vec<(usize, u16)>,
     thresholds: Vec<Thresholds>,
     colluders: Vec<bool>,
+    keys: Vec<IdentityKey>,
     /// Records may be tampered with: which of them open is looked at one by one.
     tampered: bool,
     attempts: BTreeMap<(AttemptId, usize), Attempt>,
@@ -32,7 +35,7 @@ pub(super) struct Attempts {
 struct Attempt {
     rosters: Vec<Known>,
     /// Adverts that a member sent, by their hash.
-    adverts: HashMap<(u16, Hash32), Hash32>,
+    adverts: HashSet<(u16, Hash32)>,
     /// Under which roster honest members dealt.
     dealt: BTreeMap<u16, usize>,
     /// Hashes of sealed records: (dealer, roster, receiver).
@@ -55,7 +58,7 @@ struct Known {
 }
 
 impl Attempts {
-    pub(super) fn new(scenario: &Scenario) -> Self {
+    pub(super) fn new(scenario: &Scenario, subject: &Subject) -> Self {
         let groups = groups(scenario.nodes);
         let seats = groups.iter().enumerate().flat_map(|(group, range)| {
             (1..=range.len() as u16).map(move |index| (group, index))
@@ -68,6 +71,7 @@ impl Attempts {
             seats: seats.collect(),
             thresholds: thresholds.collect(),
             colluders: scenario.colluders(),
+            keys: subject.terms.roster.clone(),
             tampered: scenario.is_byzantine(),
             attempts: BTreeMap::new(),
             honest_keys: HashSet::new(),
@@ -79,15 +83,14 @@ impl Attempts {
         (self.attempts.entry((attempt, group)).or_default(), index)
     }
 
-    /// A node sends an advert; true for its first in this attempt.
+    /// A node sends an advert; true unless it is the same again.
     pub(super) fn advert(&mut self, node: usize, advert: &Advert) -> bool {
         if !self.colluders[node] {
             self.honest_keys.insert(advert.key);
         }
         let (attempt, index) = self.at(advert.attempt, node);
-        let before = attempt.adverts.keys().any(|(of, _)| *of == index);
-        attempt.adverts.insert((index, sha256(&encode(advert))), advert.task);
-        !before
+        let place = (index, sha256(&encode(advert)));
+        attempt.adverts.insert(place)
     }
 
     /// A roster is shown to a node.
@@ -133,7 +136,7 @@ impl Attempts {
         let own = known.roster.adverts.iter().find(|advert| advert.index == index);
         let sent = |advert: &Advert| {
             let hash = sha256(&encode(advert));
-            attempt.adverts.contains_key(&(advert.index, hash))
+            attempt.adverts.contains(&(advert.index, hash))
         };
         let breach = |what: &str| {
             let what = format!("node {node} deals under a roster {what}");
@@ -166,6 +169,22 @@ impl Attempts {
         };
         attempt.rosters[place].verdict = Some(verdict.clone());
         verdict
+    }
+
+    /// Where the ledgers of the other members of a roster stand.
+    pub(super) fn peers(&self, node: usize, id: AttemptId, hash: &Hash32) -> Vec<(u16, Head)> {
+        let (group, index) = self.seats[node];
+        let attempt = self.attempts.get(&(id, group));
+        let known = attempt.and_then(|attempt| attempt.rosters.iter().find(|known| known.hash == *hash));
+        let adverts = known.into_iter().flat_map(|known| &known.roster.adverts);
+        let others = adverts.filter(|advert| advert.index != index && !self.colluders[node]);
+        others.map(|advert| (advert.index, advert.ledger)).collect()
+    }
+
+    /// The identity key of a member of a node's group.
+    pub(super) fn key_of(&self, node: usize, peer: u16) -> IdentityKey {
+        let first = node + 1 - usize::from(self.seats[node].1);
+        self.keys.get(first + usize::from(peer) - 1).copied().unwrap_or_default()
     }
 
     /// What the adversary holds of an honest dealing: the shares sealed under keys that it knows.
@@ -286,33 +305,36 @@ impl Attempts {
     pub(super) fn check_secrecy(&self) -> Result<(), Breach> {
         self.attempts.iter().try_for_each(|((_, group), attempt)| {
             let thresholds = self.thresholds[*group];
-            let first = self.seats.iter().position(|(of, _)| of == group).unwrap_or_default();
+            let first = self.first_of(*group);
             let honest = |of: u16| !self.colluders[first + usize::from(of) - 1];
             attempt.check_secrecy(thresholds, honest)
         })
     }
 
-    /// A sum over these nodes is released: there is enough honest noise in it.
+    /// The first node of a group.
+    pub(super) fn first_of(&self, group: usize) -> usize {
+        self.seats.iter().position(|(of, _)| *of == group).unwrap_or_default()
+    }
+
+    /// A sum over these nodes of one group is released: there is enough honest noise in it, and all of them dealt.
     pub(super) fn release(&self, id: AttemptId, members: &[u32]) -> Result<(), Breach> {
-        for (group, thresholds) in self.thresholds.iter().enumerate() {
-            let of_group = |node: &&u32| self.seats[**node as usize].0 == group;
-            let honest = |node: &&u32| !self.colluders[**node as usize];
-            let noise = members.iter().filter(of_group).filter(honest).count();
-            let dealers = members.iter().filter(of_group).count();
-            if noise < usize::from(thresholds.honest()) || dealers < thresholds.dealers_min() {
-                let needed = thresholds.honest();
-                let what = format!("a release has the noise of {noise} honest members of group {group}, expected {needed}");
-                return Err(Breach(Invariant::NoisePresent, what));
-            }
-            let dealt = |node: &&u32| {
-                let index = self.seats[**node as usize].1;
-                let attempt = self.attempts.get(&(id, group));
-                attempt.is_some_and(|attempt| attempt.dealt.contains_key(&index))
-            };
-            if let Some(absent) = members.iter().filter(of_group).filter(honest).find(|node| !dealt(node)) {
-                let what = format!("member {absent} is in a released sum and did not deal");
-                return Err(Breach(Invariant::ExactSum, what));
-            }
+        let group = members.first().map_or(0, |node| self.seats[*node as usize].0);
+        let thresholds = self.thresholds[group];
+        let honest = |node: &&u32| !self.colluders[**node as usize];
+        let noise = members.iter().filter(honest).count();
+        let needed = usize::from(thresholds.honest());
+        if noise < needed || members.len() < thresholds.dealers_min() {
+            let what = format!("a release has the noise of {noise} honest members, expected {needed}");
+            return Err(Breach(Invariant::NoisePresent, what));
+        }
+        let attempt = self.attempts.get(&(id, group));
+        let dealt = |node: &&u32| {
+            let index = self.seats[**node as usize].1;
+            attempt.is_some_and(|attempt| attempt.dealt.contains_key(&index))
+        };
+        if let Some(absent) = members.iter().filter(honest).find(|node| !dealt(node)) {
+            let what = format!("member {absent} is in a released sum and did not deal");
+            return Err(Breach(Invariant::ExactSum, what));
         }
         Ok(())
     }

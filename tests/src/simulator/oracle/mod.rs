@@ -9,13 +9,15 @@ mod once;
 mod sums;
 
 use std::fmt;
+use std::rc::Rc;
 
 use aquifer_coordinator::core::event::Ending;
-use aquifer_node::core::participant::{Audit, Event};
+use aquifer_node::core::participant::{Audit, Event, Fresh};
 use aquifer_shared::base::ids::{AttemptId, Hash32};
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::protocol::chain::Head;
-use aquifer_shared::domain::sum::TrustMode;
+use aquifer_shared::domain::sum::{TrustMode, groups};
+use aquifer_shared::protocol::aggregation::MemberSet;
 use aquifer_shared::protocol::codec::CodecError;
 use aquifer_shared::protocol::wire::{
     Advert, Confirm, Message, Opening, Shares, Task, Update, read_body,
@@ -23,6 +25,7 @@ use aquifer_shared::protocol::wire::{
 use serde::Serialize;
 
 use accounts::Accounts;
+pub use accounts::KnownBy;
 use attempts::Attempts;
 use book::Book;
 use once::Once;
@@ -84,6 +87,8 @@ pub struct Oracle {
     ending: Option<Ending>,
     released: u64,
     shared: bool,
+    /// Several groups add up.
+    several: bool,
 }
 
 impl Oracle {
@@ -94,11 +99,12 @@ impl Oracle {
             violation: None,
             book: Book::new(subject),
             accounts: Accounts::new(scenario, subject),
-            attempts: Attempts::new(scenario),
+            attempts: Attempts::new(scenario, subject),
             once: Once::new(scenario.nodes),
             sums: Sums::new(scenario),
             ending: None,
             released: 0,
+            several: scenario.wish.trust == TrustMode::SharedNoise && groups(scenario.nodes).len() > 1,
             shared: scenario.wish.trust == TrustMode::SharedNoise,
         }
     }
@@ -155,16 +161,22 @@ impl Oracle {
             Event::Drawn {
                 noise: Some(noise), ..
             } => self.sums.noise(node, noise.expose()),
-            Event::Roster(roster, _) => self.attempts.roster(node, roster),
+            Event::Roster(roster, fresh) => {
+                self.attempts.roster(node, roster);
+                self.on_fresh(now, node, fresh);
+            }
+            Event::Task(_, fresh) => self.on_fresh(now, node, fresh),
             Event::Delivery(delivery) if self.attempts.looks_at_records() => {
                 self.attempts.delivery(node, delivery);
             }
-            Event::Task(_, Some(fresh)) | Event::Roster(_, Some(fresh)) => {
-                let found = self.once.fresh(node, fresh.expose());
-                self.judge(now, found);
-            }
             _ => {}
         }
+    }
+
+    fn on_fresh(&mut self, now: Timestamp, node: usize, fresh: &Fresh) {
+        let Some(fresh) = fresh else { return };
+        let found = self.once.fresh(node, fresh.expose());
+        self.judge(now, found);
     }
 
     /// A node notes something for its audit.
@@ -222,6 +234,10 @@ impl Oracle {
                 self.check_paid(node, attempt)?;
                 if self.once.frame(node, kind, attempt, frame)? {
                     self.attempts.shares(node, attempt, roster)?;
+                    for (peer, head) in self.attempts.peers(node, attempt, &roster) {
+                        let key = self.attempts.key_of(node, peer);
+                        self.accounts.check_mark(node, (peer, &key), &head)?;
+                    }
                     if self.attempts.looks_at_records() {
                         let shares = read_body(kind, body).map_err(breach)?;
                         self.attempts.records(node, &shares);
@@ -277,9 +293,15 @@ impl Oracle {
         self.accounts.lock(node);
     }
 
-    /// A node's journal was put back to so many entries.
-    pub fn on_rollback(&mut self, node: usize, entries: usize) {
-        self.accounts.rollback(node, entries);
+    /// A node's journal was put back to these entries.
+    pub fn on_rollback(&mut self, node: usize, entries: &[Rc<[u8]>], known: KnownBy) {
+        self.accounts.rollback(node, entries, known);
+    }
+
+    /// A node's operator let it go on with these entries.
+    pub fn on_adoption(&mut self, now: Timestamp, node: usize, entries: &[Rc<[u8]>]) {
+        let found = self.accounts.adoption(node, entries);
+        self.judge(now, found);
     }
 
     /// The coordinator's store was put back.
@@ -287,7 +309,7 @@ impl Oracle {
         self.ending = None;
     }
 
-    /// A sum is durable at the coordinator.
+    /// A round's sum is durable at the coordinator.
     pub fn on_release(
         &mut self,
         now: Timestamp,
@@ -296,11 +318,31 @@ impl Oracle {
         cells: &[i64],
     ) {
         self.released += 1;
-        let found = self.check_release((round, attempt), members, cells);
+        let found = match self.several {
+            true => self.sums.total(round, members, cells),
+            false => self.check_sum((round, attempt), members, cells),
+        };
+        let found = found.and_then(|()| self.accounts.check_members(members));
         self.judge(now, found);
     }
 
-    fn check_release(
+    /// The sum of one of several groups is durable at the coordinator.
+    pub fn on_group_sum(
+        &mut self,
+        now: Timestamp,
+        place: (u32, u32),
+        group: u16,
+        dealers: &MemberSet,
+        cells: &[i64],
+    ) {
+        let first = self.attempts.first_of(group.into()) as u32;
+        let members: Vec<u32> = dealers.iter().map(|index| first + u32::from(index) - 1).collect();
+        let found = self.check_sum(place, &members, cells);
+        self.sums.part(place.0, &members, cells);
+        self.judge(now, found);
+    }
+
+    fn check_sum(
         &mut self,
         place: (u32, u32),
         members: &[u32],
@@ -310,7 +352,6 @@ impl Oracle {
         for member in members {
             self.accounts.check_charged(*member as usize, Some(place))?;
         }
-        self.accounts.check_members(members)?;
         if self.shared {
             self.attempts.release(id, members)?;
         }

@@ -21,9 +21,9 @@ impl Once {
     pub(super) fn new(nodes: usize) -> Self {
         Self {
             noise: vec![HashSet::new(); nodes],
-            fresh: HashSet<[u8; 32]>,
-    keys: HashMap<[u8; 32], (usize, AttemptId)>,
-    frames: HashMap::new(),
+            fresh: HashSet::new(),
+            keys: HashMap::new(),
+            frames: HashMap::new(),
         }
     }
 

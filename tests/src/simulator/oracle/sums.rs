@@ -17,6 +17,8 @@ pub(super) struct Sums {
     kind: Kind,
     noise: NoiseChoice,
     nodes: Vec<Brought>,
+    /// Sums of groups by round: members and cells of all so far.
+    parts: HashMap<u32, (Vec<u32>, Vec<i64>)>,
 }
 
 type Vector = Rc<[i64]>;
@@ -41,6 +43,7 @@ impl Sums {
             kind: scenario.kind,
             noise: scenario.wish.noise,
             nodes: (0..scenario.nodes).map(|_| Brought::default()).collect(),
+            parts: HashMap::new(),
         }
     }
 
@@ -58,6 +61,7 @@ impl Sums {
     }
 
     /// A lying member adds something to what it deals.
+    #[allow(dead_code)]
     pub(super) fn forge(&mut self, node: usize, attempt: AttemptId, added: &[i64]) {
         self.nodes[node].forged.insert(attempt, added.into());
     }
@@ -133,6 +137,25 @@ impl Sums {
             self.settle(*node, attempt, &possible[choice]);
         }
         Ok(())
+    }
+
+    /// The sum of one of several groups is released.
+    pub(super) fn part(&mut self, round: u32, members: &[u32], cells: &[i64]) {
+        let (all, sum) = self.parts.entry(round).or_default();
+        all.extend(members);
+        all.sort_unstable();
+        sum.resize(cells.len(), 0);
+        sum.iter_mut().zip(cells).for_each(|(sum, cell)| *sum += cell);
+    }
+
+    /// The sum of all groups of a round is released.
+    pub(super) fn total(&mut self, round: u32, members: &[u32], cells: &[i64]) -> Result<(), Breach> {
+        let expected = self.parts.remove(&round);
+        if expected.is_some_and(|(all, sum)| all == members && sum == cells) {
+            return Ok(());
+        }
+        let what = format!("the release of round {round} is not the sum of its groups");
+        Err(Breach(Invariant::ExactSum, what))
     }
 
     /// This vector was in a released sum: it and those before it may never be used again.
