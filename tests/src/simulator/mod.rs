@@ -12,13 +12,16 @@ pub mod judges;
 pub mod keys;
 pub mod network;
 pub mod node;
+pub mod observer;
 pub mod oracle;
 pub mod plant;
+pub mod report;
 pub mod scenario;
+pub mod shrink;
 pub mod study;
 pub mod surroundings;
+pub mod sweep;
 pub mod transcript;
 pub mod world;
 
 pub use world::{History, run};
-pub mod observer;

@@ -1,5 +1,6 @@
 //! One simulated world: everything that happens, one thing after the other, until the study is over or a promise is broken.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use aquifer_coordinator::core::event::Ending;
@@ -10,7 +11,7 @@ use super::clock::{Agenda, START};
 use super::coordinator::Coordinator;
 use super::faults::{Fault, FaultId, Faults};
 use super::happening::{AtNode, Happening};
-use super::judges;
+use super::judges::{self, SignatureChecks};
 use super::keys::Keys;
 use super::network::{Network, Way};
 use super::node::Node;
@@ -31,6 +32,10 @@ pub struct History {
     pub virtual_ms: u64,
     /// Sums that were released.
     pub released: u64,
+    /// Attempts that were asked for.
+    pub attempts: u64,
+    /// Signature checks.
+    pub signatures: SignatureChecks,
     /// How the study ended, if it did.
     pub ending: Option<Ending>,
     /// Faults that struck.
@@ -51,16 +56,17 @@ struct World {
     ended: Option<Timestamp>,
 }
 
-/// Runs a history from beginning to end.
+/// Runs a history from beginning to end. A machine that panics breaks a promise too.
 #[must_use]
 pub fn run(scenario: &Scenario) -> History {
     let mut world = World::new(scenario);
-    world.begin();
-    while !world.is_over() {
-        match world.around.agenda.next() {
-            Some(happening) => world.happens(happening),
-            None => break,
-        }
+    let lived = catch_unwind(AssertUnwindSafe(|| world.live()));
+    if let Err(panic) = lived {
+        let now = world.around.now();
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
+        let what = format!("a machine panics: {}", text.unwrap_or_default());
+        world.around.oracle.fail(now, Invariant::NoPanic, what);
     }
     world.finish()
 }
@@ -95,6 +101,18 @@ impl World {
             coordinator: Coordinator::new(scenario.nodes),
             ended: None,
         }
+    }
+
+    fn live(&mut self) {
+        self.begin();
+        while !self.is_over() {
+            match self.around.agenda.next() {
+                Some(happening) => self.happens(happening),
+                None => break,
+            }
+        }
+        let now = self.around.now();
+        self.around.oracle.on_close(now);
     }
 
     fn begin(&mut self) {
@@ -240,9 +258,7 @@ impl World {
         self.around.oracle.violation().is_some()
     }
 
-    fn finish(mut self) -> History {
-        let now = self.around.now();
-        self.around.oracle.on_close(now);
+    fn finish(self) -> History {
         let Surroundings {
             transcript,
             faults,
@@ -256,6 +272,8 @@ impl World {
             outline,
             virtual_ms: agenda.now().since_ms(START),
             released: oracle.released(),
+            attempts: oracle.attempts(),
+            signatures: judges::signature_checks(),
             ending: oracle.ending().cloned(),
             struck: faults.struck().to_vec(),
             violation: oracle.violation().cloned(),

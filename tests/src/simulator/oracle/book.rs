@@ -29,6 +29,11 @@ impl Book {
         self.places.insert(id, (task.round, task.attempt));
     }
 
+    /// How many attempts were asked for.
+    pub(super) fn len(&self) -> u64 {
+        self.places.len() as u64
+    }
+
     /// Round and number of an attempt that was asked for.
     pub(super) fn place(&self, id: &AttemptId) -> Option<(u32, u32)> {
         self.places.get(id).copied()

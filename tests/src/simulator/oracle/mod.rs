@@ -121,6 +121,12 @@ impl Oracle {
         self.released
     }
 
+    /// Attempts that were asked for.
+    #[must_use]
+    pub fn attempts(&self) -> u64 {
+        self.book.len()
+    }
+
     /// How the study ended.
     #[must_use]
     pub fn ending(&self) -> Option<&Ending> {
