@@ -11,6 +11,7 @@ pub mod policy;
 pub mod processes;
 pub mod random;
 pub mod relay;
+pub mod simulator;
 pub mod study;
 pub mod synthetic;
 pub mod tidy;

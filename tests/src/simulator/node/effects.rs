@@ -1,0 +1,184 @@
+//! What a node's machine wants, carried out: sums, noise, writes, messages; with a chance to die at each of them.
+
+use aquifer_node::core::ledger::Batch;
+use aquifer_node::core::participant::{ComputeJob, Effect, Event, Outgoing};
+use aquifer_shared::base::secret::Secret;
+use aquifer_shared::protocol::wire::TaskBody;
+
+use super::{Node, frames};
+use crate::random::Seeded;
+use crate::simulator::faults::Fault;
+use crate::simulator::happening::AtNode;
+use crate::simulator::inputs;
+use crate::simulator::network::Way;
+use crate::simulator::plant::Plant;
+use crate::simulator::surroundings::Surroundings;
+use crate::simulator::transcript::Mark;
+
+impl Node {
+    /// Carries out everything that the machine wants now, as long as it lives.
+    pub(super) fn act(&mut self, around: &mut Surroundings) {
+        while let Some(effect) = self
+            .process
+            .as_mut()
+            .and_then(|process| process.machine.poll_effect())
+        {
+            match effect {
+                Effect::Send(message) => self.send(around, message),
+                Effect::Journal(batch) => self.write(around, batch),
+                Effect::Prepare { .. } => {}
+                Effect::Compute(job) => self.compute(around, &job),
+                Effect::Draw { study, kind } => {
+                    let noise = self.draw(around, kind.sigma, kind.cells as usize);
+                    let noise = Some(Secret::new(noise));
+                    let drawn = Event::Drawn { study, kind, noise };
+                    self.soon(around, AtNode::Done(drawn));
+                }
+                Effect::Recall {
+                    study,
+                    round,
+                    attempt,
+                } => {
+                    let update = self.volumes.journal.update((study, round, attempt));
+                    let recalled = Event::Recalled {
+                        study,
+                        round,
+                        attempt,
+                        update,
+                    };
+                    around.later_at_node(1, self.place, self.life, AtNode::Done(recalled));
+                }
+                Effect::ReadLinks { after } => {
+                    let links = self.volumes.journal.links_after(after);
+                    let links = Event::Links { after, links };
+                    around.later_at_node(1, self.place, self.life, AtNode::Done(links));
+                }
+                Effect::Audit(audit) => around.oracle.on_audit(self.place, &audit),
+            }
+        }
+        self.set_alarm(around);
+    }
+
+    /// Wakes the machine when it wants, by a timer that its clock's jumps do not move.
+    fn set_alarm(&mut self, around: &mut Surroundings) {
+        let now = self.clock.read(around.now());
+        let Some(process) = &mut self.process else {
+            return;
+        };
+        let wakeup = process.machine.next_wakeup();
+        if wakeup == process.wakeup && wakeup.is_none_or(|at| at > now) {
+            return;
+        }
+        process.wakeup = wakeup;
+        process.alarm += 1;
+        if let Some(at) = wakeup {
+            let wakes = AtNode::Wakes(process.alarm);
+            around.later_at_node(at.since_ms(now), self.place, self.life, wakes);
+        }
+    }
+
+    fn send(&mut self, around: &mut Surroundings, message: Outgoing) {
+        let party = self.party();
+        if let Some(mut numbers) = around.strikes(Fault::StopBeforeSend, party) {
+            return self.stop(around, &mut numbers);
+        }
+        let frame = frames::write(message);
+        let now = around.now();
+        around.oracle.on_sent(now, self.place, &frame);
+        if let Some(session) = self.session() {
+            around.carry(self.place, Way::Up, session, &frame);
+        }
+        if let Some(mut numbers) = around.strikes(Fault::StopAfterSend, party) {
+            self.stop(around, &mut numbers);
+        }
+    }
+
+    fn write(&mut self, around: &mut Surroundings, batch: Batch) {
+        let party = self.party();
+        for fault in [Fault::StopBeforeWrite, Fault::TornWrite] {
+            if let Some(mut numbers) = around.strikes(fault, party) {
+                return self.stop(around, &mut numbers);
+            }
+        }
+        if let Some(mut numbers) = around.strikes(Fault::DiskFull, party) {
+            // It may be on disk or not: nobody can tell.
+            if numbers.next_u64().is_multiple_of(2) {
+                self.keep(around, &batch);
+            }
+            if let Some(process) = &mut self.process {
+                process
+                    .machine
+                    .handle(self.clock.read(around.agenda.now()), Event::JournalFailed);
+            }
+            return self.stop(around, &mut numbers);
+        }
+        if around.scenario.wish.plant == Some(Plant::ForgottenFsync) {
+            let head = batch.head;
+            around.later_at_node(50, self.place, self.life, AtNode::Lands(batch, false));
+            return self.tell(around, Event::Journaled(head));
+        }
+        self.soon(around, AtNode::Lands(batch, true));
+    }
+
+    /// A batch reaches the disk; then, mostly, the machine hears of it.
+    pub(super) fn land(&mut self, around: &mut Surroundings, batch: &Batch, tell: bool) {
+        let before = self.volumes.witness;
+        self.keep(around, batch);
+        if let Some(mut numbers) = around.strikes(Fault::StopAfterWrite, self.party()) {
+            if numbers.next_u64().is_multiple_of(2) {
+                // The witness is written without waiting for its disk.
+                self.volumes.witness = before;
+            }
+            return self.stop(around, &mut numbers);
+        }
+        if tell {
+            self.tell(around, Event::Journaled(batch.head));
+        }
+    }
+
+    /// The batch is on disk, and the witness names it.
+    fn keep(&mut self, around: &mut Surroundings, batch: &Batch) {
+        self.volumes.journal.write(batch);
+        self.volumes.witness = Some(batch.head);
+        let now = around.now();
+        for record in &batch.records {
+            around.note(Mark::Entries, self.party(), &record.bytes);
+            around.oracle.on_entry(now, self.place, &record.bytes);
+        }
+    }
+
+    fn compute(&mut self, around: &mut Surroundings, job: &ComputeJob) {
+        let cells = match &job.body {
+            TaskBody::Residuals(state) => state.curves.len(),
+            _ => job.terms.cells_max as usize,
+        };
+        let round = around.oracle.round_of(&job.attempt).unwrap_or_default();
+        let place = (round, job.terms.part);
+        let sum = inputs::exact(&around.scenario, self.place, place, &job.body, cells);
+        around.oracle.on_exact(self.place, job.attempt, &sum);
+        let attempt = job.attempt;
+        let sum = Ok(Secret::new(sum));
+        self.soon(around, AtNode::Done(Event::Computed { attempt, sum }));
+    }
+
+    fn draw(&mut self, around: &mut Surroundings, sigma: u64, cells: usize) -> Vec<i64> {
+        let reused = around.scenario.wish.plant == Some(Plant::ReusedNoise);
+        if !(reused && self.draws > 0) {
+            self.draws += 1;
+        }
+        let noise = inputs::noise(&around.scenario, self.place, self.draws, sigma, cells);
+        let now = around.now();
+        around.oracle.on_draw(now, self.place, sigma, &noise);
+        noise
+    }
+
+    /// Work of a few milliseconds; of seconds where the unit is slow.
+    fn soon(&mut self, around: &mut Surroundings, what: AtNode) {
+        let mut numbers = Seeded::new(around.scenario.seed, around.transcript.entries());
+        let mut ms = 1 + numbers.next_u64() % 6;
+        if around.now() < self.slow_until {
+            ms = 500 + numbers.next_u64() % 60_000;
+        }
+        around.later_at_node(ms, self.place, self.life, what);
+    }
+}

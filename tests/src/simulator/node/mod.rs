@@ -1,0 +1,380 @@
+//! A simulated unit: the production machine, its disk, its clock, and the process around them that may die at any point.
+//!
+//! Stands in for the shell of a node: carries out what the machine wants, brings it what it asked for.
+
+mod effects;
+mod frames;
+mod operator;
+
+use std::fmt;
+
+use aquifer_node::core::participant::{Event, Participant};
+use aquifer_shared::base::time::Timestamp;
+
+use super::clock::LocalClock;
+use super::disk::Volumes;
+use super::faults::Fault;
+use super::happening::{AtNode, Happening};
+use super::inputs;
+use super::network::{Frame, IDLE_MS};
+use super::oracle::KnownBy;
+use super::study::sign_with;
+use super::surroundings::Surroundings;
+use super::transcript::Mark;
+use crate::random::Seeded;
+
+/// A unit.
+pub struct Node {
+    place: usize,
+    /// Its own caps do not cover the study.
+    tight: bool,
+    volumes: Volumes,
+    clock: LocalClock,
+    life: u32,
+    process: Option<Process>,
+    standing: Standing,
+    /// Noise vectors that were drawn so far.
+    draws: u64,
+    /// Times that fresh bytes were drawn.
+    fresh: u64,
+    slow_until: Timestamp,
+    tries: u32,
+}
+
+/// Whether a unit takes part at all.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Standing {
+    /// It does.
+    In,
+    /// Its journal must not be used: it waits for its operator.
+    Locked,
+    /// Its certificate is expired or revoked, or it speaks another version.
+    Out,
+}
+
+/// The running program.
+struct Process {
+    machine: Participant,
+    session: Option<u64>,
+    wakeup: Option<Timestamp>,
+    alarm: u32,
+}
+
+impl Node {
+    /// A unit that has not started.
+    #[must_use]
+    pub fn new(place: usize, tight: bool) -> Self {
+        Self {
+            place,
+            tight,
+            volumes: Volumes::default(),
+            clock: LocalClock::default(),
+            life: 0,
+            process: None,
+            standing: Standing::In,
+            draws: 0,
+            fresh: 0,
+            slow_until: Timestamp(0),
+            tries: 0,
+        }
+    }
+
+    /// Its number as a party: the coordinator is 0.
+    #[must_use]
+    pub fn party(&self) -> usize {
+        self.place + 1
+    }
+
+    /// Whether it takes part.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        self.standing
+    }
+
+    /// Whether its program runs.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.process.is_some()
+    }
+
+    /// Which life it lives.
+    #[must_use]
+    pub fn life(&self) -> u32 {
+        self.life
+    }
+
+    /// The session that it believes to have.
+    #[must_use]
+    pub fn session(&self) -> Option<u64> {
+        self.process.as_ref()?.session
+    }
+
+    /// The program starts: reads the journal, and runs if it may.
+    pub fn boot(&mut self, around: &mut Surroundings) {
+        if self.process.is_some() || self.standing != Standing::In {
+            return;
+        }
+        let ledger = match self.volumes.open() {
+            Ok(ledger) => ledger,
+            Err(_) => return self.lock(around),
+        };
+        let now = around.now();
+        around.note(Mark::Start, self.party(), &[]);
+        around.oracle.on_start(now, self.place, ledger.durable());
+        let own = &around.keys.members()[self.place];
+        let (sign, rules) = (
+            sign_with(own),
+            around.subject.rules(own.public(), self.tight),
+        );
+        self.process = Some(Process {
+            machine: Participant::new(self.clock.read(now), rules, ledger, sign, around.judges),
+            session: None,
+            wakeup: None,
+            alarm: 0,
+        });
+        self.act(around);
+        around.later_at_node(1, self.place, self.life, AtNode::Dials);
+    }
+
+    /// The program dies where it stands. What the disk did not acknowledge is lost; it starts again after a while.
+    pub fn stop(&mut self, around: &mut Surroundings, numbers: &mut Seeded) {
+        let Some(process) = self.process.take() else {
+            return;
+        };
+        self.life += 1;
+        around.note(Mark::Crash, self.party(), &[]);
+        around.oracle.on_stop(self.place);
+        let pause_ms = 50 + numbers.next_u64() % (1 << (8 + numbers.next_u64() % 7));
+        let node = self.place;
+        around.agenda.after_ms(pause_ms, Happening::Boots(node));
+        if let Some(session) = process.session {
+            let breaks = Happening::SessionBreaks { node, session };
+            around.agenda.after_ms(IDLE_MS.min(pause_ms), breaks);
+        }
+    }
+
+    /// Something that was planned for this life happens.
+    pub fn happens(&mut self, around: &mut Surroundings, what: AtNode) {
+        match what {
+            AtNode::Dials => self.dial(around),
+            AtNode::Welcomed(session, held) => {
+                self.tries = 0;
+                if let Some(process) = &mut self.process {
+                    process.session = Some(session);
+                }
+                self.tell(around, Event::Connected);
+                self.tell(around, Event::LedgerHeld(held));
+            }
+            AtNode::Done(event) => self.tell(around, event),
+            AtNode::Lands(batch, tell) => self.land(around, &batch, tell),
+            AtNode::Wakes(alarm) => {
+                if self
+                    .process
+                    .as_ref()
+                    .is_some_and(|process| process.alarm == alarm)
+                {
+                    self.tell(around, Event::Tick);
+                }
+            }
+        }
+    }
+
+    /// Its session is over.
+    pub fn lose_session(&mut self, around: &mut Surroundings, session: u64) {
+        let Some(process) = &mut self.process else {
+            return;
+        };
+        if process.session.take_if(|own| *own == session).is_some() {
+            self.redial(around);
+        }
+    }
+
+    /// Its certificate does not hold any more: the program ends.
+    pub fn shut_out(&mut self, around: &mut Surroundings) {
+        self.standing = Standing::Out;
+        self.quit(around);
+    }
+
+    /// A person brought it back.
+    pub fn let_in(&mut self, around: &mut Surroundings) {
+        if self.standing == Standing::Out {
+            self.standing = Standing::In;
+            self.boot(around);
+        }
+    }
+
+    /// Whatever was wrong with clock and speed is mended.
+    pub fn heal(&mut self) {
+        self.clock.mend();
+        self.slow_until = Timestamp(0);
+    }
+
+    fn dial(&mut self, around: &mut Surroundings) {
+        let (node, life) = (self.place, self.life);
+        if self
+            .process
+            .as_ref()
+            .is_none_or(|process| process.session.is_some())
+        {
+            return;
+        }
+        // What it hears back decides; whether the coordinator is there shows then.
+        match around.network.dial(around.now(), node) {
+            Some(session) => {
+                let ms = 2 * around.network.latency_ms(node);
+                let greeted = Happening::Greeted {
+                    node,
+                    life,
+                    session,
+                };
+                around.agenda.after_ms(ms, greeted);
+            }
+            None => self.redial(around),
+        }
+    }
+
+    /// Tries again after a pause that grows.
+    pub fn redial(&mut self, around: &mut Surroundings) {
+        let pause_ms = (100 << self.tries.min(7)).min(10_000);
+        self.tries += 1;
+        around.later_at_node(pause_ms, self.place, self.life, AtNode::Dials);
+    }
+
+    /// A frame arrives in a session.
+    pub fn hear(&mut self, around: &mut Surroundings, session: u64, frame: &Frame) {
+        if self.session() != Some(session) {
+            return;
+        }
+        let (node, drawn) = (self.place, &mut self.fresh);
+        let fresh = || {
+            *drawn += 1;
+            inputs::fresh(around.scenario.seed, node, *drawn)
+        };
+        match frames::read(frame, fresh) {
+            Ok(event) => self.tell(around, event),
+            // The session ends, and with it the program; its operator starts it again.
+            Err(_) => self.stop(around, &mut Seeded::new(session, 0)),
+        }
+    }
+
+    /// The machine hears something; what it wants is carried out.
+    fn tell(&mut self, around: &mut Surroundings, event: Event) {
+        let now = self.clock.read(around.now());
+        let Some(process) = &mut self.process else {
+            return;
+        };
+        around.oracle.on_event(now, self.place, &event);
+        process.machine.handle(now, event);
+        if self.standing == Standing::In && process.machine.lock().is_some() {
+            self.lock(around);
+        }
+        self.act(around);
+    }
+
+    /// It may not go on before its operator decided.
+    fn lock(&mut self, around: &mut Surroundings) {
+        self.standing = Standing::Locked;
+        around.oracle.on_lock(self.place);
+        let ms = OPERATOR_MS + around.transcript.entries() % OPERATOR_MS;
+        around.agenda.after_ms(ms, Happening::Decides(self.place));
+    }
+
+    /// The program ends in good order.
+    fn quit(&mut self, around: &mut Surroundings) {
+        let Some(process) = self.process.take() else {
+            return;
+        };
+        self.life += 1;
+        around.note(Mark::Crash, self.party(), &[]);
+        around.oracle.on_stop(self.place);
+        if let Some(session) = process.session {
+            let node = self.place;
+            let breaks = Happening::SessionBreaks { node, session };
+            around.agenda.after_ms(1, breaks);
+        }
+    }
+
+    /// Chances for what does not depend on what the machine does; `mirrored` entries of its ledger are held by the mirror.
+    /// True if the mirror is gone.
+    pub fn weather(&mut self, around: &mut Surroundings, mirrored: u64) -> bool {
+        let party = self.party();
+        if let Some(mut numbers) = around.strikes(Fault::ClockJump, party) {
+            let ms = (numbers.next_u64() % 7_200_000).cast_signed() - 3_600_000;
+            self.clock.jump(ms);
+        }
+        if let Some(mut numbers) = around.strikes(Fault::Slow, party) {
+            let ms = 1_000 << (numbers.next_u64() % 7);
+            self.slow_until = around.now().after_ms(ms);
+        }
+        let lost_mirror = self.disk_weather(around, mirrored);
+        if around.strikes(Fault::Revocation, party).is_some() {
+            self.shut_out(around);
+        }
+        if let Some(mut numbers) = around.strikes(Fault::Expiry, party) {
+            self.shut_out(around);
+            let ms = 1_000 + numbers.next_u64() % 60_000;
+            around.agenda.after_ms(ms, Happening::Renews(self.place));
+        }
+        lost_mirror
+    }
+
+    /// Chances for the disk; `mirrored` entries are held by the mirror. True if the mirror is gone too.
+    fn disk_weather(&mut self, around: &mut Surroundings, mirrored: u64) -> bool {
+        let (party, mut lost_mirror) = (self.party(), false);
+        if let Some(mut numbers) = around.strikes(Fault::LostWrite, party) {
+            self.volumes.journal.lose_last_write();
+            self.forget(around, &mut numbers, mirrored);
+        }
+        if let Some(mut numbers) = around.strikes(Fault::BitFlip, party) {
+            self.volumes.journal.flip(&mut numbers);
+            self.stop(around, &mut numbers);
+        }
+        if let Some(mut numbers) = around.strikes(Fault::WitnessLost, party) {
+            self.volumes.witness = None;
+            self.stop(around, &mut numbers);
+        }
+        let backups = [
+            (Fault::OldJournal, false, true),
+            (Fault::OldVolumes, true, true),
+            (Fault::OldEverything, true, false),
+        ];
+        for (fault, witness_too, mirror_stays) in backups {
+            if let Some(mut numbers) = around.strikes(fault, party)
+                && self.volumes.restore(witness_too)
+            {
+                lost_mirror |= !mirror_stays;
+                let mirrored = if mirror_stays { mirrored } else { 0 };
+                self.forget(around, &mut numbers, mirrored);
+            }
+        }
+        lost_mirror
+    }
+
+    /// The disk is not what it was: who still knows more of the ledger?
+    fn forget(&mut self, around: &mut Surroundings, numbers: &mut Seeded, mirrored: u64) {
+        let kept = self.volumes.journal.entries();
+        let entries = kept.len() as u64;
+        let witnessed = self.volumes.witness.map_or(0, |head| head.seq);
+        let known = match (witnessed > entries, mirrored > entries) {
+            (true, _) => KnownBy::Witness,
+            (false, true) => KnownBy::Mirror,
+            (false, false) => KnownBy::Peers,
+        };
+        around.oracle.on_rollback(self.place, kept, known);
+        self.stop(around, numbers);
+    }
+
+    /// The nightly backup.
+    pub fn back_up(&mut self) {
+        self.volumes.back_up();
+    }
+}
+
+/// How long a person takes to look at a locked ledger.
+const OPERATOR_MS: u64 = 20_000;
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Node({}, {:?})", self.place, self.standing)
+    }
+}

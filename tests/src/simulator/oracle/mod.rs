@@ -1,0 +1,405 @@
+//! Those who watch: after every step the invariants of the private sum are held against everything that happened.
+//!
+//! The watchers know all secrets and trust no machine. The first violation ends a history.
+
+mod accounts;
+mod attempts;
+mod book;
+mod once;
+mod sums;
+
+use std::fmt;
+use std::rc::Rc;
+
+use aquifer_coordinator::core::event::Ending;
+use aquifer_node::core::participant::{Audit, Event, Fresh};
+use aquifer_shared::base::ids::{AttemptId, Hash32};
+use aquifer_shared::base::time::Timestamp;
+use aquifer_shared::domain::sum::{TrustMode, groups};
+use aquifer_shared::protocol::aggregation::MemberSet;
+use aquifer_shared::protocol::chain::Head;
+use aquifer_shared::protocol::codec::CodecError;
+use aquifer_shared::protocol::wire::{
+    Advert, Confirm, Message, Opening, Shares, Task, Update, read_body,
+};
+use serde::Serialize;
+
+use accounts::Accounts;
+pub use accounts::KnownBy;
+use attempts::Attempts;
+use book::Book;
+use once::Once;
+use sums::Sums;
+
+use super::clock::START;
+use super::network::{Frame, split};
+use super::scenario::Scenario;
+use super::study::Subject;
+
+/// A promise of the private sum.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Invariant {
+    /// A release is the sum over the members that it names, nobody twice.
+    ExactSum,
+    /// The adversary holds nothing but one sum over enough honest members.
+    Secrecy,
+    /// A charge is durable before the first byte that it pays for leaves.
+    ChargeFirst,
+    /// Charges stay below every cap, have their right price and never decrease.
+    Budget,
+    /// No key, noise or seed is used twice; what is repeated is repeated byte for byte.
+    NoReuse,
+    /// One set, one roster, one task in each attempt.
+    OneSet,
+    /// Every release has the noise of enough honest members.
+    NoisePresent,
+    /// A round ends in bounded time once the world has healed.
+    Liveness,
+    /// A ledger that forgot charges is noticed.
+    Rollback,
+    /// Nothing depends on customers' values but sealed bytes and releases.
+    NothingElse,
+    /// No message makes a machine panic.
+    NoPanic,
+}
+
+/// A broken promise.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Violation {
+    /// Which.
+    pub invariant: Invariant,
+    /// What was found.
+    pub what: String,
+    /// When, in virtual milliseconds from the start.
+    pub at_ms: u64,
+}
+
+/// All watchers.
+#[derive(Debug)]
+pub struct Oracle {
+    violation: Option<Violation>,
+    book: Book,
+    accounts: Accounts,
+    attempts: Attempts,
+    once: Once,
+    sums: Sums,
+    ending: Option<Ending>,
+    released: u64,
+    shared: bool,
+    /// Several groups add up.
+    several: bool,
+}
+
+impl Oracle {
+    /// Watchers of a history that has not begun.
+    #[must_use]
+    pub fn new(scenario: &Scenario, subject: &Subject) -> Self {
+        Self {
+            violation: None,
+            book: Book::new(subject),
+            accounts: Accounts::new(scenario, subject),
+            attempts: Attempts::new(scenario, subject),
+            once: Once::new(scenario.nodes),
+            sums: Sums::new(scenario),
+            ending: None,
+            released: 0,
+            several: scenario.wish.trust == TrustMode::SharedNoise
+                && groups(scenario.nodes).len() > 1,
+            shared: scenario.wish.trust == TrustMode::SharedNoise,
+        }
+    }
+
+    /// The first broken promise, if any.
+    #[must_use]
+    pub fn violation(&self) -> Option<&Violation> {
+        self.violation.as_ref()
+    }
+
+    /// Sums that were released.
+    #[must_use]
+    pub fn released(&self) -> u64 {
+        self.released
+    }
+
+    /// Attempts that were asked for.
+    #[must_use]
+    pub fn attempts(&self) -> u64 {
+        self.book.len()
+    }
+
+    /// How the study ended.
+    #[must_use]
+    pub fn ending(&self) -> Option<&Ending> {
+        self.ending.as_ref()
+    }
+
+    /// The round of an attempt that was ever asked for.
+    #[must_use]
+    pub fn round_of(&self, attempt: &AttemptId) -> Option<u32> {
+        self.book.place(attempt).map(|(round, _)| round)
+    }
+
+    /// A promise is broken; only the first one counts.
+    pub fn fail(&mut self, now: Timestamp, invariant: Invariant, what: String) {
+        if self.violation.is_none() {
+            self.violation = Some(Violation {
+                invariant,
+                what,
+                at_ms: now.since_ms(START),
+            });
+        }
+    }
+
+    fn judge(&mut self, now: Timestamp, found: Result<(), Breach>) {
+        if let Err(Breach(invariant, what)) = found {
+            self.fail(now, invariant, what);
+        }
+    }
+
+    /// The coordinator asks for a sum.
+    pub fn on_task(&mut self, task: &Task) {
+        self.book.note(task);
+    }
+
+    /// A node hears something.
+    pub fn on_event(&mut self, now: Timestamp, node: usize, event: &Event) {
+        match event {
+            Event::Drawn {
+                noise: Some(noise), ..
+            } => self.sums.noise(node, noise.expose()),
+            Event::Roster(roster, fresh) => {
+                self.attempts.roster(node, roster);
+                self.on_fresh(now, node, fresh);
+            }
+            Event::Task(_, fresh) => self.on_fresh(now, node, fresh),
+            Event::Delivery(delivery) if self.attempts.looks_at_records() => {
+                self.attempts.delivery(node, delivery);
+            }
+            _ => {}
+        }
+    }
+
+    fn on_fresh(&mut self, now: Timestamp, node: usize, fresh: &Fresh) {
+        let Some(fresh) = fresh else { return };
+        let found = self.once.fresh(node, fresh.expose());
+        self.judge(now, found);
+    }
+
+    /// A node notes something for its audit.
+    pub fn on_audit(&mut self, _node: usize, _audit: &Audit) {}
+
+    /// A node's exact sum for an attempt.
+    pub fn on_exact(&mut self, node: usize, attempt: AttemptId, sum: &[i64]) {
+        self.sums.exact(node, attempt, sum);
+    }
+
+    /// A node's noise source gives a vector.
+    pub fn on_draw(&mut self, now: Timestamp, node: usize, sigma: u64, noise: &[i64]) {
+        let found = self.accounts.check_scale(node, sigma);
+        self.judge(now, found);
+        let found = self.once.noise(node, noise);
+        self.judge(now, found);
+    }
+
+    /// A frame leaves a node.
+    pub fn on_sent(&mut self, now: Timestamp, node: usize, frame: &Frame) {
+        let Ok((kind, body)) = split(frame) else {
+            return;
+        };
+        let found = self.check_sent(node, (kind, body), frame);
+        self.judge(now, found);
+    }
+
+    fn check_sent(
+        &mut self,
+        node: usize,
+        (kind, body): (u8, &[u8]),
+        frame: &Frame,
+    ) -> Result<(), Breach> {
+        let breach = |error: CodecError| {
+            let what = format!("node {node} sent a message that does not decode: {error}");
+            Breach(Invariant::NoReuse, what)
+        };
+        match kind {
+            Update::KIND => {
+                let update: Update = read_body(kind, body).map_err(breach)?;
+                self.check_paid(node, update.attempt)?;
+                if self.once.frame(node, kind, update.attempt, frame)? {
+                    self.sums.update(node, update.attempt, &update.cells)?;
+                }
+            }
+            Advert::KIND => {
+                let advert: Advert = read_body(kind, body).map_err(breach)?;
+                self.once.key(node, advert.attempt, &advert.key)?;
+                if self.attempts.advert(node, &advert) {
+                    self.sums.advert(node, advert.attempt);
+                }
+            }
+            Shares::KIND => {
+                let (attempt, roster) = heads(body);
+                self.check_paid(node, attempt)?;
+                if self.once.frame(node, kind, attempt, frame)? {
+                    self.attempts.shares(node, attempt, roster)?;
+                    for (peer, head) in self.attempts.peers(node, attempt, &roster) {
+                        let key = self.attempts.key_of(node, peer);
+                        self.accounts.check_mark(node, (peer, &key), &head)?;
+                    }
+                    if self.attempts.looks_at_records() {
+                        let shares = read_body(kind, body).map_err(breach)?;
+                        self.attempts.records(node, &shares);
+                    }
+                }
+            }
+            Confirm::KIND => {
+                let confirm: Confirm = read_body(kind, body).map_err(breach)?;
+                self.once.frame(node, kind, confirm.attempt, frame)?;
+                self.attempts.confirm(node, &confirm)?;
+            }
+            Opening::KIND => {
+                let (attempt, _) = heads(body);
+                self.check_paid(node, attempt)?;
+                self.once.frame(node, kind, attempt, frame)?;
+                self.attempts.opening(node, attempt)?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn check_paid(&self, node: usize, attempt: AttemptId) -> Result<(), Breach> {
+        let place = self.book.place(&attempt);
+        self.accounts.check_charged(node, place)
+    }
+
+    /// The history is over: what is decided for all attempts at once.
+    pub fn on_close(&mut self, now: Timestamp) {
+        let found = self.attempts.check_secrecy();
+        self.judge(now, found);
+    }
+
+    /// A node's entry is on disk.
+    pub fn on_entry(&mut self, now: Timestamp, node: usize, bytes: &[u8]) {
+        let found = self.accounts.entry(node, bytes);
+        self.judge(now, found);
+    }
+
+    /// A node started from its journal.
+    pub fn on_start(&mut self, now: Timestamp, node: usize, head: Head) {
+        let found = self.accounts.start(node, head);
+        self.judge(now, found);
+    }
+
+    /// A node stopped.
+    pub fn on_stop(&mut self, node: usize) {
+        self.sums.stop(node);
+    }
+
+    /// A node may not start.
+    pub fn on_lock(&mut self, node: usize) {
+        self.accounts.lock(node);
+    }
+
+    /// A node's journal was put back to these entries.
+    pub fn on_rollback(&mut self, node: usize, entries: &[Rc<[u8]>], known: KnownBy) {
+        self.accounts.rollback(node, entries, known);
+    }
+
+    /// A node's operator let it go on with these entries.
+    pub fn on_adoption(&mut self, now: Timestamp, node: usize, entries: &[Rc<[u8]>]) {
+        let found = self.accounts.adoption(node, entries);
+        self.judge(now, found);
+    }
+
+    /// The coordinator's store was put back.
+    pub fn on_old_store(&mut self) {
+        self.ending = None;
+    }
+
+    /// A round's sum is durable at the coordinator.
+    pub fn on_release(
+        &mut self,
+        now: Timestamp,
+        (round, attempt): (u32, u32),
+        members: &[u32],
+        cells: &[i64],
+    ) {
+        self.released += 1;
+        let found = match self.several {
+            true => self.sums.total(round, members, cells),
+            false => self.check_sum((round, attempt), members, cells),
+        };
+        let found = found.and_then(|()| self.accounts.check_members(members));
+        self.judge(now, found);
+    }
+
+    /// The sum of one of several groups is durable at the coordinator.
+    pub fn on_group_sum(
+        &mut self,
+        now: Timestamp,
+        place: (u32, u32),
+        group: u16,
+        dealers: &MemberSet,
+        cells: &[i64],
+    ) {
+        let first = self.attempts.first_of(group.into()) as u32;
+        let members: Vec<u32> = dealers
+            .iter()
+            .map(|index| first + u32::from(index) - 1)
+            .collect();
+        let found = self.check_sum(place, &members, cells);
+        self.sums.part(place.0, &members, cells);
+        self.judge(now, found);
+    }
+
+    fn check_sum(
+        &mut self,
+        place: (u32, u32),
+        members: &[u32],
+        cells: &[i64],
+    ) -> Result<(), Breach> {
+        let id = self.book.id(place);
+        for member in members {
+            self.accounts.check_charged(*member as usize, Some(place))?;
+        }
+        if self.shared {
+            self.attempts.release(id, members)?;
+        }
+        self.sums.release(id, members, cells)
+    }
+
+    /// The study is over.
+    pub fn on_ending(&mut self, now: Timestamp, ending: &Ending) {
+        if let Some(before) = &self.ending
+            && before != ending
+        {
+            let what = format!("the study ended twice: {before:?}, then {ending:?}");
+            self.fail(now, Invariant::OneSet, what);
+        }
+        self.ending = Some(ending.clone());
+    }
+}
+
+/// The two hashes with which shares and openings begin.
+fn heads(body: &[u8]) -> (AttemptId, Hash32) {
+    let (mut attempt, mut roster) = (AttemptId::default(), Hash32::default());
+    if let Some((first, rest)) = body.split_first_chunk::<32>() {
+        attempt.0 = *first;
+        roster.0 = rest.first_chunk().copied().unwrap_or_default();
+    }
+    (attempt, roster)
+}
+
+/// What a watcher found.
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct Breach(Invariant, String);
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:?} at {} ms: {}",
+            self.invariant, self.at_ms, self.what
+        )
+    }
+}

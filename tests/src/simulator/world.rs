@@ -1,0 +1,354 @@
+//! One simulated world: everything that happens, one thing after the other, until the study is over or a promise is broken.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+
+use aquifer_coordinator::core::event::Ending;
+use aquifer_shared::base::ids::Hash32;
+use aquifer_shared::base::time::Timestamp;
+
+use super::clock::{Agenda, START};
+use super::coordinator::Coordinator;
+use super::faults::{Fault, FaultId, Faults};
+use super::happening::{AtNode, Happening};
+use super::judges::{self, SignatureChecks};
+use super::keys::Keys;
+use super::network::{Network, Way};
+use super::node::Node;
+use super::oracle::{Invariant, Oracle, Violation};
+use super::scenario::Scenario;
+use super::study::Subject;
+use super::surroundings::Surroundings;
+use super::transcript::Transcript;
+
+/// What came of one history.
+#[derive(Clone, Debug, PartialEq)]
+pub struct History {
+    /// Hash of everything that happened.
+    pub transcript: Hash32,
+    /// Hash of what an outsider saw.
+    pub outline: Hash32,
+    /// How long it took, in virtual milliseconds.
+    pub virtual_ms: u64,
+    /// Sums that were released.
+    pub released: u64,
+    /// Attempts that were asked for.
+    pub attempts: u64,
+    /// Signature checks.
+    pub signatures: SignatureChecks,
+    /// How the study ended, if it did.
+    pub ending: Option<Ending>,
+    /// Faults that struck.
+    pub struck: Vec<FaultId>,
+    /// The first broken promise.
+    pub violation: Option<Violation>,
+}
+
+/// The world.
+#[derive(Debug)]
+struct World {
+    around: Surroundings,
+    nodes: Vec<Node>,
+    coordinator: Coordinator,
+    /// By then the study must be over.
+    deadline: Timestamp,
+    /// When the study ended.
+    ended: Option<Timestamp>,
+}
+
+/// Runs a history from beginning to end. A machine that panics breaks a promise too.
+#[must_use]
+pub fn run(scenario: &Scenario) -> History {
+    let mut world = World::new(scenario);
+    let lived = catch_unwind(AssertUnwindSafe(|| world.live()));
+    if let Err(panic) = lived {
+        let now = world.around.now();
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
+        let what = format!("a machine panics: {}", text.unwrap_or_default());
+        world.around.oracle.fail(now, Invariant::NoPanic, what);
+    }
+    world.finish()
+}
+
+impl World {
+    fn new(scenario: &Scenario) -> Self {
+        let keys = Keys::new(scenario.nodes);
+        let mut faults = Faults::new(scenario.seed, scenario.chosen(), scenario.heals);
+        let tight = faults.strikes(START, Fault::TightStudy, 0).is_some();
+        let subject = Rc::new(Subject::new(scenario, &keys, tight));
+        let node = |place: usize| {
+            let tight = faults.strikes(START, Fault::TightCaps, place + 1).is_some();
+            Node::new(place, tight)
+        };
+        let nodes = (0..scenario.nodes).map(node).collect();
+        let oracle = Oracle::new(scenario, &subject);
+        let around = Surroundings {
+            scenario: Rc::new(scenario.clone()),
+            judges: judges::seat(scenario.missing_guard(), scenario.wish.remember_signatures),
+            keys,
+            network: Network::new(scenario.seed, scenario.nodes),
+            subject,
+            agenda: Agenda::new(),
+            faults,
+            transcript: Transcript::new(),
+            oracle,
+        };
+        Self {
+            deadline: deadline(scenario),
+            around,
+            nodes,
+            coordinator: Coordinator::new(scenario.nodes),
+            ended: None,
+        }
+    }
+
+    fn live(&mut self) {
+        self.begin();
+        while !self.is_over() {
+            match self.around.agenda.next() {
+                Some(happening) => self.happens(happening),
+                None => break,
+            }
+        }
+        let now = self.around.now();
+        self.around.oracle.on_close(now);
+    }
+
+    fn begin(&mut self) {
+        let around = &mut self.around;
+        around.agenda.at(START, Happening::CoordinatorBoots);
+        for node in 0..self.nodes.len() {
+            if around.strikes(Fault::OldVersion, node + 1).is_some() {
+                self.nodes[node].shut_out(around);
+            }
+            around
+                .agenda
+                .after_ms(1 + node as u64 % 50, Happening::Boots(node));
+        }
+        around.agenda.after_ms(WEATHER_MS, Happening::Weather);
+        around
+            .agenda
+            .at(around.faults.until().after_ms(1), Happening::Heals);
+    }
+
+    fn happens(&mut self, happening: Happening) {
+        let around = &mut self.around;
+        match happening {
+            Happening::AtNode { node, life, what } => {
+                if self.nodes[node].life() == life {
+                    self.nodes[node].happens(around, what);
+                }
+            }
+            Happening::AtCoordinator { life, what } => self.coordinator.happens(around, life, what),
+            Happening::Arrives {
+                node,
+                way,
+                session,
+                frame,
+            } => self.arrives(node, way, session, &frame),
+            Happening::Greeted {
+                node,
+                life,
+                session,
+            } => self.greet(node, life, session),
+            Happening::SessionBreaks { node, session } => {
+                self.coordinator.lose_session(around, node, session);
+                self.nodes[node].lose_session(around, session);
+            }
+            Happening::Boots(node) => self.nodes[node].boot(around),
+            Happening::CoordinatorBoots => self.coordinator.boot(around),
+            Happening::Weather => self.weather(),
+            Happening::Heals => self.heal(),
+            Happening::Decides(node) => {
+                let mirror = self.coordinator.mirrored(node);
+                self.nodes[node].decide(around, &mirror);
+            }
+            Happening::Renews(node) => self.nodes[node].let_in(around),
+        }
+    }
+
+    /// The coordinator answers a handshake, if it is there and the node is still the one that asked.
+    fn greet(&mut self, node: usize, life: u32, session: u64) {
+        let around = &mut self.around;
+        if self.nodes[node].life() != life || !self.nodes[node].is_up() {
+            return;
+        }
+        let Some(held) = self.coordinator.greet(node, session) else {
+            return self.nodes[node].redial(around);
+        };
+        // The welcome comes before anything that the study says.
+        let arrival = around.network.welcome(around.agenda.now(), node);
+        let what = AtNode::Welcomed(session, held);
+        around
+            .agenda
+            .at(arrival, Happening::AtNode { node, life, what });
+        self.coordinator.welcome(around, node);
+    }
+
+    fn arrives(&mut self, node: usize, way: Way, session: u64, frame: &super::network::Frame) {
+        let around = &mut self.around;
+        let mark = match way {
+            Way::Up => super::transcript::Mark::Up,
+            Way::Down => super::transcript::Mark::Down,
+        };
+        match way {
+            Way::Down => {
+                if self.nodes[node].session() == Some(session) {
+                    around.note(mark, node + 1, frame);
+                    self.nodes[node].hear(around, session, frame);
+                }
+            }
+            Way::Up => {
+                if self.coordinator.session(node) != Some(session) {
+                    return;
+                }
+                around.note(mark, node + 1, frame);
+                if !self.coordinator.hear(around, node, frame) {
+                    let breaks = Happening::SessionBreaks { node, session };
+                    around.agenda.after_ms(1, breaks);
+                }
+            }
+        }
+    }
+
+    fn weather(&mut self) {
+        let around = &mut self.around;
+        if around.now() > around.faults.until() {
+            return;
+        }
+        for node in 0..self.nodes.len() {
+            let session = self.nodes[node].session();
+            let now = around.now();
+            let breaks = around.network.weather(now, node, &mut around.faults);
+            if let (Some(at), Some(session)) = (breaks, session) {
+                around
+                    .agenda
+                    .at(at, Happening::SessionBreaks { node, session });
+            }
+            let mirrored = self.coordinator.mirrored_entries(node);
+            if self.nodes[node].weather(around, mirrored) {
+                self.coordinator.lose_mirror(node);
+            }
+        }
+        self.coordinator.weather(around);
+        let since = around.now().since_ms(START);
+        if since % BACKUP_MS < WEATHER_MS {
+            self.nodes.iter_mut().for_each(Node::back_up);
+        }
+        around.agenda.after_ms(WEATHER_MS, Happening::Weather);
+    }
+
+    fn heal(&mut self) {
+        self.around.network.heal();
+        self.coordinator.heal();
+        self.nodes.iter_mut().for_each(Node::heal);
+    }
+
+    /// Whether there is nothing more to see: a broken promise, a study that is over, or one that will never be.
+    fn is_over(&mut self) -> bool {
+        let now = self.around.now();
+        if self.coordinator.finished().is_none() {
+            self.ended = None;
+        } else if self.ended.is_none() {
+            self.ended = Some(now);
+        }
+        let next = self.around.agenda.next_at();
+        let next_after = |moment: Timestamp| next.is_none_or(|next| next > moment);
+        if let Some(ended) = self.ended {
+            return next_after(ended.after_ms(AFTERMATH_MS))
+                || self.around.oracle.violation().is_some();
+        }
+        if next_after(self.deadline) {
+            let healed_ms = self.deadline.since_ms(self.around.faults.until());
+            let what = format!("the study is not over {healed_ms} ms after the world healed");
+            self.around.oracle.fail(now, Invariant::Liveness, what);
+        }
+        self.around.oracle.violation().is_some()
+    }
+
+    fn finish(self) -> History {
+        let Surroundings {
+            transcript,
+            faults,
+            oracle,
+            agenda,
+            ..
+        } = self.around;
+        let (transcript, outline) = transcript.finish();
+        History {
+            transcript,
+            outline,
+            virtual_ms: agenda.now().since_ms(START),
+            released: oracle.released(),
+            attempts: oracle.attempts(),
+            signatures: judges::signature_checks(),
+            ending: oracle.ending().cloned(),
+            struck: faults.struck().to_vec(),
+            violation: oracle.violation().cloned(),
+        }
+    }
+}
+
+/// Every attempt lives its whole life, and there is time for offers, restarts and repairs between.
+fn deadline(scenario: &Scenario) -> Timestamp {
+    let attempts = u64::from(scenario.wish.rounds) * u64::from(scenario.attempts_max);
+    let attempt_ms = u64::from(scenario.attempt_ttl_ms) + 10_000;
+    scenario.heals.after_ms(60_000 + attempts * attempt_ms)
+}
+
+const WEATHER_MS: u64 = 500;
+/// "Yesterday", in a world whose days are short.
+const BACKUP_MS: u64 = 5_000;
+/// How long the world goes on after the study ended.
+const AFTERMATH_MS: u64 = 5_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simulator::faults::{Chosen, Profile};
+    use crate::simulator::scenario::Wish;
+
+    #[test]
+    fn try_some() {
+        for profile in [
+            Profile::None,
+            Profile::Network,
+            Profile::Crashes,
+            Profile::Disk,
+            Profile::All,
+        ] {
+            let wish = Wish {
+                chosen: Chosen::ByRate(profile, 1.0),
+                trust: aquifer_shared::domain::sum::TrustMode::SharedNoise,
+                ..Wish::default()
+            };
+            let started = std::time::Instant::now();
+            let (mut sums, mut done, mut bad, mut strikes, mut ms) = (0, 0, 0, 0, 0);
+            for seed in 0..60 {
+                let scenario = Scenario::draw(seed, &wish);
+                let history = run(&scenario);
+                sums += history.released;
+                strikes += history.struck.len();
+                ms += history.virtual_ms;
+                done += u32::from(history.ending == Some(Ending::Published));
+                if let Some(violation) = &history.violation {
+                    bad += 1;
+                    if bad < 6 {
+                        println!(
+                            "{seed} {:?} {violation} {:?}",
+                            history.ending, history.struck
+                        );
+                    }
+                } else if history.ending != Some(Ending::Published) && seed < 40 {
+                    println!("{seed} {:?}", history.ending);
+                }
+            }
+            println!(
+                "{profile:?}: {sums} sums, {done} done, {bad} bad, {strikes} faults, {} virtual s, {:?}",
+                ms / 1000,
+                started.elapsed()
+            );
+        }
+    }
+}
