@@ -2,6 +2,7 @@
 //!
 //! Every figure says what it was measured against. Missing data sets are named, never passed over in silence.
 
+mod aggregation;
 mod cold;
 mod machine;
 mod million;
@@ -35,6 +36,7 @@ fn bench(options: &Options) -> Result<()> {
             Part::Million => million::measure(options)?,
             Part::Sharing => sharing::measure(options)?,
             Part::Rounds => rounds::measure(options)?,
+            Part::Aggregation => aggregation::measure(options)?,
             Part::Cold => cold::measure(options)?,
             Part::Study => study::measure(options)?,
             Part::Quality => quality::measure(options)?,

@@ -34,6 +34,8 @@ pub enum Part {
     Sharing,
     /// Rounds without training.
     Rounds,
+    /// Secure aggregation beside updates that are private on their own.
+    Aggregation,
     /// From the start of a node to its first contribution.
     Cold,
     /// Whole studies with real processes.
@@ -50,6 +52,7 @@ impl Part {
             Self::Million => "million",
             Self::Sharing => "sharing",
             Self::Rounds => "rounds",
+            Self::Aggregation => "aggregation",
             Self::Cold => "cold",
             Self::Study => "study",
             Self::Quality => "quality",
