@@ -322,9 +322,12 @@ async fn a_mirror_that_saw_more_locks_until_the_budget_is_written_off() {
     assert_eq!(code, Some(0), "{error}");
     let _node = world.start();
     let mut session = world.welcome().await;
-    let _: Decision = session.hear().await;
     session.say(&mirror.held()).await;
     mirror.take(session.hear().await);
+    // The study went with what was written off.
+    session.ask_for(study, 1, 100).await;
+    let refusal: Refusal = session.hear().await;
+    assert_eq!(refusal.code, RefusalCode::Withdrawn);
     let ledger = json(&world, &["ledger", "show", "--json"]).await;
     assert_eq!(ledger["locked"], Value::Null);
     assert_eq!(ledger["entries"], mirror.head().seq, "the mirror follows");
