@@ -187,7 +187,11 @@ impl Scenario {
         let mut found = vec![false; self.nodes];
         let mut random = Seeded::new(self.seed, 2);
         for group in groups(self.nodes) {
-            let mut left = usize::from(self.colluders_max).min(group.len());
+            let shared = usize::from(self.colluders_max);
+            let mut left = match self.wish.trust {
+                TrustMode::SharedNoise => shared.min(group.len()),
+                TrustMode::NodeNoise => group.len().div_ceil(8),
+            };
             while left > 0 {
                 let node = group.start + random.next_u64() as usize % group.len();
                 left -= usize::from(!found[node]);
@@ -195,12 +199,6 @@ impl Scenario {
             }
         }
         found
-    }
-
-    /// Whether somebody lies.
-    #[must_use]
-    pub fn is_byzantine(&self) -> bool {
-        false
     }
 
     /// The rule that a planted bug takes out.
