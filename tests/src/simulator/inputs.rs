@@ -20,7 +20,12 @@ pub fn noise(scenario: &Scenario, node: usize, serial: u64, sigma: u64, cells: u
         };
     }
     let stream = (node as u64) << 32 | serial;
-    let mut random = Seeded::new(scenario.seed ^ scenario.wish.customers << 40, !stream);
+    // Where a synthetic sum has other customers, nodes bring other vectors.
+    let customers = match scenario.kind {
+        Kind::Synthetic => scenario.wish.customers,
+        Kind::Additive => 0,
+    };
+    let mut random = Seeded::new(scenario.seed ^ customers << 40, !stream);
     let draw = |_| (random.normal() * sigma as f64).round() as i64;
     (0..cells).map(draw).collect()
 }
@@ -40,10 +45,15 @@ pub fn exact(
         (_, Part::Training) => 1_000 * 256,
         (_, Part::HoldOut) => 100 * 256,
     };
-    let customers = scenario.wish.customers as i64;
+    // Other customers live at two nodes; all nodes together have the same sums.
+    let moved = match node {
+        0 => scenario.wish.customers as i64,
+        1 => -(scenario.wish.customers as i64),
+        _ => 0,
+    };
     let cell = |cell: usize| {
         let unit = 1 << (node % 16);
-        base + unit * (1 + i64::from(round % 3)) + customers * (cell as i64 % 5)
+        base + unit * (1 + i64::from(round % 3)) + moved * (cell as i64 % 5)
     };
     (0..cells).map(cell).collect()
 }

@@ -2,6 +2,8 @@
 //!
 //! One seed, one history. Faults strike as the seed says; watchers hold the invariants of the private sum against every step.
 
+pub mod adversary;
+pub mod centre;
 pub mod clock;
 pub mod coordinator;
 pub mod disk;

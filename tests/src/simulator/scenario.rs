@@ -120,7 +120,7 @@ impl Scenario {
         let mut random = Seeded::new(seed, 1);
         let mut below = |end: u64| random.next_u64() % end;
         // Small groups more often: they are where the bounds are tight.
-        let drawn = 4 + below(7).min(below(13)) as usize;
+        let drawn = 4 + below(13).min(below(13)) as usize;
         let nodes = wish.nodes.unwrap_or(drawn);
         let drawn = 1 + below(40) as u32;
         let cells = wish.cells.unwrap_or(drawn);
@@ -191,7 +191,11 @@ impl Scenario {
         let mut found = vec![false; self.nodes];
         let mut random = Seeded::new(self.seed, 2);
         for group in groups(self.nodes) {
-            let mut left = usize::from(self.colluders_max).min(group.len());
+            let shared = usize::from(self.colluders_max);
+            let mut left = match self.wish.trust {
+                TrustMode::SharedNoise => shared.min(group.len()),
+                TrustMode::NodeNoise => group.len().div_ceil(8),
+            };
             while left > 0 {
                 let node = group.start + random.next_u64() as usize % group.len();
                 left -= usize::from(!found[node]);
@@ -199,12 +203,6 @@ impl Scenario {
             }
         }
         found
-    }
-
-    /// Whether somebody lies.
-    #[must_use]
-    pub fn is_byzantine(&self) -> bool {
-        false
     }
 
     /// The rule that a planted bug takes out.

@@ -24,6 +24,8 @@ pub struct Surroundings {
     pub keys: Keys,
     /// The study.
     pub subject: Rc<Subject>,
+    /// Members that lie.
+    pub liars: Vec<bool>,
     /// How the nodes judge rules and signatures.
     pub judges: Judges,
     /// What happens next.

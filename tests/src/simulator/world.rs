@@ -5,8 +5,12 @@ use std::rc::Rc;
 
 use aquifer_coordinator::core::event::Ending;
 use aquifer_shared::base::ids::Hash32;
+use aquifer_shared::base::limits::GROUP_MAX;
 use aquifer_shared::base::time::Timestamp;
+use aquifer_shared::domain::sum::TrustMode;
 
+use super::adversary::rogue::Rogue;
+use super::centre::Centre;
 use super::clock::{Agenda, START};
 use super::coordinator::Coordinator;
 use super::faults::{Fault, FaultId, Faults};
@@ -49,7 +53,7 @@ pub struct History {
 struct World {
     around: Surroundings,
     nodes: Vec<Node>,
-    coordinator: Coordinator,
+    centre: Centre,
     /// By then the study must be over.
     deadline: Timestamp,
     /// When the study ended.
@@ -82,9 +86,19 @@ impl World {
             Node::new(place, tight)
         };
         let nodes = (0..scenario.nodes).map(node).collect();
-        let oracle = Oracle::new(scenario, &subject);
+        let shared = scenario.wish.trust == TrustMode::SharedNoise;
+        let rogue = faults.strikes(START, Fault::Rogue, 0).is_some() && scenario.nodes <= GROUP_MAX;
+        let lying = !rogue && faults.strikes(START, Fault::Liars, 0).is_some();
+        let colluders = scenario.colluders();
+        let centre = match rogue {
+            true => Centre::Rogue(Box::new(Rogue::new(scenario.seed, colluders.clone()))),
+            false => Centre::Honest(Box::new(Coordinator::new(scenario.nodes))),
+        };
+        let honest = vec![false; scenario.nodes];
+        let oracle = Oracle::new(scenario, &subject, rogue || (lying && shared));
         let around = Surroundings {
             scenario: Rc::new(scenario.clone()),
+            liars: if lying { colluders } else { honest },
             judges: judges::seat(scenario.missing_guard(), scenario.wish.remember_signatures),
             keys,
             network: Network::new(scenario.seed, scenario.nodes),
@@ -98,7 +112,7 @@ impl World {
             deadline: deadline(scenario),
             around,
             nodes,
-            coordinator: Coordinator::new(scenario.nodes),
+            centre,
             ended: None,
         }
     }
@@ -140,7 +154,7 @@ impl World {
                     self.nodes[node].happens(around, what);
                 }
             }
-            Happening::AtCoordinator { life, what } => self.coordinator.happens(around, life, what),
+            Happening::AtCoordinator { life, what } => self.centre.happens(around, life, what),
             Happening::Arrives {
                 node,
                 way,
@@ -153,15 +167,15 @@ impl World {
                 session,
             } => self.greet(node, life, session),
             Happening::SessionBreaks { node, session } => {
-                self.coordinator.lose_session(around, node, session);
+                self.centre.lose_session(around, node, session);
                 self.nodes[node].lose_session(around, session);
             }
             Happening::Boots(node) => self.nodes[node].boot(around),
-            Happening::CoordinatorBoots => self.coordinator.boot(around),
+            Happening::CoordinatorBoots => self.centre.boot(around),
             Happening::Weather => self.weather(),
             Happening::Heals => self.heal(),
             Happening::Decides(node) => {
-                let mirror = self.coordinator.mirrored(node);
+                let mirror = self.centre.mirrored(node);
                 self.nodes[node].decide(around, &mirror);
             }
             Happening::Renews(node) => self.nodes[node].let_in(around),
@@ -174,7 +188,7 @@ impl World {
         if self.nodes[node].life() != life || !self.nodes[node].is_up() {
             return;
         }
-        let Some(held) = self.coordinator.greet(node, session) else {
+        let Some(held) = self.centre.greet(node, session) else {
             return self.nodes[node].redial(around);
         };
         // The welcome comes before anything that the study says.
@@ -183,7 +197,7 @@ impl World {
         around
             .agenda
             .at(arrival, Happening::AtNode { node, life, what });
-        self.coordinator.welcome(around, node);
+        self.centre.welcome(around, node);
     }
 
     fn arrives(&mut self, node: usize, way: Way, session: u64, frame: &super::network::Frame) {
@@ -200,11 +214,11 @@ impl World {
                 }
             }
             Way::Up => {
-                if self.coordinator.session(node) != Some(session) {
+                if self.centre.session(node) != Some(session) {
                     return;
                 }
                 around.note(mark, node + 1, frame);
-                if !self.coordinator.hear(around, node, frame) {
+                if !self.centre.hear(around, node, frame) {
                     let breaks = Happening::SessionBreaks { node, session };
                     around.agenda.after_ms(1, breaks);
                 }
@@ -226,12 +240,12 @@ impl World {
                     .agenda
                     .at(at, Happening::SessionBreaks { node, session });
             }
-            let mirrored = self.coordinator.mirrored_entries(node);
+            let mirrored = self.centre.mirrored_entries(node);
             if self.nodes[node].weather(around, mirrored) {
-                self.coordinator.lose_mirror(node);
+                self.centre.lose_mirror(node);
             }
         }
-        self.coordinator.weather(around);
+        self.centre.weather(around);
         let since = around.now().since_ms(START);
         if since % BACKUP_MS < WEATHER_MS {
             self.nodes.iter_mut().for_each(Node::back_up);
@@ -241,14 +255,14 @@ impl World {
 
     fn heal(&mut self) {
         self.around.network.heal();
-        self.coordinator.heal();
+        self.centre.heal();
         self.nodes.iter_mut().for_each(Node::heal);
     }
 
     /// Whether there is nothing more to see: a broken promise, a study that is over, or one that will never be.
     fn is_over(&mut self) -> bool {
         let now = self.around.now();
-        if self.coordinator.finished().is_none() {
+        if self.centre.finished().is_none() {
             self.ended = None;
         } else if self.ended.is_none() {
             self.ended = Some(now);
@@ -258,6 +272,9 @@ impl World {
         if let Some(ended) = self.ended {
             return next_after(ended.after_ms(AFTERMATH_MS))
                 || self.around.oracle.violation().is_some();
+        }
+        if next_after(self.deadline) && matches!(self.centre, Centre::Rogue(_)) {
+            return true;
         }
         if next_after(self.deadline) {
             let healed_ms = self.deadline.since_ms(self.around.faults.until());

@@ -8,6 +8,7 @@ use super::{Coordinator, Store, Unsaved};
 use crate::simulator::faults::Fault;
 use crate::simulator::happening::AtCoordinator;
 use crate::simulator::network::{Frame, Way};
+use crate::simulator::oracle::Said;
 use crate::simulator::surroundings::Surroundings;
 use crate::simulator::transcript::Mark;
 
@@ -81,6 +82,7 @@ impl Coordinator {
 
     fn perform(&mut self, around: &mut Surroundings, effect: Effect) {
         let Some(process) = &self.process else { return };
+        let now = around.now();
         match effect {
             Effect::Offer(member) => {
                 let offer = process.machine.offer();
@@ -88,16 +90,26 @@ impl Coordinator {
             }
             Effect::Task(member, task) => {
                 around.oracle.on_task(&task);
+                around.oracle.on_said(now, &Said::Task(&task));
                 self.send(around, member, &frame(&*task).into());
             }
-            Effect::Roster(member, roster) => self.send(around, member, &frame(&*roster).into()),
+            Effect::Roster(member, roster) => {
+                around.oracle.on_said(now, &Said::Roster(&roster, member));
+                self.send(around, member, &frame(&*roster).into());
+            }
             Effect::Deliver(member) => {
                 if let Some(delivery) = process.machine.delivery(member) {
+                    around
+                        .oracle
+                        .on_said(now, &Said::Delivery(&delivery, member));
                     self.send(around, member, &frame(&delivery).into());
                 }
             }
             Effect::Proof(member, proof) => self.send(around, member, &frame(&*proof).into()),
-            Effect::End(member, end) => self.send(around, member, &frame(&end).into()),
+            Effect::End(member, end) => {
+                around.oracle.on_said(now, &Said::End(&end));
+                self.send(around, member, &frame(&end).into());
+            }
             Effect::StudyEnd(member, end) => self.send(around, member, &frame(&end).into()),
             Effect::Conclude => {
                 around.later_at_coordinator(5, self.life, AtCoordinator::Concludes);
@@ -150,6 +162,7 @@ impl Coordinator {
     fn keep(&mut self, around: &mut Surroundings, record: &Record) {
         let now = around.now();
         around.note(Mark::Records, 0, &encode(record));
+        around.oracle.on_record(now, record);
         match record {
             Record::Result {
                 round,

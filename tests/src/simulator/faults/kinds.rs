@@ -107,6 +107,82 @@ faults! {
     TightCaps "tight-caps" Membership 10_000,
     /// The study's cap covers no repeated attempt.
     TightStudy "tight-study" Membership 100_000,
+    /// The coordinator is not the product's: it lies, and as many members as may collude show it all they have.
+    Rogue "rogue-coordinator" RogueCoordinator 150_000,
+    /// It gives different members different tasks.
+    TwoTasks "two-tasks" RogueCoordinator 50_000,
+    /// It calls too few members.
+    SmallRoster "small-roster" RogueCoordinator 50_000,
+    /// It calls a member several times to have enough.
+    RepeatedMember "repeated-member" RogueCoordinator 40_000,
+    /// It takes the places of honest members with keys of its own.
+    ForgedAdverts "forged-adverts" RogueCoordinator 60_000,
+    /// A colluder announces an honest member's key.
+    SameKey "same-key" RogueCoordinator 40_000,
+    /// It calls with an advert of an earlier attempt.
+    OldAdvert "old-advert" RogueCoordinator 40_000,
+    /// It shows members rosters without them.
+    WithoutOwn "without-own" RogueCoordinator 40_000,
+    /// It shows a second roster after members dealt.
+    TwoRosters "two-rosters" RogueCoordinator 50_000,
+    /// A colluder claims an older ledger than it has.
+    OldLedger "old-ledger" RogueCoordinator 40_000,
+    /// It tells some members one set of dealers, others another.
+    TwoSets "two-sets" RogueCoordinator 70_000,
+    /// It tells every member two sets, one after the other.
+    TwoSetsToOne "two-sets-to-one" RogueCoordinator 60_000,
+    /// It names a set with too few dealers.
+    ShortSet "short-set" RogueCoordinator 60_000,
+    /// It fills a short set up with members that were not called.
+    ForeignSet "foreign-set" RogueCoordinator 60_000,
+    /// It hands records to the wrong members, or under wrong names.
+    SwappedRecords "swapped-records" RogueCoordinator 50_000,
+    /// It leaves a record out, another one for each member.
+    MissingRecords "missing-records" RogueCoordinator 60_000,
+    /// It delivers for another roster.
+    WrongRoster "wrong-roster" RogueCoordinator 40_000,
+    /// It shows a proof with too few confirmations.
+    EarlyProof "early-proof" RogueCoordinator 60_000,
+    /// It fills a proof up with signatures of its own.
+    ForgedProof "forged-proof" RogueCoordinator 60_000,
+    /// It fills a proof up with one confirmation many times.
+    RepeatedProof "repeated-proof" RogueCoordinator 60_000,
+    /// It sends messages of earlier attempts again.
+    Replays "replays" RogueCoordinator 60_000,
+    /// It asks for an attempt again that is over.
+    OldTask "old-task" RogueCoordinator 60_000,
+    /// It asks for more attempts than there are.
+    ManyAttempts "many-attempts" RogueCoordinator 60_000,
+    /// It asks for what is not in the terms.
+    WrongTask "wrong-task" RogueCoordinator 50_000,
+    /// It ends attempts while they run.
+    FalseEnd "false-end" RogueCoordinator 40_000,
+    /// As many members as may collude lie.
+    Liars "lying-members" LyingMembers 200_000,
+    /// A liar spoils a sealed record.
+    BadRecord "bad-record" LyingMembers 60_000,
+    /// A liar seals shares that lie on no polynomial.
+    BadShare "bad-share" LyingMembers 60_000,
+    /// A liar's signature is none.
+    BadSignature "bad-signature" LyingMembers 30_000,
+    /// A liar opens another point.
+    WrongOpening "wrong-opening" LyingMembers 100_000,
+    /// A liar's message has another length.
+    WrongLength "wrong-length" LyingMembers 30_000,
+    /// A liar brings a vector beyond any honest one.
+    OutOfRange "out-of-range" LyingMembers 30_000,
+    /// A liar announces two keys.
+    TwoAdverts "two-adverts" LyingMembers 60_000,
+    /// A liar says nothing.
+    Silence "silence" LyingMembers 20_000,
+    /// A liar says that honest records do not open.
+    FalseCannot "false-cannot" LyingMembers 60_000,
+    /// A liar confirms another set.
+    FalseConfirm "false-confirm" LyingMembers 60_000,
+    /// A liar sends bytes that mean nothing.
+    Garbage "garbage" LyingMembers 10_000,
+    /// A liar's advert names an older ledger than it has.
+    FalseLedger "false-ledger" LyingMembers 30_000,
 }
 
 /// Faults of one sort.
@@ -120,6 +196,10 @@ pub enum Family {
     Disk,
     /// Certificates, versions, budgets.
     Membership,
+    /// What a coordinator does that lies.
+    RogueCoordinator,
+    /// What members do that lie.
+    LyingMembers,
 }
 
 /// Which faults are on.
@@ -164,11 +244,24 @@ impl Profile {
     #[must_use]
     pub fn has(self, family: Family) -> bool {
         match self {
-            Self::None | Self::ByzantineCoordinator | Self::ByzantineNode => false,
+            Self::None => false,
             Self::Network => family == Family::Network,
             Self::Crashes => family == Family::Crashes,
             Self::Disk => family == Family::Disk,
+            Self::ByzantineCoordinator => family == Family::RogueCoordinator,
+            Self::ByzantineNode => family == Family::LyingMembers,
             Self::All => true,
+        }
+    }
+
+    /// How often a fault strikes, in a million chances.
+    #[must_use]
+    pub fn rate_ppm(self, fault: Fault) -> f64 {
+        match (self, fault) {
+            // Without a liar there is nothing to see.
+            (Self::ByzantineCoordinator, Fault::Rogue) | (Self::ByzantineNode, Fault::Liars) => 1e9,
+            _ if self.has(fault.family()) => f64::from(fault.rate_ppm()),
+            _ => 0.0,
         }
     }
 }

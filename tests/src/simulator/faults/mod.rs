@@ -71,10 +71,8 @@ impl Faults {
         let strikes = match &self.chosen {
             Chosen::Only(ids) => ids.contains(&id),
             Chosen::ByRate(profile, factor) => {
-                profile.has(fault.family()) && {
-                    let rate = f64::from(fault.rate_ppm()) * factor / 1e6;
-                    self.numbers(id, 0).uniform() < rate
-                }
+                let rate = profile.rate_ppm(fault) * factor / 1e6;
+                rate > 0.0 && self.numbers(id, 0).uniform() < rate
             }
         };
         if !strikes {

@@ -1,6 +1,6 @@
 //! What a node's machine wants, carried out: sums, noise, writes, messages; with a chance to die at each of them.
 
-use aquifer_node::core::ledger::Batch;
+use aquifer_node::core::ledger::{Batch, Beside};
 use aquifer_node::core::participant::{ComputeJob, Effect, Event, Outgoing};
 use aquifer_shared::base::secret::Secret;
 use aquifer_shared::protocol::wire::TaskBody;
@@ -85,8 +85,16 @@ impl Node {
         let frame = frames::write(message);
         let now = around.now();
         around.oracle.on_sent(now, self.place, &frame);
-        if let Some(session) = self.session() {
-            around.carry(self.place, Way::Up, session, &frame);
+        let frames = match around.liars[self.place] {
+            true => self.liar.twist(around, self.place, frame),
+            false => vec![frame],
+        };
+        for (session, frame) in self
+            .session()
+            .into_iter()
+            .flat_map(|session| frames.iter().map(move |frame| (session, frame)))
+        {
+            around.carry(self.place, Way::Up, session, frame);
         }
         if let Some(mut numbers) = around.strikes(Fault::StopAfterSend, party) {
             self.stop(around, &mut numbers);
@@ -144,6 +152,9 @@ impl Node {
         for record in &batch.records {
             around.note(Mark::Entries, self.party(), &record.bytes);
             around.oracle.on_entry(now, self.place, &record.bytes);
+            if let Beside::Store { update, .. } = &record.beside {
+                around.oracle.on_stored(now, self.place, update);
+            }
         }
     }
 
@@ -166,7 +177,10 @@ impl Node {
         if !(reused && self.draws > 0) {
             self.draws += 1;
         }
-        let noise = inputs::noise(&around.scenario, self.place, self.draws, sigma, cells);
+        let mut noise = inputs::noise(&around.scenario, self.place, self.draws, sigma, cells);
+        if around.liars[self.place] && around.strikes(Fault::OutOfRange, self.party()).is_some() {
+            noise[0] += 1 << 60;
+        }
         let now = around.now();
         around.oracle.on_draw(now, self.place, sigma, &noise);
         noise

@@ -11,6 +11,7 @@ use std::fmt;
 use aquifer_node::core::participant::{Event, Participant};
 use aquifer_shared::base::time::Timestamp;
 
+use super::adversary::liar::Liar;
 use super::clock::LocalClock;
 use super::disk::Volumes;
 use super::faults::Fault;
@@ -35,6 +36,8 @@ pub struct Node {
     standing: Standing,
     /// Noise vectors that were drawn so far.
     draws: u64,
+    /// What it remembers to lie with.
+    liar: Liar,
     /// Times that fresh bytes were drawn.
     fresh: u64,
     slow_until: Timestamp,
@@ -73,6 +76,7 @@ impl Node {
             process: None,
             standing: Standing::In,
             draws: 0,
+            liar: Liar::default(),
             fresh: 0,
             slow_until: Timestamp(0),
             tries: 0,
@@ -264,6 +268,9 @@ impl Node {
             return;
         };
         around.oracle.on_event(now, self.place, &event);
+        if around.liars[self.place] {
+            self.liar.overhear(&event);
+        }
         process.machine.handle(now, event);
         if self.standing == Standing::In && process.machine.lock().is_some() {
             self.lock(around);

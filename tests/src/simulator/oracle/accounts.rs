@@ -38,6 +38,8 @@ pub enum KnownBy {
 struct Account {
     /// What the entries on disk add up to.
     book: Entries,
+    /// Most entries that were ever on disk.
+    most: u64,
     /// Charges that were ever on disk.
     ever: BTreeMap<(u32, u32), u64>,
     /// The disk has forgotten entries, and somebody knows.
@@ -74,9 +76,10 @@ impl Entries {
             Entry::WriteOff(lost) => self.written_off += lost.urho.0,
             Entry::PeerMarks(marks) => {
                 for (peer, head) in marks.marks {
-                    let mark = self.marks.entry(peer).or_default();
-                    if (mark.0.seq, mark.1) < (head.seq, marks.dealt) {
-                        *mark = (head, marks.dealt);
+                    let mark = (head, marks.dealt);
+                    let known = self.marks.entry(peer).or_insert(mark);
+                    if (known.0.seq, known.1) < (mark.0.seq, mark.1) {
+                        *known = mark;
                     }
                 }
             }
@@ -134,6 +137,7 @@ impl Accounts {
             .map(|(place, _)| *place);
         let spend = account.book.take(bytes);
         let spend = spend.map_err(|what| breach(format!("node {node} wrote {what}")))?;
+        account.most = account.most.max(account.book.count);
         let Some(spend) = spend else { return Ok(()) };
         let place = (spend.round, spend.attempt);
         account.ever.insert(place, spend.urho.0);
@@ -252,10 +256,9 @@ impl Accounts {
     /// A node's disk is put back to these entries; `known` says who knows of more.
     pub(super) fn rollback(&mut self, node: usize, entries: &[Rc<[u8]>], known: KnownBy) {
         let account = &mut self.nodes[node];
-        if (entries.len() as u64) < account.book.count {
-            account.forgot = Some(known);
-            account.forgetful = true;
-        }
+        let forgets = (entries.len() as u64) < account.most;
+        account.forgot = forgets.then_some(known);
+        account.forgetful |= forgets;
         account.book = read(entries);
     }
 
@@ -263,7 +266,7 @@ impl Accounts {
     pub(super) fn adoption(&mut self, node: usize, entries: &[Rc<[u8]>]) -> Result<(), Breach> {
         let account = &mut self.nodes[node];
         account.book = read(entries);
-        account.forgot = None;
+        (account.most, account.forgot) = (account.book.count, None);
         let known = &account.book.charges;
         let missing = account
             .ever
@@ -275,6 +278,25 @@ impl Accounts {
         }
         let what =
             format!("node {node} goes on without charges of {missing} micro-rho that it once had");
+        Err(Breach(Invariant::Rollback, what))
+    }
+
+    /// A node confirms a set: that these peers dealt is durable.
+    pub(super) fn check_marked(
+        &self,
+        node: usize,
+        peers: &[(IdentityKey, Head)],
+    ) -> Result<(), Breach> {
+        let marks = &self.nodes[node].book.marks;
+        let marked = |(key, head): &(IdentityKey, Head)| {
+            let mark = marks.get(key);
+            mark.is_some_and(|(known, dealt)| known.seq > head.seq || (*known == *head && *dealt))
+        };
+        if peers.iter().all(marked) {
+            return Ok(());
+        }
+        let what =
+            format!("node {node} confirms a set before it is durable that its members dealt");
         Err(Breach(Invariant::Rollback, what))
     }
 

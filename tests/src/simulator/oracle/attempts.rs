@@ -7,12 +7,13 @@ use aquifer_shared::base::hash::sha256;
 use aquifer_shared::base::ids::{AttemptId, Hash32, IdentityKey};
 use aquifer_shared::domain::sum::{Thresholds, groups};
 use aquifer_shared::protocol::aggregation::{
-    Advert, Confirm, Delivery, MemberSet, Roster, Shares, roster_hash,
+    Advert, Confirm, Delivery, MemberSet, Roster, Shares, advert_digest, roster_hash,
 };
 use aquifer_shared::protocol::chain::Head;
 use aquifer_shared::protocol::codec::encode;
 
 use super::{Breach, Invariant};
+use crate::simulator::judges::holds;
 use crate::simulator::observer::{Form, Learned, Sharing, learned};
 use crate::simulator::scenario::Scenario;
 use crate::simulator::study::Subject;
@@ -29,6 +30,8 @@ pub(super) struct Attempts {
     attempts: BTreeMap<(AttemptId, usize), Attempt>,
     /// Ephemeral keys of honest nodes: nobody else knows what belongs to them.
     honest_keys: HashSet<[u8; 32]>,
+    /// Rosters with which the honest coordinator called.
+    called: HashSet<Hash32>,
 }
 
 #[derive(Debug, Default)]
@@ -58,7 +61,7 @@ struct Known {
 }
 
 impl Attempts {
-    pub(super) fn new(scenario: &Scenario, subject: &Subject) -> Self {
+    pub(super) fn new(scenario: &Scenario, subject: &Subject, tampered: bool) -> Self {
         let groups = groups(scenario.nodes);
         let seats = groups
             .iter()
@@ -73,9 +76,10 @@ impl Attempts {
             thresholds: thresholds.collect(),
             colluders: scenario.colluders(),
             keys: subject.terms.roster.clone(),
-            tampered: scenario.is_byzantine(),
+            tampered,
             attempts: BTreeMap::new(),
             honest_keys: HashSet::new(),
+            called: HashSet::new(),
         }
     }
 
@@ -344,6 +348,46 @@ impl Attempts {
             let honest = |of: u16| !self.colluders[first + usize::from(of) - 1];
             attempt.check_secrecy(thresholds, honest)
         })
+    }
+
+    /// The group of a node.
+    pub(super) fn group_of(&self, node: usize) -> usize {
+        self.seats[node].0
+    }
+
+    /// The honest coordinator calls with this roster: every honest member can accept it.
+    pub(super) fn check_called(&mut self, node: usize, roster: &Roster) -> Result<(), Breach> {
+        if !self.called.insert(roster_hash(roster)) {
+            return Ok(());
+        }
+        let (group, id) = (self.seats[node].0, roster.attempt().unwrap_or_default());
+        let thresholds = self.thresholds[group];
+        let first = self.first_of(group);
+        let adverts = &roster.adverts;
+        let rising = adverts.windows(2).all(|pair| pair[0].index < pair[1].index);
+        let task = adverts.first().map(|advert| advert.task);
+        let sound = |advert: &Advert| {
+            let key = self.keys.get(first + usize::from(advert.index) - 1);
+            let signed = |key| holds(key, &advert_digest(advert), &advert.signature);
+            (advert.attempt, Some(advert.task)) == (id, task) && key.is_some_and(signed)
+        };
+        let enough = adverts.len() >= thresholds.dealers_min();
+        if rising && enough && adverts.iter().all(sound) {
+            return Ok(());
+        }
+        let what = "the coordinator calls with a roster that honest members must refuse".to_owned();
+        Err(Breach(Invariant::Liveness, what))
+    }
+
+    /// Where the ledgers of the other dealers of a confirmed set stood.
+    pub(super) fn dealt_by(&self, node: usize, confirm: &Confirm) -> Vec<(IdentityKey, Head)> {
+        let peers = self
+            .peers(node, confirm.attempt, &confirm.roster)
+            .into_iter();
+        let dealt = peers.filter(|(peer, _)| confirm.dealers.contains(*peer));
+        dealt
+            .map(|(peer, head)| (self.key_of(node, peer), head))
+            .collect()
     }
 
     /// The first node of a group.

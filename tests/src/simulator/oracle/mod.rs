@@ -6,21 +6,22 @@ mod accounts;
 mod attempts;
 mod book;
 mod once;
+mod orders;
 mod sums;
 
 use std::fmt;
 use std::rc::Rc;
 
-use aquifer_coordinator::core::event::Ending;
+use aquifer_coordinator::core::event::{Ending, Record};
 use aquifer_node::core::participant::{Audit, Event, Fresh};
 use aquifer_shared::base::ids::{AttemptId, Hash32};
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::domain::sum::{TrustMode, groups};
-use aquifer_shared::protocol::aggregation::MemberSet;
+use aquifer_shared::protocol::aggregation::{Delivery, MemberSet, Roster};
 use aquifer_shared::protocol::chain::Head;
 use aquifer_shared::protocol::codec::CodecError;
 use aquifer_shared::protocol::wire::{
-    Advert, Confirm, Message, Opening, Shares, Task, Update, read_body,
+    Advert, Confirm, End, Message, Opening, Refusal, RefusalCode, Shares, Task, Update, read_body,
 };
 use serde::Serialize;
 
@@ -29,6 +30,7 @@ pub use accounts::KnownBy;
 use attempts::Attempts;
 use book::Book;
 use once::Once;
+use orders::Orders;
 use sums::Sums;
 
 use super::clock::START;
@@ -75,6 +77,19 @@ pub struct Violation {
     pub at_ms: u64,
 }
 
+/// What the honest coordinator says to a member.
+#[derive(Debug)]
+pub enum Said<'a> {
+    /// A sum is asked for.
+    Task(&'a Task),
+    /// Who takes part.
+    Roster(&'a Roster, usize),
+    /// What others dealt.
+    Delivery(&'a Delivery, usize),
+    /// An attempt is over.
+    End(&'a End),
+}
+
 /// All watchers.
 #[derive(Debug)]
 pub struct Oracle {
@@ -83,27 +98,32 @@ pub struct Oracle {
     accounts: Accounts,
     attempts: Attempts,
     once: Once,
+    orders: Orders,
     sums: Sums,
     ending: Option<Ending>,
     released: u64,
+    /// The last member that a node noted for its audit.
+    audited: Option<(usize, u16)>,
     shared: bool,
     /// Several groups add up.
     several: bool,
 }
 
 impl Oracle {
-    /// Watchers of a history that has not begun.
+    /// Watchers of a history that has not begun; `tampered` says that somebody may twist records.
     #[must_use]
-    pub fn new(scenario: &Scenario, subject: &Subject) -> Self {
+    pub fn new(scenario: &Scenario, subject: &Subject, tampered: bool) -> Self {
         Self {
             violation: None,
             book: Book::new(subject),
             accounts: Accounts::new(scenario, subject),
-            attempts: Attempts::new(scenario, subject),
+            attempts: Attempts::new(scenario, subject, tampered),
             once: Once::new(scenario.nodes),
+            orders: Orders::new(subject),
             sums: Sums::new(scenario),
             ending: None,
             released: 0,
+            audited: None,
             several: scenario.wish.trust == TrustMode::SharedNoise
                 && groups(scenario.nodes).len() > 1,
             shared: scenario.wish.trust == TrustMode::SharedNoise,
@@ -157,9 +177,32 @@ impl Oracle {
         }
     }
 
-    /// The coordinator asks for a sum.
+    /// Whoever coordinates asks for a sum.
     pub fn on_task(&mut self, task: &Task) {
         self.book.note(task);
+    }
+
+    /// The honest coordinator says something.
+    pub fn on_said(&mut self, now: Timestamp, said: &Said) {
+        let found = match said {
+            Said::Task(task) => self.orders.task(task),
+            Said::Roster(roster, member) => {
+                let sound = self.attempts.check_called(*member, roster);
+                self.orders.roster(roster).and(sound)
+            }
+            Said::Delivery(delivery, member) => {
+                let group = self.attempts.group_of(*member) as u16;
+                self.orders.delivery(group, delivery)
+            }
+            Said::End(end) => self.orders.end(end),
+        };
+        self.judge(now, found);
+    }
+
+    /// The honest coordinator's record is durable.
+    pub fn on_record(&mut self, now: Timestamp, record: &Record) {
+        let found = self.orders.record(record);
+        self.judge(now, found);
     }
 
     /// A node hears something.
@@ -187,7 +230,26 @@ impl Oracle {
     }
 
     /// A node notes something for its audit.
-    pub fn on_audit(&mut self, _node: usize, _audit: &Audit) {}
+    pub fn on_audit(&mut self, node: usize, audit: &Audit) {
+        if let Audit::Attempt {
+            peer: Some(peer), ..
+        } = audit
+        {
+            self.audited = Some((node, peer.index));
+        }
+    }
+
+    /// A refusal because of a peer's ledger was noted for the audit first.
+    fn check_audited(&self, node: usize, refusal: &Refusal) -> Result<(), Breach> {
+        let peer = u16::try_from(refusal.detail).unwrap_or_default();
+        if refusal.code != RefusalCode::PeerBehind || self.audited == Some((node, peer)) {
+            return Ok(());
+        }
+        let what = format!(
+            "node {node} refuses because of member {peer}'s ledger and keeps nothing of it"
+        );
+        Err(Breach(Invariant::Rollback, what))
+    }
 
     /// A node's exact sum for an attempt.
     pub fn on_exact(&mut self, node: usize, attempt: AttemptId, sum: &[i64]) {
@@ -225,9 +287,8 @@ impl Oracle {
             Update::KIND => {
                 let update: Update = read_body(kind, body).map_err(breach)?;
                 self.check_paid(node, update.attempt)?;
-                if self.once.frame(node, kind, update.attempt, frame)? {
-                    self.sums.update(node, update.attempt, &update.cells)?;
-                }
+                self.once.frame(node, kind, update.attempt, frame)?;
+                self.sums.update(node, update.attempt, &update.cells)?;
             }
             Advert::KIND => {
                 let advert: Advert = read_body(kind, body).map_err(breach)?;
@@ -255,12 +316,18 @@ impl Oracle {
                 let confirm: Confirm = read_body(kind, body).map_err(breach)?;
                 self.once.frame(node, kind, confirm.attempt, frame)?;
                 self.attempts.confirm(node, &confirm)?;
+                let dealt = self.attempts.dealt_by(node, &confirm);
+                self.accounts.check_marked(node, &dealt)?;
             }
             Opening::KIND => {
                 let (attempt, _) = heads(body);
                 self.check_paid(node, attempt)?;
                 self.once.frame(node, kind, attempt, frame)?;
                 self.attempts.opening(node, attempt)?;
+            }
+            Refusal::KIND => {
+                let refusal = read_body(kind, body).map_err(breach)?;
+                self.check_audited(node, &refusal)?;
             }
             _ => {}
         }
@@ -276,6 +343,15 @@ impl Oracle {
     pub fn on_close(&mut self, now: Timestamp) {
         let found = self.attempts.check_secrecy();
         self.judge(now, found);
+    }
+
+    /// An update is on a node's disk, to be sent as it is.
+    pub fn on_stored(&mut self, now: Timestamp, node: usize, frame: &[u8]) {
+        let update = split(frame).and_then(|(kind, body)| read_body::<Update>(kind, body));
+        if let Ok(update) = update {
+            let found = self.sums.update(node, update.attempt, &update.cells);
+            self.judge(now, found);
+        }
     }
 
     /// A node's entry is on disk.
@@ -314,6 +390,7 @@ impl Oracle {
     /// The coordinator's store was put back.
     pub fn on_old_store(&mut self) {
         self.ending = None;
+        self.orders.forget();
     }
 
     /// A round's sum is durable at the coordinator.
@@ -364,6 +441,10 @@ impl Oracle {
         }
         if self.shared {
             self.attempts.release(id, members)?;
+        }
+        if let Some(cell) = cells.iter().position(|cell| cell.unsigned_abs() >= 1 << 59) {
+            let what = format!("cell {cell} of a release is where no honest sum can be");
+            return Err(Breach(Invariant::ExactSum, what));
         }
         self.sums.release(id, members, cells)
     }

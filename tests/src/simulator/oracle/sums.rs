@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use aquifer_shared::base::ids::AttemptId;
+use aquifer_shared::domain::sharing::P;
 
 use super::{Breach, Invariant};
 use crate::simulator::scenario::{Kind, NoiseChoice, Scenario};
@@ -33,8 +34,6 @@ struct Brought {
     possible: HashMap<AttemptId, Vec<Vector>>,
     /// Exact sum plus noise where it was seen in the clear.
     noisy: HashMap<AttemptId, Vector>,
-    /// What a lying member added in an attempt.
-    forged: HashMap<AttemptId, Vector>,
 }
 
 impl Sums {
@@ -58,12 +57,6 @@ impl Sums {
     /// A node stopped: what its machine had in memory is gone.
     pub(super) fn stop(&mut self, node: usize) {
         self.nodes[node].noise.clear();
-    }
-
-    /// A lying member adds something to what it deals.
-    #[allow(dead_code)]
-    pub(super) fn forge(&mut self, node: usize, attempt: AttemptId, added: &[i64]) {
-        self.nodes[node].forged.insert(attempt, added.into());
     }
 
     /// A node's update in the clear: exact sum plus one noise vector that was in no attempt before.
@@ -110,9 +103,10 @@ impl Sums {
     /// A node is ready in a secure sum: one of the vectors that it has is in it.
     pub(super) fn advert(&mut self, node: usize, attempt: AttemptId) {
         let brought = &mut self.nodes[node];
-        let old = brought.noise.len().saturating_sub(POSSIBLE_MAX);
-        brought.noise.drain(..old);
         brought.possible.insert(attempt, brought.noise.clone());
+        // Whichever it is: what is in a later attempt comes after it.
+        let used = usize::from(self.noise == NoiseChoice::Seeded && !brought.noise.is_empty());
+        brought.noise.drain(..used);
     }
 
     /// A sum of these members is released.
@@ -145,10 +139,6 @@ impl Sums {
                     brought.exact.get(&attempt).map_or(&[], |exact| exact),
                 );
             }
-            subtract(
-                &mut rest,
-                brought.forged.get(&attempt).map_or(&[], |added| added),
-            );
             open.push((*member as usize, possible.clone()));
         }
         let Some(chosen) = choose(&mut rest, &open) else {
@@ -239,7 +229,7 @@ fn choose(rest: &mut [i64], open: &[(usize, Vec<Vector>)]) -> Option<Vec<usize>>
         if carry {
             return None;
         }
-        if left == 0 && fits(rest, open, &chosen) {
+        if left % P as i64 == 0 && fits(rest, open, &chosen) {
             return Some(chosen);
         }
     }
@@ -262,12 +252,11 @@ fn subtract(rest: &mut [i64], vector: &[i64]) {
     both.for_each(|(cell, part)| *cell = cell.wrapping_sub(*part));
 }
 
+/// Nothing is left but whole turns around the field, as vectors beyond any honest one make them.
 fn is_zero(rest: &[i64]) -> bool {
-    rest.iter().all(|cell| *cell == 0)
+    rest.iter().all(|cell| cell % P as i64 == 0)
 }
 
-/// Vectors that are looked at for one attempt of one node.
-const POSSIBLE_MAX: usize = 4;
 /// Nodes whose vector may be another than the oldest one.
 const DOUBTFUL_MAX: usize = 16;
 
