@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use aquifer_node::core::ledger::{ENTRY_BYTES_MAX, Entry, Spend};
 use aquifer_shared::base::ids::IdentityKey;
-use aquifer_shared::domain::sum::{Part, StudyTerms, TrustMode};
+use aquifer_shared::domain::sum::{Part, StudyTerms, TrustMode, groups};
 use aquifer_shared::protocol::chain::{Head, Link};
 use aquifer_shared::protocol::codec::decode;
 
@@ -91,11 +91,9 @@ impl Entries {
 
 impl Accounts {
     pub(super) fn new(scenario: &Scenario, subject: &Subject) -> Self {
-        let (n, d, c) = (
-            scenario.nodes as u16,
-            scenario.absent_max,
-            scenario.colluders_max,
-        );
+        let groups = groups(scenario.nodes).into_iter();
+        let smallest = groups.map(|group| group.len()).min().unwrap_or(0);
+        let (n, d, c) = (smallest as u16, scenario.absent_max, scenario.colluders_max);
         let honest = match scenario.wish.trust {
             TrustMode::NodeNoise => 1,
             TrustMode::SharedNoise => n - d - c,
