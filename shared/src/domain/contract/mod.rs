@@ -3,6 +3,7 @@
 //! Public, versioned and the same at every node; nothing in it comes from data. Its hash covers the cell edges bit by bit.
 
 mod hash;
+pub mod published;
 mod read;
 mod rules;
 mod schema;
