@@ -22,6 +22,7 @@ pub struct Faults {
     chances: Vec<Vec<u32>>,
     until: Timestamp,
     struck: Vec<FaultId>,
+    last: Option<Timestamp>,
 }
 
 /// How it is decided whether a chance strikes.
@@ -43,6 +44,7 @@ impl Faults {
             chances: vec![Vec::new(); Fault::ALL.len()],
             until,
             struck: Vec::new(),
+            last: None,
         }
     }
 
@@ -79,7 +81,14 @@ impl Faults {
             return None;
         }
         self.struck.push(id);
+        self.last = Some(now);
         Some(self.numbers(id, 1))
+    }
+
+    /// When the last one struck.
+    #[must_use]
+    pub fn last(&self) -> Option<Timestamp> {
+        self.last
     }
 
     /// All that struck, in order.

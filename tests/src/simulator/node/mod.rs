@@ -10,6 +10,7 @@ use std::fmt;
 
 use aquifer_node::core::participant::{Event, Participant};
 use aquifer_shared::base::time::Timestamp;
+use aquifer_shared::protocol::wire::{Message, Task};
 
 use super::adversary::liar::Liar;
 use super::clock::LocalClock;
@@ -19,6 +20,7 @@ use super::happening::{AtNode, Happening};
 use super::inputs;
 use super::network::{Frame, IDLE_MS};
 use super::oracle::KnownBy;
+use super::plant::Plant;
 use super::study::sign_with;
 use super::surroundings::Surroundings;
 use super::transcript::Mark;
@@ -29,6 +31,8 @@ pub struct Node {
     place: usize,
     /// Its own caps do not cover the study.
     tight: bool,
+    /// Its program knows nothing of secure sums.
+    old_version: bool,
     volumes: Volumes,
     clock: LocalClock,
     life: u32,
@@ -55,6 +59,15 @@ pub enum Standing {
     Out,
 }
 
+/// What the weather did to a unit that others have to know.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Weathered {
+    /// The mirror of its ledger is gone too.
+    pub lost_mirror: bool,
+    /// Its certificate is revoked.
+    pub revoked: bool,
+}
+
 /// The running program.
 struct Process {
     machine: Participant,
@@ -70,6 +83,7 @@ impl Node {
         Self {
             place,
             tight,
+            old_version: false,
             volumes: Volumes::default(),
             clock: LocalClock::default(),
             life: 0,
@@ -101,6 +115,13 @@ impl Node {
         self.process.is_some()
     }
 
+    /// Whether nothing is wrong with it.
+    #[must_use]
+    pub fn is_well(&self, now: Timestamp) -> bool {
+        let slow = now < self.slow_until;
+        self.standing == Standing::In && !self.tight && !self.old_version && !slow
+    }
+
     /// Which life it lives.
     #[must_use]
     pub fn life(&self) -> u32 {
@@ -118,9 +139,16 @@ impl Node {
         if self.process.is_some() || self.standing != Standing::In {
             return;
         }
-        let ledger = match self.volumes.open() {
-            Ok(ledger) => ledger,
-            Err(_) => return self.lock(around),
+        if around.scenario.has(Plant::Refund) && self.life > 0 {
+            self.volumes.journal.refund();
+        }
+        let unseen = around.scenario.has(Plant::NoWitness) || around.scenario.has(Plant::Refund);
+        let opened = match unseen {
+            true => self.volumes.open_unwitnessed(),
+            false => self.volumes.open(),
+        };
+        let Ok(ledger) = opened else {
+            return self.lock(around);
         };
         let now = around.now();
         around.note(Mark::Start, self.party(), &[]);
@@ -167,7 +195,9 @@ impl Node {
                     process.session = Some(session);
                 }
                 self.tell(around, Event::Connected);
-                self.tell(around, Event::LedgerHeld(held));
+                if !around.scenario.has(Plant::NoMirror) {
+                    self.tell(around, Event::LedgerHeld(held));
+                }
             }
             AtNode::Done(event) => self.tell(around, event),
             AtNode::Lands(batch, tell) => self.land(around, &batch, tell),
@@ -191,6 +221,11 @@ impl Node {
         if process.session.take_if(|own| *own == session).is_some() {
             self.redial(around);
         }
+    }
+
+    /// Its program is an old one, which knows nothing of secure sums.
+    pub fn grow_old(&mut self) {
+        self.old_version = true;
     }
 
     /// Its certificate does not hold any more: the program ends.
@@ -249,10 +284,17 @@ impl Node {
         if self.session() != Some(session) {
             return;
         }
-        let (node, drawn) = (self.place, &mut self.fresh);
-        let fresh = || {
-            *drawn += 1;
-            inputs::fresh(around.scenario.seed, node, *drawn)
+        if self.old_version && frames::is_new(frame) {
+            return self.stop(around, &mut Seeded::new(session, 0));
+        }
+        let (node, drawn, scenario) = (self.place, &mut self.fresh, &around.scenario);
+        let fresh = |kind| {
+            let again = match kind {
+                Task::KIND => scenario.has(Plant::ReusedKey),
+                _ => scenario.has(Plant::ReusedSeed),
+            };
+            *drawn += u64::from(!again);
+            inputs::fresh(scenario.seed, node, *drawn)
         };
         match frames::read(frame, fresh) {
             Ok(event) => self.tell(around, event),
@@ -302,8 +344,7 @@ impl Node {
     }
 
     /// Chances for what does not depend on what the machine does; `mirrored` entries of its ledger are held by the mirror.
-    /// True if the mirror is gone.
-    pub fn weather(&mut self, around: &mut Surroundings, mirrored: u64) -> bool {
+    pub fn weather(&mut self, around: &mut Surroundings, mirrored: u64) -> Weathered {
         let party = self.party();
         if let Some(mut numbers) = around.strikes(Fault::ClockJump, party) {
             let ms = (numbers.next_u64() % 7_200_000).cast_signed() - 3_600_000;
@@ -314,7 +355,8 @@ impl Node {
             self.slow_until = around.now().after_ms(ms);
         }
         let lost_mirror = self.disk_weather(around, mirrored);
-        if around.strikes(Fault::Revocation, party).is_some() {
+        let revoked = around.strikes(Fault::Revocation, party).is_some();
+        if revoked {
             self.shut_out(around);
         }
         if let Some(mut numbers) = around.strikes(Fault::Expiry, party) {
@@ -322,7 +364,10 @@ impl Node {
             let ms = 1_000 + numbers.next_u64() % 60_000;
             around.agenda.after_ms(ms, Happening::Renews(self.place));
         }
-        lost_mirror
+        Weathered {
+            lost_mirror,
+            revoked,
+        }
     }
 
     /// Chances for the disk; `mirrored` entries are held by the mirror. True if the mirror is gone too.

@@ -91,14 +91,9 @@ impl Entries {
 
 impl Accounts {
     pub(super) fn new(scenario: &Scenario, subject: &Subject) -> Self {
-        let (n, d, c) = (
-            scenario.nodes as u16,
-            scenario.absent_max,
-            scenario.colluders_max,
-        );
         let honest = match scenario.wish.trust {
             TrustMode::NodeNoise => 1,
-            TrustMode::SharedNoise => n - d - c,
+            TrustMode::SharedNoise => scenario.honest(),
         };
         Self {
             terms: subject.terms.clone(),

@@ -5,6 +5,7 @@
 mod accounts;
 mod attempts;
 mod book;
+mod calm;
 mod once;
 mod orders;
 mod sums;
@@ -29,12 +30,14 @@ use accounts::Accounts;
 pub use accounts::KnownBy;
 use attempts::Attempts;
 use book::Book;
+use calm::Calm;
 use once::Once;
 use orders::Orders;
 use sums::Sums;
 
 use super::clock::START;
 use super::network::{Frame, split};
+use super::plant::Plant;
 use super::scenario::Scenario;
 use super::study::Subject;
 
@@ -99,12 +102,14 @@ pub struct Oracle {
     attempts: Attempts,
     once: Once,
     orders: Orders,
+    calm: Calm,
     sums: Sums,
     ending: Option<Ending>,
     released: u64,
     /// The last member that a node noted for its audit.
     audited: Option<(usize, u16)>,
     shared: bool,
+    reused_key: bool,
     /// Several groups add up.
     several: bool,
 }
@@ -120,6 +125,7 @@ impl Oracle {
             attempts: Attempts::new(scenario, subject, tampered),
             once: Once::new(scenario.nodes),
             orders: Orders::new(subject),
+            calm: Calm::default(),
             sums: Sums::new(scenario),
             ending: None,
             released: 0,
@@ -127,6 +133,7 @@ impl Oracle {
             several: scenario.wish.trust == TrustMode::SharedNoise
                 && groups(scenario.nodes).len() > 1,
             shared: scenario.wish.trust == TrustMode::SharedNoise,
+            reused_key: scenario.has(Plant::ReusedKey),
         }
     }
 
@@ -199,9 +206,11 @@ impl Oracle {
         self.judge(now, found);
     }
 
-    /// The honest coordinator's record is durable.
-    pub fn on_record(&mut self, now: Timestamp, record: &Record) {
+    /// The honest coordinator's record is durable; `calm` says that all parties are well, `struck` how many faults have struck.
+    pub fn on_record(&mut self, now: Timestamp, record: &Record, calm: bool, struck: usize) {
         let found = self.orders.record(record);
+        self.judge(now, found);
+        let found = self.calm.record(record, calm, struck);
         self.judge(now, found);
     }
 
@@ -224,7 +233,10 @@ impl Oracle {
     }
 
     fn on_fresh(&mut self, now: Timestamp, node: usize, fresh: &Fresh) {
-        let Some(fresh) = fresh else { return };
+        // That bug shall show on the wire.
+        let Some(fresh) = fresh.as_ref().filter(|_| !self.reused_key) else {
+            return;
+        };
         let found = self.once.fresh(node, fresh.expose());
         self.judge(now, found);
     }
