@@ -144,4 +144,25 @@ fn programs_judge_every_rule_strictly() {
 /// Histories of the largest sweep: about half a minute on two cores.
 const SLICE: u64 = 240;
 const PLANTED_SEEDS_MAX: u64 = 400;
-const NOTICED: [&str; 1] = ["reused-noise"];
+const NOTICED: [&str; 20] = [
+    "no-own-advert",
+    "no-roster-size",
+    "no-advert-signature",
+    "no-distinct-keys",
+    "no-peer-marks",
+    "no-one-roster",
+    "no-charge-first",
+    "no-within-budget",
+    "no-terms-hold",
+    "no-delivered-roster",
+    "no-dealers-in-roster",
+    "no-dealers-min",
+    "no-marks-first",
+    "no-proof-quorum",
+    "no-proof-signatures",
+    "no-counted-advert",
+    "no-fresh-attempt",
+    "no-result-first",
+    "forgotten-fsync",
+    "reused-noise",
+];

@@ -1,7 +1,7 @@
 //! The one task that owns all studies: takes commands in turn and hands them to the machines.
 //!
 //! Everything that decides is in the core; here is the loop around it. Several commands that wait are heard before what follows
-//! is performed ([`super::drive`]), so that what they make durable is one write.
+//! is performed (`drive`), so that what they make durable is one write.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::ControlFlow;

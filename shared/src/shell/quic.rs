@@ -1,6 +1,6 @@
 //! QUIC endpoints and frames on their streams.
 //!
-//! Under TLS 1.3 [`connect`] succeeds before the server has judged the client's certificate: a party counts as joined only
+//! Under TLS 1.3 `connect` succeeds before the server has judged the client's certificate: a party counts as joined only
 //! after the coordinator's `Welcome`, and a refused certificate shows at the first use of a stream.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};

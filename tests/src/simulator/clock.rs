@@ -61,7 +61,7 @@ impl<T> Agenda<T> {
     }
 
     /// Goes on to the next thing.
-    pub fn next(&mut self) -> Option<T> {
+    pub fn pop(&mut self) -> Option<T> {
         let Reverse(entry) = self.heap.pop()?;
         self.now = entry.at;
         Some(entry.what)
@@ -128,11 +128,11 @@ mod tests {
         for (ms, name) in [(5, "c"), (1, "a"), (5, "d"), (2, "b")] {
             agenda.after_ms(ms, name);
         }
-        let order: Vec<_> = std::iter::from_fn(|| agenda.next()).collect();
+        let order: Vec<_> = std::iter::from_fn(|| agenda.pop()).collect();
         assert_eq!(order, ["a", "b", "c", "d"]);
         assert_eq!(agenda.now(), START.after_ms(5));
         agenda.at(START, "late");
-        assert_eq!(agenda.next(), Some("late"));
+        assert_eq!(agenda.pop(), Some("late"));
         assert_eq!(agenda.now(), START.after_ms(5));
     }
 

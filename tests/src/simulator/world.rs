@@ -124,7 +124,7 @@ impl World {
     fn live(&mut self) {
         self.begin();
         while !self.is_over() {
-            match self.around.agenda.next() {
+            match self.around.agenda.pop() {
                 Some(happening) => self.happens(happening),
                 None => break,
             }

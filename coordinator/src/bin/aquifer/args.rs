@@ -58,7 +58,7 @@ pub(crate) enum Command {
         after_help = "Examples:\n  aquifer nodes\n  aquifer nodes --pins >> members.toml    what units add to node.toml for shared-noise, once each key and operator was checked by voice"
     )]
     Nodes {
-        /// Print names and keys of all units as [[member]] lines for node.toml
+        /// Print names and keys of all units as member tables for node.toml
         #[arg(long)]
         pins: bool,
     },

@@ -9,6 +9,7 @@ mod million;
 mod options;
 mod quality;
 mod rounds;
+mod scale;
 mod sharing;
 mod study;
 
@@ -37,6 +38,7 @@ fn bench(options: &Options) -> Result<()> {
             Part::Sharing => sharing::measure(options)?,
             Part::Rounds => rounds::measure(options)?,
             Part::Aggregation => aggregation::measure(options)?,
+            Part::Scale => scale::measure(options)?,
             Part::Cold => cold::measure(options)?,
             Part::Study => study::measure(options)?,
             Part::Quality => quality::measure(options)?,

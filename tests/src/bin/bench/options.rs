@@ -18,6 +18,9 @@ pub struct Options {
     /// Folder of the public data sets.
     #[arg(long, value_name = "DIR", default_value = "../shared/data")]
     pub data: PathBuf,
+    /// Writes plots of growing sizes into this folder, as SVG.
+    #[arg(long, value_name = "DIR")]
+    pub plots: Option<PathBuf>,
     /// Writes all figures to a file as JSON.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
@@ -36,6 +39,8 @@ pub enum Part {
     Rounds,
     /// Secure aggregation beside updates that are private on their own.
     Aggregation,
+    /// How secure aggregation grows with nodes and cells.
+    Scale,
     /// From the start of a node to its first contribution.
     Cold,
     /// Whole studies with real processes.
@@ -53,6 +58,7 @@ impl Part {
             Self::Sharing => "sharing",
             Self::Rounds => "rounds",
             Self::Aggregation => "aggregation",
+            Self::Scale => "scale",
             Self::Cold => "cold",
             Self::Study => "study",
             Self::Quality => "quality",

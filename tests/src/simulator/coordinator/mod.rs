@@ -280,7 +280,9 @@ impl Coordinator {
             let kept = records.min(1 + numbers.next_u64() % records.max(1));
             self.store.records.truncate(kept as usize);
             self.store.spool.clear();
-            self.finished = None;
+            if kept < records {
+                self.finished = None;
+            }
             around.oracle.on_old_store();
             self.stop(around, &mut numbers);
         }

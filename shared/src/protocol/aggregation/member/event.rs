@@ -13,7 +13,7 @@ use crate::protocol::chain::Head;
 /// A node's place in its group.
 #[derive(Clone, Debug)]
 pub struct Seat {
-    /// Its index, from 1 ([`Setting::index_of`]).
+    /// Its index, from 1 (`Setting::index_of`).
     pub own: u16,
     /// For the group's thresholds; made once a study.
     pub table: DealingTable,
@@ -53,7 +53,7 @@ pub struct Contribution {
 /// A roster was accepted.
 #[derive(Debug, Eq, PartialEq)]
 pub enum OnRoster {
-    /// For the first time: charge, then [`Member::deal`].
+    /// For the first time: charge, then `Member::deal`.
     Charge {
         /// Its hash: part of the charge.
         roster: Hash32,
@@ -69,7 +69,7 @@ pub enum OnRoster {
 /// A delivery was taken.
 #[derive(Debug, Eq, PartialEq)]
 pub enum OnDelivery {
-    /// The set is fixed: make these marks (`dealt` true) durable, then [`Member::confirm`].
+    /// The set is fixed: make these marks (`dealt` true) durable, then `Member::confirm`.
     Mark {
         /// U.
         dealers: MemberSet,
