@@ -7,8 +7,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use aquifer_node::core::ledger::{
-    ENTRY_BYTES_MAX,
-    Adoption, Batch, Beside, Ledger, LedgerFault, LockReason, SeenBy,
+    Adoption, Batch, Beside, ENTRY_BYTES_MAX, Ledger, LedgerFault, LockReason, SeenBy,
 };
 use aquifer_shared::base::ids::StudyHash;
 use aquifer_shared::protocol::chain::{Head, Link};
@@ -186,7 +185,9 @@ fn kind_of(entry: &[u8]) -> Option<u8> {
 /// A batch without its charges: what a disk that loses them keeps.
 #[must_use]
 pub fn without_charges(mut batch: Batch) -> Batch {
-    batch.records.retain(|record| kind_of(&record.bytes) != Some(CHARGE_KIND));
+    batch
+        .records
+        .retain(|record| kind_of(&record.bytes) != Some(CHARGE_KIND));
     batch
 }
 

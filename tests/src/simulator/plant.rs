@@ -66,7 +66,10 @@ impl FromStr for Plant {
         let found = all.iter().find(|plant| plant.name() == text);
         found.copied().ok_or_else(|| {
             let names: Vec<String> = all.iter().map(|plant| plant.name()).collect();
-            format!("no bug is called {text:?}, expected one of {}", names.join(", "))
+            format!(
+                "no bug is called {text:?}, expected one of {}",
+                names.join(", ")
+            )
         })
     }
 }

@@ -44,6 +44,8 @@ pub struct History {
     pub ending: Option<Ending>,
     /// Faults that struck.
     pub struck: Vec<FaultId>,
+    /// How many chances each fault had at each party.
+    pub chances: Vec<((Fault, u32), u32)>,
     /// The first broken promise.
     pub violation: Option<Violation>,
 }
@@ -138,7 +140,10 @@ impl World {
         around.agenda.at(START, Happening::CoordinatorBoots);
         for node in 0..self.nodes.len() {
             // Either the greeting is refused, or the first message of a kind that it does not know is its last.
-            match around.strikes(Fault::OldVersion, node + 1).map(|mut numbers| numbers.next_u64() % 2) {
+            match around
+                .strikes(Fault::OldVersion, node + 1)
+                .map(|mut numbers| numbers.next_u64() % 2)
+            {
                 Some(0) => self.nodes[node].shut_out(around),
                 Some(_) => self.nodes[node].grow_old(),
                 None => {}
@@ -196,7 +201,9 @@ impl World {
     /// Whether all parties are well, and whatever struck is long over.
     fn is_calm(&self) -> bool {
         let (now, faults) = (self.around.now(), &self.around.faults);
-        let quiet = faults.last().is_none_or(|last| now > last.after_ms(QUIET_MS));
+        let quiet = faults
+            .last()
+            .is_none_or(|last| now > last.after_ms(QUIET_MS));
         let lying = self.around.liars.contains(&true) || matches!(self.centre, Centre::Rogue(_));
         let well = |(place, node): (usize, &Node)| {
             let session = node.session().filter(|_| node.is_well(now));
@@ -332,6 +339,7 @@ impl World {
             signatures: judges::signature_checks(),
             ending: oracle.ending().cloned(),
             struck: faults.struck().to_vec(),
+            chances: faults.chances(),
             violation: oracle.violation().cloned(),
         }
     }

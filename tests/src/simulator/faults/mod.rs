@@ -97,6 +97,17 @@ impl Faults {
         &self.struck
     }
 
+    /// How many chances each fault had at each party.
+    #[must_use]
+    pub fn chances(&self) -> Vec<((Fault, u32), u32)> {
+        let of = |(fault, parties): (&Fault, &Vec<u32>)| {
+            let fault = *fault;
+            let parties = parties.clone().into_iter().enumerate();
+            parties.map(move |(party, chances)| ((fault, party as u32), chances))
+        };
+        Fault::ALL.iter().zip(&self.chances).flat_map(of).collect()
+    }
+
     fn numbers(&self, id: FaultId, stream: u64) -> Seeded {
         let place = (id.fault as u64) << 48 | u64::from(id.party) << 24;
         Seeded::new(self.seed ^ place, u64::from(id.chance) * 2 + stream + 1)

@@ -5,26 +5,28 @@
 mod effects;
 mod frames;
 mod operator;
+mod weather;
 
 use std::fmt;
 
 use aquifer_node::core::participant::{Event, Participant};
 use aquifer_shared::base::time::Timestamp;
-use aquifer_shared::protocol::wire::{Message, Task};
+use aquifer_shared::protocol::chain::Head;
+use aquifer_shared::protocol::wire::{LedgerHeld, Message, Task};
 
 use super::adversary::liar::Liar;
 use super::clock::LocalClock;
 use super::disk::Volumes;
-use super::faults::Fault;
 use super::happening::{AtNode, Happening};
 use super::inputs;
 use super::network::{Frame, IDLE_MS};
-use super::oracle::KnownBy;
 use super::plant::Plant;
 use super::study::sign_with;
 use super::surroundings::Surroundings;
 use super::transcript::Mark;
 use crate::random::Seeded;
+
+pub use weather::Weathered;
 
 /// A unit.
 pub struct Node {
@@ -57,15 +59,6 @@ pub enum Standing {
     Locked,
     /// Its certificate is expired or revoked, or it speaks another version.
     Out,
-}
-
-/// What the weather did to a unit that others have to know.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Weathered {
-    /// The mirror of its ledger is gone too.
-    pub lost_mirror: bool,
-    /// Its certificate is revoked.
-    pub revoked: bool,
 }
 
 /// The running program.
@@ -195,9 +188,11 @@ impl Node {
                     process.session = Some(session);
                 }
                 self.tell(around, Event::Connected);
-                if !around.scenario.has(Plant::NoMirror) {
-                    self.tell(around, Event::LedgerHeld(held));
-                }
+                let held = match around.scenario.has(Plant::NoMirror) {
+                    true => nothing_held(),
+                    false => held,
+                };
+                self.tell(around, Event::LedgerHeld(held));
             }
             AtNode::Done(event) => self.tell(around, event),
             AtNode::Lands(batch, tell) => self.land(around, &batch, tell),
@@ -343,82 +338,17 @@ impl Node {
         }
     }
 
-    /// Chances for what does not depend on what the machine does; `mirrored` entries of its ledger are held by the mirror.
-    pub fn weather(&mut self, around: &mut Surroundings, mirrored: u64) -> Weathered {
-        let party = self.party();
-        if let Some(mut numbers) = around.strikes(Fault::ClockJump, party) {
-            let ms = (numbers.next_u64() % 7_200_000).cast_signed() - 3_600_000;
-            self.clock.jump(ms);
-        }
-        if let Some(mut numbers) = around.strikes(Fault::Slow, party) {
-            let ms = 1_000 << (numbers.next_u64() % 7);
-            self.slow_until = around.now().after_ms(ms);
-        }
-        let lost_mirror = self.disk_weather(around, mirrored);
-        let revoked = around.strikes(Fault::Revocation, party).is_some();
-        if revoked {
-            self.shut_out(around);
-        }
-        if let Some(mut numbers) = around.strikes(Fault::Expiry, party) {
-            self.shut_out(around);
-            let ms = 1_000 + numbers.next_u64() % 60_000;
-            around.agenda.after_ms(ms, Happening::Renews(self.place));
-        }
-        Weathered {
-            lost_mirror,
-            revoked,
-        }
-    }
-
-    /// Chances for the disk; `mirrored` entries are held by the mirror. True if the mirror is gone too.
-    fn disk_weather(&mut self, around: &mut Surroundings, mirrored: u64) -> bool {
-        let (party, mut lost_mirror) = (self.party(), false);
-        if let Some(mut numbers) = around.strikes(Fault::LostWrite, party) {
-            self.volumes.journal.lose_last_write();
-            self.forget(around, &mut numbers, mirrored);
-        }
-        if let Some(mut numbers) = around.strikes(Fault::BitFlip, party) {
-            self.volumes.journal.flip(&mut numbers);
-            self.stop(around, &mut numbers);
-        }
-        if let Some(mut numbers) = around.strikes(Fault::WitnessLost, party) {
-            self.volumes.witness = None;
-            self.stop(around, &mut numbers);
-        }
-        let backups = [
-            (Fault::OldJournal, false, true),
-            (Fault::OldVolumes, true, true),
-            (Fault::OldEverything, true, false),
-        ];
-        for (fault, witness_too, mirror_stays) in backups {
-            if let Some(mut numbers) = around.strikes(fault, party)
-                && self.volumes.restore(witness_too)
-            {
-                lost_mirror |= !mirror_stays;
-                let mirrored = if mirror_stays { mirrored } else { 0 };
-                self.forget(around, &mut numbers, mirrored);
-            }
-        }
-        lost_mirror
-    }
-
-    /// The disk is not what it was: who still knows more of the ledger?
-    fn forget(&mut self, around: &mut Surroundings, numbers: &mut Seeded, mirrored: u64) {
-        let kept = self.volumes.journal.entries();
-        let entries = kept.len() as u64;
-        let witnessed = self.volumes.witness.map_or(0, |head| head.seq);
-        let known = match (witnessed > entries, mirrored > entries) {
-            (true, _) => KnownBy::Witness,
-            (false, true) => KnownBy::Mirror,
-            (false, false) => KnownBy::Peers,
-        };
-        around.oracle.on_rollback(self.place, kept, known);
-        self.stop(around, numbers);
-    }
-
     /// The nightly backup.
     pub fn back_up(&mut self) {
         self.volumes.back_up();
+    }
+}
+
+/// A mirror that is empty.
+fn nothing_held() -> LedgerHeld {
+    LedgerHeld {
+        head: Head::default(),
+        signature: Vec::new(),
     }
 }
 

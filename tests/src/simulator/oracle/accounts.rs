@@ -11,7 +11,8 @@ use aquifer_shared::domain::sum::{Part, StudyTerms, TrustMode};
 use aquifer_shared::protocol::chain::{Head, Link};
 use aquifer_shared::protocol::codec::decode;
 
-use super::{Breach, Invariant};
+use super::Invariant;
+use super::violation::Breach;
 use crate::simulator::scenario::Scenario;
 use crate::simulator::study::Subject;
 

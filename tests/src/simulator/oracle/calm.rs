@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use aquifer_coordinator::core::event::{Ending, Record};
 
-use super::{Breach, Invariant};
+use super::Invariant;
+use super::violation::Breach;
 
 /// What is under way, and whether anything has disturbed it.
 #[derive(Debug, Default)]
@@ -15,7 +16,12 @@ pub(super) struct Calm {
 
 impl Calm {
     /// A record is durable; `calm` says that all parties are well, `struck` how many faults have struck so far.
-    pub(super) fn record(&mut self, record: &Record, calm: bool, struck: usize) -> Result<(), Breach> {
+    pub(super) fn record(
+        &mut self,
+        record: &Record,
+        calm: bool,
+        struck: usize,
+    ) -> Result<(), Breach> {
         match record {
             Record::Open { round, attempt, .. } => self.open(0, (*round, *attempt), calm, struck),
             Record::GroupOpened {
@@ -35,7 +41,8 @@ impl Calm {
             Record::Ended { ending, .. } => {
                 let begun = std::mem::take(&mut self.begun);
                 // Members may have left for good because of what struck long before.
-                let left = matches!(ending, Ending::Aborted(abort) if abort.code() == "too_few_left");
+                let left =
+                    matches!(ending, Ending::Aborted(abort) if abort.code() == "too_few_left");
                 let begun = begun.into_values().filter(|_| !left);
                 begun.into_iter().try_for_each(|begun| judge(begun, struck))
             }
@@ -43,7 +50,13 @@ impl Calm {
         }
     }
 
-    fn open(&mut self, group: u16, place: (u32, u32), calm: bool, struck: usize) -> Result<(), Breach> {
+    fn open(
+        &mut self,
+        group: u16,
+        place: (u32, u32),
+        calm: bool,
+        struck: usize,
+    ) -> Result<(), Breach> {
         let before = self.begun.remove(&group);
         if calm {
             self.begun.insert(group, (place, struck));
@@ -57,6 +70,8 @@ fn judge(((round, attempt), before): ((u32, u32), usize), struck: usize) -> Resu
     if struck > before {
         return Ok(());
     }
-    let what = format!("attempt {attempt} of round {round} fails although all parties are well and nothing disturbed it");
+    let what = format!(
+        "attempt {attempt} of round {round} fails although all parties are well and nothing disturbed it"
+    );
     Err(Breach(Invariant::Liveness, what))
 }

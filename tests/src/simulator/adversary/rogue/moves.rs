@@ -146,7 +146,9 @@ impl Rogue {
 
     /// A colluder takes several places, each with a key of its own.
     fn repeat_colluder(&mut self, around: &Surroundings, adverts: &mut Vec<Advert>, enough: usize) {
-        let colluder = adverts.iter().position(|advert| self.colludes(advert.index));
+        let colluder = adverts
+            .iter()
+            .position(|advert| self.colludes(advert.index));
         let Some(first) = colluder else { return };
         while adverts.len() < enough {
             let mut advert = adverts[first].clone();
