@@ -198,18 +198,30 @@ impl World {
         }
     }
 
-    /// Whether all parties are well, and whatever struck is long over.
+    /// Whether as many members of each group are well as a sum needs, and whatever struck is long over.
     fn is_calm(&self) -> bool {
         let (now, faults) = (self.around.now(), &self.around.faults);
         let quiet = faults
             .last()
             .is_none_or(|last| now > last.after_ms(QUIET_MS));
         let lying = self.around.liars.contains(&true) || matches!(self.centre, Centre::Rogue(_));
-        let well = |(place, node): (usize, &Node)| {
+        let forgot = faults.has_struck(Fault::OldStore);
+        let well = |place: &usize| {
+            let node = &self.nodes[*place];
             let session = node.session().filter(|_| node.is_well(now));
-            session.is_some() && session == self.centre.session(place)
+            session.is_some() && session == self.centre.session(*place)
         };
-        quiet && !lying && !self.tight && self.nodes.iter().enumerate().all(well)
+        let terms = &self.around.subject.terms;
+        let mut groups = terms.groups().into_iter();
+        let enough = groups.all(|group| {
+            let absent = match terms.mode {
+                TrustMode::NodeNoise => group.len() - usize::from(terms.quorum),
+                TrustMode::SharedNoise => usize::from(terms.d_max),
+            };
+            let members = group.len();
+            group.filter(well).count() + absent >= members
+        });
+        quiet && !lying && !self.tight && !forgot && enough
     }
 
     /// The coordinator answers a handshake, if it is there and the node is still the one that asked.

@@ -85,6 +85,12 @@ impl Faults {
         Some(self.numbers(id, 1))
     }
 
+    /// Whether a fault has struck at all.
+    #[must_use]
+    pub fn has_struck(&self, fault: Fault) -> bool {
+        self.struck.iter().any(|id| id.fault == fault)
+    }
+
     /// When the last one struck.
     #[must_use]
     pub fn last(&self) -> Option<Timestamp> {

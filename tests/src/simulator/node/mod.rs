@@ -35,6 +35,8 @@ pub struct Node {
     tight: bool,
     /// Its program knows nothing of secure sums.
     old_version: bool,
+    /// Its journal is not what it once was, and no person has looked at it.
+    forgetful: bool,
     volumes: Volumes,
     clock: LocalClock,
     life: u32,
@@ -77,6 +79,7 @@ impl Node {
             place,
             tight,
             old_version: false,
+            forgetful: false,
             volumes: Volumes::default(),
             clock: LocalClock::default(),
             life: 0,
@@ -112,7 +115,8 @@ impl Node {
     #[must_use]
     pub fn is_well(&self, now: Timestamp) -> bool {
         let slow = now < self.slow_until;
-        self.standing == Standing::In && !self.tight && !self.old_version && !slow
+        let sound = !self.tight && !self.old_version && !self.forgetful;
+        self.standing == Standing::In && sound && !slow
     }
 
     /// Which life it lives.

@@ -53,6 +53,7 @@ impl Node {
         }
         if let Some(mut numbers) = around.strikes(Fault::BitFlip, party) {
             self.volumes.journal.flip(&mut numbers);
+            self.forgetful = true;
             self.stop(around, &mut numbers);
         }
         if let Some(mut numbers) = around.strikes(Fault::WitnessLost, party) {
@@ -87,6 +88,7 @@ impl Node {
             (false, false) => KnownBy::Peers,
         };
         around.oracle.on_rollback(self.place, kept, known);
+        self.forgetful = true;
         self.stop(around, numbers);
     }
 }

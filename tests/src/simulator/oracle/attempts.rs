@@ -6,12 +6,15 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use aquifer_shared::base::hash::sha256;
 use aquifer_shared::base::ids::{AttemptId, Hash32, IdentityKey};
 use aquifer_shared::domain::sum::{Thresholds, groups};
-use aquifer_shared::protocol::aggregation::{Advert, Confirm, MemberSet, Roster, roster_hash};
+use aquifer_shared::protocol::aggregation::{
+    Advert, Confirm, MemberSet, Proof, Roster, Signature64, confirm_digest, roster_hash,
+};
 use aquifer_shared::protocol::chain::Head;
 use aquifer_shared::protocol::codec::encode;
 
 use super::Invariant;
 use super::violation::Breach;
+use crate::simulator::judges::holds;
 use crate::simulator::observer::Form;
 use crate::simulator::scenario::Scenario;
 use crate::simulator::study::Subject;
@@ -45,6 +48,8 @@ pub(super) struct Attempt {
     pub(super) delivered: BTreeMap<u16, Vec<(usize, MemberSet, MemberSet)>>,
     /// What honest members confirmed.
     pub(super) confirmed: BTreeMap<u16, (usize, MemberSet)>,
+    /// The proofs that members were shown last.
+    pub(super) proofs: BTreeMap<u16, Proof>,
     /// What honest members opened.
     pub(super) opened: BTreeMap<u16, (usize, MemberSet)>,
     pub(super) forms: Vec<Form>,
@@ -191,6 +196,42 @@ impl Attempts {
         Ok(())
     }
 
+    /// A proof is shown to a node.
+    pub(super) fn proof(&mut self, node: usize, proof: &Proof) {
+        let (attempt, index) = self.at(proof.attempt, node);
+        attempt.proofs.insert(index, proof.clone());
+    }
+
+    /// A node opens: it was shown enough confirmations of distinct members over what it confirmed itself.
+    fn check_proof(
+        &self,
+        node: usize,
+        id: AttemptId,
+        (place, set): (usize, MemberSet),
+    ) -> Result<(), Breach> {
+        let (group, index) = self.seats[node];
+        let attempt = &self.attempts[&(id, group)];
+        let roster = &attempt.rosters[place];
+        let digest = confirm_digest(&id, &roster.hash, &set);
+        let members = MemberSet::of(roster.roster.adverts.iter().map(|advert| advert.index));
+        let shown = attempt.proofs.get(&index).map(|proof| &proof.confirmations);
+        let valid = |(member, signature): &&(u16, Signature64)| {
+            members.contains(*member) && holds(&self.key_of(node, *member), &digest, signature)
+        };
+        let valid = shown
+            .into_iter()
+            .flatten()
+            .filter(valid)
+            .map(|(member, _)| *member);
+        let confirmed = MemberSet::of(valid).len();
+        let needed = self.thresholds[group].confirmations();
+        if confirmed >= needed {
+            return Ok(());
+        }
+        let what = format!("node {node} opens with {confirmed} confirmations, expected {needed}");
+        Err(Breach(Invariant::OneSet, what))
+    }
+
     /// A node opens what it confirmed.
     pub(super) fn opening(&mut self, node: usize, id: AttemptId) -> Result<(), Breach> {
         if self.colluders[node] {
@@ -225,7 +266,11 @@ impl Attempts {
                 format!("node {node} opens another set than other honest members of the attempt");
             return Err(Breach(Invariant::OneSet, what));
         }
-        Ok(())
+        let proven = self.check_proof(node, id, (place, set));
+        if proven.is_err() {
+            self.check_secrecy()?;
+        }
+        proven
     }
 
     /// The group of a node.

@@ -188,6 +188,7 @@ impl Oracle {
                 self.attempts.roster(node, roster);
                 self.on_fresh(now, node, fresh);
             }
+            Event::Proof(proof) => self.attempts.proof(node, proof),
             Event::Task(_, fresh) => self.on_fresh(now, node, fresh),
             Event::Delivery(delivery) if self.attempts.looks_at_records() => {
                 self.attempts.delivery(node, delivery);
