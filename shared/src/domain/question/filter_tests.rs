@@ -182,25 +182,18 @@ fn naive(written: &Written, row: &[Option<i64>; 4]) -> Option<bool> {
         Written::Shop(places) => row[3].map(|place| places.contains(&(place as u16))),
         Written::Missing(column) => Some(row[usize::from(*column)].is_none()),
         Written::Not(inner) => naive(inner, row).map(|found| !found),
-        Written::And(parts) => {
-            parts
-                .iter()
-                .fold(Some(true), |all, part| match (all, naive(part, row)) {
-                    (Some(false), _) | (_, Some(false)) => Some(false),
-                    (Some(true), Some(true)) => Some(true),
-                    _ => None,
-                })
-        }
-        Written::Or(parts) => {
-            parts
-                .iter()
-                .fold(Some(false), |any, part| match (any, naive(part, row)) {
-                    (Some(true), _) | (_, Some(true)) => Some(true),
-                    (Some(false), Some(false)) => Some(false),
-                    _ => None,
-                })
-        }
+        Written::And(parts) => decided(parts, row, false),
+        Written::Or(parts) => decided(parts, row, true),
     }
+}
+
+/// One part of this value decides; otherwise one that is neither leaves it open.
+fn decided(parts: &[Written], row: &[Option<i64>; 4], decisive: bool) -> Option<bool> {
+    let found: Vec<Option<bool>> = parts.iter().map(|part| naive(part, row)).collect();
+    if found.contains(&Some(decisive)) {
+        return Some(decisive);
+    }
+    (!found.contains(&None)).then_some(!decisive)
 }
 
 proptest! {
