@@ -247,7 +247,7 @@ async fn read(
     sender: Sender,
 ) -> Result<(), TableProblem> {
     let mut connection = asked.begin().await?;
-    let query = sqlx::query(AssertSqlSafe(asked.query)).persistent(false);
+    let query = sqlx::query(AssertSqlSafe(asked.query));
     let mut found = query.fetch(&mut connection);
     let mut text = String::new();
     while let Some(row) = found.next().await {
