@@ -7,6 +7,8 @@ mod documents;
 #[cfg(test)]
 mod files;
 #[cfg(test)]
+mod nonsense;
+#[cfg(test)]
 mod postgres;
 #[cfg(test)]
 mod released;

@@ -7,7 +7,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aquifer_shared::base::limits::{SOURCE_CONNECT_MS_MAX, SOURCE_QUERY_SECONDS};
+use aquifer_shared::base::limits::{
+    SOURCE_CONNECT_MS_MAX, SOURCE_QUERY_SECONDS, SOURCE_SILENCE_MS_MAX,
+};
 use aquifer_shared::shell::keys::read_private;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::catalog::streaming::StreamingTable;
@@ -64,7 +66,7 @@ pub(super) async fn open(
     };
     let mut connection = asked.connect().await?;
     let sql = AssertSqlSafe(query).into_sql_str();
-    let planned = (&mut connection).prepare(sql).await;
+    let planned = in_time(SOURCE_SILENCE_MS_MAX, (&mut connection).prepare(sql)).await?;
     let planned = planned.map_err(|error| planning(&error, query))?;
     let (mut fields, mut kinds) = (Vec::new(), Vec::new());
     for column in planned.columns() {
@@ -189,13 +191,8 @@ impl Asked {
             let problem = format!("there is no host {:?}", address.0);
             return Err(TableProblem::new(problem));
         }
-        let limit = Duration::from_millis(SOURCE_CONNECT_MS_MAX);
-        match timeout(limit, self.options.connect()).await {
-            Ok(connected) => connected.map_err(|error| running(&error)),
-            Err(_) => Err(TableProblem::new(
-                "the server does not answer in time".to_owned(),
-            )),
-        }
+        let connected = in_time(SOURCE_CONNECT_MS_MAX, self.options.connect()).await?;
+        connected.map_err(|error| running(&error))
     }
 
     /// Runs the query in a transaction that sees one state and can change nothing.
@@ -205,9 +202,8 @@ impl Asked {
             "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = {}",
             u64::from(self.seconds) * 1_000
         );
-        let begun = (&mut connection)
-            .execute(sqlx::raw_sql(AssertSqlSafe(begin)))
-            .await;
+        let begun = (&mut connection).execute(sqlx::raw_sql(AssertSqlSafe(begin)));
+        let begun = in_time(SOURCE_SILENCE_MS_MAX, begun).await?;
         begun.map_err(|error| running(&error))?;
         Ok(connection)
     }
@@ -238,6 +234,12 @@ impl std::fmt::Debug for PostgresTable {
     }
 }
 
+/// Waits for the server, but not for ever.
+async fn in_time<T>(limit_ms: u64, answer: impl Future<Output = T>) -> Result<T, TableProblem> {
+    let answered = timeout(Duration::from_millis(limit_ms), answer).await;
+    answered.map_err(|_| TableProblem::new("the server does not answer in time".to_owned()))
+}
+
 type Sender = tokio::sync::mpsc::Sender<Result<arrow::array::RecordBatch, DataFusionError>>;
 
 async fn read(
@@ -250,7 +252,9 @@ async fn read(
     let query = sqlx::query(AssertSqlSafe(asked.query));
     let mut found = query.fetch(&mut connection);
     let mut text = String::new();
-    while let Some(row) = found.next().await {
+    // The server ends the query by itself; this is for one that is gone without a word.
+    let limit_ms = u64::from(asked.seconds) * 1_000 + SOURCE_SILENCE_MS_MAX;
+    while let Some(row) = in_time(limit_ms, found.next()).await? {
         let row = row.map_err(|error| running(&error))?;
         add(&row, &kinds, &mut rows, &mut text)?;
         if rows.end_row() && !send(&mut rows, &sender).await? {
