@@ -3,9 +3,15 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use aquifer_tests::processes::{Watcher, command, wait_for};
+
 use super::certificates::certificates_for;
 use super::server::{Postgres, unit_on};
 use super::unit::{CANARIES, check_counts, check_refused};
+
+/// How long a check may take, in milliseconds.
+const STEP_MS: u64 = 180_000;
+const MEMORY_BYTES_MAX: u64 = 320 << 20;
 
 /// Customers 0 to `rows` - 1; every third has left, every tenth has no tenure.
 fn table(name: &str, rows: u64) -> String {
@@ -98,6 +104,27 @@ fn queries_of_every_size_and_type_become_tables() {
             "cast it",
         ],
     );
+}
+
+/// A gigabyte of rows, which is several times the memory that the node may take.
+#[test]
+fn rows_are_in_memory_only_as_they_are_needed() {
+    let Some(server) = Postgres::start("localhost") else {
+        return;
+    };
+    server.run(&table("many", 25_000));
+    let mapping = "SELECT * FROM customers WHERE length(wide) = 40000";
+    let query = "SELECT *, repeat('x', 40000) AS wide FROM many";
+    let unit = unit_on(&server.parts(), mapping, query);
+    let watcher = Watcher::new();
+    let mut check = command("aquifer-node", ["check", "--dir"]);
+    let log = unit.path().join("log");
+    let mut check = watcher
+        .start("check", check.arg(unit.path()), &log)
+        .unwrap();
+    assert!(check.wait(STEP_MS).unwrap().success());
+    let peak = watcher.report().each["check"].pss_peak;
+    assert!(peak < MEMORY_BYTES_MAX, "{peak} bytes");
 }
 
 #[test]
@@ -245,7 +272,7 @@ fn connections_are_private_or_not_made() {
     check_refused(&server.unit_on(&remote, query), &["loopback address"]);
     server.run("ALTER SYSTEM SET ssl = off");
     server.run("SELECT pg_reload_conf()");
-    aquifer_tests::processes::wait_for("a server without TLS", 60_000, || {
+    wait_for("a server without TLS", 60_000, || {
         let said = server.unit(query).check(&[]).stderr;
         Ok(said.contains("the server has no TLS").then_some(()))
     })
