@@ -127,6 +127,44 @@ fn rows_are_in_memory_only_as_they_are_needed() {
     assert!(peak < MEMORY_BYTES_MAX, "{peak} bytes");
 }
 
+/// Queries, and what is said of them.
+const REFUSED: [(&str, &[&str]); 12] = [
+    (
+        "SELECT * FROM clients",
+        &[
+            "table \"customers\"",
+            "its query, line 1, column 15",
+            "\"clients\" does not exist",
+        ],
+    ),
+    (
+        "SELECT customer_id,\n agee FROM customers",
+        &["line 2, column 2", "\"agee\" does not exist"],
+    ),
+    ("SELEC", &["its query, line 1, column 1", "syntax error"]),
+    ("SELECT * FROM hidden", &["permission denied"]),
+    ("SELECT 1; DROP TABLE customers", &["multiple commands"]),
+    ("DELETE FROM customers", &["gives no columns"]),
+    ("CREATE TABLE x AS SELECT 1", &["gives no columns"]),
+    ("SELECT 1 AS a, 2 AS a", &["gives column \"a\" twice"]),
+    (
+        "SELECT *, fails() FROM customers",
+        &["table \"customers\"", "SQLSTATE P0001"],
+    ),
+    (
+        "SELECT customer_id::int AS customer_id, tenure, plan, churned FROM customers",
+        &["cannot be converted", "of the server"],
+    ),
+    (
+        "SELECT *, 1 / (tenure - 1) FROM customers",
+        &["divides by zero on the server"],
+    ),
+    (
+        "SELECT *, pg_terminate_backend(pg_backend_pid()) FROM customers",
+        &["starting or stopping"],
+    ),
+];
+
 #[test]
 fn what_is_wrong_with_a_query_is_told_without_its_values() {
     let Some(server) = Postgres::start("localhost") else {
@@ -140,52 +178,18 @@ fn what_is_wrong_with_a_query_is_told_without_its_values() {
          CREATE FUNCTION fails() RETURNS int LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION '{}'; END $$",
         CANARIES[0], CANARIES[1], CANARIES[1], CANARIES[1]
     ));
-    let refused = |query: &str, words: &[&str]| check_refused(&server.unit(query), words);
-    refused(
-        "SELECT * FROM clients",
-        &[
-            "table \"customers\"",
-            "its query, line 1, column 15",
-            "\"clients\" does not exist",
-        ],
-    );
-    refused(
-        "SELECT customer_id,\n agee FROM customers",
-        &["line 2, column 2", "\"agee\" does not exist"],
-    );
-    refused("SELEC", &["its query, line 1, column 1", "syntax error"]);
-    refused("SELECT * FROM hidden", &["permission denied"]);
-    refused("SELECT 1; DROP TABLE customers", &["multiple commands"]);
-    refused("DELETE FROM customers", &["gives no columns"]);
-    refused("CREATE TABLE x AS SELECT 1", &["gives no columns"]);
-    refused("SELECT 1 AS a, 2 AS a", &["gives column \"a\" twice"]);
-    refused(
-        "SELECT *, fails() FROM customers",
-        &["table \"customers\"", "SQLSTATE P0001"],
-    );
-    refused(
-        "SELECT customer_id::int AS customer_id, tenure, plan, churned FROM customers",
-        &["cannot be converted", "of the server"],
-    );
-    refused(
-        "SELECT *, 1 / (tenure - 1) FROM customers",
-        &["divides by zero on the server"],
-    );
-    refused(
-        "SELECT *, pg_terminate_backend(pg_backend_pid()) FROM customers",
-        &["starting or stopping"],
-    );
+    for (query, words) in REFUSED {
+        check_refused(&server.unit(query), words);
+    }
     let slow = format!("{}, timeout_seconds = 1", server.parts());
     let slow = server.unit_on(&slow, "SELECT *, pg_sleep(60)::text FROM customers");
     check_refused(&slow, &["longer than `timeout_seconds`"]);
     // A transaction that can only read, whatever the role may do.
     server.run("GRANT ALL ON customers TO reader");
-    refused(
-        "DELETE FROM customers RETURNING *",
-        &["expected one that only reads"],
-    );
+    let deletes = server.unit("DELETE FROM customers RETURNING *");
+    check_refused(&deletes, &["expected one that only reads"]);
     let writes = "SELECT *, set_config('transaction_read_only', 'off', false) FROM customers";
-    refused(writes, &["table \"customers\""]);
+    check_refused(&server.unit(writes), &["table \"customers\""]);
     check_counts(
         &server.unit("SELECT *, warns() FROM customers"),
         101,
@@ -247,7 +251,17 @@ fn connections_are_private_or_not_made() {
     )
     .unwrap();
     check_refused(&unit, &["password", "640"]);
-    // The same by a URL in a file, which says how, but not that TLS is off.
+}
+
+#[test]
+fn tls_is_left_out_only_on_this_machine_and_when_said() {
+    let Some(server) = Postgres::start("localhost") else {
+        return;
+    };
+    server.run(&table("customers", 10));
+    let (query, parts) = ("SELECT * FROM customers", server.parts());
+    let ca = format!("{:?}", server.certificates.authority);
+    // A URL in a file says where, but not that TLS is off.
     let url = |more: &str| {
         let url = format!(
             "postgres://reader:{}@localhost:{}/postgres{more}",
@@ -263,7 +277,6 @@ fn connections_are_private_or_not_made() {
         &url("?sslmode=disable"),
         &["expected host, port, user, password or dbname only"],
     );
-    // Without TLS only where bytes stay on the machine, and only when said.
     let plain = format!("plain = true, {parts}");
     check_counts(&server.unit_on(&plain, query), 10, 10, 4);
     let socket = plain.replace("\"localhost\"", &format!("{:?}", server.socket()));

@@ -311,6 +311,8 @@ mod tests {
         check_column(&["1", "[2]"], Content::Text, false);
         check_column(&["{\"y\": 1}"], Content::Text, false);
         check_column(&["1234567890123456789"], Content::Text, false);
+        let deep = format!("{}{}", "[".repeat(200_000), "]".repeat(200_000));
+        check_column(&["1", &deep], Content::Text, false);
         check_column(&["true", "null"], Content::Empty, true);
         check_column(&["true", "1"], Content::Whole, true);
         check_column(&["null"], Content::Empty, false);

@@ -281,12 +281,20 @@ fn add(
             true => Cell::Null,
             false => {
                 let bytes = value.as_bytes().map_err(|_| changed())?;
-                kind.cell(bytes, text).map_err(|_| changed())?
+                kind.cell(bytes, text).map_err(|_| unreadable(row, index))?
             }
         };
         rows.add(index, &cell).map_err(|_| changed())?;
     }
     Ok(())
+}
+
+fn unreadable(row: &PgRow, index: usize) -> TableProblem {
+    let name = row.column(index).name();
+    let problem = format!(
+        "column {name:?} holds a value that is not as its type says (text that is not UTF-8?)"
+    );
+    TableProblem::new(problem)
 }
 
 /// False when nobody wants more rows.
