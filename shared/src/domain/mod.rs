@@ -1,8 +1,9 @@
 //! What the product is about: data contracts, private sums and their price, secret sharing, the predictor.
 //!
-//! `contract`, `sum` and `sharing` do not know each other; `predictor` may use `sum`.
+//! `contract`, `sum` and `sharing` do not know each other; `predictor` may use `sum`, `question` may use `contract` and `sum`.
 
 pub mod contract;
 pub mod predictor;
+pub mod question;
 pub mod sharing;
 pub mod sum;

@@ -24,6 +24,8 @@ pub struct Surroundings {
     pub keys: Keys,
     /// The study.
     pub subject: Rc<Subject>,
+    /// All parties are well: looked at before the coordinator writes.
+    pub calm: bool,
     /// Members that lie.
     pub liars: Vec<bool>,
     /// How the nodes judge rules and signatures.
@@ -77,6 +79,7 @@ impl Surroundings {
     pub fn carry(&mut self, node: usize, way: Way, session: u64, frame: &Frame) {
         let now = self.agenda.now();
         let before = self.faults.struck().len();
+        self.network.count(frame);
         let carried = self.network.send(now, node, way, &mut self.faults);
         if self.faults.struck().len() > before {
             self.note(Mark::Fault, node + 1, b"network");

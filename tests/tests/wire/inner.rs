@@ -233,14 +233,14 @@ fn entries() -> Vec<Entry> {
         Entry::PeerMarks(PeerMarks {
             at,
             study,
-            marks: vec![(
-                IdentityKey([9; 32]),
+            stood: vec![(
+                9,
                 Head {
                     seq: 5,
                     hash: Hash32([7; 32]),
                 },
             )],
-            dealt: true,
+            dealt: vec![1],
         }),
     ]
 }

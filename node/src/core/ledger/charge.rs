@@ -161,7 +161,7 @@ impl Ledger {
             }
             Payment::Shares { marks, .. } => {
                 self.append(spend);
-                self.note_peers(now, study, marks, false);
+                self.note_peers(now, study, &marks);
             }
         }
         Ok(())

@@ -2,7 +2,7 @@
 //!
 //! An entry is written once and never changed; the budget is the fold over all of them.
 
-use aquifer_shared::base::ids::{Hash32, IdentityKey, StudyHash};
+use aquifer_shared::base::ids::{Hash32, StudyHash};
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::sum::{Part, StudyTerms, study_hash};
@@ -197,10 +197,10 @@ pub struct PeerMarks {
     pub at: Timestamp,
     /// The study in whose roster they stood there.
     pub study: StudyHash,
-    /// The other members and where their ledgers stood.
-    pub marks: Vec<(IdentityKey, Head)>,
-    /// Whether they dealt: their ledgers have grown since then.
-    pub dealt: bool,
+    /// Where the ledgers of other members stood, by their places in the study's roster, from 0.
+    pub stood: Vec<(u16, Head)>,
+    /// Places of members that dealt: their ledgers have grown since they last stood somewhere.
+    pub dealt: Vec<u16>,
 }
 
 impl Parts {
@@ -388,8 +388,8 @@ mod tests {
             Entry::PeerMarks(PeerMarks {
                 at,
                 study,
-                marks: vec![(IdentityKey([5; 32]), head(8))],
-                dealt: true,
+                stood: vec![(2, head(8))],
+                dealt: vec![1],
             }),
         ]
     }
@@ -417,5 +417,5 @@ mod tests {
         assert_eq!(Entry::from_link(99, &[]), Err(CodecError::Kind { got: 99 }));
     }
 
-    const GOLDEN_HEAD: &str = "c842b8e81eceb936782a78579c2eecda56ade95da9db109398735cdea352d344";
+    const GOLDEN_HEAD: &str = "0fd7465fd9007189ab39797ebbcd9a1e7ee091e6070d96ab94b041135e86a6b0";
 }

@@ -81,10 +81,19 @@ impl Ledger {
     }
 
     fn apply_marks(&mut self, body: &PeerMarks) -> Result<(), &'static str> {
-        self.account(&body.study)?;
-        for (peer, head) in &body.marks {
-            self.marks
-                .note(body.at, (body.study, *peer), *head, body.dealt);
+        let account = self.accounts.get(&body.study);
+        let roster = &account.ok_or("a study that was not accepted")?.terms.roster;
+        let peer = |place: &u16| roster.get(usize::from(*place)).copied();
+        let (study, unknown) = (body.study, "a mark of nobody in the study's roster");
+        for (place, head) in &body.stood {
+            let peer = peer(place).ok_or(unknown)?;
+            self.marks.note(body.at, (study, peer), *head, false);
+        }
+        for place in &body.dealt {
+            let peer = peer(place).ok_or(unknown)?;
+            let head = self.marks.last_head(&study, &peer);
+            let head = head.ok_or("a member that dealt and stood nowhere")?;
+            self.marks.note(body.at, (study, peer), head, true);
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 //! Marks are kept per peer and study. Studies that run at the same time see a peer's ledger in any order, so marks of another
 //! study count only once they are older than twice the life of an attempt.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aquifer_shared::base::ids::{IdentityKey, StudyHash};
 use aquifer_shared::base::time::Timestamp;
@@ -15,7 +15,7 @@ use super::entry::{Entry, PeerMarks};
 /// All marks.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Marks {
-    by_peer: BTreeMap<IdentityKey, BTreeMap<StudyHash, Vec<Mark>>>,
+    of: BTreeMap<(IdentityKey, StudyHash), Vec<Mark>>,
     /// Marks older than this need no other mark before them.
     window_ms: u64,
 }
@@ -69,8 +69,7 @@ impl Marks {
         head: Head,
         dealt: bool,
     ) {
-        let studies = self.by_peer.entry(peer).or_default();
-        let marks = studies.entry(study).or_default();
+        let marks = self.of.entry((peer, study)).or_default();
         let mark = Mark { at, head, dealt };
         if marks.last().is_none_or(|last| last.rank() < mark.rank()) {
             marks.push(mark);
@@ -80,8 +79,15 @@ impl Marks {
         marks.drain(..old.saturating_sub(1));
     }
 
-    fn last(&self, study: &StudyHash, peer: &IdentityKey) -> Option<&Mark> {
-        self.by_peer.get(peer)?.get(study)?.last()
+    /// Where a peer's ledger stood last in a study.
+    pub fn last_head(&self, study: &StudyHash, peer: &IdentityKey) -> Option<Head> {
+        Some(self.of.get(&(*peer, *study))?.last()?.head)
+    }
+
+    /// The marks of a peer, by study.
+    fn of_peer(&self, peer: &IdentityKey) -> impl Iterator<Item = (&StudyHash, &Vec<Mark>)> {
+        let all = (*peer, StudyHash([0; 32]))..=(*peer, StudyHash([u8::MAX; 32]));
+        self.of.range(all).map(|((_, study), marks)| (study, marks))
     }
 }
 
@@ -98,12 +104,9 @@ impl Ledger {
         peer: &IdentityKey,
         head: &Head,
     ) -> bool {
-        let Some(studies) = self.marks.by_peer.get(peer) else {
-            return false;
-        };
         let present = self.present(now);
         let ttl_ms = self.terms(study).map_or(0, |terms| terms.attempt_ttl_ms);
-        studies.iter().any(|(of, marks)| {
+        self.marks.of_peer(peer).any(|(of, marks)| {
             let counts =
                 |mark: &&Mark| of == study || present.since_ms(mark.at) > window_ms(ttl_ms);
             let counting = marks.iter().rev().find(counts);
@@ -114,27 +117,41 @@ impl Ledger {
     /// Notes that these members of a study dealt, where their ledgers stood in its roster. With it, the number of the entry
     /// that says so.
     pub fn mark_dealt(&mut self, now: Timestamp, study: StudyHash, peers: &[IdentityKey]) -> u64 {
-        let known = peers.iter().filter_map(|peer| {
-            let mark = self.marks.last(&study, peer)?;
-            Some((*peer, mark.head))
-        });
-        let marks = known.collect();
-        self.note_peers(now, study, marks, true)
+        let stood = |peer: &&IdentityKey| self.marks.last_head(&study, peer).is_some();
+        let dealt = peers.iter().filter(stood);
+        let dealt = dealt.filter_map(|peer| self.place(&study, peer)).collect();
+        self.append_marks(now, study, Vec::new(), dealt)
     }
 
-    /// Notes where the ledgers of other members stand. With it, the number of the entry that says so.
+    /// Notes where the ledgers of other members of a study stand. With it, the number of the entry that says so.
     pub(super) fn note_peers(
         &mut self,
         now: Timestamp,
         study: StudyHash,
-        marks: Vec<(IdentityKey, Head)>,
-        dealt: bool,
+        heads: &[(IdentityKey, Head)],
+    ) -> u64 {
+        let place = |(peer, head): &(IdentityKey, Head)| Some((self.place(&study, peer)?, *head));
+        let stood = heads.iter().filter_map(place).collect();
+        self.append_marks(now, study, stood, Vec::new())
+    }
+
+    /// A peer's place in a study's roster.
+    fn place(&self, study: &StudyHash, peer: &IdentityKey) -> Option<u16> {
+        u16::try_from(self.terms(study)?.member(peer)?).ok()
+    }
+
+    fn append_marks(
+        &mut self,
+        now: Timestamp,
+        study: StudyHash,
+        stood: Vec<(u16, Head)>,
+        dealt: Vec<u16>,
     ) -> u64 {
         let at = self.present(now);
         self.append(Entry::PeerMarks(PeerMarks {
             at,
             study,
-            marks,
+            stood,
             dealt,
         }));
         self.head.seq
@@ -143,18 +160,21 @@ impl Ledger {
     /// The highest position at which each peer's ledger was seen.
     #[must_use]
     pub fn peers(&self) -> Vec<PeerReport> {
-        let report = |(peer, studies): (&IdentityKey, &BTreeMap<_, Vec<Mark>>)| {
-            let marks = studies.values().filter_map(|marks| marks.last());
-            let highest = marks.max_by_key(|mark| mark.rank())?;
+        let peers: BTreeSet<&IdentityKey> = self.marks.of.keys().map(|(peer, _)| peer).collect();
+        let report = |peer: &IdentityKey| {
+            let marks = self.marks.of_peer(peer);
+            let highest = marks
+                .filter_map(|(_, marks)| marks.last())
+                .max_by_key(|mark| mark.rank())?;
             Some(PeerReport {
                 peer: *peer,
                 head: highest.head,
                 dealt: highest.dealt,
                 at: highest.at,
-                studies: studies.len(),
+                studies: self.marks.of_peer(peer).count(),
             })
         };
-        self.marks.by_peer.iter().filter_map(report).collect()
+        peers.into_iter().filter_map(report).collect()
     }
 }
 
@@ -204,8 +224,11 @@ mod tests {
     fn check_behind(marks: &[(usize, u64, u64, bool)], (at, shown): (u64, Head), expected: bool) {
         let (mut ledger, studies) = ledger();
         for (study, at, seq, dealt) in marks {
-            let mark = vec![(public(PEER), head(*seq))];
-            ledger.note_peers(NOW.after_ms(*at), studies[*study], mark, *dealt);
+            let (now, study) = (NOW.after_ms(*at), studies[*study]);
+            ledger.note_peers(now, study, &[(public(PEER), head(*seq))]);
+            if *dealt {
+                ledger.mark_dealt(now, study, &[public(PEER)]);
+            }
         }
         let behind = |ledger: &Ledger| {
             let other = ledger.behind(NOW.after_ms(at), &studies[0], &public(PEER + 1), &head(0));
@@ -270,10 +293,10 @@ mod tests {
     #[test]
     fn a_clock_set_back_hides_no_mark() {
         let (mut ledger, studies) = ledger();
-        let mark = vec![(public(PEER), head(10))];
-        ledger.note_peers(NOW, studies[1], mark, true);
+        ledger.note_peers(NOW, studies[1], &[(public(PEER), head(10))]);
+        ledger.mark_dealt(NOW, studies[1], &[public(PEER)]);
         let later = NOW.after_ms(2 * TTL_MS + 1);
-        ledger.note_peers(later, studies[0], Vec::new(), false);
+        ledger.note_peers(later, studies[0], &[]);
         let long_ago = Timestamp(5);
         assert!(ledger.behind(long_ago, &studies[0], &public(PEER), &head(10)));
     }
@@ -282,10 +305,10 @@ mod tests {
     fn only_what_can_still_count_is_kept() {
         let (mut ledger, studies) = ledger();
         for seq in 0..1_000 {
-            let mark = vec![(public(PEER), head(seq))];
-            ledger.note_peers(NOW.after_ms(seq * 10_000), studies[0], mark, false);
+            let now = NOW.after_ms(seq * 10_000);
+            ledger.note_peers(now, studies[0], &[(public(PEER), head(seq))]);
         }
-        let kept = &ledger.marks.by_peer[&public(PEER)][&studies[0]];
+        let kept = &ledger.marks.of[&(public(PEER), studies[0])];
         assert_eq!(kept.len(), 26, "240 seconds of them, and one before");
     }
 

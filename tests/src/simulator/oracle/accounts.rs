@@ -7,11 +7,12 @@ use std::rc::Rc;
 
 use aquifer_node::core::ledger::{ENTRY_BYTES_MAX, Entry, Spend};
 use aquifer_shared::base::ids::IdentityKey;
-use aquifer_shared::domain::sum::{Part, StudyTerms, TrustMode, groups};
+use aquifer_shared::domain::sum::{Part, StudyTerms, TrustMode};
 use aquifer_shared::protocol::chain::{Head, Link};
 use aquifer_shared::protocol::codec::decode;
 
-use super::{Breach, Invariant};
+use super::Invariant;
+use super::violation::Breach;
 use crate::simulator::scenario::Scenario;
 use crate::simulator::study::Subject;
 
@@ -55,8 +56,8 @@ struct Entries {
     /// Charges with their prices.
     charges: BTreeMap<(u32, u32), u64>,
     written_off: u64,
-    /// Where peers stood, and whether they dealt there.
-    marks: BTreeMap<IdentityKey, (Head, bool)>,
+    /// Where peers stood, and whether they dealt there, by their places in the roster.
+    marks: BTreeMap<u16, (Head, bool)>,
 }
 
 impl Entries {
@@ -75,11 +76,15 @@ impl Entries {
             }
             Entry::WriteOff(lost) => self.written_off += lost.urho.0,
             Entry::PeerMarks(marks) => {
-                for (peer, head) in marks.marks {
-                    let mark = (head, marks.dealt);
-                    let known = self.marks.entry(peer).or_insert(mark);
-                    if (known.0.seq, known.1) < (mark.0.seq, mark.1) {
-                        *known = mark;
+                for (place, head) in marks.stood {
+                    let known = self.marks.entry(place).or_insert((head, false));
+                    if known.0.seq < head.seq {
+                        *known = (head, false);
+                    }
+                }
+                for place in marks.dealt {
+                    if let Some((_, dealt)) = self.marks.get_mut(&place) {
+                        *dealt = true;
                     }
                 }
             }
@@ -91,18 +96,20 @@ impl Entries {
 
 impl Accounts {
     pub(super) fn new(scenario: &Scenario, subject: &Subject) -> Self {
-        let groups = groups(scenario.nodes).into_iter();
-        let smallest = groups.map(|group| group.len()).min().unwrap_or(0);
-        let (n, d, c) = (smallest as u16, scenario.absent_max, scenario.colluders_max);
         let honest = match scenario.wish.trust {
             TrustMode::NodeNoise => 1,
-            TrustMode::SharedNoise => n - d - c,
+            TrustMode::SharedNoise => scenario.honest(),
         };
         Self {
             terms: subject.terms.clone(),
             honest,
             nodes: (0..scenario.nodes).map(|_| Account::default()).collect(),
         }
+    }
+
+    fn mark(&self, node: usize, peer: &IdentityKey) -> Option<&(Head, bool)> {
+        let place = u16::try_from(self.terms.member(peer)?).ok()?;
+        self.nodes[node].book.marks.get(&place)
     }
 
     /// Noise of this scale covers the price of some round: 2·h·urho·s² > delta_sq·m²·10^6.
@@ -285,9 +292,8 @@ impl Accounts {
         node: usize,
         peers: &[(IdentityKey, Head)],
     ) -> Result<(), Breach> {
-        let marks = &self.nodes[node].book.marks;
         let marked = |(key, head): &(IdentityKey, Head)| {
-            let mark = marks.get(key);
+            let mark = self.mark(node, key);
             mark.is_some_and(|(known, dealt)| known.seq > head.seq || (*known == *head && *dealt))
         };
         if peers.iter().all(marked) {
@@ -305,7 +311,7 @@ impl Accounts {
         (peer, key): (u16, &IdentityKey),
         head: &Head,
     ) -> Result<(), Breach> {
-        let Some((mark, dealt)) = self.nodes[node].book.marks.get(key) else {
+        let Some((mark, dealt)) = self.mark(node, key) else {
             return Ok(());
         };
         let behind = head.seq < mark.seq || (*dealt && head.seq == mark.seq);
