@@ -36,6 +36,8 @@ use crate::shell::source_error::TableProblem;
 struct Asked {
     table: String,
     options: PgConnectOptions,
+    /// Whether errors may name the host: what looks like one in a file of secrets may be something else.
+    quoted: bool,
     query: String,
     seconds: u32,
 }
@@ -61,6 +63,7 @@ pub(super) async fn open(
     let asked = Asked {
         table: table.to_owned(),
         options: options(config, directory)?,
+        quoted: config.url_file.is_none(),
         query: query.to_owned(),
         seconds: config.timeout_seconds.unwrap_or(SOURCE_QUERY_SECONDS),
     };
@@ -188,7 +191,10 @@ impl Asked {
     async fn connect(&self) -> Result<PgConnection, TableProblem> {
         let address = (self.options.get_host().to_owned(), self.options.get_port());
         if self.options.get_socket().is_none() && tokio::net::lookup_host(&address).await.is_err() {
-            let problem = format!("there is no host {:?}", address.0);
+            let problem = match self.quoted {
+                true => format!("there is no host {:?}", address.0),
+                false => "there is no host of the name in `url_file`".to_owned(),
+            };
             return Err(TableProblem::new(problem));
         }
         let connected = in_time(SOURCE_CONNECT_MS_MAX, self.options.connect()).await?;
