@@ -83,6 +83,8 @@ pub const SHARING_SUM_ABS_END: i64 = 1 << 59;
 /// Bytes of all records of one group in one sum, which the coordinator spools (4 GiB): follows from
 /// [`SHARES_BYTES_MAX`] and [`GROUP_MAX`].
 pub const SPOOL_BYTES_MAX: u64 = 4 << 30;
+/// The longest sleep of a process that waits for a moment of the clock, which may be set meanwhile.
+pub const CLOCK_LOOK_MS: u64 = 10_000;
 /// Rounds of a study.
 pub const ROUNDS_MAX: usize = 1_000;
 /// Attempts of one round.
