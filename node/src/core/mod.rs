@@ -10,5 +10,6 @@ pub mod ledger;
 pub mod model;
 pub mod participant;
 pub mod policy;
+mod question;
 pub mod table;
 pub mod trust;

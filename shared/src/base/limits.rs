@@ -24,6 +24,10 @@ pub const NUMERIC_CELLS: usize = 64;
 pub const LEVELS_MAX: usize = 1_024;
 /// Feature columns of a contract.
 pub const FEATURES_MAX: usize = 512;
+/// Published tables of a contract.
+pub const TABLES_MAX: usize = 64;
+/// Bytes of a question as nodes check it.
+pub const QUESTION_BYTES_MAX: usize = 64 << 10;
 /// Bytes of a name (node, study, model, column, level).
 pub const NAME_BYTES_MAX: usize = 128;
 /// Bytes of a contract or study file.

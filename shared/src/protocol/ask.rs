@@ -122,6 +122,8 @@ pub enum StudyState {
     Submitted,
     /// Waits for the nodes.
     Offered,
+    /// Questions may be asked under it.
+    Open,
     /// Rounds run.
     Running,
     /// A model was published.

@@ -2,6 +2,7 @@
 
 use aquifer_shared::base::ids::{AttemptId, IdentityKey, Name, StudyHash};
 use aquifer_shared::base::secret::Secret;
+use aquifer_shared::domain::question::Question;
 use aquifer_shared::domain::sum::{HoldOut, RoundTerms};
 use aquifer_shared::protocol::aggregation::{Advert, Broken, Cannot, Confirm, Evidence};
 use aquifer_shared::protocol::chain::Head;
@@ -220,4 +221,6 @@ pub struct ComputeJob {
     pub terms: RoundTerms,
     /// What is asked.
     pub body: TaskBody,
+    /// The question behind a [`TaskBody::Question`].
+    pub question: Option<Box<Question>>,
 }
