@@ -363,7 +363,7 @@ fn standing(
     let mut tables = wish.tables.clone();
     tables.sort();
     for table in &tables {
-        if contract.published_table(table).is_none() {
+        if contract.published(table).is_none() {
             let known: Vec<&str> = contract
                 .published
                 .iter()

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::base::limits::{
     ATTEMPTS_MAX, CELLS_MAX, GROUP_MIN, MEMBERS_MAX, MULTIPLICITY_MAX, ROUNDS_MAX,
-    SHARES_BYTES_MAX, SHARING_BLOCKS_MAX, SIGMA_MIN, SUM_ABS_MAX, TABLES_MAX, URHO_MAX,
+    SHARES_BYTES_MAX, SHARING_BLOCKS_MAX, SIGMA_MIN, SUM_ABS_MAX, PUBLISHED_TABLES_MAX, URHO_MAX,
 };
 use crate::base::units::MicroRho;
 
@@ -194,7 +194,7 @@ impl StudyTerms {
         }
         let tables = standing.tables.len();
         let rising = standing.tables.windows(2).all(|pair| pair[0] < pair[1]);
-        if !(1..=TABLES_MAX).contains(&tables) || !rising {
+        if !(1..=PUBLISHED_TABLES_MAX).contains(&tables) || !rising {
             return Err(BrokenRule::Range {
                 what: "number of tables",
                 got: tables as u64,
