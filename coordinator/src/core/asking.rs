@@ -48,7 +48,12 @@ pub enum NoStudy {
 /// What must be the same for a stored answer to answer again: plan, purpose, state of the data, roster and trust.
 #[must_use]
 pub fn answer_key(standing: &StudyTerms, question: &Question, data: &[Name]) -> Hash32 {
-    let roster = (&standing.roster, standing.mode, standing.d_max, standing.c_max);
+    let roster = (
+        &standing.roster,
+        standing.mode,
+        standing.d_max,
+        standing.c_max,
+    );
     labelled(
         "aquifer/answer/1",
         &[

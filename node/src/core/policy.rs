@@ -6,7 +6,7 @@ use aquifer_shared::base::ids::{Hash32, IdentityKey, Name, StudyHash};
 use aquifer_shared::base::limits::{APPROVALS_MAX, STUDY_LIFE_MS_MAX};
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::base::units::MicroRho;
-use aquifer_shared::domain::contract::published::Published;
+use aquifer_shared::domain::contract::Published;
 use aquifer_shared::domain::predictor::ModelState;
 use aquifer_shared::domain::predictor::plan::{Shape, additive_rounds};
 use aquifer_shared::domain::sum::{

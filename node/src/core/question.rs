@@ -4,7 +4,7 @@
 
 use aquifer_shared::base::ids::StudyHash;
 use aquifer_shared::base::limits::QUESTION_BYTES_MAX;
-use aquifer_shared::domain::contract::published::Published;
+use aquifer_shared::domain::contract::Published;
 use aquifer_shared::domain::question::Question;
 use aquifer_shared::domain::sum::{Plan, SLOTS_MS, StudyTerms, study_hash};
 use aquifer_shared::protocol::codec::{decode, encode};
@@ -39,13 +39,16 @@ impl Rules {
         let Some(table) = self.published(&question) else {
             return refuse(RefusalCode::NotPublished);
         };
+        question
+            .check_on(table)
+            .map_err(|_| (RefusalCode::TermsDiffer, 0))?;
         self.check_data_version(terms).map_err(|code| (code, 0))?;
         let [round] = &terms.rounds[..] else {
             return refuse(RefusalCode::TermsDiffer);
         };
         let share = terms.noise_share().ok_or((RefusalCode::TermsDiffer, 0))?;
         let planned = question.round(table, terms.customers_max, round.urho, share);
-        if planned.as_ref() != Ok(round) {
+        if planned.as_ref() != Some(round) {
             return refuse(RefusalCode::TermsDiffer);
         }
         let hash = signed(&terms_hash(terms), terms).ok_or((RefusalCode::Standing, 0))?;
