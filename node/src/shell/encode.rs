@@ -17,7 +17,7 @@ use super::column::{
 };
 use super::source::{DataConfig, Source};
 use super::source_error::{SourceError, running};
-use crate::core::check::Findings;
+use crate::core::check::{Findings, Remark};
 use crate::core::table::{Table, TableBuilder};
 
 /// Contract, encoded customers, and what was noticed about the rows.
@@ -256,15 +256,6 @@ enum Feature<'a> {
     Levels(HashMap<&'a str, usize>),
 }
 
-/// What is worth telling about a value.
-#[derive(Clone, Copy, PartialEq)]
-enum Remark {
-    None,
-    Missing,
-    OutOfRange,
-    UnknownLevel,
-}
-
 impl<'a> Encoder<'a> {
     fn new(
         contract: &'a Contract,
@@ -298,12 +289,7 @@ impl<'a> Encoder<'a> {
             let findings = &mut self.findings.columns[index];
             for (row, (_, remark)) in encoded.iter().enumerate() {
                 let row = self.findings.rows + row as u64 + 1;
-                match remark {
-                    Remark::None => {}
-                    Remark::Missing => findings.missing.add(row),
-                    Remark::OutOfRange => findings.out_of_range.add(row),
-                    Remark::UnknownLevel => findings.unknown_level.add(row),
-                }
+                findings.note(*remark, row);
             }
             cells.push(encoded);
         }

@@ -1,5 +1,6 @@
 //! Words that every other layer uses: limits, units, identifiers, time, secrets, public cells.
 
+pub mod calendar;
 pub mod cells;
 pub mod hash;
 pub mod ids;

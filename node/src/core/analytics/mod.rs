@@ -1,0 +1,20 @@
+//! Tables that analysts ask about: encoded rows, and the exact contribution of this node's customers to a question.
+
+mod blocks;
+mod builder;
+mod choice;
+mod codes;
+mod coding;
+mod cuts;
+mod filter;
+mod inquiry;
+mod keys;
+mod table;
+#[cfg(test)]
+mod tests;
+
+pub use builder::{TableBuilder, TooManyRows};
+pub use choice::ChoiceKey;
+pub use coding::{day_code, number_code};
+pub use inquiry::{Inquiry, Reach};
+pub use table::RowTable;
