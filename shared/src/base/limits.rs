@@ -24,6 +24,38 @@ pub const NUMERIC_CELLS: usize = 64;
 pub const LEVELS_MAX: usize = 1_024;
 /// Feature columns of a contract.
 pub const FEATURES_MAX: usize = 512;
+/// Tables of a contract that analysts may ask about.
+pub const PUBLISHED_TABLES_MAX: usize = 64;
+/// Columns of such a table.
+pub const COLUMNS_MAX: usize = 512;
+/// Bytes of the description of such a table or column.
+pub const DESCRIPTION_BYTES_MAX: usize = 1_024;
+/// Rows of one customer in one group that may count.
+pub const ROWS_PER_GROUP_MAX: u32 = 1 << 16;
+/// Groups of one answer to which one customer may count.
+pub const GROUPS_PER_UNIT_MAX: u32 = 1 << 14;
+/// Cells of a number for percentiles.
+pub const GRID_CELLS_MAX: u8 = 64;
+/// Customers that a unit may declare.
+pub const CUSTOMERS_MAX: u64 = 1 << 32;
+/// Cells of a question: groups times width.
+pub const QUESTION_CELLS_MAX: usize = 1 << 14;
+/// Group keys of a question.
+pub const QUESTION_KEYS_MAX: usize = 4;
+/// Aggregates in the text of a question.
+pub const AGGREGATES_MAX: usize = 16;
+/// Blocks of a question: at most five for each aggregate.
+pub const QUESTION_BLOCKS_MAX: usize = 5 * AGGREGATES_MAX;
+/// Conditions of a question's filter, in its text and in canonical form.
+pub const TERMS_MAX: usize = 64;
+/// Levels and ranges over all conditions of a canonical filter.
+pub const FILTER_VALUES_MAX: usize = 1 << 14;
+/// Levels of nesting of a question's filter, in its text and in canonical form.
+pub const FILTER_DEPTH_MAX: usize = 32;
+/// Bytes of the text of a statement.
+pub const STATEMENT_BYTES_MAX: usize = 64 << 10;
+/// Bytes of an encoded question.
+pub const QUESTION_BYTES_MAX: usize = 1 << 18;
 /// Bytes of a name (node, study, model, column, level).
 pub const NAME_BYTES_MAX: usize = 128;
 /// Bytes of a contract or study file.

@@ -1,7 +1,8 @@
-//! Words that every other layer uses: limits, units, identifiers, time, secrets, public cells.
+//! Words that every other layer uses: limits, units, identifiers, time, dates, decimals, secrets, public cells.
 
 pub mod calendar;
 pub mod cells;
+pub mod decimal;
 pub mod hash;
 pub mod ids;
 pub mod limits;

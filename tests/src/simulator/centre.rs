@@ -79,6 +79,13 @@ impl Centre {
         }
     }
 
+    /// A node's certificate is revoked.
+    pub fn revoke(&mut self, around: &mut Surroundings, node: usize) {
+        if let Self::Honest(own) = self {
+            own.revoke(around, node);
+        }
+    }
+
     /// Chances for what does not depend on what it does.
     pub fn weather(&mut self, around: &mut Surroundings) {
         if let Self::Honest(own) = self {

@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use aquifer_node::core::ledger::{
-    Adoption, Batch, Beside, Ledger, LedgerFault, LockReason, SeenBy,
+    Adoption, Batch, Beside, ENTRY_BYTES_MAX, Ledger, LedgerFault, LockReason, SeenBy,
 };
 use aquifer_shared::base::ids::StudyHash;
-use aquifer_shared::protocol::chain::Head;
+use aquifer_shared::protocol::chain::{Head, Link};
+use aquifer_shared::protocol::codec::decode;
 
 use crate::random::Seeded;
 
@@ -61,6 +62,14 @@ impl Journal {
                 }
                 Beside::Drop(study) => self.updates.retain(|(of, ..), _| of != study),
             }
+        }
+    }
+
+    /// The last charge and what came after it are taken out: a bug that is planted.
+    pub fn refund(&mut self) {
+        let is_charge = |entry: &Rc<[u8]>| kind_of(entry) == Some(CHARGE_KIND);
+        if let Some(last) = self.entries.iter().rposition(is_charge) {
+            self.entries.truncate(last);
         }
     }
 
@@ -134,6 +143,18 @@ impl Volumes {
         true
     }
 
+    /// Reads the journal without looking at the witness: a bug that is planted.
+    ///
+    /// # Errors
+    ///
+    /// The node may not start with it.
+    pub fn open_unwitnessed(&mut self) -> Result<Ledger, Unusable> {
+        let entries = self.journal.entries().iter().map(|entry| &**entry);
+        let ledger = Ledger::open(entries).map_err(Unusable::Fault)?;
+        self.witness = Some(ledger.durable());
+        Ok(ledger)
+    }
+
     /// Reads the journal as a node does when it starts, and holds it against the witness.
     ///
     /// # Errors
@@ -155,4 +176,20 @@ impl Volumes {
     }
 }
 
+/// The kind of an entry.
+fn kind_of(entry: &[u8]) -> Option<u8> {
+    let link = decode::<Link>("entry", entry, ENTRY_BYTES_MAX).ok()?;
+    Some(link.kind)
+}
+
+/// A batch without its charges: what a disk that loses them keeps.
+#[must_use]
+pub fn without_charges(mut batch: Batch) -> Batch {
+    batch
+        .records
+        .retain(|record| kind_of(&record.bytes) != Some(CHARGE_KIND));
+    batch
+}
+
 const LINKS_MAX: usize = 64;
+const CHARGE_KIND: u8 = 2;

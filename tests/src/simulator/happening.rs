@@ -82,7 +82,7 @@ pub enum AtNode {
 }
 
 /// At the coordinator.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum AtCoordinator {
     /// The records that wait are stored now, if the store does not fail.
     Stores,

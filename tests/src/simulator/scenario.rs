@@ -205,6 +205,12 @@ impl Scenario {
         found
     }
 
+    /// Whether this bug is planted.
+    #[must_use]
+    pub fn has(&self, plant: Plant) -> bool {
+        self.wish.plant == Some(plant)
+    }
+
     /// The rule that a planted bug takes out.
     #[must_use]
     pub fn missing_guard(&self) -> Option<Guard> {

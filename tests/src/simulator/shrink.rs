@@ -82,10 +82,13 @@ impl Shrinker {
     }
 
     fn fewer_rounds(&mut self) {
-        for rounds in 1..self.best.rounds {
+        // Not one by one: a study may have hundreds.
+        let mut rounds = 1;
+        while rounds < self.best.rounds {
             if self.fails_with(|wish| wish.rounds = rounds) {
                 return;
             }
+            rounds += rounds.div_ceil(2);
         }
     }
 

@@ -24,6 +24,8 @@ pub struct Surroundings {
     pub keys: Keys,
     /// The study.
     pub subject: Rc<Subject>,
+    /// All parties are well: looked at before the coordinator writes.
+    pub calm: bool,
     /// Members that lie.
     pub liars: Vec<bool>,
     /// How the nodes judge rules and signatures.

@@ -14,11 +14,11 @@ use super::centre::Centre;
 use super::clock::{Agenda, START};
 use super::coordinator::Coordinator;
 use super::faults::{Fault, FaultId, Faults};
-use super::happening::{AtNode, Happening};
+use super::happening::{AtCoordinator, AtNode, Happening};
 use super::judges::{self, SignatureChecks};
 use super::keys::Keys;
 use super::network::{Network, Way};
-use super::node::Node;
+use super::node::{Node, Weathered};
 use super::oracle::{Invariant, Oracle, Violation};
 use super::scenario::Scenario;
 use super::study::Subject;
@@ -44,6 +44,8 @@ pub struct History {
     pub ending: Option<Ending>,
     /// Faults that struck.
     pub struck: Vec<FaultId>,
+    /// How many chances each fault had at each party.
+    pub chances: Vec<((Fault, u32), u32)>,
     /// The first broken promise.
     pub violation: Option<Violation>,
 }
@@ -54,6 +56,8 @@ struct World {
     around: Surroundings,
     nodes: Vec<Node>,
     centre: Centre,
+    /// The study's cap covers no repeated attempt.
+    tight: bool,
     /// By then the study must be over.
     deadline: Timestamp,
     /// When the study ended.
@@ -98,6 +102,7 @@ impl World {
         let oracle = Oracle::new(scenario, &subject, rogue || (lying && shared));
         let around = Surroundings {
             scenario: Rc::new(scenario.clone()),
+            calm: false,
             liars: if lying { colluders } else { honest },
             judges: judges::seat(scenario.missing_guard(), scenario.wish.remember_signatures),
             keys,
@@ -109,6 +114,7 @@ impl World {
             oracle,
         };
         Self {
+            tight,
             deadline: deadline(scenario),
             around,
             nodes,
@@ -133,8 +139,14 @@ impl World {
         let around = &mut self.around;
         around.agenda.at(START, Happening::CoordinatorBoots);
         for node in 0..self.nodes.len() {
-            if around.strikes(Fault::OldVersion, node + 1).is_some() {
-                self.nodes[node].shut_out(around);
+            // Either the greeting is refused, or the first message of a kind that it does not know is its last.
+            match around
+                .strikes(Fault::OldVersion, node + 1)
+                .map(|mut numbers| numbers.next_u64() % 2)
+            {
+                Some(0) => self.nodes[node].shut_out(around),
+                Some(_) => self.nodes[node].grow_old(),
+                None => {}
             }
             around
                 .agenda
@@ -147,6 +159,10 @@ impl World {
     }
 
     fn happens(&mut self, happening: Happening) {
+        let writes = AtCoordinator::Stores;
+        if matches!(&happening, Happening::AtCoordinator { what, .. } if *what == writes) {
+            self.around.calm = self.is_calm();
+        }
         let around = &mut self.around;
         match happening {
             Happening::AtNode { node, life, what } => {
@@ -180,6 +196,32 @@ impl World {
             }
             Happening::Renews(node) => self.nodes[node].let_in(around),
         }
+    }
+
+    /// Whether as many members of each group are well as a sum needs, and whatever struck is long over.
+    fn is_calm(&self) -> bool {
+        let (now, faults) = (self.around.now(), &self.around.faults);
+        let quiet = faults
+            .last()
+            .is_none_or(|last| now > last.after_ms(QUIET_MS));
+        let lying = self.around.liars.contains(&true) || matches!(self.centre, Centre::Rogue(_));
+        let forgot = faults.has_struck(Fault::OldStore);
+        let well = |place: &usize| {
+            let node = &self.nodes[*place];
+            let session = node.session().filter(|_| node.is_well(now));
+            session.is_some() && session == self.centre.session(*place)
+        };
+        let terms = &self.around.subject.terms;
+        let mut groups = terms.groups().into_iter();
+        let enough = groups.all(|group| {
+            let absent = match terms.mode {
+                TrustMode::NodeNoise => group.len() - usize::from(terms.quorum),
+                TrustMode::SharedNoise => usize::from(terms.d_max),
+            };
+            let members = group.len();
+            group.filter(well).count() + absent >= members
+        });
+        quiet && !lying && !self.tight && !forgot && enough
     }
 
     /// The coordinator answers a handshake, if it is there and the node is still the one that asked.
@@ -241,8 +283,15 @@ impl World {
                     .at(at, Happening::SessionBreaks { node, session });
             }
             let mirrored = self.centre.mirrored_entries(node);
-            if self.nodes[node].weather(around, mirrored) {
+            let Weathered {
+                lost_mirror,
+                revoked,
+            } = self.nodes[node].weather(around, mirrored);
+            if lost_mirror {
                 self.centre.lose_mirror(node);
+            }
+            if revoked {
+                self.centre.revoke(around, node);
             }
         }
         self.centre.weather(around);
@@ -302,6 +351,7 @@ impl World {
             signatures: judges::signature_checks(),
             ending: oracle.ending().cloned(),
             struck: faults.struck().to_vec(),
+            chances: faults.chances(),
             violation: oracle.violation().cloned(),
         }
     }
@@ -316,6 +366,8 @@ fn deadline(scenario: &Scenario) -> Timestamp {
 
 const WEATHER_MS: u64 = 500;
 /// "Yesterday", in a world whose days are short.
-const BACKUP_MS: u64 = 5_000;
+const BACKUP_MS: u64 = 1_500;
+/// So long after a fault nothing of it is on its way any more.
+const QUIET_MS: u64 = 12_000;
 /// How long the world goes on after the study ended.
 const AFTERMATH_MS: u64 = 5_000;

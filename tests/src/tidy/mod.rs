@@ -7,6 +7,7 @@ mod manifest;
 mod privacy;
 mod shape;
 mod source;
+mod strictness;
 mod words;
 
 use std::fmt;
@@ -43,6 +44,7 @@ pub fn check(mut files: Vec<Source>) -> Vec<Finding> {
         if file.is_rust() {
             found.extend(layers::check(file));
             found.extend(shape::check(file));
+            found.extend(strictness::check(file));
         }
         if file.path.ends_with("Cargo.toml") {
             found.extend(manifest::check(file));

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::args::ContractCommand;
 use crate::client::{Session, not_expected};
+use crate::contract_tables;
 use crate::out::written;
 
 /// Carries out a command about contracts.
@@ -120,7 +121,7 @@ fn print(session: &Session, contract: &Contract) -> anyhow::Result<Outcome> {
         table.row([column.name.as_str(), kind, &cells, &range, changeable]);
     }
     report::print(&format!(
-        "contract {} version {} is sound\nhash           {}\ntable          {}, one row per {}\nlabel          {} = {}\nmultiplicity   {}\n\n{}",
+        "contract {} version {} is sound\nhash           {}\ntable          {}, one row per {}\nlabel          {} = {}\nmultiplicity   {}\n\n{}{}",
         contract.name,
         contract.version,
         contract.hash(),
@@ -130,6 +131,7 @@ fn print(session: &Session, contract: &Contract) -> anyhow::Result<Outcome> {
         contract.label.positive,
         contract.multiplicity,
         table.to_text(),
+        contract_tables::to_text(contract),
     ))?;
     for excluded in &contract.excluded {
         report::print(&format!(
@@ -188,5 +190,6 @@ fn contract_json(contract: &Contract) -> Value {
         "privacy_unit": contract.privacy_unit,
         "label": {"column": contract.label.column, "positive": contract.label.positive},
         "columns": columns,
+        "published": contract_tables::to_json(contract),
     })
 }

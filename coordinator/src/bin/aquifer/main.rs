@@ -6,6 +6,7 @@ mod args;
 mod card;
 mod card_page;
 mod client;
+mod contract_tables;
 mod contracts;
 #[cfg(test)]
 mod fixtures;

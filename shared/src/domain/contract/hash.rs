@@ -2,6 +2,7 @@
 //!
 //! Every text is preceded by its length, every list by its count, every choice by a tag: two contracts never share bytes.
 
+use super::published::{Published, PublishedColumn, PublishedKind};
 use super::{Column, ColumnKind, Contract};
 use crate::base::cells::Transform;
 use crate::base::hash::labelled;
@@ -28,6 +29,11 @@ pub(super) fn contract(contract: &Contract) -> Hash32 {
         bytes.text(&excluded.column);
         bytes.text(&excluded.reason);
     }
+    if !contract.published.is_empty() {
+        bytes.count(contract.published.len());
+    }
+    let published = contract.published.iter();
+    published.for_each(|table| bytes.published(table));
     labelled(LABEL, &[&bytes.0])
 }
 
@@ -75,6 +81,50 @@ impl Canonical {
                 self.0.push(2);
                 self.count(cells.levels().len());
                 cells.levels().iter().for_each(|level| self.text(level));
+            }
+        }
+    }
+
+    fn whole(&mut self, value: i64) {
+        self.0.extend(value.to_le_bytes());
+    }
+
+    fn published(&mut self, table: &Published) {
+        self.text(&table.name);
+        self.text(&table.description);
+        self.text(&table.privacy_unit);
+        self.0.extend(table.rows_per_group_max.to_le_bytes());
+        self.0.extend(table.groups_per_unit_max.to_le_bytes());
+        self.0.extend(table.size_band.0.to_le_bytes());
+        self.0.extend(table.size_band.1.to_le_bytes());
+        self.count(table.columns.len());
+        let columns = table.columns.iter();
+        columns.for_each(|column| self.published_column(column));
+    }
+
+    fn published_column(&mut self, column: &PublishedColumn) {
+        self.text(&column.name);
+        self.text(&column.description);
+        match &column.kind {
+            PublishedKind::Number(number) => {
+                self.0.extend([1, number.digits, number.grid]);
+                self.whole(number.low);
+                self.whole(number.high);
+                self.whole(number.step);
+                self.text(&number.unit);
+                self.0.push(number.on_null.is_some().into());
+                number.on_null.iter().for_each(|value| self.whole(*value));
+            }
+            PublishedKind::Key { levels, unknown } => {
+                self.0.push(2);
+                self.count(levels.len());
+                levels.iter().for_each(|level| self.text(level));
+                self.text(unknown);
+            }
+            PublishedKind::Date { first, last } => {
+                self.0.push(3);
+                self.whole((*first).into());
+                self.whole((*last).into());
             }
         }
     }

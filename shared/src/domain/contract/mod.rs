@@ -1,21 +1,26 @@
-//! Data contracts: which columns a customer has, which values are legal, and what is to be predicted.
+//! Data contracts: which columns a customer has, which values are legal, what is to be predicted, what may be asked.
 //!
 //! Public, versioned and the same at every node; nothing in it comes from data. Its hash covers the cell edges bit by bit.
 
+mod fields;
 mod hash;
 pub mod published;
 mod read;
+mod read_published;
 mod rules;
 mod schema;
 pub mod text;
 mod write;
+mod write_published;
 
 use std::fmt;
+
+pub use published::{NumberColumn, Published, PublishedColumn, PublishedKind};
 
 use crate::base::cells::{LevelCells, NumericCells, Transform};
 use crate::base::ids::{Hash32, Name};
 
-/// A checked contract: one table, one row per customer.
+/// A checked contract: one table to learn from, one row per customer, and tables for analysts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Contract {
     /// Its name.
@@ -34,6 +39,8 @@ pub struct Contract {
     pub label: Label,
     /// Columns that are no features on purpose.
     pub excluded: Vec<Excluded>,
+    /// Tables that analysts may ask about; the training table, if it is one of them, is first.
+    pub published: Vec<Published>,
 }
 
 /// A feature column.
@@ -140,7 +147,8 @@ impl Contract {
         write::contract(self)
     }
 
-    /// SHA-256 over every field and every cell edge (as the bits of an f64), label `aquifer/contract/1`.
+    /// SHA-256 over every field and every cell edge (as the bits of an f64), label `aquifer/contract/1`. Tables for analysts
+    /// enter where there are any.
     #[must_use]
     pub fn hash(&self) -> Hash32 {
         hash::contract(self)
@@ -150,6 +158,12 @@ impl Contract {
     #[must_use]
     pub fn shapes(&self) -> Vec<(bool, usize)> {
         self.columns.iter().map(Column::shape).collect()
+    }
+
+    /// A published table by its exact name.
+    #[must_use]
+    pub fn published(&self, table: &str) -> Option<&Published> {
+        self.published.iter().find(|known| known.name == table)
     }
 
     /// Position of a feature by name.
@@ -179,6 +193,8 @@ impl Column {
     }
 }
 
+#[cfg(test)]
+mod published_tests;
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -354,7 +370,7 @@ excluded = { "shoe size" = "odd \"thing\" \\ here" }
             "1 to 64",
         );
         check_refused("\"churn\"", "\"a b\"", (3, 1), "name is");
-        let second = "[table.other]\n[table.customers.column.plan]";
+        let second = "[table.other]\nlabel = 1\n[table.customers.column.plan]";
         check_refused(
             "[table.customers.column.plan]",
             second,

@@ -44,7 +44,7 @@ pub enum PublishedKind {
         /// Name of the level for everything else, missing values too. Always a key of its own, after the levels.
         unknown: String,
     },
-    /// A calendar day; values outside are clamped. Days since 1970-01-01.
+    /// A calendar day; values outside are clamped, and what is no day is missing. Days since 1970-01-01.
     Date {
         /// First day.
         first: i32,

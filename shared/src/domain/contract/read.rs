@@ -1,16 +1,14 @@
 //! Reads a contract file. Every problem is reported with its line and column.
 
-use std::ops::Range;
+use toml::de::DeTable;
 
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
-
-use super::{Column, ColumnKind, Contract, ContractError, Excluded, Label, rules};
+use super::fields::{Field, Read, Section, error_at, place_of};
+use super::published::{Published, PublishedColumn};
+use super::read_published::{self, read_levels};
+use super::{Column, ColumnKind, Contract, Excluded, Label, rules};
 use crate::base::cells::Transform;
 use crate::base::ids::Name;
-use crate::base::limits::{DOCUMENT_BYTES_MAX, MULTIPLICITY_MAX};
-
-type Read<T> = Result<T, ContractError>;
+use crate::base::limits::{DOCUMENT_BYTES_MAX, MULTIPLICITY_MAX, PUBLISHED_TABLES_MAX};
 
 pub(super) fn contract(text: &str) -> Read<Contract> {
     let length = text.len();
@@ -36,15 +34,51 @@ pub(super) fn contract(text: &str) -> Read<Contract> {
         multiplicity.map_or(Ok(1), |m| m.integer(1, MULTIPLICITY_MAX.into()))? as u16;
     head.finish(&["name", "version", "multiplicity"])?;
 
-    let table = tables.only_table()?;
-    let contract = read_table(name, version, multiplicity, table)?;
+    let head = Head {
+        name,
+        version,
+        multiplicity,
+    };
+    let contract = read_tables(head, &tables)?;
     rules::whole(&contract).map_err(|(column, problem)| {
         error_at(text, place_of(document.get_ref(), &column), problem)
     })?;
     Ok(contract)
 }
 
-fn read_table(name: Name, version: u32, multiplicity: u16, table: Field<'_>) -> Read<Contract> {
+/// `[contract]`.
+struct Head {
+    name: Name,
+    version: u32,
+    multiplicity: u16,
+}
+
+/// The training table has a label. What analysts may ask about it comes first, then their other tables in file order.
+fn read_tables(head: Head, tables: &Section<'_>) -> Read<Contract> {
+    let count = tables.fields.len();
+    if count > PUBLISHED_TABLES_MAX {
+        let problem = format!("{count} tables, expected at most {PUBLISHED_TABLES_MAX}");
+        return Err(tables.problem(problem));
+    }
+    let labelled = |field: &&Field<'_>| count == 1 || field.holds("label");
+    let mut training = tables.fields.iter().filter(labelled);
+    let none = || tables.problem("no table with a label, expected one".to_owned());
+    let first = training.next().ok_or_else(none)?;
+    if let Some(second) = training.next() {
+        let problem = format!(
+            "a second table with a label, {:?}, expected one",
+            second.key
+        );
+        return Err(second.problem(problem));
+    }
+    let mut contract = read_training(head, first)?;
+    for field in tables.fields.iter().filter(|field| !labelled(field)) {
+        contract.published.push(read_published::table(field)?);
+    }
+    Ok(contract)
+}
+
+fn read_training(head: Head, table: &Field<'_>) -> Read<Contract> {
     let table_name = rules::text("table name", table.key).map_err(|e| table.problem(e))?;
     let mut section = table.section(&format!("[table.{table_name}]"))?;
     section.refuse_weights()?;
@@ -53,8 +87,18 @@ fn read_table(name: Name, version: u32, multiplicity: u16, table: Field<'_>) -> 
     let label_column = label.required("column")?.name()?;
     let positive = label.required("positive")?.name()?;
     label.finish(&["column", "positive"])?;
-    let columns = section.optional("column").map(read_columns).transpose()?;
-    let mut columns = columns.unwrap_or_default();
+    let size_band = section.optional("size_band");
+    let size_band = size_band
+        .map(|field| read_published::size_band(&field))
+        .transpose()?;
+    let description = match size_band {
+        Some(_) => read_published::description(&mut section)?,
+        None => String::new(),
+    };
+    let (mut columns, mut asked) = (Vec::new(), Vec::new());
+    if let Some(field) = section.optional("column") {
+        (columns, asked) = read_columns(&field, size_band.is_some())?;
+    }
     if let Some(actionable) = section.optional("actionable") {
         mark_actionable(&mut columns, &actionable)?;
     }
@@ -62,11 +106,29 @@ fn read_table(name: Name, version: u32, multiplicity: u16, table: Field<'_>) -> 
         .optional("excluded")
         .map(read_excluded)
         .transpose()?;
-    section.finish(&["privacy_unit", "label", "column", "actionable", "excluded"])?;
+    let keys = [
+        "privacy_unit",
+        "label",
+        "column",
+        "actionable",
+        "excluded",
+        "size_band",
+        "description",
+    ];
+    section.finish(&keys)?;
+    let published = size_band.map(|size_band| Published {
+        name: table_name.clone(),
+        description,
+        privacy_unit: privacy_unit.clone(),
+        rows_per_group_max: 1,
+        groups_per_unit_max: 1,
+        size_band,
+        columns: asked,
+    });
     Ok(Contract {
-        name,
-        version,
-        multiplicity,
+        name: head.name,
+        version: head.version,
+        multiplicity: head.multiplicity,
         table: table_name,
         privacy_unit,
         columns,
@@ -75,24 +137,34 @@ fn read_table(name: Name, version: u32, multiplicity: u16, table: Field<'_>) -> 
             positive,
         },
         excluded: excluded.unwrap_or_default(),
+        published: published.into_iter().collect(),
     })
 }
 
-/// Numeric columns first, then categorical, each in file order.
-fn read_columns(columns: Field<'_>) -> Read<Vec<Column>> {
+/// Numeric columns first, then categorical, each in file order; and, where the table is published, the same for analysts.
+fn read_columns(columns: &Field<'_>, published: bool) -> Read<(Vec<Column>, Vec<PublishedColumn>)> {
     let fields = columns.section("column")?.fields;
-    let read: Read<Vec<Column>> = fields.into_iter().map(read_column).collect();
-    let (numeric, levels): (Vec<_>, Vec<_>) = read?
-        .into_iter()
-        .partition(|column| matches!(column.kind, ColumnKind::Numeric { .. }));
-    Ok(numeric.into_iter().chain(levels).collect())
+    let mut both = Vec::new();
+    for field in &fields {
+        let column = read_column(field, published)?;
+        let asked = published
+            .then(|| read_published::column(field))
+            .transpose()?;
+        both.push((column, asked));
+    }
+    both.sort_by_key(|(column, _)| !matches!(column.kind, ColumnKind::Numeric { .. }));
+    let (columns, asked): (Vec<_>, Vec<_>) = both.into_iter().unzip();
+    Ok((columns, asked.into_iter().flatten().collect()))
 }
 
-fn read_column(field: Field<'_>) -> Read<Column> {
+fn read_column(field: &Field<'_>, published: bool) -> Read<Column> {
     let name = rules::text("column name", field.key).map_err(|e| field.problem(e))?;
     let problem = |problem: String| field.problem(format!("column {name:?}: {problem}"));
     let mut section = field.section(&format!("column {name:?}"))?;
     section.refuse_weights()?;
+    if published {
+        section.ignore(&read_published::COLUMN_KEYS);
+    }
     let kind = match section.optional("levels") {
         Some(levels) => rules::levels(read_levels(&levels)?).map_err(|e| levels.problem(e))?,
         None => {
@@ -122,15 +194,6 @@ fn read_column(field: Field<'_>) -> Read<Column> {
     })
 }
 
-fn read_levels(field: &Field<'_>) -> Read<Vec<String>> {
-    let mut levels = Vec::new();
-    for item in field.items()? {
-        let level = rules::level(&levels, item.text()?).map_err(|e| item.problem(e))?;
-        levels.push(level);
-    }
-    Ok(levels)
-}
-
 fn mark_actionable(columns: &mut [Column], field: &Field<'_>) -> Read<()> {
     columns
         .iter_mut()
@@ -156,189 +219,4 @@ fn read_excluded(field: Field<'_>) -> Read<Vec<Excluded>> {
         Ok(Excluded { column, reason })
     });
     read.collect()
-}
-
-/// A table of the file: its fields in file order, taken one by one.
-struct Section<'a> {
-    text: &'a str,
-    what: String,
-    start: usize,
-    fields: Vec<Field<'a>>,
-}
-
-/// A key with its value (or an item of a list, under the list's key).
-struct Field<'a> {
-    text: &'a str,
-    key: &'a str,
-    key_start: usize,
-    value: &'a Spanned<DeValue<'a>>,
-}
-
-impl<'a> Section<'a> {
-    fn new(text: &'a str, what: &str, start: usize, table: &'a DeTable<'a>) -> Self {
-        let mut fields: Vec<Field<'a>> = table
-            .iter()
-            .map(|(key, value)| Field {
-                text,
-                key: key.get_ref(),
-                key_start: key.span().start,
-                value,
-            })
-            .collect();
-        fields.sort_by_key(|field| field.key_start);
-        Self {
-            text,
-            what: what.to_owned(),
-            start,
-            fields,
-        }
-    }
-
-    fn optional(&mut self, key: &str) -> Option<Field<'a>> {
-        let index = self.fields.iter().position(|field| field.key == key)?;
-        Some(self.fields.remove(index))
-    }
-
-    fn required(&mut self, key: &str) -> Read<Field<'a>> {
-        let problem = format!("{} has no {key:?}", self.what);
-        let missing = error_at(self.text, self.start, problem);
-        self.optional(key).ok_or(missing)
-    }
-
-    fn refuse_weights(&self) -> Read<()> {
-        let weight = |field: &&Field<'a>| ["weight", "weights"].contains(&field.key);
-        self.fields.iter().find(weight).map_or(Ok(()), |field| {
-            Err(field.problem(format!(
-                "{:?} is refused: a weight multiplies a customer's reach",
-                field.key
-            )))
-        })
-    }
-
-    fn only_table(mut self) -> Read<Field<'a>> {
-        if self.fields.len() > 1 {
-            let second = &self.fields[1];
-            let problem = format!("a second table {:?}, expected one", second.key);
-            return Err(second.problem(problem));
-        }
-        let none = error_at(self.text, self.start, "no table, expected one".to_owned());
-        self.fields.pop().ok_or(none)
-    }
-
-    fn finish(self, expected: &[&str]) -> Read<()> {
-        self.fields.first().map_or(Ok(()), |unknown| {
-            let (key, what, expected) = (unknown.key, self.what, expected.join(", "));
-            Err(unknown.problem(format!(
-                "unknown key {key:?} in {what}, expected {expected}"
-            )))
-        })
-    }
-}
-
-impl<'a> Field<'a> {
-    fn problem(&self, problem: String) -> ContractError {
-        error_at(self.text, self.key_start, problem)
-    }
-
-    fn value_problem(&self, expected: &str) -> ContractError {
-        let (key, found) = (self.key, self.value.get_ref().type_str());
-        let start = self.value.span().start;
-        error_at(
-            self.text,
-            start,
-            format!("{key} is a {found}, expected {expected}"),
-        )
-    }
-
-    fn section(&self, what: &str) -> Read<Section<'a>> {
-        let table = self.value.get_ref().as_table();
-        let table = table.ok_or_else(|| self.value_problem("a table"))?;
-        Ok(Section::new(self.text, what, self.key_start, table))
-    }
-
-    fn text(&self) -> Read<&'a str> {
-        let text = self.value.get_ref().as_str();
-        text.ok_or_else(|| self.value_problem("a text in quotes"))
-    }
-
-    /// A text that names something.
-    fn name(&self) -> Read<String> {
-        rules::text(self.key, self.text()?).map_err(|e| self.problem(e))
-    }
-
-    fn items(&self) -> Read<Vec<Field<'a>>> {
-        let list = self.value.get_ref().as_array();
-        let list = list.ok_or_else(|| self.value_problem("a list"))?;
-        let item = |value: &'a Spanned<DeValue<'a>>| Field {
-            text: self.text,
-            key: self.key,
-            key_start: value.span().start,
-            value,
-        };
-        Ok(list.iter().map(item).collect())
-    }
-
-    fn integer(&self, low: i64, high: i64) -> Read<i64> {
-        let expected = format!("a whole number from {low} to {high}");
-        let found = self.value.get_ref().as_integer();
-        let found = found.ok_or_else(|| self.value_problem(&expected))?;
-        let value = i64::from_str_radix(found.as_str(), found.radix()).ok();
-        value
-            .filter(|value| (low..=high).contains(value))
-            .ok_or_else(|| {
-                let (key, found) = (self.key, found.as_str());
-                error_at(
-                    self.text,
-                    self.value.span().start,
-                    format!("{key} is {found}, expected {expected}"),
-                )
-            })
-    }
-
-    fn number(&self) -> Read<f64> {
-        let value = match self.value.get_ref() {
-            DeValue::Float(found) => found.as_str().parse().ok(),
-            DeValue::Integer(found) => i64::from_str_radix(found.as_str(), found.radix())
-                .ok()
-                .map(|whole| whole as f64),
-            _ => None,
-        };
-        value.ok_or_else(|| self.value_problem("a number"))
-    }
-}
-
-/// Where a column is first named as a key or a text; the start of the file if nowhere.
-fn place_of(table: &DeTable<'_>, column: &str) -> usize {
-    let mut spans = Vec::new();
-    collect_spans(table, column, &mut spans);
-    spans.iter().map(|span| span.start).min().unwrap_or(0)
-}
-
-fn collect_spans(table: &DeTable<'_>, column: &str, spans: &mut Vec<Range<usize>>) {
-    for (key, value) in table {
-        if key.get_ref() == column {
-            spans.push(key.span());
-        }
-        if value.get_ref().as_str() == Some(column) {
-            spans.push(value.span());
-        }
-        if let Some(inner) = value.get_ref().as_table() {
-            collect_spans(inner, column, spans);
-        }
-    }
-}
-
-/// An error at a byte of the file.
-pub(super) fn error_at(text: &str, start: usize, problem: String) -> ContractError {
-    let mut start = start.min(text.len());
-    while !text.is_char_boundary(start) {
-        start -= 1;
-    }
-    let before = &text[..start];
-    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    ContractError {
-        line: before.matches('\n').count() + 1,
-        column: before[line_start..].chars().count() + 1,
-        problem,
-    }
 }

@@ -1,8 +1,12 @@
 //! What a contract may say, one rule per function; the readers add the place.
 
 use crate::base::cells::{LevelCells, NumericCells, Transform};
-use crate::base::limits::{FEATURES_MAX, LEVELS_MAX, NAME_BYTES_MAX};
+use crate::base::decimal::Decimal;
+use crate::base::limits::{
+    DESCRIPTION_BYTES_MAX, FEATURES_MAX, GRID_CELLS_MAX, LEVELS_MAX, NAME_BYTES_MAX,
+};
 
+use super::published::{NumberColumn, SPAN_MAX};
 use super::{ColumnKind, Contract};
 
 /// A text that people and machines can repeat: of limited length, trimmed, without control characters.
@@ -33,6 +37,64 @@ pub(super) fn plain(what: &str, found: &str) -> Result<String, String> {
     }
     Ok(found.to_owned())
 }
+
+/// A text for people about a table or a column; may be empty.
+pub(super) fn description(found: &str) -> Result<String, String> {
+    let length = found.len();
+    if length > DESCRIPTION_BYTES_MAX {
+        return Err(format!(
+            "description has {length} bytes, expected at most {DESCRIPTION_BYTES_MAX}"
+        ));
+    }
+    if found.chars().any(char::is_control) {
+        return Err(
+            "description holds a control character, expected one line of plain text".to_owned(),
+        );
+    }
+    Ok(found.to_owned())
+}
+
+/// The largest power of ten that is at most a thousandth of the range, and no finer than `10^-9`.
+pub(super) fn usual_step(low: Decimal, high: Decimal) -> Result<Decimal, String> {
+    let too_wide = || "the range is too wide for a step, expected one within 2^40 steps".to_owned();
+    let digits = low.digits().max(high.digits());
+    let units = |bound: Decimal| bound.units_at(digits).ok_or_else(too_wide);
+    let span = units(high)?.checked_sub(units(low)?).ok_or_else(too_wide)?;
+    let power = i64::from(span.max(1).ilog10()) - i64::from(digits) - 3;
+    Decimal::parse(&format!("1e{}", power.max(-9))).ok_or_else(too_wide)
+}
+
+/// A number that analysts may ask about.
+pub(super) fn number_column(number: &NumberColumn) -> Result<(), String> {
+    let bounds = number.low..=number.high;
+    if number.low >= number.high {
+        return Err("the range is empty, expected low below high".to_owned());
+    }
+    let span = number.high.checked_sub(number.low);
+    let largest = number.low.unsigned_abs().max(number.high.unsigned_abs());
+    if span.is_none_or(|span| span > SPAN_MAX) || largest > ABS_MAX {
+        return Err(format!(
+            "the range has more than 2^40 steps of 10^-{} or lies beyond 2^50 of them, expected a narrower one",
+            number.digits
+        ));
+    }
+    if number.step < 1 || span.is_none_or(|span| number.step > span) {
+        return Err("step is not above 0 and at most high - low".to_owned());
+    }
+    if number.on_null.is_some_and(|value| !bounds.contains(&value)) {
+        return Err("on_null is outside low and high".to_owned());
+    }
+    if !(2..=GRID_CELLS_MAX).contains(&number.grid) {
+        return Err(format!(
+            "grid is {}, expected 2 to {GRID_CELLS_MAX}",
+            number.grid
+        ));
+    }
+    Ok(())
+}
+
+/// Largest absolute value of a bound, in units of the column.
+const ABS_MAX: u64 = 1 << 50;
 
 /// A numeric column.
 pub(super) fn numeric(

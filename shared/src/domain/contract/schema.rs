@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::read::error_at;
+use super::fields::error_at;
 use super::{Column, Contract, ContractError, Excluded, Label, rules};
 use crate::base::ids::Name;
 
@@ -65,6 +65,7 @@ pub(super) fn contract(
                 reason: "not a feature of the data set".to_owned(),
             })
             .collect(),
+        published: Vec::new(),
     };
     for named in [
         &contract.privacy_unit,

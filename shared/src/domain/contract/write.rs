@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use super::{Column, ColumnKind, Contract, rules};
+use super::published::PublishedColumn;
+use super::{Column, ColumnKind, Contract, rules, write_published};
 
 pub(super) fn contract(contract: &Contract) -> String {
     let mut out = String::new();
@@ -30,6 +31,10 @@ fn sections(contract: &Contract, out: &mut String) -> std::fmt::Result {
         let names: Vec<&str> = actionable.map(|column| column.name.as_str()).collect();
         writeln!(out, "actionable = {}", list(&names))?;
     }
+    let published = contract.published(&contract.table);
+    if let Some(published) = published {
+        write_published::head(published, out)?;
+    }
     if !contract.excluded.is_empty() {
         writeln!(out, "\n[table.{table}.excluded]")?;
     }
@@ -41,13 +46,25 @@ fn sections(contract: &Contract, out: &mut String) -> std::fmt::Result {
             text(&excluded.reason)
         )?;
     }
-    contract
-        .columns
-        .iter()
-        .try_for_each(|column| section(&table, column, out))
+    for column in &contract.columns {
+        let asked = published.and_then(|published| {
+            let place = published.position(&column.name)?;
+            published.columns.get(place)
+        });
+        section(&table, column, asked, out)?;
+    }
+    let others = contract.published.iter();
+    others
+        .filter(|other| other.name != contract.table)
+        .try_for_each(|other| write_published::table(other, out))
 }
 
-fn section(table: &str, column: &Column, out: &mut String) -> std::fmt::Result {
+fn section(
+    table: &str,
+    column: &Column,
+    asked: Option<&PublishedColumn>,
+    out: &mut String,
+) -> std::fmt::Result {
     writeln!(out, "\n[table.{table}.column.{}]", key(&column.name))?;
     match &column.kind {
         ColumnKind::Numeric {
@@ -63,23 +80,23 @@ fn section(table: &str, column: &Column, out: &mut String) -> std::fmt::Result {
             if !unit.is_empty() {
                 writeln!(out, "unit = {}", text(unit))?;
             }
-            Ok(())
         }
-        ColumnKind::Levels(cells) => writeln!(out, "levels = {}", list(cells.levels())),
+        ColumnKind::Levels(cells) => writeln!(out, "levels = {}", list(cells.levels()))?,
     }
+    asked.map_or(Ok(()), |asked| write_published::asked(asked, out))
 }
 
-fn list(items: &[impl AsRef<str>]) -> String {
+pub(super) fn list(items: &[impl AsRef<str>]) -> String {
     let quoted: Vec<String> = items.iter().map(|item| text(item.as_ref())).collect();
     format!("[{}]", quoted.join(", "))
 }
 
-fn text(text: &str) -> String {
+pub(super) fn text(text: &str) -> String {
     let escaped = text.replace('\\', "\\\\").replace('"', "\\\"");
     format!("\"{escaped}\"")
 }
 
-fn key(name: &str) -> String {
+pub(super) fn key(name: &str) -> String {
     let bare = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
     if !name.is_empty() && name.bytes().all(bare) {
         return name.to_owned();

@@ -1,6 +1,7 @@
 //! What the study wants, carried out: records, messages; with a chance to die at each of them.
 
 use aquifer_coordinator::core::event::{Effect, Event, Member, Record, Spool};
+use aquifer_shared::protocol::aggregation::Guard;
 use aquifer_shared::protocol::codec::encode;
 use aquifer_shared::protocol::wire::frame;
 
@@ -9,14 +10,17 @@ use crate::simulator::faults::Fault;
 use crate::simulator::happening::AtCoordinator;
 use crate::simulator::network::{Frame, Way};
 use crate::simulator::oracle::Said;
+use crate::simulator::plant::Plant;
 use crate::simulator::surroundings::Surroundings;
 use crate::simulator::transcript::Mark;
 
 impl Coordinator {
     /// Carries out everything that the study wants now, until something waits for the store. Writes in a row are one.
     pub(super) fn act(&mut self, around: &mut Surroundings) {
+        // The order of records and messages is kept twice, by machine and shell: the bug is that neither does.
+        let eager = around.scenario.wish.plant == Some(Plant::Missing(Guard::SetFirst));
         while let Some(process) = &mut self.process {
-            if process.unsaved.stores {
+            if process.unsaved.stores && !eager {
                 break;
             }
             let effect = process
@@ -38,7 +42,7 @@ impl Coordinator {
                 process.unsaved.spool.extend(spool);
                 continue;
             }
-            if !process.unsaved.tokens.is_empty() {
+            if !process.unsaved.tokens.is_empty() && !eager {
                 process.next = Some(effect);
                 self.begin_save(around);
                 break;
@@ -55,7 +59,7 @@ impl Coordinator {
         let Some(process) = &mut self.process else {
             return;
         };
-        if process.unsaved.tokens.is_empty() {
+        if process.unsaved.tokens.is_empty() || process.unsaved.stores {
             return;
         }
         process.unsaved.stores = true;
@@ -162,7 +166,8 @@ impl Coordinator {
     fn keep(&mut self, around: &mut Surroundings, record: &Record) {
         let now = around.now();
         around.note(Mark::Records, 0, &encode(record));
-        around.oracle.on_record(now, record);
+        let struck = around.faults.struck().len();
+        around.oracle.on_record(now, record, around.calm, struck);
         match record {
             Record::Result {
                 round,

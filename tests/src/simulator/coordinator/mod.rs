@@ -208,6 +208,17 @@ impl Coordinator {
         }
     }
 
+    /// A node's certificate is revoked: its session ends, and the study hears of it.
+    pub fn revoke(&mut self, around: &mut Surroundings, node: usize) {
+        let Some(process) = &mut self.process else {
+            return;
+        };
+        if process.sessions[node].take().is_some() {
+            self.tell(around, Event::Disconnected(node));
+        }
+        self.tell(around, Event::Revoked(node));
+    }
+
     /// The session that it has with a node.
     #[must_use]
     pub fn session(&self, node: usize) -> Option<u64> {

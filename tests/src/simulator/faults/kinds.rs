@@ -86,11 +86,11 @@ faults! {
     /// A node dies, and one bit of its journal has flipped.
     BitFlip "bit-flip" Disk 200,
     /// A node's journal is an old backup; witness and mirror are not.
-    OldJournal "old-journal" Disk 150,
+    OldJournal "old-journal" Disk 500,
     /// A node's journal and witness are an old backup; the mirror is not.
-    OldVolumes "old-volumes" Disk 150,
+    OldVolumes "old-volumes" Disk 500,
     /// A node's journal and witness are an old backup, and the mirror is gone.
-    OldEverything "old-everything" Disk 150,
+    OldEverything "old-everything" Disk 500,
     /// A node's witness file is gone.
     WitnessLost "witness-lost" Disk 100,
     /// The coordinator's store refuses to write for a while.

@@ -22,6 +22,7 @@ pub struct Faults {
     chances: Vec<Vec<u32>>,
     until: Timestamp,
     struck: Vec<FaultId>,
+    last: Option<Timestamp>,
 }
 
 /// How it is decided whether a chance strikes.
@@ -43,6 +44,7 @@ impl Faults {
             chances: vec![Vec::new(); Fault::ALL.len()],
             until,
             struck: Vec::new(),
+            last: None,
         }
     }
 
@@ -79,13 +81,37 @@ impl Faults {
             return None;
         }
         self.struck.push(id);
+        self.last = Some(now);
         Some(self.numbers(id, 1))
+    }
+
+    /// Whether a fault has struck at all.
+    #[must_use]
+    pub fn has_struck(&self, fault: Fault) -> bool {
+        self.struck.iter().any(|id| id.fault == fault)
+    }
+
+    /// When the last one struck.
+    #[must_use]
+    pub fn last(&self) -> Option<Timestamp> {
+        self.last
     }
 
     /// All that struck, in order.
     #[must_use]
     pub fn struck(&self) -> &[FaultId] {
         &self.struck
+    }
+
+    /// How many chances each fault had at each party.
+    #[must_use]
+    pub fn chances(&self) -> Vec<((Fault, u32), u32)> {
+        let of = |(fault, parties): (&Fault, &Vec<u32>)| {
+            let fault = *fault;
+            let parties = parties.clone().into_iter().enumerate();
+            parties.map(move |(party, chances)| ((fault, party as u32), chances))
+        };
+        Fault::ALL.iter().zip(&self.chances).flat_map(of).collect()
     }
 
     fn numbers(&self, id: FaultId, stream: u64) -> Seeded {

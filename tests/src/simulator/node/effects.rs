@@ -7,6 +7,7 @@ use aquifer_shared::protocol::wire::TaskBody;
 
 use super::{Node, frames};
 use crate::random::Seeded;
+use crate::simulator::disk::without_charges;
 use crate::simulator::faults::Fault;
 use crate::simulator::happening::AtNode;
 use crate::simulator::inputs;
@@ -120,11 +121,15 @@ impl Node {
             }
             return self.stop(around, &mut numbers);
         }
-        if around.scenario.wish.plant == Some(Plant::ForgottenFsync) {
+        if around.scenario.has(Plant::ForgottenFsync) {
             let head = batch.head;
             around.later_at_node(50, self.place, self.life, AtNode::Lands(batch, false));
             return self.tell(around, Event::Journaled(head));
         }
+        let batch = match around.scenario.has(Plant::DroppedCharge) {
+            true => without_charges(batch),
+            false => batch,
+        };
         self.soon(around, AtNode::Lands(batch, true));
     }
 
@@ -173,7 +178,11 @@ impl Node {
     }
 
     fn draw(&mut self, around: &mut Surroundings, sigma: u64, cells: usize) -> Vec<i64> {
-        let reused = around.scenario.wish.plant == Some(Plant::ReusedNoise);
+        let sigma = match around.scenario.has(Plant::WrongHonest) {
+            true => sigma * u64::from(around.scenario.honest()) / around.scenario.nodes as u64,
+            false => sigma,
+        };
+        let reused = around.scenario.has(Plant::ReusedNoise);
         if !(reused && self.draws > 0) {
             self.draws += 1;
         }

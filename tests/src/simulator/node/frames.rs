@@ -9,17 +9,17 @@ use aquifer_shared::protocol::wire::{
 
 use crate::simulator::network::{Frame, split};
 
-/// What the machine hears of a frame; `fresh` gives bytes that were never used before.
+/// What the machine hears of a frame; `fresh` gives bytes for a kind of message that were never used before.
 ///
 /// # Errors
 ///
 /// No frame that a node takes.
-pub(super) fn read(bytes: &[u8], fresh: impl FnOnce() -> [u8; 32]) -> Result<Event, CodecError> {
+pub(super) fn read(bytes: &[u8], fresh: impl FnOnce(u8) -> [u8; 32]) -> Result<Event, CodecError> {
     let (kind, body) = split(bytes)?;
     Ok(match kind {
         Offer::KIND => Event::Offer(read_body(kind, body)?),
-        Task::KIND => Event::Task(read_body(kind, body)?, Some(Secret::new(fresh()))),
-        Roster::KIND => Event::Roster(read_body(kind, body)?, Some(Secret::new(fresh()))),
+        Task::KIND => Event::Task(read_body(kind, body)?, Some(Secret::new(fresh(kind)))),
+        Roster::KIND => Event::Roster(read_body(kind, body)?, Some(Secret::new(fresh(kind)))),
         Delivery::KIND => Event::Delivery(read_body(kind, body)?),
         Proof::KIND => Event::Proof(read_body(kind, body)?),
         End::KIND => Event::End(read_body(kind, body)?),
@@ -27,6 +27,12 @@ pub(super) fn read(bytes: &[u8], fresh: impl FnOnce() -> [u8; 32]) -> Result<Eve
         LedgerHeld::KIND => Event::LedgerHeld(read_body(kind, body)?),
         got => return Err(CodecError::Kind { got }),
     })
+}
+
+/// Whether a program that knows nothing of secure sums would not know a frame.
+pub(super) fn is_new(bytes: &[u8]) -> bool {
+    let kind = split(bytes).map(|(kind, _)| kind);
+    matches!(kind, Ok(Roster::KIND | Delivery::KIND | Proof::KIND))
 }
 
 /// The frame of what the machine says.

@@ -5,30 +5,38 @@
 mod effects;
 mod frames;
 mod operator;
+mod weather;
 
 use std::fmt;
 
 use aquifer_node::core::participant::{Event, Participant};
 use aquifer_shared::base::time::Timestamp;
+use aquifer_shared::protocol::chain::Head;
+use aquifer_shared::protocol::wire::{LedgerHeld, Message, Task};
 
 use super::adversary::liar::Liar;
 use super::clock::LocalClock;
 use super::disk::Volumes;
-use super::faults::Fault;
 use super::happening::{AtNode, Happening};
 use super::inputs;
 use super::network::{Frame, IDLE_MS};
-use super::oracle::KnownBy;
+use super::plant::Plant;
 use super::study::sign_with;
 use super::surroundings::Surroundings;
 use super::transcript::Mark;
 use crate::random::Seeded;
+
+pub use weather::Weathered;
 
 /// A unit.
 pub struct Node {
     place: usize,
     /// Its own caps do not cover the study.
     tight: bool,
+    /// Its program knows nothing of secure sums.
+    old_version: bool,
+    /// Its journal is not what it once was, and no person has looked at it.
+    forgetful: bool,
     volumes: Volumes,
     clock: LocalClock,
     life: u32,
@@ -70,6 +78,8 @@ impl Node {
         Self {
             place,
             tight,
+            old_version: false,
+            forgetful: false,
             volumes: Volumes::default(),
             clock: LocalClock::default(),
             life: 0,
@@ -101,6 +111,14 @@ impl Node {
         self.process.is_some()
     }
 
+    /// Whether nothing is wrong with it.
+    #[must_use]
+    pub fn is_well(&self, now: Timestamp) -> bool {
+        let slow = now < self.slow_until;
+        let sound = !self.tight && !self.old_version && !self.forgetful;
+        self.standing == Standing::In && sound && !slow
+    }
+
     /// Which life it lives.
     #[must_use]
     pub fn life(&self) -> u32 {
@@ -118,9 +136,16 @@ impl Node {
         if self.process.is_some() || self.standing != Standing::In {
             return;
         }
-        let ledger = match self.volumes.open() {
-            Ok(ledger) => ledger,
-            Err(_) => return self.lock(around),
+        if around.scenario.has(Plant::Refund) && self.life > 0 {
+            self.volumes.journal.refund();
+        }
+        let unseen = around.scenario.has(Plant::NoWitness) || around.scenario.has(Plant::Refund);
+        let opened = match unseen {
+            true => self.volumes.open_unwitnessed(),
+            false => self.volumes.open(),
+        };
+        let Ok(ledger) = opened else {
+            return self.lock(around);
         };
         let now = around.now();
         around.note(Mark::Start, self.party(), &[]);
@@ -167,6 +192,10 @@ impl Node {
                     process.session = Some(session);
                 }
                 self.tell(around, Event::Connected);
+                let held = match around.scenario.has(Plant::NoMirror) {
+                    true => nothing_held(),
+                    false => held,
+                };
                 self.tell(around, Event::LedgerHeld(held));
             }
             AtNode::Done(event) => self.tell(around, event),
@@ -191,6 +220,11 @@ impl Node {
         if process.session.take_if(|own| *own == session).is_some() {
             self.redial(around);
         }
+    }
+
+    /// Its program is an old one, which knows nothing of secure sums.
+    pub fn grow_old(&mut self) {
+        self.old_version = true;
     }
 
     /// Its certificate does not hold any more: the program ends.
@@ -249,10 +283,17 @@ impl Node {
         if self.session() != Some(session) {
             return;
         }
-        let (node, drawn) = (self.place, &mut self.fresh);
-        let fresh = || {
-            *drawn += 1;
-            inputs::fresh(around.scenario.seed, node, *drawn)
+        if self.old_version && frames::is_new(frame) {
+            return self.stop(around, &mut Seeded::new(session, 0));
+        }
+        let (node, drawn, scenario) = (self.place, &mut self.fresh, &around.scenario);
+        let fresh = |kind| {
+            let again = match kind {
+                Task::KIND => scenario.has(Plant::ReusedKey),
+                _ => scenario.has(Plant::ReusedSeed),
+            };
+            *drawn += u64::from(!again);
+            inputs::fresh(scenario.seed, node, *drawn)
         };
         match frames::read(frame, fresh) {
             Ok(event) => self.tell(around, event),
@@ -301,79 +342,17 @@ impl Node {
         }
     }
 
-    /// Chances for what does not depend on what the machine does; `mirrored` entries of its ledger are held by the mirror.
-    /// True if the mirror is gone.
-    pub fn weather(&mut self, around: &mut Surroundings, mirrored: u64) -> bool {
-        let party = self.party();
-        if let Some(mut numbers) = around.strikes(Fault::ClockJump, party) {
-            let ms = (numbers.next_u64() % 7_200_000).cast_signed() - 3_600_000;
-            self.clock.jump(ms);
-        }
-        if let Some(mut numbers) = around.strikes(Fault::Slow, party) {
-            let ms = 1_000 << (numbers.next_u64() % 7);
-            self.slow_until = around.now().after_ms(ms);
-        }
-        let lost_mirror = self.disk_weather(around, mirrored);
-        if around.strikes(Fault::Revocation, party).is_some() {
-            self.shut_out(around);
-        }
-        if let Some(mut numbers) = around.strikes(Fault::Expiry, party) {
-            self.shut_out(around);
-            let ms = 1_000 + numbers.next_u64() % 60_000;
-            around.agenda.after_ms(ms, Happening::Renews(self.place));
-        }
-        lost_mirror
-    }
-
-    /// Chances for the disk; `mirrored` entries are held by the mirror. True if the mirror is gone too.
-    fn disk_weather(&mut self, around: &mut Surroundings, mirrored: u64) -> bool {
-        let (party, mut lost_mirror) = (self.party(), false);
-        if let Some(mut numbers) = around.strikes(Fault::LostWrite, party) {
-            self.volumes.journal.lose_last_write();
-            self.forget(around, &mut numbers, mirrored);
-        }
-        if let Some(mut numbers) = around.strikes(Fault::BitFlip, party) {
-            self.volumes.journal.flip(&mut numbers);
-            self.stop(around, &mut numbers);
-        }
-        if let Some(mut numbers) = around.strikes(Fault::WitnessLost, party) {
-            self.volumes.witness = None;
-            self.stop(around, &mut numbers);
-        }
-        let backups = [
-            (Fault::OldJournal, false, true),
-            (Fault::OldVolumes, true, true),
-            (Fault::OldEverything, true, false),
-        ];
-        for (fault, witness_too, mirror_stays) in backups {
-            if let Some(mut numbers) = around.strikes(fault, party)
-                && self.volumes.restore(witness_too)
-            {
-                lost_mirror |= !mirror_stays;
-                let mirrored = if mirror_stays { mirrored } else { 0 };
-                self.forget(around, &mut numbers, mirrored);
-            }
-        }
-        lost_mirror
-    }
-
-    /// The disk is not what it was: who still knows more of the ledger?
-    fn forget(&mut self, around: &mut Surroundings, numbers: &mut Seeded, mirrored: u64) {
-        let kept = self.volumes.journal.entries();
-        let entries = kept.len() as u64;
-        let witnessed = self.volumes.witness.map_or(0, |head| head.seq);
-        let known = match (witnessed > entries, mirrored > entries) {
-            (true, _) => KnownBy::Witness,
-            (false, true) => KnownBy::Mirror,
-            (false, false) => KnownBy::Peers,
-        };
-        around.oracle.on_rollback(self.place, kept, known);
-        self.stop(around, numbers);
-    }
-
     /// The nightly backup.
     pub fn back_up(&mut self) {
         self.volumes.back_up();
+    }
+}
+
+/// A mirror that is empty.
+fn nothing_held() -> LedgerHeld {
+    LedgerHeld {
+        head: Head::default(),
+        signature: Vec::new(),
     }
 }
 

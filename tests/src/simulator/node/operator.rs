@@ -43,6 +43,7 @@ impl Node {
             .oracle
             .on_adoption(now, self.place, self.volumes.journal.entries());
         self.standing = Standing::In;
+        self.forgetful = false;
         self.boot(around);
     }
 }

@@ -7,11 +7,12 @@ use std::rc::Rc;
 
 use aquifer_node::core::ledger::{ENTRY_BYTES_MAX, Entry, Spend};
 use aquifer_shared::base::ids::IdentityKey;
-use aquifer_shared::domain::sum::{Part, StudyTerms, TrustMode, groups};
+use aquifer_shared::domain::sum::{Part, StudyTerms, TrustMode};
 use aquifer_shared::protocol::chain::{Head, Link};
 use aquifer_shared::protocol::codec::decode;
 
-use super::{Breach, Invariant};
+use super::Invariant;
+use super::violation::Breach;
 use crate::simulator::scenario::Scenario;
 use crate::simulator::study::Subject;
 
@@ -95,12 +96,9 @@ impl Entries {
 
 impl Accounts {
     pub(super) fn new(scenario: &Scenario, subject: &Subject) -> Self {
-        let groups = groups(scenario.nodes).into_iter();
-        let smallest = groups.map(|group| group.len()).min().unwrap_or(0);
-        let (n, d, c) = (smallest as u16, scenario.absent_max, scenario.colluders_max);
         let honest = match scenario.wish.trust {
             TrustMode::NodeNoise => 1,
-            TrustMode::SharedNoise => n - d - c,
+            TrustMode::SharedNoise => scenario.honest(),
         };
         Self {
             terms: subject.terms.clone(),

@@ -7,57 +7,60 @@ use aquifer_shared::base::hash::sha256;
 use aquifer_shared::base::ids::{AttemptId, Hash32, IdentityKey};
 use aquifer_shared::domain::sum::{Thresholds, groups};
 use aquifer_shared::protocol::aggregation::{
-    Advert, Confirm, Delivery, MemberSet, Roster, Shares, advert_digest, roster_hash,
+    Advert, Confirm, MemberSet, Proof, Roster, Signature64, confirm_digest, roster_hash,
 };
 use aquifer_shared::protocol::chain::Head;
 use aquifer_shared::protocol::codec::encode;
 
-use super::{Breach, Invariant};
+use super::Invariant;
+use super::violation::Breach;
 use crate::simulator::judges::holds;
-use crate::simulator::observer::{Form, Learned, Sharing, learned};
+use crate::simulator::observer::Form;
 use crate::simulator::scenario::Scenario;
 use crate::simulator::study::Subject;
 
 /// All secure sums of a history.
 #[derive(Debug)]
 pub(super) struct Attempts {
-    seats: Vec<(usize, u16)>,
-    thresholds: Vec<Thresholds>,
-    colluders: Vec<bool>,
-    keys: Vec<IdentityKey>,
+    pub(super) seats: Vec<(usize, u16)>,
+    pub(super) thresholds: Vec<Thresholds>,
+    pub(super) colluders: Vec<bool>,
+    pub(super) keys: Vec<IdentityKey>,
     /// Records may be tampered with: which of them open is looked at one by one.
-    tampered: bool,
-    attempts: BTreeMap<(AttemptId, usize), Attempt>,
+    pub(super) tampered: bool,
+    pub(super) attempts: BTreeMap<(AttemptId, usize), Attempt>,
     /// Ephemeral keys of honest nodes: nobody else knows what belongs to them.
-    honest_keys: HashSet<[u8; 32]>,
+    pub(super) honest_keys: HashSet<[u8; 32]>,
     /// Rosters with which the honest coordinator called.
-    called: HashSet<Hash32>,
+    pub(super) called: HashSet<Hash32>,
 }
 
 #[derive(Debug, Default)]
-struct Attempt {
-    rosters: Vec<Known>,
+pub(super) struct Attempt {
+    pub(super) rosters: Vec<Known>,
     /// Adverts that a member sent, by their hash.
-    adverts: HashSet<(u16, Hash32)>,
+    pub(super) adverts: HashSet<(u16, Hash32)>,
     /// Under which roster honest members dealt.
-    dealt: BTreeMap<u16, usize>,
+    pub(super) dealt: BTreeMap<u16, usize>,
     /// Hashes of sealed records: (dealer, roster, receiver).
-    sealed: HashMap<(u16, usize, u16), Hash32>,
+    pub(super) sealed: HashMap<(u16, usize, u16), Hash32>,
     /// What a member could open of the deliveries that it got: roster, set, dealers that opened.
-    delivered: BTreeMap<u16, Vec<(usize, MemberSet, MemberSet)>>,
+    pub(super) delivered: BTreeMap<u16, Vec<(usize, MemberSet, MemberSet)>>,
     /// What honest members confirmed.
-    confirmed: BTreeMap<u16, (usize, MemberSet)>,
+    pub(super) confirmed: BTreeMap<u16, (usize, MemberSet)>,
+    /// The proofs that members were shown last.
+    pub(super) proofs: BTreeMap<u16, Proof>,
     /// What honest members opened.
-    opened: BTreeMap<u16, (usize, MemberSet)>,
-    forms: Vec<Form>,
+    pub(super) opened: BTreeMap<u16, (usize, MemberSet)>,
+    pub(super) forms: Vec<Form>,
 }
 
 /// A roster that was shown to a node.
 #[derive(Debug)]
-struct Known {
-    hash: Hash32,
-    roster: Roster,
-    verdict: Option<Result<(), Breach>>,
+pub(super) struct Known {
+    pub(super) hash: Hash32,
+    pub(super) roster: Roster,
+    pub(super) verdict: Option<Result<(), Breach>>,
 }
 
 impl Attempts {
@@ -83,7 +86,7 @@ impl Attempts {
         }
     }
 
-    fn at(&mut self, attempt: AttemptId, node: usize) -> (&mut Attempt, u16) {
+    pub(super) fn at(&mut self, attempt: AttemptId, node: usize) -> (&mut Attempt, u16) {
         let (group, index) = self.seats[node];
         (self.attempts.entry((attempt, group)).or_default(), index)
     }
@@ -131,61 +134,13 @@ impl Attempts {
             let what = format!("node {node} deals under two rosters in one attempt");
             return Err(Breach(Invariant::OneSet, what));
         }
-        self.check_roster(node, id, place)?;
         self.hold_shares(node, id, place);
-        Ok(())
-    }
-
-    /// Judges a roster under which an honest node dealt.
-    fn check_roster(&mut self, node: usize, id: AttemptId, place: usize) -> Result<(), Breach> {
-        let (group, index) = self.seats[node];
-        let (thresholds, first) = (self.thresholds[group], node + 1 - usize::from(index));
-        let honest = |of: u16| !self.colluders[first + usize::from(of) - 1];
-        let attempt = self.attempts.entry((id, group)).or_default();
-        let known = &attempt.rosters[place];
-        let own = known
-            .roster
-            .adverts
-            .iter()
-            .find(|advert| advert.index == index);
-        let sent = |advert: &Advert| {
-            let hash = sha256(&encode(advert));
-            attempt.adverts.contains(&(advert.index, hash))
-        };
-        let breach = |what: &str| {
-            let what = format!("node {node} deals under a roster {what}");
-            Err(Breach(Invariant::OneSet, what))
-        };
-        if !own.is_some_and(sent) {
-            return breach("without its own advert");
+        let sound = self.check_roster(node, id, place);
+        // What is wrong with a roster counts less than what it gives away.
+        if sound.is_err() {
+            self.check_secrecy()?;
         }
-        if let Some(verdict) = &known.verdict {
-            return verdict.clone();
-        }
-        let adverts = &known.roster.adverts;
-        let rising = adverts.windows(2).all(|pair| pair[0].index < pair[1].index);
-        let inside = |advert: &Advert| (1..=thresholds.members()).contains(&advert.index.into());
-        let keys: HashSet<_> = adverts.iter().map(|advert| advert.key).collect();
-        let task = own.map(|advert| advert.task);
-        let same = |advert: &Advert| (advert.attempt, Some(advert.task)) == (id, task);
-        let verdict = if adverts.len() < thresholds.dealers_min() {
-            breach("of too few members")
-        } else if !rising || !adverts.iter().all(inside) {
-            breach("that is not rising within the group")
-        } else if keys.len() < adverts.len() {
-            breach("with a key that occurs twice")
-        } else if !adverts.iter().all(same) {
-            breach("of several attempts or tasks")
-        } else if !adverts
-            .iter()
-            .all(|advert| !honest(advert.index) || sent(advert))
-        {
-            breach("with an advert that an honest member never sent")
-        } else {
-            Ok(())
-        };
-        attempt.rosters[place].verdict = Some(verdict.clone());
-        verdict
+        sound
     }
 
     /// Where the ledgers of the other members of a roster stand.
@@ -206,65 +161,6 @@ impl Attempts {
             .get(first + usize::from(peer) - 1)
             .copied()
             .unwrap_or_default()
-    }
-
-    /// What the adversary holds of an honest dealing: the shares sealed under keys that it knows.
-    fn hold_shares(&mut self, node: usize, id: AttemptId, place: usize) {
-        let (group, index) = self.seats[node];
-        let attempt = self.attempts.entry((id, group)).or_default();
-        let receivers = attempt.rosters[place].roster.adverts.iter();
-        let open = receivers
-            .filter(|advert| advert.index != index && !self.honest_keys.contains(&advert.key));
-        for advert in open {
-            let form = Form {
-                at: advert.index,
-                of: vec![(index, place as u16)],
-            };
-            if !attempt.forms.contains(&form) {
-                attempt.forms.push(form);
-            }
-        }
-    }
-
-    /// The sealed records of a dealing: which of them reach whom is looked at where somebody tampers.
-    pub(super) fn records(&mut self, node: usize, shares: &Shares) {
-        let (attempt, index) = self.at(shares.attempt, node);
-        let place = attempt
-            .rosters
-            .iter()
-            .position(|known| known.hash == shares.roster);
-        let Some(place) = place else { return };
-        for sealed in &shares.records {
-            let hash = sha256(&sealed.record);
-            attempt.sealed.insert((index, place, sealed.index), hash);
-        }
-    }
-
-    /// Whether records are looked at one by one.
-    pub(super) fn looks_at_records(&self) -> bool {
-        self.tampered
-    }
-
-    /// A delivery reaches a node.
-    pub(super) fn delivery(&mut self, node: usize, delivery: &Delivery) {
-        let (attempt, index) = self.at(delivery.attempt, node);
-        // The roster that the node dealt under is the one whose keys it has.
-        let Some(place) = attempt.dealt.get(&index).copied() else {
-            return;
-        };
-        let opens = |sealed: &&aquifer_shared::protocol::aggregation::Sealed| {
-            let known = attempt.sealed.get(&(sealed.index, place, index));
-            known == Some(&sha256(&sealed.record))
-        };
-        let opened = delivery
-            .records
-            .iter()
-            .filter(opens)
-            .map(|sealed| sealed.index);
-        let mut opened = MemberSet::of(opened);
-        opened.insert(index);
-        let seen = attempt.delivered.entry(index).or_default();
-        seen.push((place, delivery.dealers, opened));
     }
 
     /// A node confirms a set.
@@ -300,13 +196,48 @@ impl Attempts {
         Ok(())
     }
 
+    /// A proof is shown to a node.
+    pub(super) fn proof(&mut self, node: usize, proof: &Proof) {
+        let (attempt, index) = self.at(proof.attempt, node);
+        attempt.proofs.insert(index, proof.clone());
+    }
+
+    /// A node opens: it was shown enough confirmations of distinct members over what it confirmed itself.
+    fn check_proof(
+        &self,
+        node: usize,
+        id: AttemptId,
+        (place, set): (usize, MemberSet),
+    ) -> Result<(), Breach> {
+        let (group, index) = self.seats[node];
+        let attempt = &self.attempts[&(id, group)];
+        let roster = &attempt.rosters[place];
+        let digest = confirm_digest(&id, &roster.hash, &set);
+        let members = MemberSet::of(roster.roster.adverts.iter().map(|advert| advert.index));
+        let shown = attempt.proofs.get(&index).map(|proof| &proof.confirmations);
+        let valid = |(member, signature): &&(u16, Signature64)| {
+            members.contains(*member) && holds(&self.key_of(node, *member), &digest, signature)
+        };
+        let valid = shown
+            .into_iter()
+            .flatten()
+            .filter(valid)
+            .map(|(member, _)| *member);
+        let confirmed = MemberSet::of(valid).len();
+        let needed = self.thresholds[group].confirmations();
+        if confirmed >= needed {
+            return Ok(());
+        }
+        let what = format!("node {node} opens with {confirmed} confirmations, expected {needed}");
+        Err(Breach(Invariant::OneSet, what))
+    }
+
     /// A node opens what it confirmed.
     pub(super) fn opening(&mut self, node: usize, id: AttemptId) -> Result<(), Breach> {
         if self.colluders[node] {
             return Ok(());
         }
-        let (group, _) = self.seats[node];
-        let (tampered, thresholds) = (self.tampered, self.thresholds[group]);
+        let tampered = self.tampered;
         let colluders = self.colluders.clone();
         let first = node + 1 - usize::from(self.seats[node].1);
         let (attempt, index) = self.at(id, node);
@@ -330,53 +261,21 @@ impl Attempts {
         let others = attempt.opened.values().any(|other| *other != (place, set));
         attempt.opened.insert(index, (place, set));
         if others {
+            self.check_secrecy()?;
             let what =
                 format!("node {node} opens another set than other honest members of the attempt");
             return Err(Breach(Invariant::OneSet, what));
         }
-        if thresholds.members() > EXACT_MEMBERS_MAX {
-            return Ok(());
+        let proven = self.check_proof(node, id, (place, set));
+        if proven.is_err() {
+            self.check_secrecy()?;
         }
-        Ok(())
-    }
-
-    /// What the adversary has learned of all attempts so far.
-    pub(super) fn check_secrecy(&self) -> Result<(), Breach> {
-        self.attempts.iter().try_for_each(|((_, group), attempt)| {
-            let thresholds = self.thresholds[*group];
-            let first = self.first_of(*group);
-            let honest = |of: u16| !self.colluders[first + usize::from(of) - 1];
-            attempt.check_secrecy(thresholds, honest)
-        })
+        proven
     }
 
     /// The group of a node.
     pub(super) fn group_of(&self, node: usize) -> usize {
         self.seats[node].0
-    }
-
-    /// The honest coordinator calls with this roster: every honest member can accept it.
-    pub(super) fn check_called(&mut self, node: usize, roster: &Roster) -> Result<(), Breach> {
-        if !self.called.insert(roster_hash(roster)) {
-            return Ok(());
-        }
-        let (group, id) = (self.seats[node].0, roster.attempt().unwrap_or_default());
-        let thresholds = self.thresholds[group];
-        let first = self.first_of(group);
-        let adverts = &roster.adverts;
-        let rising = adverts.windows(2).all(|pair| pair[0].index < pair[1].index);
-        let task = adverts.first().map(|advert| advert.task);
-        let sound = |advert: &Advert| {
-            let key = self.keys.get(first + usize::from(advert.index) - 1);
-            let signed = |key| holds(key, &advert_digest(advert), &advert.signature);
-            (advert.attempt, Some(advert.task)) == (id, task) && key.is_some_and(signed)
-        };
-        let enough = adverts.len() >= thresholds.dealers_min();
-        if rising && enough && adverts.iter().all(sound) {
-            return Ok(());
-        }
-        let what = "the coordinator calls with a roster that honest members must refuse".to_owned();
-        Err(Breach(Invariant::Liveness, what))
     }
 
     /// Where the ledgers of the other dealers of a confirmed set stood.
@@ -424,77 +323,3 @@ impl Attempts {
         Ok(())
     }
 }
-
-impl Attempt {
-    /// The dealers whose shares a member really added up.
-    fn summed(&self, index: u16, (place, set): (usize, MemberSet), tampered: bool) -> MemberSet {
-        if !tampered {
-            return set;
-        }
-        let seen = self.delivered.get(&index).into_iter().flatten();
-        let mut same = seen.filter(|(of, shown, _)| (*of, *shown) == (place, set));
-        let opened = same.next().map_or(set, |(_, _, opened)| *opened);
-        MemberSet::of(set.iter().filter(|dealer| opened.contains(*dealer)))
-    }
-
-    fn check_secrecy(
-        &self,
-        thresholds: Thresholds,
-        honest: impl Fn(u16) -> bool,
-    ) -> Result<(), Breach> {
-        let breach = |what| Err(Breach(Invariant::Secrecy, what));
-        if self.forms.is_empty() {
-            return Ok(());
-        }
-        let needed = usize::from(thresholds.honest());
-        if thresholds.members() > EXACT_MEMBERS_MAX {
-            return self.count_secrecy(thresholds, honest);
-        }
-        let sharing = Sharing {
-            packed: thresholds.packed(),
-            random: thresholds.colluders_max(),
-        };
-        match learned(sharing, &self.forms) {
-            Learned::Nothing => Ok(()),
-            Learned::OneSum { of, .. } if of.len() >= needed => Ok(()),
-            Learned::OneSum { forms, of } => breach(format!(
-                "the adversary knows {forms} forms of the sum of members {of:?}, expected {needed} or more honest ones"
-            )),
-            Learned::More { forms, why } => {
-                breach(format!("the adversary knows {forms} forms: {why}"))
-            }
-        }
-    }
-
-    /// Where the group is too large for exact algebra: at most c shares of each dealing, and openings of one set alone.
-    fn count_secrecy(
-        &self,
-        thresholds: Thresholds,
-        honest: impl Fn(u16) -> bool,
-    ) -> Result<(), Breach> {
-        let mut shares: HashMap<(u16, u16), usize> = HashMap::new();
-        for form in self.forms.iter().filter(|form| form.of.len() == 1) {
-            *shares.entry(form.of[0]).or_default() += 1;
-        }
-        let known = shares.values().copied().max().unwrap_or(0);
-        let sets: HashSet<_> = self
-            .opened
-            .values()
-            .map(|(place, set)| (*place, set.0))
-            .collect();
-        let enough = self.opened.values().all(|(_, set)| {
-            set.iter().filter(|of| honest(*of)).count() >= usize::from(thresholds.honest())
-        });
-        if known <= thresholds.colluders_max() && sets.len() <= 1 && enough {
-            return Ok(());
-        }
-        let what = format!(
-            "the adversary knows {known} shares of a dealing and openings of {} sets",
-            sets.len()
-        );
-        Err(Breach(Invariant::Secrecy, what))
-    }
-}
-
-/// Up to this size secrecy is decided exactly.
-const EXACT_MEMBERS_MAX: usize = 16;

@@ -5,77 +5,42 @@
 mod accounts;
 mod attempts;
 mod book;
+mod calm;
 mod once;
 mod orders;
+mod rosters;
+mod secrecy;
+mod sent;
 mod sums;
+mod violation;
 
-use std::fmt;
 use std::rc::Rc;
 
 use aquifer_coordinator::core::event::{Ending, Record};
 use aquifer_node::core::participant::{Audit, Event, Fresh};
-use aquifer_shared::base::ids::{AttemptId, Hash32};
+use aquifer_shared::base::ids::AttemptId;
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::domain::sum::{TrustMode, groups};
 use aquifer_shared::protocol::aggregation::{Delivery, MemberSet, Roster};
 use aquifer_shared::protocol::chain::Head;
-use aquifer_shared::protocol::codec::CodecError;
-use aquifer_shared::protocol::wire::{
-    Advert, Confirm, End, Message, Opening, Refusal, RefusalCode, Shares, Task, Update, read_body,
-};
-use serde::Serialize;
+use aquifer_shared::protocol::wire::{End, Task, Update, read_body};
 
 use accounts::Accounts;
 pub use accounts::KnownBy;
 use attempts::Attempts;
 use book::Book;
+use calm::Calm;
 use once::Once;
 use orders::Orders;
 use sums::Sums;
+use violation::Breach;
+pub use violation::{Invariant, Violation};
 
 use super::clock::START;
-use super::network::{Frame, split};
+use super::network::split;
+use super::plant::Plant;
 use super::scenario::{NoiseChoice, Scenario};
 use super::study::Subject;
-
-/// A promise of the private sum.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Invariant {
-    /// A release is the sum over the members that it names, nobody twice.
-    ExactSum,
-    /// The adversary holds nothing but one sum over enough honest members.
-    Secrecy,
-    /// A charge is durable before the first byte that it pays for leaves.
-    ChargeFirst,
-    /// Charges stay below every cap, have their right price and never decrease.
-    Budget,
-    /// No key, noise or seed is used twice; what is repeated is repeated byte for byte.
-    NoReuse,
-    /// One set, one roster, one task in each attempt.
-    OneSet,
-    /// Every release has the noise of enough honest members.
-    NoisePresent,
-    /// A round ends in bounded time once the world has healed.
-    Liveness,
-    /// A ledger that forgot charges is noticed.
-    Rollback,
-    /// Nothing depends on customers' values but sealed bytes and releases.
-    NothingElse,
-    /// No message makes a machine panic.
-    NoPanic,
-}
-
-/// A broken promise.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub struct Violation {
-    /// Which.
-    pub invariant: Invariant,
-    /// What was found.
-    pub what: String,
-    /// When, in virtual milliseconds from the start.
-    pub at_ms: u64,
-}
 
 /// What the honest coordinator says to a member.
 #[derive(Debug)]
@@ -100,12 +65,14 @@ pub struct Oracle {
     once: Once,
     exact: bool,
     orders: Orders,
+    calm: Calm,
     sums: Sums,
     ending: Option<Ending>,
     released: u64,
     /// The last member that a node noted for its audit.
     audited: Option<(usize, u16)>,
     shared: bool,
+    reused_key: bool,
     /// Several groups add up.
     several: bool,
 }
@@ -122,6 +89,7 @@ impl Oracle {
             once: Once::new(scenario.nodes),
             exact: scenario.wish.noise == NoiseChoice::Zero,
             orders: Orders::new(subject),
+            calm: Calm::default(),
             sums: Sums::new(scenario),
             ending: None,
             released: 0,
@@ -129,6 +97,7 @@ impl Oracle {
             several: scenario.wish.trust == TrustMode::SharedNoise
                 && groups(scenario.nodes).len() > 1,
             shared: scenario.wish.trust == TrustMode::SharedNoise,
+            reused_key: scenario.has(Plant::ReusedKey),
         }
     }
 
@@ -201,9 +170,11 @@ impl Oracle {
         self.judge(now, found);
     }
 
-    /// The honest coordinator's record is durable.
-    pub fn on_record(&mut self, now: Timestamp, record: &Record) {
+    /// The honest coordinator's record is durable; `calm` says that all parties are well, `struck` how many faults have struck.
+    pub fn on_record(&mut self, now: Timestamp, record: &Record, calm: bool, struck: usize) {
         let found = self.orders.record(record);
+        self.judge(now, found);
+        let found = self.calm.record(record, calm, struck);
         self.judge(now, found);
     }
 
@@ -217,6 +188,7 @@ impl Oracle {
                 self.attempts.roster(node, roster);
                 self.on_fresh(now, node, fresh);
             }
+            Event::Proof(proof) => self.attempts.proof(node, proof),
             Event::Task(_, fresh) => self.on_fresh(now, node, fresh),
             Event::Delivery(delivery) if self.attempts.looks_at_records() => {
                 self.attempts.delivery(node, delivery);
@@ -226,7 +198,10 @@ impl Oracle {
     }
 
     fn on_fresh(&mut self, now: Timestamp, node: usize, fresh: &Fresh) {
-        let Some(fresh) = fresh else { return };
+        // That bug shall show on the wire.
+        let Some(fresh) = fresh.as_ref().filter(|_| !self.reused_key) else {
+            return;
+        };
         let found = self.once.fresh(node, fresh.expose());
         self.judge(now, found);
     }
@@ -239,18 +214,6 @@ impl Oracle {
         {
             self.audited = Some((node, peer.index));
         }
-    }
-
-    /// A refusal because of a peer's ledger was noted for the audit first.
-    fn check_audited(&self, node: usize, refusal: &Refusal) -> Result<(), Breach> {
-        let peer = u16::try_from(refusal.detail).unwrap_or_default();
-        if refusal.code != RefusalCode::PeerBehind || self.audited == Some((node, peer)) {
-            return Ok(());
-        }
-        let what = format!(
-            "node {node} refuses because of member {peer}'s ledger and keeps nothing of it"
-        );
-        Err(Breach(Invariant::Rollback, what))
     }
 
     /// A node's exact sum for an attempt.
@@ -267,81 +230,6 @@ impl Oracle {
             let found = self.once.noise(node, noise);
             self.judge(now, found);
         }
-    }
-
-    /// A frame leaves a node.
-    pub fn on_sent(&mut self, now: Timestamp, node: usize, frame: &Frame) {
-        let Ok((kind, body)) = split(frame) else {
-            return;
-        };
-        let found = self.check_sent(node, (kind, body), frame);
-        self.judge(now, found);
-    }
-
-    fn check_sent(
-        &mut self,
-        node: usize,
-        (kind, body): (u8, &[u8]),
-        frame: &Frame,
-    ) -> Result<(), Breach> {
-        let breach = |error: CodecError| {
-            let what = format!("node {node} sent a message that does not decode: {error}");
-            Breach(Invariant::NoReuse, what)
-        };
-        match kind {
-            Update::KIND => {
-                let update: Update = read_body(kind, body).map_err(breach)?;
-                self.check_paid(node, update.attempt)?;
-                self.once.frame(node, kind, update.attempt, frame)?;
-                self.sums.update(node, update.attempt, &update.cells)?;
-            }
-            Advert::KIND => {
-                let advert: Advert = read_body(kind, body).map_err(breach)?;
-                self.once.key(node, advert.attempt, &advert.key)?;
-                if self.attempts.advert(node, &advert) {
-                    self.sums.advert(node, advert.attempt);
-                }
-            }
-            Shares::KIND => {
-                let (attempt, roster) = heads(body);
-                self.check_paid(node, attempt)?;
-                if self.once.frame(node, kind, attempt, frame)? {
-                    self.attempts.shares(node, attempt, roster)?;
-                    for (peer, head) in self.attempts.peers(node, attempt, &roster) {
-                        let key = self.attempts.key_of(node, peer);
-                        self.accounts.check_mark(node, (peer, &key), &head)?;
-                    }
-                    if self.attempts.looks_at_records() {
-                        let shares = read_body(kind, body).map_err(breach)?;
-                        self.attempts.records(node, &shares);
-                    }
-                }
-            }
-            Confirm::KIND => {
-                let confirm: Confirm = read_body(kind, body).map_err(breach)?;
-                self.once.frame(node, kind, confirm.attempt, frame)?;
-                self.attempts.confirm(node, &confirm)?;
-                let dealt = self.attempts.dealt_by(node, &confirm);
-                self.accounts.check_marked(node, &dealt)?;
-            }
-            Opening::KIND => {
-                let (attempt, _) = heads(body);
-                self.check_paid(node, attempt)?;
-                self.once.frame(node, kind, attempt, frame)?;
-                self.attempts.opening(node, attempt)?;
-            }
-            Refusal::KIND => {
-                let refusal = read_body(kind, body).map_err(breach)?;
-                self.check_audited(node, &refusal)?;
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn check_paid(&self, node: usize, attempt: AttemptId) -> Result<(), Breach> {
-        let place = self.book.place(&attempt);
-        self.accounts.check_charged(node, place)
     }
 
     /// The history is over: what is decided for all attempts at once.
@@ -463,29 +351,5 @@ impl Oracle {
             self.fail(now, Invariant::OneSet, what);
         }
         self.ending = Some(ending.clone());
-    }
-}
-
-/// The two hashes with which shares and openings begin.
-fn heads(body: &[u8]) -> (AttemptId, Hash32) {
-    let (mut attempt, mut roster) = (AttemptId::default(), Hash32::default());
-    if let Some((first, rest)) = body.split_first_chunk::<32>() {
-        attempt.0 = *first;
-        roster.0 = rest.first_chunk().copied().unwrap_or_default();
-    }
-    (attempt, roster)
-}
-
-/// What a watcher found.
-#[derive(Clone, Debug, Eq, PartialEq)]
-struct Breach(Invariant, String);
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{:?} at {} ms: {}",
-            self.invariant, self.at_ms, self.what
-        )
     }
 }

@@ -5,7 +5,8 @@ use std::collections::{HashMap, HashSet};
 use aquifer_shared::base::hash::sha256;
 use aquifer_shared::base::ids::{AttemptId, Hash32};
 
-use super::{Breach, Invariant};
+use super::Invariant;
+use super::violation::Breach;
 use crate::simulator::network::Frame;
 
 /// Everything that was seen once.

@@ -8,7 +8,8 @@ use aquifer_shared::domain::sum::attempt_id;
 use aquifer_shared::protocol::aggregation::{Delivery, MemberSet, Roster, roster_hash};
 use aquifer_shared::protocol::wire::{End, Task};
 
-use super::{Breach, Invariant};
+use super::Invariant;
+use super::violation::Breach;
 use crate::simulator::study::Subject;
 
 /// What the coordinator has made durable.

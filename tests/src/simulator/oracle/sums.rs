@@ -9,7 +9,8 @@ use std::rc::Rc;
 use aquifer_shared::base::ids::AttemptId;
 use aquifer_shared::domain::sharing::P;
 
-use super::{Breach, Invariant};
+use super::Invariant;
+use super::violation::Breach;
 use crate::simulator::scenario::{Kind, NoiseChoice, Scenario};
 
 /// What nodes brought.

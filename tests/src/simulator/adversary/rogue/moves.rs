@@ -65,8 +65,8 @@ impl Rogue {
             Some(Fault::SmallRoster | Fault::RepeatedMember) => {
                 let few = self.few(&all, enough.saturating_sub(1).min(3));
                 adverts.retain(|advert| few.contains(&advert.index));
-                while self.script == Some(Fault::RepeatedMember) && adverts.len() < enough {
-                    adverts.push(adverts[0].clone());
+                if self.script == Some(Fault::RepeatedMember) {
+                    self.repeat_colluder(around, &mut adverts, enough);
                 }
             }
             Some(Fault::ForgedAdverts) => return self.forged_rosters(&adverts),
@@ -142,6 +142,21 @@ impl Rogue {
             (at(own.index), roster_frame(others.collect()))
         });
         shown.collect()
+    }
+
+    /// A colluder takes several places, each with a key of its own.
+    fn repeat_colluder(&mut self, around: &Surroundings, adverts: &mut Vec<Advert>, enough: usize) {
+        let colluder = adverts
+            .iter()
+            .position(|advert| self.colludes(advert.index));
+        let Some(first) = colluder else { return };
+        while adverts.len() < enough {
+            let mut advert = adverts[first].clone();
+            advert.key = public_of(&bytes(&mut self.numbers));
+            let pair = &around.keys.members()[at(advert.index)];
+            advert.signature = signed(pair, &advert_digest(&advert));
+            adverts.insert(first, advert);
+        }
     }
 
     /// A colluder signs what the adversary wants.
