@@ -3,6 +3,7 @@
 use aquifer_shared::domain::contract::published::{NumberColumn, PublishedKind};
 use aquifer_shared::domain::question::BlockKind;
 
+use super::coding::missing_code;
 use super::cuts::Cuts;
 use super::keys::grid_cuts;
 
@@ -28,10 +29,10 @@ enum What {
     Grid(Reading, Cuts),
 }
 
-/// A number column of the block.
+/// The column of the block.
 struct Reading {
     place: usize,
-    /// `high - low`; every code above it stands for *missing*.
+    /// Its largest code that is a value; every code above it stands for *missing*.
     span: u64,
 }
 
@@ -61,7 +62,8 @@ impl Adder {
                 (grid, usize::from(number.grid))
             }
             (BlockKind::Values(_), _) => {
-                let span = number.map_or(u64::MAX, |(number, _)| number.high.abs_diff(number.low));
+                let missing = column.and_then(|(kind, _)| missing_code(kind));
+                let span = missing.map_or(u64::MAX, |code| code - 1);
                 let place = column.map_or(0, |(_, place)| place);
                 (What::Value(Reading { place, span }), 1)
             }

@@ -23,14 +23,14 @@ pub(super) enum Codes {
 /// How many different codes a column has.
 ///
 /// Numbers: distance from `low` in units, then one for *missing* where the column has no default. Keys: the place of the level,
-/// then one for everything else. Dates: days from the first.
+/// then one for everything else. Dates: days from the first, then one for *missing*.
 pub(super) fn count_of(kind: &PublishedKind) -> u64 {
     match kind {
         PublishedKind::Number(number) => {
             number.high.abs_diff(number.low) + 1 + u64::from(number.on_null.is_none())
         }
         PublishedKind::Key { levels, .. } => levels.len() as u64 + 1,
-        PublishedKind::Date { first, last } => u64::from(last.abs_diff(*first)) + 1,
+        PublishedKind::Date { first, last } => u64::from(last.abs_diff(*first)) + 2,
     }
 }
 
@@ -159,11 +159,11 @@ mod tests {
             first: -10,
             last: 10,
         };
-        check_width(&days, 21, Width::One);
+        check_width(&days, 22, Width::One);
         let days = PublishedKind::Date {
             first: i32::MIN,
             last: i32::MAX,
         };
-        check_width(&days, 1 << 32, Width::Four);
+        check_width(&days, (1 << 32) + 1, Width::Eight);
     }
 }

@@ -23,11 +23,11 @@ pub fn number_code(column: &NumberColumn, value: Option<f64>) -> (u64, Remark) {
     (code, remark)
 }
 
-/// The code of a day, and what is worth telling about it; a row without a day counts at the first.
+/// The code of a day, and what is worth telling about it.
 #[must_use]
 pub fn day_code((first, last): (i32, i32), day: Option<i32>) -> (u64, Remark) {
     let Some(day) = day else {
-        return (0, Remark::Missing);
+        return (u64::from(last.abs_diff(first)) + 1, Remark::Missing);
     };
     let inside = day.clamp(first, last);
     let remark = if inside == day {
@@ -44,7 +44,8 @@ pub(super) fn missing_code(kind: &PublishedKind) -> Option<u64> {
         PublishedKind::Number(number) if number.on_null.is_none() => {
             Some(number.high.abs_diff(number.low) + 1)
         }
-        _ => None,
+        PublishedKind::Date { first, last } => Some(u64::from(last.abs_diff(*first)) + 1),
+        PublishedKind::Number(_) | PublishedKind::Key { .. } => None,
     }
 }
 

@@ -26,10 +26,11 @@ impl GroupKey {
             }
             Key::Period(column, period) => {
                 let kind = kinds[usize::from(column)];
-                let starts = match kind {
+                let mut starts = match kind {
                     PublishedKind::Date { first, last } => period_starts(period, *first, *last),
                     _ => Vec::new(),
                 };
+                starts.extend(missing_code(kind));
                 let values = starts.len() as u32 + 1;
                 (column, Cuts::at(starts, count_of(kind)), values)
             }
