@@ -33,7 +33,7 @@ pub fn run(directory: &Path, json: bool) -> anyhow::Result<Outcome> {
         if view.reading.is_none() {
             return tell(&view, json);
         }
-        thread::park_timeout(PAUSE);
+        thread::sleep(PAUSE);
         answer = ask(directory, &Query::Data)?;
     }
 }
@@ -41,8 +41,7 @@ pub fn run(directory: &Path, json: bool) -> anyhow::Result<Outcome> {
 fn tell(view: &DataView, json: bool) -> anyhow::Result<Outcome> {
     if let Some(failed) = &view.failed {
         let (epoch, problem) = (&failed.epoch, &failed.problem);
-        let why = format!("epoch {epoch} could not be read, the old tables are served: {problem}");
-        return refuse(json, "refresh", &why);
+        anyhow::bail!("epoch {epoch} could not be read, the old tables are served: {problem}");
     }
     if json {
         print_json(view)?;
