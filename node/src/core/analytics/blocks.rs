@@ -131,7 +131,8 @@ impl Reading {
 }
 
 impl Scale {
-    pub(super) fn new(by: i64, of: i128) -> Self {
+    pub(super) fn new(by: u32, of: u128) -> Self {
+        let (by, of) = (by.into(), of as i128);
         let small = 0..=of.min(SMALL_MAX);
         let small = small
             .map(|total| (total * i128::from(by) / of) as i64)

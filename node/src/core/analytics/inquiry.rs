@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use aquifer_shared::domain::contract::published::{Published, PublishedKind};
-use aquifer_shared::domain::question::{BlockKind, Question};
+use aquifer_shared::domain::question::{Question, Scales};
 
 use super::blocks::{Adder, Scale};
 use super::filter::{Masks, Sieve};
@@ -27,23 +27,14 @@ pub struct Inquiry<'a> {
     groups_max: usize,
 }
 
-/// How a customer's total in a block becomes an integer: `total · by / of`.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Reach {
-    /// Largest integer.
-    pub by: i64,
-    /// Largest total.
-    pub of: i128,
-}
-
 impl<'a> Inquiry<'a> {
-    /// A checked question over the table that it names, with the reach of each of its blocks.
+    /// A checked question over the table that it names.
     #[must_use]
     pub fn new(
         table: &'a RowTable,
         published: &Published,
         question: &Question,
-        reaches: &[Reach],
+        scales: &Scales,
     ) -> Self {
         let kinds: Vec<&PublishedKind> = published
             .columns
@@ -58,10 +49,11 @@ impl<'a> Inquiry<'a> {
         let mut columns = Vec::new();
         let mut adders = Vec::new();
         let mut width = 0;
-        for (block, reach) in question.blocks.iter().zip(reaches) {
-            let column =
-                column_of(block.kind).map(|column| (kinds[column], place_of(&mut columns, column)));
-            let adder = Adder::new((block.kind, column), width, Scale::new(reach.by, reach.of));
+        for (index, block) in question.blocks.iter().enumerate() {
+            let column = block.kind.column().map(usize::from);
+            let column = column.map(|column| (kinds[column], place_of(&mut columns, column)));
+            let scale = Scale::new(scales.amplitudes[index], scales.reaches[index]);
+            let adder = Adder::new((block.kind, column), width, scale);
             width += adder.width;
             adders.push(adder);
         }
@@ -88,8 +80,7 @@ impl<'a> Inquiry<'a> {
     ///
     /// # Privacy
     ///
-    /// One customer changes the sums by a vector of squared length at most `groups_max` times the sum of the squares of all
-    /// `by`. The result is exact: it must be charged and noised before it goes anywhere.
+    /// One customer changes the sums by a vector of squared length at most the `delta_sq` of the scales. The result is exact: it must be charged and noised before it goes anywhere.
     #[must_use]
     pub fn sum(&self, customers: Range<usize>) -> Vec<i64> {
         let starts = self.table.starts(customers);
@@ -130,17 +121,6 @@ impl<'a> Inquiry<'a> {
             }
         }
         sums
-    }
-}
-
-fn column_of(block: BlockKind) -> Option<usize> {
-    match block {
-        BlockKind::Units | BlockKind::Rows => None,
-        BlockKind::Values(column)
-        | BlockKind::Sum(column)
-        | BlockKind::Centred(column)
-        | BlockKind::Squares(column)
-        | BlockKind::Grid(column) => Some(column.into()),
     }
 }
 

@@ -1,6 +1,5 @@
 //! Group keys over codes: which value of a key a row has.
 
-use aquifer_shared::base::calendar::{civil_of, day_of};
 use aquifer_shared::domain::contract::published::{NumberColumn, PublishedKind};
 use aquifer_shared::domain::question::{Key, Period};
 
@@ -64,30 +63,9 @@ pub(super) fn grid_cuts(number: &NumberColumn) -> Cuts {
 
 /// Days from the first at which each further period starts.
 fn period_starts(period: Period, first: i32, last: i32) -> Vec<u64> {
-    let mut starts = Vec::new();
-    let mut day = first;
-    while let Some(next) = next_start(period, day).filter(|next| *next <= last) {
-        starts.push(u64::from(next.abs_diff(first)));
-        day = next;
-    }
-    starts
-}
-
-/// The first day of the period after the one that holds a day; none beyond the calendar.
-fn next_start(period: Period, day: i32) -> Option<i32> {
-    let (year, month, _) = civil_of(day);
-    let of_month = |months: u32| {
-        let next = (month - 1) / months * months + months;
-        day_of(year + (next / 12) as i32, next % 12 + 1, 1)
-    };
-    match period {
-        Period::Year => of_month(12),
-        Period::Quarter => of_month(3),
-        Period::Month => of_month(1),
-        // 1970-01-01 was a Thursday.
-        Period::Week => Some(day + 7 - (day + 3).rem_euclid(7)),
-        Period::Day => Some(day + 1),
-    }
+    let later = period.of(first) + 1..=period.of(last);
+    let starts = later.filter_map(|later| period.first_day(later));
+    starts.map(|day| day.abs_diff(first).into()).collect()
 }
 
 /// First codes of the buckets 1 to `count + 1`, as `width_bucket` has them, then of missing values, if there are any.

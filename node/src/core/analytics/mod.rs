@@ -11,6 +11,7 @@ mod filter;
 mod inquiry;
 mod keys;
 mod table;
+mod terms;
 #[cfg(test)]
 mod tests;
 
@@ -18,5 +19,6 @@ pub use builder::{TableBuilder, TooManyRows};
 pub use choice::ChoiceKey;
 pub use coding::{day_code, number_code};
 pub use excess::{Excess, excess};
-pub use inquiry::{Inquiry, Reach};
+pub use inquiry::Inquiry;
 pub use table::RowTable;
+pub use terms::{Misfit, scales_within};

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use aquifer_shared::base::calendar::{civil_of, parse};
+use aquifer_shared::base::calendar::parse;
 use aquifer_shared::domain::contract::published::{
     NumberColumn, Published, PublishedColumn, PublishedKind,
 };
-use aquifer_shared::domain::question::{Block, BlockKind, Filter, Key, Period, Question};
+use aquifer_shared::domain::question::{
+    Block, BlockKind, Filter, Key, Layout, Period, Question, Scales, number,
+};
 use proptest::prelude::*;
 
 use super::*;
@@ -31,7 +33,7 @@ fn days() -> (i32, i32) {
     (parse("2023-11-20").unwrap(), parse("2025-02-03").unwrap())
 }
 
-fn number((low, high): (i64, i64), grid: u8, on_null: Option<i64>) -> PublishedKind {
+fn numeric((low, high): (i64, i64), grid: u8, on_null: Option<i64>) -> PublishedKind {
     PublishedKind::Number(NumberColumn {
         digits: 0,
         low,
@@ -49,8 +51,8 @@ fn published(rows_max: u32, groups_max: u32) -> Published {
     let unknown = "other".to_owned();
     let kinds = [
         PublishedKind::Key { levels, unknown },
-        number(SMALL, 7, None),
-        number(WIDE, 64, Some(WIDE_NULL)),
+        numeric(SMALL, 7, None),
+        numeric(WIDE, 64, Some(WIDE_NULL)),
         PublishedKind::Date { first, last },
     ];
     let columns = (0..)
@@ -79,7 +81,7 @@ impl Raw {
             Some(self.level.min(LEVELS).into()),
             self.small.map(|small| small.clamp(SMALL.0, SMALL.1)),
             Some(self.wide.unwrap_or(WIDE_NULL).clamp(WIDE.0, WIDE.1)),
-            Some(self.day.unwrap_or(first).clamp(first, last).into()),
+            self.day.map(|day| day.clamp(first, last).into()),
         ]
     }
 
@@ -115,160 +117,25 @@ fn table(rows: &[Raw], published: &Published) -> RowTable {
     builder.finish()
 }
 
-/// Reaches by the definitions, with some largest integer per block.
-fn reaches(published: &Published, question: &Question) -> Vec<Reach> {
-    let rows = i128::from(published.rows_per_group_max);
-    let of = |block: &Block| {
-        let bounds = |column: u16| match &published.columns[usize::from(column)].kind {
-            PublishedKind::Number(number) => (i128::from(number.low), i128::from(number.high)),
-            _ => panic!("not a number"),
-        };
-        match block.kind {
-            BlockKind::Units => 1,
-            BlockKind::Rows | BlockKind::Values(_) | BlockKind::Grid(_) => rows,
-            BlockKind::Sum(column) => rows * bounds(column).0.abs().max(bounds(column).1.abs()),
-            BlockKind::Centred(column) => rows * (bounds(column).1 - bounds(column).0),
-            BlockKind::Squares(column) => {
-                let span = bounds(column).1 - bounds(column).0;
-                rows * span * span / (2 - span % 2)
-            }
-        }
-    };
-    let blocks = question.blocks.iter();
-    blocks
-        .map(|block| Reach {
-            by: i64::from(block.weight) * 4_001,
-            of: of(block),
-        })
-        .collect()
+fn scales(published: &Published, question: &Question) -> Scales {
+    Scales::of(question, published, 1_000).unwrap()
 }
 
 fn answer(rows: &[Raw], published: &Published, question: &Question, parts: usize) -> Vec<i64> {
-    let table = table(rows, published);
-    let inquiry = Inquiry::new(&table, published, question, &reaches(published, question));
-    let sums = inquiry
-        .parts(parts)
-        .into_iter()
-        .map(|part| inquiry.sum(part));
-    sums.reduce(|a, b| a.iter().zip(&b).map(|(a, b)| a + b).collect())
-        .unwrap()
-}
-
-fn passes(filter: &Filter, values: &[Option<i64>; 4]) -> bool {
-    match filter {
-        Filter::All => true,
-        Filter::Nothing => false,
-        Filter::Levels(column, levels) => levels
-            .iter()
-            .any(|level| values[usize::from(*column)] == Some((*level).into())),
-        Filter::Ranges(column, ranges) => {
-            let value = values[usize::from(*column)];
-            value.is_some_and(|value| {
-                ranges
-                    .iter()
-                    .any(|(low, high)| (*low..=*high).contains(&value))
-            })
-        }
-        Filter::Missing(column) => values[usize::from(*column)].is_none(),
-        Filter::Every(parts) => parts.iter().all(|part| passes(part, values)),
-        Filter::Either(parts) => parts.iter().any(|part| passes(part, values)),
-    }
-}
-
-/// The period of a day, counted from some day long ago.
-fn period(period: Period, day: i64) -> i64 {
-    let (year, month, _) = civil_of(day as i32);
-    let (year, month) = (i64::from(year), i64::from(month) - 1);
-    match period {
-        Period::Year => year,
-        Period::Quarter => year * 4 + month / 3,
-        Period::Month => year * 12 + month,
-        Period::Week => (day + 3).div_euclid(7),
-        Period::Day => day,
-    }
-}
-
-/// Value of a key, and how many it has.
-fn key_value(key: &Key, values: &[Option<i64>; 4]) -> (usize, usize) {
-    let (value, count) = match *key {
-        Key::Level(column) => (values[usize::from(column)].unwrap(), i64::from(LEVELS) + 1),
-        Key::Period(column, kind) => {
-            let (first, last) = days();
-            let start = period(kind, first.into());
-            let value = period(kind, values[usize::from(column)].unwrap());
-            (value - start, period(kind, last.into()) - start + 1)
-        }
-        Key::Bucket {
-            column,
-            low,
-            high,
-            count,
-        } => {
-            let parts = i64::from(count);
-            let value = match values[usize::from(column)] {
-                None => parts + 2,
-                Some(x) if x < low => 0,
-                Some(x) if x >= high => parts + 1,
-                Some(x) => {
-                    (i128::from(x - low) * i128::from(parts) / i128::from(high - low)) as i64 + 1
-                }
-            };
-            (value, parts + 2 + i64::from(column == 1))
-        }
-    };
-    (value as usize, count as usize)
-}
-
-/// What a row adds to the cells of a block.
-fn row_adds(kind: BlockKind, values: &[Option<i64>; 4]) -> Vec<i128> {
-    let x = |column: u16| values[usize::from(column)].map(i128::from);
-    let bounds = |column: u16| if column == 1 { SMALL } else { WIDE };
-    let span = |column: u16| i128::from(bounds(column).1 - bounds(column).0);
-    let twice =
-        |column: u16| x(column).map(|x| 2 * x - i128::from(bounds(column).0 + bounds(column).1));
-    vec![match kind {
-        BlockKind::Units | BlockKind::Rows => 1,
-        BlockKind::Values(column) => x(column).is_some().into(),
-        BlockKind::Sum(column) => x(column).unwrap_or(0),
-        BlockKind::Centred(column) => twice(column).unwrap_or(0),
-        BlockKind::Squares(column) => {
-            let twice = twice(column);
-            let even = span(column) % 2 == 0;
-            twice.map_or(0, |y| {
-                if even {
-                    y * y - span(column).pow(2) / 2
-                } else {
-                    2 * y * y - span(column).pow(2)
-                }
-            })
-        }
-        BlockKind::Grid(column) => {
-            let cells: i128 = if column == 1 { 7 } else { 64 };
-            let low = i128::from(bounds(column).0);
-            let cell = x(column).map(|x| ((x - low) * cells / span(column)).min(cells - 1));
-            return (0..cells)
-                .map(|other| i128::from(cell == Some(other)))
-                .collect();
-        }
-    }]
+    let (table, scales) = (table(rows, published), scales(published, question));
+    let inquiry = Inquiry::new(&table, published, question, &scales);
+    let sums = inquiry.parts(parts).into_iter();
+    let sums = sums.map(|part| inquiry.sum(part));
+    let both = |a: Vec<i64>, b: Vec<i64>| a.iter().zip(&b).map(|(a, b)| a + b).collect();
+    sums.reduce(both).unwrap()
 }
 
 /// The definition: rows that pass, in keyed order; the first G groups; the first R rows of each; totals cut to their reach.
 fn naive(rows: &[Raw], published: &Published, question: &Question) -> Vec<i64> {
-    let blank = [Some(0), None, Some(0), Some(days().0.into())];
-    let groups: usize = question
-        .keys
-        .iter()
-        .map(|key| key_value(key, &blank).1)
-        .product();
-    let reaches = reaches(published, question);
-    let wide: Vec<usize> = question
-        .blocks
-        .iter()
-        .map(|block| row_adds(block.kind, &blank).len())
-        .collect();
-    let width: usize = wide.iter().sum();
-    let mut sums = vec![0; groups * width];
+    let layout = Layout::of(question, published).unwrap();
+    let (scales, width) = (scales(published, question), layout.width());
+    let kind = |column: u16| &published.columns[usize::from(column)].kind;
+    let mut sums = vec![0; layout.cells()];
     let mut customers: BTreeMap<u8, Vec<&Raw>> = BTreeMap::new();
     rows.iter()
         .for_each(|row| customers.entry(row.customer).or_default().push(row));
@@ -276,13 +143,14 @@ fn naive(rows: &[Raw], published: &Published, question: &Question) -> Vec<i64> {
         let mut kept: BTreeMap<usize, (usize, Vec<i128>)> = BTreeMap::new();
         for row in in_order(rows, published) {
             let values = row.values();
-            if !passes(&question.filter, &values) {
+            let value = |column: u16| values[usize::from(column)];
+            if !question.filter.holds(&value) {
                 continue;
             }
-            let group = question.keys.iter().fold(0, |group, key| {
-                let (value, count) = key_value(key, &values);
-                group * count + value
-            });
+            let keys = question.keys.iter();
+            let places =
+                keys.map(|key| key.place(kind(key.column()), value(key.column())).unwrap());
+            let group = layout.group(&places.collect::<Vec<usize>>()).unwrap();
             if !kept.contains_key(&group) && kept.len() == question.groups_max as usize {
                 continue;
             }
@@ -291,26 +159,25 @@ fn naive(rows: &[Raw], published: &Published, question: &Question) -> Vec<i64> {
                 continue;
             }
             *counted += 1;
-            let adds = question.blocks.iter().flat_map(|block| {
-                let once = block.kind == BlockKind::Units && *counted > 1;
-                row_adds(block.kind, &values)
-                    .into_iter()
-                    .map(move |add| if once { 0 } else { add })
-            });
-            totals
-                .iter_mut()
-                .zip(adds)
-                .for_each(|(total, add)| *total += add);
+            for (index, block) in question.blocks.iter().enumerate() {
+                let value = block.kind.column().and_then(value);
+                let cell = match block.kind {
+                    BlockKind::Units if *counted > 1 => continue,
+                    BlockKind::Grid(column) => {
+                        number(kind(column)).unwrap().grid_cell(value.unwrap_or(0))
+                    }
+                    _ => 0,
+                };
+                totals[layout.block(index).start + cell] += block.kind.of_row(published, value);
+            }
         }
-        let reach_of_cell = reaches
-            .iter()
-            .zip(&wide)
-            .flat_map(|(reach, wide)| vec![*reach; *wide]);
-        let reach_of_cell: Vec<Reach> = reach_of_cell.collect();
         for (group, (_, totals)) in kept {
-            for (cell, (total, reach)) in totals.iter().zip(&reach_of_cell).enumerate() {
-                assert!(total.abs() <= reach.of);
-                sums[group * width + cell] += (total * i128::from(reach.by) / reach.of) as i64;
+            for index in 0..question.blocks.len() {
+                let cells = layout.cells_of(group, index).zip(layout.block(index));
+                cells.for_each(|(cell, total)| {
+                    assert!(totals[total].unsigned_abs() <= scales.reaches[index]);
+                    sums[cell] += scales.scaled(index, totals[total]);
+                });
             }
         }
     }
@@ -405,7 +272,7 @@ fn any_leaf() -> impl Strategy<Value = Filter> {
         .prop_map(|low: i64| Filter::Ranges(2, vec![(WIDE.0, 7), (low + 9, WIDE.1)]));
     let day =
         (first..=last).prop_map(move |day| Filter::Ranges(3, vec![(first.into(), day.into())]));
-    prop_oneof![6 => Just(Filter::All), 1 => Just(Filter::Nothing), 4 => levels, 4 => small, 4 => wide, 4 => day, 2 => Just(Filter::Missing(1))]
+    prop_oneof![6 => Just(Filter::All), 1 => Just(Filter::Nothing), 4 => levels, 4 => small, 4 => wide, 4 => day, 2 => Just(Filter::Missing(1)), 2 => Just(Filter::Missing(3))]
 }
 
 fn any_filter() -> impl Strategy<Value = Filter> {
@@ -424,8 +291,8 @@ fn any_filter() -> impl Strategy<Value = Filter> {
 const KINDS: [BlockKind; 11] = [
     BlockKind::Units,
     BlockKind::Rows,
-    BlockKind::Values(0),
     BlockKind::Values(1),
+    BlockKind::Values(3),
     BlockKind::Sum(1),
     BlockKind::Sum(2),
     BlockKind::Centred(1),
@@ -479,8 +346,7 @@ proptest! {
         rows.retain(|row| row.customer != customer);
         let without = answer(&rows, &published, &question, 1);
         let change: i128 = with.iter().zip(&without).map(|(a, b)| i128::from(a - b).pow(2)).sum();
-        let reach = reaches(&published, &question).iter().map(|reach| i128::from(reach.by).pow(2)).sum::<i128>();
-        prop_assert!(change <= i128::from(question.groups_max) * reach);
+        prop_assert!(change <= scales(&published, &question).delta_sq.into());
     }
 
     #[test]
@@ -524,6 +390,7 @@ fn a_sum_by_hand() {
         raw(1, 2, None),
         raw(2, 9, Some(-100)),
     ];
+    let published = published(3, 4);
     let question = ask(
         vec![Key::Level(0)],
         Filter::All,
@@ -542,10 +409,13 @@ fn a_sum_by_hand() {
         [4_001, 1_333, 0, 0],
         [4_001, 1_333, 1_333, -777],
     ];
-    assert_eq!(
-        answer(&rows, &published(3, 4), &question, 1),
-        expected.concat()
-    );
+    let table = table(&rows, &published);
+    let scales = Scales {
+        amplitudes: vec![4_001; 4],
+        ..scales(&published, &question)
+    };
+    let inquiry = Inquiry::new(&table, &published, &question, &scales);
+    assert_eq!(inquiry.sum(0..2), expected.concat());
 }
 
 #[test]
@@ -602,10 +472,11 @@ fn a_customer_with_a_million_rows_counts_as_much_as_any() {
     let table = builder.finish();
     assert_eq!((table.rows(), table.customers()), (1_000_000, 1));
     let question = ask(vec![Key::Level(0)], Filter::All, 3, &[BlockKind::Sum(1)]);
-    let inquiry = Inquiry::new(&table, &published, &question, &[Reach { by: 24, of: 12 }]);
-    let mut sums: Vec<i64> = inquiry.sum(0..1);
+    let scales = scales(&published, &question);
+    let mut sums = Inquiry::new(&table, &published, &question, &scales).sum(0..1);
     sums.sort_unstable();
-    assert_eq!(sums, [0, 24, 24, 24]);
+    let most = scales.amplitudes[0].into();
+    assert_eq!(sums, [0, most, most, most]);
 }
 
 #[test]

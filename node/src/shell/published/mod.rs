@@ -8,4 +8,4 @@ mod shelf;
 pub use encode::{Inspected, encode, inspect};
 pub use mapping::{Mapping, epoch, mappings};
 pub use refresh::{DataView, Failed, Refresher};
-pub use shelf::{NotServed, Shelf, Snapshot, epoch_of};
+pub use shelf::{NoAnswer, Shelf, Snapshot, epoch_of};

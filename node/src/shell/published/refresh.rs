@@ -130,7 +130,7 @@ impl Refresher {
             let mut progress = locked(&progress);
             progress.reading = None;
             match loaded.map_err(anyhow::Error::from) {
-                Ok(Some(snapshot)) if snapshot.contract() == contract => {
+                Ok(Some(snapshot)) if snapshot.contract().hash() == contract => {
                     tracing::info!(%epoch, "tables for analysts were read again");
                     progress.served.push(epoch);
                     shelf.replace(snapshot);

@@ -5,13 +5,14 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use aquifer_shared::base::ids::{Hash32, Name};
-use aquifer_shared::domain::contract::{Contract, Published};
+use aquifer_shared::base::ids::Name;
+use aquifer_shared::domain::contract::Contract;
 use aquifer_shared::domain::question::Question;
+use aquifer_shared::domain::sum::RoundTerms;
 
 use super::encode::encode;
 use super::mapping::{epoch, mappings};
-use crate::core::analytics::{ChoiceKey, Inquiry, Reach, RowTable};
+use crate::core::analytics::{ChoiceKey, Inquiry, Misfit, RowTable, scales_within};
 use crate::shell::mapped::read_contract;
 use crate::shell::source::DataConfig;
 use crate::shell::source_error::SourceError;
@@ -20,14 +21,20 @@ use crate::shell::source_error::SourceError;
 #[derive(Debug)]
 pub struct Snapshot {
     epoch: Name,
-    contract: Hash32,
-    tables: BTreeMap<String, (Published, RowTable)>,
+    contract: Contract,
+    tables: BTreeMap<String, RowTable>,
 }
 
-/// This node does not serve the table.
+/// A question that gets no answer here. Public: does not depend on any row.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("this node does not publish table {0:?}")]
-pub struct NotServed(pub String);
+pub enum NoAnswer {
+    /// node.toml maps no such table.
+    #[error("this node does not publish table {0:?}")]
+    NotServed(String),
+    /// It does not fit contract or terms.
+    #[error(transparent)]
+    Misfit(#[from] Misfit),
+}
 
 impl Snapshot {
     /// Reads every published table that node.toml maps; none where it maps none. Blocks.
@@ -55,11 +62,11 @@ impl Snapshot {
             let published = mapping.published;
             let key = ChoiceKey::derive(node_key, &published.name);
             let table = encode(config, directory, mapping, key)?;
-            tables.insert(published.name.clone(), (published.clone(), table));
+            tables.insert(published.name.clone(), table);
         }
         Ok(Some(Self {
             epoch,
-            contract: contract.hash(),
+            contract,
             tables,
         }))
     }
@@ -72,8 +79,8 @@ impl Snapshot {
 
     /// The contract under which they were read.
     #[must_use]
-    pub fn contract(&self) -> Hash32 {
-        self.contract
+    pub fn contract(&self) -> &Contract {
+        &self.contract
     }
 
     /// Names of the tables.
@@ -81,19 +88,26 @@ impl Snapshot {
         self.tables.keys().map(String::as_str)
     }
 
-    /// What this node's customers add up to, on up to two threads. Blocks.
+    /// What this node's customers add up to, in the terms of its round, on up to two threads. Blocks.
     ///
     /// # Errors
     ///
-    /// The table is not served here.
+    /// The question does not fit contract or terms, or its table is not served here.
     ///
     /// # Privacy
     ///
-    /// Exact: it must be charged and noised before it goes anywhere. One customer changes it within the question's reach.
-    pub fn answer(&self, question: &Question, reaches: &[Reach]) -> Result<Vec<i64>, NotServed> {
-        let found = self.tables.get(&question.table);
-        let (published, table) = found.ok_or_else(|| NotServed(question.table.clone()))?;
-        let inquiry = Inquiry::new(table, published, question, reaches);
+    /// Exact: it must be charged and noised before it goes anywhere. One customer changes it by a vector of squared length at
+    /// most `terms.delta_sq`.
+    pub fn answer(
+        &self,
+        question: &Question,
+        customers_max: u64,
+        terms: &RoundTerms,
+    ) -> Result<Vec<i64>, NoAnswer> {
+        let (published, scales) = scales_within(question, &self.contract, customers_max, terms)?;
+        let not_served = || NoAnswer::NotServed(question.table.clone());
+        let table = self.tables.get(&question.table).ok_or_else(not_served)?;
+        let inquiry = Inquiry::new(table, published, question, &scales);
         let parts = if table.rows() < SIDE_BY_SIDE_ROWS_MIN {
             1
         } else {
