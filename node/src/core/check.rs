@@ -19,6 +19,19 @@ pub struct Finding {
     pub examples: Vec<u64>,
 }
 
+/// What is worth telling about a value.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Remark {
+    /// Nothing.
+    None,
+    /// It is missing, or not what the column holds.
+    Missing,
+    /// It is outside the bounds.
+    OutOfRange,
+    /// It is not in the list.
+    UnknownLevel,
+}
+
 /// Findings in one column.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
 pub struct ColumnFindings {
@@ -129,6 +142,18 @@ impl Finding {
         self.rows += 1;
         if self.examples.len() < EXAMPLES_MAX {
             self.examples.push(row);
+        }
+    }
+}
+
+impl ColumnFindings {
+    /// Notes what there is to tell about a row (numbers are from 1).
+    pub fn note(&mut self, remark: Remark, row: u64) {
+        match remark {
+            Remark::None => {}
+            Remark::Missing => self.missing.add(row),
+            Remark::OutOfRange => self.out_of_range.add(row),
+            Remark::UnknownLevel => self.unknown_level.add(row),
         }
     }
 }

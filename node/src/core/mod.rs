@@ -1,5 +1,6 @@
 //! Pure parts of the node: encoded customers, their contributions, the hold-out, findings, budget, answers.
 
+pub mod analytics;
 pub mod check;
 pub mod contribution;
 #[cfg(test)]

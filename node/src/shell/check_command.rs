@@ -201,6 +201,8 @@ levels = ["basic", "plus"]
             basis: "consent".to_owned(),
             customers_max: 10,
             holdout_column: None,
+            epoch: None,
+            published: BTreeMap::new(),
             tables: BTreeMap::from([("customers".to_owned(), "c.csv".into())]),
         };
         report(&config, directory.path()).unwrap()

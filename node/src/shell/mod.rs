@@ -15,9 +15,12 @@ pub mod join_command;
 pub mod ledger_command;
 pub mod ledger_view;
 pub mod link;
+mod mapped;
 pub mod mirror;
 #[cfg(test)]
 mod parity;
+pub mod published;
+pub mod refresh_command;
 mod say;
 pub mod score_command;
 pub mod score_file;

@@ -19,6 +19,7 @@ use aquifer_shared::shell::directory::IdentityDirectory;
 use aquifer_shared::shell::keys::{Identity, random_bytes32};
 use aquifer_shared::shell::noise::OpenDpNoise;
 use aquifer_shared::shell::platform::System;
+use aquifer_shared::shell::report::chain;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, watch};
 
@@ -29,6 +30,7 @@ use super::encode::encode;
 use super::evidence::EvidenceFile;
 use super::holdout_key;
 use super::link::{self, Ends, LinkEvent, LinkFault, Queued};
+use super::published::{Refresher, Shelf, Snapshot};
 use super::say::frame_of;
 use super::store::Store;
 use super::views::{Answer, Query, answer};
@@ -57,6 +59,7 @@ struct Node {
     room: Arc<Semaphore>,
     head: watch::Sender<Head>,
     evidence: EvidenceFile,
+    refresher: Refresher,
 }
 
 /// Runs the node of a directory until it is stopped.
@@ -88,7 +91,16 @@ pub fn run(directory: &Path) -> anyhow::Result<Stopped> {
     let key = holdout_key::load(directory, ledger.durable().seq)?;
     let split = split_of(key.expose());
     let (contract, table) = encode(&config.data, directory)?;
-    tracing::info!(contract = %contract.name, version = contract.version, "data attached");
+    let published = Snapshot::load(&config.data, directory, key.expose())?;
+    tracing::info!(
+        contract = %contract.name,
+        version = contract.version,
+        epoch = published.as_ref().map(|published| published.epoch().as_str()),
+        "data attached"
+    );
+    let shelf = Arc::new(Shelf::new(published));
+    let node_key = Secret::new(*key.expose());
+    let refresher = Refresher::new(directory, node_key, contract.hash(), shelf);
     let (results, heard) = mpsc::channel(QUEUE_MAX);
     let workers = Workers::start(table, key, OpenDpNoise, results).context("no thread")?;
     let signer = Identity::load(&directory.join("identity.key"))?;
@@ -110,6 +122,7 @@ pub fn run(directory: &Path) -> anyhow::Result<Stopped> {
         room: Arc::new(Semaphore::new(OUTGOING_KIB_MAX)),
         head,
         evidence: EvidenceFile::of(directory),
+        refresher,
     };
     runtime.block_on(async {
         let (to_loop, asked) = mpsc::channel(QUEUE_MAX);
@@ -286,6 +299,15 @@ impl Node {
 
     /// Answers a question once its effects are carried out: what is said to be decided is durable.
     async fn answer(&mut self, query: &Query) -> Answer {
+        match query {
+            Query::Data => return Answer::Data(self.refresher.view()),
+            Query::Refresh => {
+                let started = self.refresher.start();
+                let refused = |error| Answer::Refused(chain(&error));
+                return started.map_or_else(refused, |()| Answer::Data(self.refresher.view()));
+            }
+            _ => {}
+        }
         let answer = answer(&mut self.participant, now(), query);
         self.act().await;
         if self.participant.is_unfit() {

@@ -9,6 +9,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use aquifer_shared::base::ids::Name;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::datasource::file_format::FileFormat;
 use datafusion::datasource::file_format::csv::CsvFormat;
@@ -41,6 +42,12 @@ pub struct DataConfig {
     /// Column of the mapped table that fixes the hold-out (`test` or true = held out).
     #[serde(default)]
     pub holdout_column: Option<String>,
+    /// Public name of the state that the published tables show; another state has another name.
+    #[serde(default)]
+    pub epoch: Option<Name>,
+    /// SQL that maps the unit's tables to each table for analysts.
+    #[serde(default)]
+    pub published: BTreeMap<String, String>,
     /// CSV or Parquet files or folders by table name, relative to node.toml.
     pub tables: BTreeMap<String, PathBuf>,
 }

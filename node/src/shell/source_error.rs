@@ -89,6 +89,26 @@ pub enum SourceError {
         /// Row numbers of the mapped table, from 1.
         examples: Vec<u64>,
     },
+    /// What is published, and as what, does not fit together.
+    #[error("{problem}")]
+    Publishing {
+        /// What is wrong and what is expected.
+        problem: String,
+    },
+    /// More customers than the contract says.
+    #[error("the mapped table has more customers than size_band of the contract allows, {most}")]
+    BeyondBand {
+        /// Most customers of a unit.
+        most: u64,
+    },
+    /// A table for analysts.
+    #[error("published table {table:?}")]
+    Published {
+        /// Which.
+        table: String,
+        /// What is wrong.
+        source: Box<SourceError>,
+    },
     /// Several rows of one customer.
     #[error(
         "{rows} rows repeat a customer of column {column:?} (for example rows {examples:?}), expected one row per customer"
@@ -101,6 +121,16 @@ pub enum SourceError {
         /// Row numbers of the mapped table, from 1.
         examples: Vec<u64>,
     },
+}
+
+impl SourceError {
+    /// The same about one published table.
+    pub(super) fn about(self, table: &str) -> Self {
+        Self::Published {
+            table: table.to_owned(),
+            source: Box::new(self),
+        }
+    }
 }
 
 /// An error before any row was read: its text is about the query and may be shown, unless it quotes names that only the
