@@ -3,13 +3,14 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use aquifer_shared::base::ids::{Hash32, IdentityKey, Name};
+use aquifer_shared::base::ids::{Hash32, IdentityKey, Name, StudyHash};
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::contract::Contract;
 use aquifer_shared::domain::predictor::plan::Shape;
 use aquifer_shared::domain::sum::TrustMode;
 use aquifer_shared::shell::noise::check_charge;
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
 use super::source::DataConfig;
@@ -61,6 +62,9 @@ pub struct PolicyConfig {
     /// Smallest roster.
     #[serde(default = "members_min")]
     pub members_min: usize,
+    /// Standing studies under which questions may be asked where a person decides on studies: their hashes.
+    #[serde(default, deserialize_with = "hashes")]
+    pub standing: Vec<StudyHash>,
     /// Whether studies marked synthetic are taken.
     #[serde(default)]
     pub allow_synthetic: bool,
@@ -238,7 +242,13 @@ impl NodeConfig {
 
     /// What decisions rest on, with the unit's contract and the mark of its hold-out key.
     #[must_use]
-    pub fn rules(&self, contract: &Contract, identity: IdentityKey, split: Hash32) -> Rules {
+    pub fn rules(
+        &self,
+        contract: &Contract,
+        identity: IdentityKey,
+        split: Hash32,
+        data_version: Option<Name>,
+    ) -> Rules {
         let policy = &self.policy;
         let approvers = policy.approvers.iter();
         let shapes = contract.shapes().into_iter();
@@ -262,10 +272,13 @@ impl NodeConfig {
                 shapes: shapes
                     .map(|(ordered, cells)| Shape { ordered, cells })
                     .collect(),
+                published: contract.published.clone(),
                 holdout_column: self.data.holdout_column.clone(),
             },
             identity,
             split,
+            data_version,
+            standing: policy.standing.clone(),
             confirms: |terms| check_charge(terms).is_ok(),
         }
     }
@@ -280,6 +293,14 @@ fn wrong(path: &Path, text: &str, at: usize, problem: &str) -> ConfigError {
         column: before[start..].chars().count() + 1,
         problem: problem.trim_end().replace('\n', "; "),
     }
+}
+
+fn hashes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<StudyHash>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?.into_iter();
+    texts
+        .map(|text| text.parse::<Hash32>().map(|hash| StudyHash(hash.0)))
+        .collect::<Result<_, _>>()
+        .map_err(D::Error::custom)
 }
 
 fn ledger_file() -> PathBuf {

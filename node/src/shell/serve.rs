@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use aquifer_shared::base::ids::StudyHash;
+use aquifer_shared::base::ids::{Name, StudyHash};
 use aquifer_shared::base::limits::{FRAME_BYTES_MAX, LEDGER_COPY_BYTES_MAX};
 use aquifer_shared::base::secret::Secret;
 use aquifer_shared::base::time::Timestamp;
@@ -99,12 +99,14 @@ pub fn run(directory: &Path) -> anyhow::Result<Stopped> {
         "data attached"
     );
     let shelf = Arc::new(Shelf::new(published));
+    let epochs = shelf.epochs();
+    let epoch = epochs.borrow().clone();
     let node_key = Secret::new(*key.expose());
-    let refresher = Refresher::new(directory, node_key, contract.hash(), shelf);
+    let refresher = Refresher::new(directory, node_key, contract.hash(), shelf.clone());
     let (results, heard) = mpsc::channel(QUEUE_MAX);
-    let workers = Workers::start(table, key, OpenDpNoise, results).context("no thread")?;
+    let workers = Workers::start(table, shelf, key, OpenDpNoise, results).context("no thread")?;
     let signer = Identity::load(&directory.join("identity.key"))?;
-    let rules = config.rules(&contract, identity.identity().public(), split);
+    let rules = config.rules(&contract, identity.identity().public(), split, epoch);
     let participant = Participant::new(now(), rules, ledger, sign_with(signer), Judges::STRICT);
     let (outgoing, queued) = mpsc::channel(QUEUE_MAX);
     let (head, head_seen) = watch::channel(participant.ledger().durable());
@@ -113,6 +115,7 @@ pub fn run(directory: &Path) -> anyhow::Result<Stopped> {
         events,
         outgoing: queued,
         head: head_seen,
+        epochs: epochs.clone(),
     };
     let node = Node {
         participant,
@@ -128,7 +131,7 @@ pub fn run(directory: &Path) -> anyhow::Result<Stopped> {
         let (to_loop, asked) = mpsc::channel(QUEUE_MAX);
         tokio::spawn(door.serve(to_loop));
         let session = tokio::spawn(link::run(Arc::new(System), identity, ends));
-        let stopped = node.turn(heard, linked, asked).await?;
+        let stopped = node.turn(heard, linked, asked, epochs).await?;
         // The session says goodbye once the loop's ends are gone.
         let _ = tokio::time::timeout(GOODBYE_WAIT, session).await;
         Ok(stopped)
@@ -147,6 +150,7 @@ impl Node {
         mut results: mpsc::Receiver<Event>,
         mut link: mpsc::Receiver<LinkEvent>,
         mut asked: mpsc::Receiver<Asked>,
+        mut epochs: watch::Receiver<Option<Name>>,
     ) -> anyhow::Result<Stopped> {
         let mut interrupted = signal(SignalKind::interrupt())?;
         let mut terminated = signal(SignalKind::terminate())?;
@@ -172,6 +176,11 @@ impl Node {
                     let answer = self.answer(&query).await;
                     // Who asked may have gone.
                     let _ = reply.send(answer);
+                    Event::Tick
+                }
+                Ok(()) = epochs.changed() => {
+                    let epoch = epochs.borrow_and_update().clone();
+                    self.participant.serve_data(epoch);
                     Event::Tick
                 }
                 () = until(self.participant.next_wakeup()) => Event::Tick,

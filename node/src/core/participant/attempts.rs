@@ -12,7 +12,7 @@ use aquifer_shared::protocol::codec::decode;
 use aquifer_shared::protocol::wire::{Message, RefusalCode, Task, TaskBody};
 
 use super::offers::code_of_end;
-use super::{ComputeJob, Effect, Fresh, Live, NoiseKind, Participant, Step};
+use super::{ComputeJob, Effect, Fresh, Live, NoiseKind, Participant, QuestionJob, Step};
 use crate::core::ledger::{AttemptOutcome, Standing};
 use crate::core::question::question_of;
 
@@ -195,7 +195,13 @@ impl Participant {
             holdout: terms.holdout.clone(),
             clip: wanted.clip,
             terms: wanted.terms,
-            question: question_of(&terms.plan).map(Box::new),
+            inquiry: question_of(&terms.plan).map(|question| {
+                Box::new(QuestionJob {
+                    question,
+                    customers_max: terms.customers_max,
+                    data_version: self.rules.data_version.clone(),
+                })
+            }),
             body: wanted.body,
         };
         self.effects.push_back(Effect::Compute(Box::new(job)));

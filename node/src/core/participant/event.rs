@@ -221,6 +221,17 @@ pub struct ComputeJob {
     pub terms: RoundTerms,
     /// What is asked.
     pub body: TaskBody,
-    /// The question behind a [`TaskBody::Question`].
-    pub question: Option<Box<Question>>,
+    /// What belongs to a [`TaskBody::Question`].
+    pub inquiry: Option<Box<QuestionJob>>,
+}
+
+/// A question and what its answer depends on.
+#[derive(Clone, Debug)]
+pub struct QuestionJob {
+    /// The question.
+    pub question: Question,
+    /// Customers per node, by the study's terms.
+    pub customers_max: u64,
+    /// The state of the tables that it is about.
+    pub data_version: Option<Name>,
 }

@@ -10,6 +10,8 @@ use aquifer_shared::domain::contract::Contract;
 use aquifer_shared::domain::question::Question;
 use aquifer_shared::domain::sum::RoundTerms;
 
+use tokio::sync::watch;
+
 use super::encode::encode;
 use super::mapping::{epoch, mappings};
 use crate::core::analytics::{ChoiceKey, Inquiry, Misfit, RowTable, scales_within};
@@ -132,18 +134,27 @@ impl Snapshot {
 }
 
 /// Where the tables of the newest epoch are; those of an older one live on while somebody holds them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Shelf {
     current: Mutex<Option<Arc<Snapshot>>>,
+    epoch: watch::Sender<Option<Name>>,
 }
 
 impl Shelf {
     /// A shelf with these tables, or without any.
     #[must_use]
     pub fn new(snapshot: Option<Snapshot>) -> Self {
+        let epoch = snapshot.as_ref().map(|snapshot| snapshot.epoch.clone());
         Self {
             current: Mutex::new(snapshot.map(Arc::new)),
+            epoch: watch::Sender::new(epoch),
         }
+    }
+
+    /// The epoch of the tables, now and whenever others take their place.
+    #[must_use]
+    pub fn epochs(&self) -> watch::Receiver<Option<Name>> {
+        self.epoch.subscribe()
     }
 
     /// The newest tables, whole; none where nothing is published.
@@ -155,8 +166,10 @@ impl Shelf {
 
     /// Puts other tables in their place.
     pub fn replace(&self, snapshot: Snapshot) {
+        let epoch = snapshot.epoch.clone();
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         *current = Some(Arc::new(snapshot));
+        self.epoch.send_replace(Some(epoch));
     }
 }
 
