@@ -142,7 +142,7 @@ fn ask(snapshot: &Snapshot, table: &str, keys: Vec<Key>, kind: BlockKind) -> Vec
 /// The answer in rows of a table where R rows become 2^22.
 fn rows(snapshot: &Snapshot, table: &str, keys: Vec<Key>, most: i64) -> Vec<i64> {
     let sums = ask(snapshot, table, keys, BlockKind::Rows);
-    sums.into_iter().map(|sum| sum * most >> 22).collect()
+    sums.into_iter().map(|sum| (sum * most) >> 22).collect()
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn rows_of_files_are_counted() {
     );
     assert_eq!(quarters, [2, 0, 0, 1, 1]);
     let values = ask(&snapshot, "orders", vec![], BlockKind::Values(1));
-    assert_eq!(values[0] * 2 >> 22, 3);
+    assert_eq!((values[0] * 2) >> 22, 3);
 }
 
 #[test]
