@@ -1,4 +1,4 @@
-//! The documents stay true: every command of the operations guide is run, in order, on two folders that stand for two machines.
+//! The documents stay true: every command of the guides is run, in order, on two folders that stand for two machines.
 
 #![cfg(test)]
 
@@ -14,6 +14,7 @@ use aquifer_tests::processes::{free_ports, program, run};
 use aquifer_tests::random::Seeded;
 
 const GUIDE: &str = include_str!("../../docs/operations.md");
+const TABLES: &str = include_str!("../../docs/published-tables.md");
 const PRIVACY: &str = include_str!("../../docs/privacy.md");
 
 /// The shell blocks of a document, in order.
@@ -43,12 +44,12 @@ fn programs() -> PathBuf {
 }
 
 #[test]
-fn every_command_of_the_operations_guide_works() {
+fn every_command_of_the_guides_works() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("customers.csv"), customers()).unwrap();
     let mut script =
         String::from("set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null; wait' EXIT\n");
-    for block in shell_blocks(GUIDE) {
+    for block in shell_blocks(GUIDE).into_iter().chain(shell_blocks(TABLES)) {
         script.push_str(block);
         script.push('\n');
     }
@@ -136,6 +137,7 @@ fn links_between_documents_lead_somewhere() {
         "docs/privacy.md",
         "docs/protocol.md",
         "docs/operations.md",
+        "docs/published-tables.md",
     ] {
         let text = fs::read_to_string(root.join(document)).unwrap();
         let folder = root.join(document).parent().unwrap().to_owned();

@@ -126,7 +126,9 @@ pub fn outgoing(cells: &[usize]) -> Vec<Outgoing> {
     ]
 }
 
-fn update_bytes(cells: usize) -> usize {
+/// Bytes of the message that carries a sum of so many cells.
+#[must_use]
+pub fn update_bytes(cells: usize) -> usize {
     let update = Update {
         attempt: AttemptId::default(),
         task: Hash32::default(),

@@ -335,6 +335,10 @@ query = "SELECT * FROM customers"     # SQL that maps the unit's tables to the c
 basis = "legitimate interest, assessment LIA-0"   # why the data may be used; printed in statements
 customers_max = 100000                # public: declared with room, never the true count; a bigger table is refused
 # holdout_column = "split"            # optional column of the mapped table: "test" or true = kept for evaluation
+# epoch = "2026-11-01"                # needed for tables for analysts: public name of the state that they show
+
+# [data.published]                    # SQL for each table that the contract publishes to analysts
+# orders = "SELECT customer_id, shop, amount FROM orders"
 
 [data.tables]                         # CSV or Parquet, file or folder
 customers = "customers.csv"

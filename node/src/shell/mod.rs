@@ -1,6 +1,7 @@
 //! What touches the world: sources of data, commands.
 
 pub mod check_command;
+mod check_published;
 pub mod cli;
 pub mod clock;
 mod column;

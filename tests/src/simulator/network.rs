@@ -4,6 +4,7 @@
 //! longer than [`IDLE_MS`] breaks it. Loss, duplication and overtaking of single frames are beyond what QUIC lets through:
 //! they are here because the machines must not depend on it. Carries frames; reads none.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use aquifer_shared::base::time::Timestamp;
@@ -30,7 +31,11 @@ pub enum Way {
 pub struct Network {
     links: Vec<Link>,
     sessions: u64,
+    traffic: Traffic,
 }
+
+/// Frames that parties sent and their bytes without frame headers, by kind of message.
+pub type Traffic = BTreeMap<u8, (u64, u64)>;
 
 #[derive(Debug)]
 struct Link {
@@ -67,7 +72,23 @@ impl Network {
         Self {
             links: (0..nodes).map(link).collect(),
             sessions: 0,
+            traffic: Traffic::new(),
         }
+    }
+
+    /// Counts a frame that a party sends.
+    pub fn count(&mut self, frame: &Frame) {
+        if let [_version, kind, ..] = &frame[..] {
+            let (frames, bytes) = self.traffic.entry(*kind).or_default();
+            *frames += 1;
+            *bytes += frame.len().saturating_sub(HEADER_BYTES) as u64;
+        }
+    }
+
+    /// What was counted.
+    #[must_use]
+    pub fn traffic(&self) -> &Traffic {
+        &self.traffic
     }
 
     /// How long a frame takes that meets no fault.

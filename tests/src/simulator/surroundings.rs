@@ -79,6 +79,7 @@ impl Surroundings {
     pub fn carry(&mut self, node: usize, way: Way, session: u64, frame: &Frame) {
         let now = self.agenda.now();
         let before = self.faults.struck().len();
+        self.network.count(frame);
         let carried = self.network.send(now, node, way, &mut self.faults);
         if self.faults.struck().len() > before {
             self.note(Mark::Fault, node + 1, b"network");

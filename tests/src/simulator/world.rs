@@ -17,7 +17,7 @@ use super::faults::{Fault, FaultId, Faults};
 use super::happening::{AtCoordinator, AtNode, Happening};
 use super::judges::{self, SignatureChecks};
 use super::keys::Keys;
-use super::network::{Network, Way};
+use super::network::{Network, Traffic, Way};
 use super::node::{Node, Weathered};
 use super::oracle::{Invariant, Oracle, Violation};
 use super::scenario::Scenario;
@@ -40,6 +40,8 @@ pub struct History {
     pub attempts: u64,
     /// Signature checks.
     pub signatures: SignatureChecks,
+    /// Frames and bytes that parties sent.
+    pub traffic: Traffic,
     /// How the study ended, if it did.
     pub ending: Option<Ending>,
     /// Faults that struck.
@@ -339,6 +341,7 @@ impl World {
             faults,
             oracle,
             agenda,
+            network,
             ..
         } = self.around;
         let (transcript, outline) = transcript.finish();
@@ -349,6 +352,7 @@ impl World {
             released: oracle.released(),
             attempts: oracle.attempts(),
             signatures: judges::signature_checks(),
+            traffic: network.traffic().clone(),
             ending: oracle.ending().cloned(),
             struck: faults.struck().to_vec(),
             chances: faults.chances(),

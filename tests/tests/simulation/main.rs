@@ -8,6 +8,7 @@ mod planted;
 mod shrinking;
 mod slice;
 mod stops;
+mod traffic;
 
 use aquifer_shared::domain::sum::TrustMode;
 use aquifer_tests::simulator::faults::{Chosen, Profile};

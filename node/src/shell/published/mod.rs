@@ -4,6 +4,8 @@ mod encode;
 mod mapping;
 mod refresh;
 mod shelf;
+#[cfg(test)]
+mod tests;
 
 pub use encode::{Inspected, encode, inspect};
 pub use mapping::{Mapping, epoch, mappings};

@@ -79,6 +79,12 @@ impl Refresher {
         }
     }
 
+    /// Where the newest tables are.
+    #[must_use]
+    pub fn shelf(&self) -> &Arc<Shelf> {
+        &self.shelf
+    }
+
     /// What is served now.
     #[must_use]
     pub fn view(&self) -> DataView {

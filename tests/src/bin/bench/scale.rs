@@ -20,7 +20,7 @@ struct Size {
 
 /// Measures sums of growing size, every signature check made; the noise is the simulator's.
 pub fn measure(options: &Options) -> Result<Value> {
-    let by_nodes = options.times(5, 4);
+    let by_nodes = options.times(6, 4);
     let by_cells = options.times(5, 3);
     let nodes = NODES[..by_nodes].iter().map(|nodes| size(*nodes, 1_000));
     let nodes: Vec<Size> = nodes.collect::<Result<_>>()?;
@@ -44,6 +44,7 @@ pub fn measure(options: &Options) -> Result<Value> {
     }
     table.print()?;
     if let Some(folder) = &options.plots {
+        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let charts = [
             (
                 "cost-by-nodes.svg",
@@ -69,6 +70,8 @@ pub fn measure(options: &Options) -> Result<Value> {
 fn size(nodes: usize, cells: usize) -> Result<Size> {
     let file = tempfile::NamedTempFile::new()?;
     let (wanted, length) = (nodes.to_string(), cells.to_string());
+    // Processor time is counted in hundredths of a second: small sums are repeated.
+    let rounds = (400_000 / (nodes * cells)).clamp(3, 50).to_string();
     let arguments = [
         "--seeds",
         "0..1",
@@ -80,7 +83,7 @@ fn size(nodes: usize, cells: usize) -> Result<Size> {
         "1",
         "--check-every-signature",
         "--rounds",
-        "3",
+        &rounds,
         "--nodes",
         &wanted,
         "--cells",
@@ -115,5 +118,5 @@ fn chart(x: &str, sizes: &[Size], of: fn(&Size) -> usize) -> String {
     .svg()
 }
 
-const NODES: [usize; 5] = [8, 16, 32, 64, 128];
+const NODES: [usize; 6] = [8, 16, 32, 64, 128, 1_000];
 const CELLS: [usize; 5] = [100, 1_000, 10_000, 100_000, 1_000_000];
