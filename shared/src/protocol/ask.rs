@@ -118,6 +118,8 @@ pub enum AnswerKind {
     Truth,
     /// A day, as `YYYY-MM-DD`.
     Day,
+    /// JSON as text.
+    Json,
 }
 
 /// A value of an answer.

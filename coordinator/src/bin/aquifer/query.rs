@@ -114,6 +114,7 @@ fn answer_json(answer: &Answer) -> Value {
         AnswerKind::Text => "text",
         AnswerKind::Truth => "truth",
         AnswerKind::Day => "day",
+        AnswerKind::Json => "json",
     };
     let columns = answer.columns.iter();
     let columns: Vec<Value> = columns
