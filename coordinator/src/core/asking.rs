@@ -2,6 +2,7 @@
 //!
 //! Pure: prices, identities and the time come in as arguments. Spends nothing.
 
+use aquifer_shared::base::calendar;
 use aquifer_shared::base::hash::labelled;
 use aquifer_shared::base::ids::{Hash32, Name, StudyHash};
 use aquifer_shared::base::limits::QUESTION_BYTES_MAX;
@@ -9,8 +10,7 @@ use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::contract::Published;
 use aquifer_shared::domain::question::Question;
-use aquifer_shared::domain::sum::{Plan, Standing, StudyTerms, study_hash};
-use aquifer_shared::base::calendar;
+use aquifer_shared::domain::sum::{Plan, Standing, StudyTerms, TrustMode, study_hash};
 use aquifer_shared::protocol::ask::{
     Answer, AnswerColumn, AnswerKind, AnswerValue, Objection, ReleaseLine, ReleasedSum,
 };
@@ -38,7 +38,9 @@ pub struct Wish<'a> {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum NoStudy {
     /// More than the approvers allow for one question.
-    #[error("the question costs {got} with its repeated attempts, expected at least 10 micro-rho an attempt and at most {max}")]
+    #[error(
+        "the question costs {got} with its repeated attempts, expected at least 10 micro-rho an attempt and at most {max}"
+    )]
     AboveMaximum {
         /// Found.
         got: MicroRho,
@@ -46,7 +48,9 @@ pub enum NoStudy {
         max: MicroRho,
     },
     /// More than is left of the asker's share.
-    #[error("the question costs {got} with its repeated attempts, {left} is left of the asker's share for this purpose")]
+    #[error(
+        "the question costs {got} with its repeated attempts, {left} is left of the asker's share for this purpose"
+    )]
     Share {
         /// Found.
         got: MicroRho,
@@ -283,7 +287,7 @@ pub fn rows(shown: sql::Answer, notices: Vec<String>) -> Answer {
     let value = |value| match value {
         Value::Null => AnswerValue::Null,
         Value::Text(text) | Value::Json(text) => AnswerValue::Text(text),
-        Value::Date(day) => AnswerValue::Text(calendar::text(day)),
+        Value::Date(day) => AnswerValue::Text(calendar::written(day)),
         Value::Whole(number) => AnswerValue::Whole(number),
         Value::Real(number) => AnswerValue::Number(number),
         Value::Truth(truth) => AnswerValue::Truth(truth),
@@ -291,7 +295,9 @@ pub fn rows(shown: sql::Answer, notices: Vec<String>) -> Answer {
     let rows = shown.rows.into_iter();
     Answer {
         columns: columns.collect(),
-        rows: rows.map(|row| row.into_iter().map(value).collect()).collect(),
+        rows: rows
+            .map(|row| row.into_iter().map(value).collect())
+            .collect(),
         notices,
         release: None,
     }
@@ -304,6 +310,111 @@ pub fn objection(refusal: &Refusal) -> Objection {
         sqlstate: refusal.state.to_owned(),
         message: refusal.message.clone(),
         hint: refusal.hint.clone(),
-        position: refusal.position.and_then(|position| position.try_into().ok()),
+        position: refusal
+            .position
+            .and_then(|position| position.try_into().ok()),
     }
+}
+
+/// What a question would cost and how exact it would be: rows of property, value and remark. Public numbers only.
+///
+/// # Errors
+///
+/// A price that buys no scale.
+pub fn price_tag(
+    standing: &StudyTerms,
+    table: &Published,
+    query: &Query,
+    (urho, data): (MicroRho, &[Name]),
+    (stored, left): (bool, MicroRho),
+    accountant: Accountant,
+) -> Result<Answer, NoStudy> {
+    let allowed = standing_of(standing).ok_or(NoStudy::NotStanding)?;
+    let share = standing.noise_share().ok_or(NoStudy::NotStanding)?;
+    let round = query
+        .question
+        .round(table, standing.customers_max, urho, share);
+    let round = round.ok_or(NoStudy::Unpriced(urho))?;
+    let attempts = u64::from(standing.attempts_max.max(1));
+    let quoted = standing.quoted(urho).unwrap_or(urho);
+    let epsilon = (accountant.epsilon)(quoted, standing.delta);
+    let mut versions: Vec<&str> = data.iter().map(Name::as_str).collect();
+    versions.sort_unstable();
+    versions.dedup();
+    let trust = match standing.mode {
+        TrustMode::NodeNoise => "node-noise",
+        TrustMode::SharedNoise => "shared-noise",
+    };
+    let lines = [
+        (
+            "plan",
+            query.plan.to_string(),
+            format!("purpose {}", standing.purpose),
+        ),
+        (
+            "data version",
+            versions.join(", "),
+            format!("{} units, {trust}", standing.roster.len()),
+        ),
+        (
+            "cells",
+            round.cells_max.to_string(),
+            format!(
+                "groups of one customer at most {}",
+                query.question.groups_max
+            ),
+        ),
+        (
+            "price",
+            format!("rho {}", quoted.0 as f64 / 1e6),
+            format!(
+                "{} micro-rho, epsilon {epsilon:.4} at delta {:e}; as often again for a repeated attempt",
+                quoted.0,
+                standing.delta.get()
+            ),
+        ),
+        (
+            "remaining",
+            (left.0 / (urho.0.max(1) * attempts)).to_string(),
+            format!(
+                "such questions by your share of {} micro-rho",
+                allowed.urho_max.0
+            ),
+        ),
+        (
+            "stored answer",
+            if stored { "yes" } else { "none" }.to_owned(),
+            if stored { "free" } else { "" }.to_owned(),
+        ),
+        (
+            "rules",
+            format!("cohort floor {}", allowed.cohort_floor),
+            format!("standing study {}", standing.name),
+        ),
+        (
+            "slot",
+            format!(
+                "{} ms",
+                query.question.slot_ms(table, standing.customers_max)
+            ),
+            "answers leave at multiples of this".to_owned(),
+        ),
+    ];
+    let column = |name: &str| AnswerColumn {
+        name: name.to_owned(),
+        kind: AnswerKind::Text,
+    };
+    let row = |(property, value, remark): (&str, String, String)| {
+        vec![
+            AnswerValue::Text(property.to_owned()),
+            AnswerValue::Text(value),
+            AnswerValue::Text(remark),
+        ]
+    };
+    Ok(Answer {
+        columns: ["property", "value", "remark"].map(column).to_vec(),
+        rows: lines.map(row).to_vec(),
+        notices: Vec::new(),
+        release: None,
+    })
 }

@@ -5,10 +5,10 @@
 
 use aquifer_shared::base::ids::{Hash32, Name, StudyHash};
 use aquifer_shared::base::units::MicroRho;
-use aquifer_shared::domain::contract::{Contract, Published};
+use aquifer_shared::domain::contract::Contract;
 use aquifer_shared::domain::sum::{StudyTerms, TrustMode};
-use aquifer_shared::protocol::ask::{Answer, Ask, Objection, ReleaseLine, Response, StudyState};
-use aquifer_shared::protocol::codec::{decode, encode};
+use aquifer_shared::protocol::ask::{Ask, Objection, Response, StudyState};
+use aquifer_shared::protocol::codec::decode;
 use aquifer_shared::protocol::wire::{Message, Offer, RefusalCode, Verdict};
 use aquifer_shared::shell::keys::random_bytes32;
 use aquifer_shared::shell::noise;
@@ -19,7 +19,9 @@ use super::hub::Hub;
 use super::live::Live;
 use super::requests::{ACCOUNTANT, refused};
 use super::store::{Asked, Party, StoreFault, StoredAnswer, StoredStudy};
-use crate::core::asking::{NoStudy, Wish, answer_key, answer_of, objection, price_of, standing_of, study_of};
+use crate::core::asking::{
+    NoStudy, Wish, answer_key, answer_of, objection, price_of, price_tag, standing_of, study_of,
+};
 use crate::core::event::{Ending, Event};
 use crate::core::sql::{self, CacheUse, Query, Refusal, Settings, Statement};
 
@@ -39,6 +41,8 @@ struct Asking {
     data: Vec<Name>,
     key: Hash32,
     urho: MicroRho,
+    /// What the asker's questions for this purpose have cost.
+    used: MicroRho,
     request: Option<String>,
 }
 
@@ -65,17 +69,23 @@ impl Hub {
         if let Some(stored) = self.store.answer_to(&asking.key).await?
             && stored.urho >= asking.urho
         {
-            self.note_asked(party, &asking, stored.study, MicroRho::ZERO).await?;
+            self.note_asked(party, &asking, stored.study, MicroRho::ZERO)
+                .await?;
             return Ok(Some(shown(&stored, &asking.query, &asking.contract, true)));
         }
         if let Some(running) = self.running_for(&asking) {
-            self.note_asked(party, &asking, running, MicroRho::ZERO).await?;
+            self.note_asked(party, &asking, running, MicroRho::ZERO)
+                .await?;
             self.wait_for(running, asking.query, answers);
             return Ok(None);
         }
         if asking.query.settings.cache == CacheUse::Only {
             let text = "there is no stored answer to this question";
-            return Ok(Some(object("55000", text, "allow a fresh answer: it is priced and paid for")));
+            return Ok(Some(object(
+                "55000",
+                text,
+                "allow a fresh answer: it is priced and paid for",
+            )));
         }
         if let Err(response) = self.enough_units(&asking) {
             return Ok(Some(*response));
@@ -94,15 +104,23 @@ impl Hub {
         let settings = Settings {
             purpose: Some(ask.purpose.to_string()),
             request_id: ask.request_id.clone(),
-            cache: if ask.only_stored { CacheUse::Only } else { CacheUse::Use },
+            cache: if ask.only_stored {
+                CacheUse::Only
+            } else {
+                CacheUse::Use
+            },
             ..Settings::default()
         };
-        let (query, only_price) = match sql::compile(&ask.sql, &settings, &contract, &[]) {
+        let (query, only_price) = match sql::compile(&ask.sql, &settings, &contract, Some(&[])) {
             Ok(Statement::Query(query)) => (query, false),
-            Ok(Statement::Explain(query, _)) => (query, true),
+            Ok(Statement::Explain { query, .. }) => (query, true),
             Ok(_) => {
                 let text = "the statement asks nothing";
-                return Ok(Err(Box::new(object("0A000", text, "write SELECT or EXPLAIN SELECT"))));
+                return Ok(Err(Box::new(object(
+                    "0A000",
+                    text,
+                    "write SELECT or EXPLAIN SELECT",
+                ))));
             }
             Err(refusal) => return Ok(Err(Box::new(refusal_response(&refusal)))),
         };
@@ -114,7 +132,17 @@ impl Hub {
         };
         let data = self.data_of(&terms);
         let key = answer_key(&terms, &query.question, &data);
-        let asking = Asking { query, standing, terms, contract, data, key, urho, request: ask.request_id.clone() };
+        let asking = Asking {
+            query,
+            standing,
+            terms,
+            contract,
+            data,
+            key,
+            urho,
+            used,
+            request: ask.request_id.clone(),
+        };
         if only_price {
             return Ok(Err(Box::new(self.price_tag(&asking).await?)));
         }
@@ -125,7 +153,8 @@ impl Hub {
     fn standing_for(&self, ask: &Ask) -> Option<&Live> {
         let open = self.studies.values().filter(|live| {
             let named = ask.standing.as_ref().is_none_or(|named| {
-                live.terms.name.as_str() == named || live.hash.to_string().starts_with(named.as_str())
+                live.terms.name.as_str() == named
+                    || live.hash.to_string().starts_with(named.as_str())
             });
             live.machine.state() == StudyState::Open && live.terms.purpose == ask.purpose && named
         });
@@ -165,7 +194,9 @@ impl Hub {
             };
             let there = group.filter(|place| here(*place)).count();
             if there < needed {
-                let text = format!("{there} of {members} units serve their tables now, a sum needs {needed}");
+                let text = format!(
+                    "{there} of {members} units serve their tables now, a sum needs {needed}"
+                );
                 let hint = "nothing was charged; `aquifer nodes` shows who is away";
                 return Err(Box::new(object("QP006", &text, hint)));
             }
@@ -187,12 +218,20 @@ impl Hub {
         if let Some(stored) = self.store.answer_of(&before.study).await? {
             return Ok(Some(shown(&stored, &asking.query, &asking.contract, true)));
         }
-        if self.studies.get(&before.study).is_some_and(Live::is_running) {
+        if self
+            .studies
+            .get(&before.study)
+            .is_some_and(Live::is_running)
+        {
             self.wait_for(before.study, asking.query, answers);
             return Ok(None);
         }
         let text = "the question was asked under this request id and ended without an answer";
-        Ok(Some(object("QP008", text, "ask again under a new request id")))
+        Ok(Some(object(
+            "QP008",
+            text,
+            "ask again under a new request id",
+        )))
     }
 
     /// Makes the study that answers, durable before any unit hears of it.
@@ -224,14 +263,20 @@ impl Hub {
             Err(no) => return Ok(Some(no_study(&no))),
         };
         if let Err(error) = noise::check_charge(&terms) {
-            return Ok(Some(object("QP003", &error.to_string(), "name another price")));
+            return Ok(Some(object(
+                "QP003",
+                &error.to_string(),
+                "name another price",
+            )));
         }
         let Some(live) = self.studies.get(&asking.standing) else {
             return Ok(Some(object("QP004", "the standing study has ended", "")));
         };
         let (approvals, text) = (live.offer().approvals, live.contract_text.clone());
         let members = terms.roster.iter().zip(&live.names);
-        let members = members.filter_map(|(key, name)| Some((*key, name.clone()?))).collect();
+        let members = members
+            .filter_map(|(key, name)| Some((*key, name.clone()?)))
+            .collect();
         let (contract, version) = (asking.contract.name.clone(), asking.contract.version);
         let stored = StoredStudy {
             hash,
@@ -241,9 +286,18 @@ impl Hub {
             submitted: now(),
             ended: Default::default(),
         };
-        self.store.add_study(&stored, &contract, version, &text).await?;
-        if !self.note_asked(party, &asking, hash, terms.urho_cap).await? {
-            return Ok(Some(object("QP007", "the request id is in use", "take a new request id")));
+        self.store
+            .add_study(&stored, &contract, version, &text)
+            .await?;
+        if !self
+            .note_asked(party, &asking, hash, terms.urho_cap)
+            .await?
+        {
+            return Ok(Some(object(
+                "QP007",
+                "the request id is in use",
+                "take a new request id",
+            )));
         }
         self.running_keys.insert(hash, asking.key);
         self.wait_for(hash, asking.query, answers);
@@ -284,13 +338,18 @@ impl Hub {
     }
 
     fn wait_for(&mut self, study: StudyHash, query: Box<Query>, answers: &mpsc::Sender<Response>) {
-        let asker = Asker { answers: answers.clone(), query };
+        let asker = Asker {
+            answers: answers.clone(),
+            query,
+        };
         self.askers.entry(study).or_default().push(asker);
     }
 
     /// Tells those who wait what came of a study that has ended, and forgets the study: its answer is in the store.
     pub(super) async fn answer_askers(&mut self, hash: StudyHash) {
-        let Some(live) = self.studies.get(&hash) else { return };
+        let Some(live) = self.studies.get(&hash) else {
+            return;
+        };
         if !live.is_settled() || standing_of(&live.terms).is_none() || live.terms.is_standing() {
             return;
         }
@@ -313,8 +372,19 @@ impl Hub {
     async fn price_tag(&self, asking: &Asking) -> Result<Response, StoreFault> {
         let stored = self.store.answer_to(&asking.key).await?;
         let free = stored.is_some_and(|stored| stored.urho >= asking.urho);
-        let tag = crate::core::asking::price_tag(
-            &asking.terms, &asking.contract, &asking.query, asking.urho, &asking.data, free, ACCOUNTANT,
+        let Some(table) = asking.contract.published(&asking.query.question.table) else {
+            return Ok(object("42P01", "the table is not published", ""));
+        };
+        let allowed = standing_of(&asking.terms).map_or(MicroRho::ZERO, |allowed| allowed.urho_max);
+        let left = allowed.left_after(asking.used);
+        let price = (asking.urho, &asking.data[..]);
+        let tag = price_tag(
+            &asking.terms,
+            table,
+            &asking.query,
+            price,
+            (free, left),
+            ACCOUNTANT,
         );
         Ok(match tag {
             Ok(answer) => Response::Answer(Box::new(answer)),
@@ -329,37 +399,67 @@ fn shown(stored: &StoredAnswer, query: &Query, contract: &Contract, was_there: b
     let table = contract.published(&query.question.table);
     let made = (was_there, stored.created);
     let answer = terms.zip(table).and_then(|(terms, table)| {
-        answer_of(stored.study, &terms, &stored.sum, query, table, made, ACCOUNTANT)
+        answer_of(
+            stored.study,
+            &terms,
+            &stored.sum,
+            query,
+            table,
+            made,
+            ACCOUNTANT,
+        )
     });
     match answer {
         Some(answer) => Response::Answer(Box::new(answer)),
-        None => refused("store", "a stored answer does not fit its question; tell the coordinator's operator".into()),
+        None => refused(
+            "store",
+            "a stored answer does not fit its question; tell the coordinator's operator".into(),
+        ),
     }
 }
 
 /// Why a study of a question ended without an answer.
 fn failed(live: &Live) -> Response {
-    let reason = live.machine.ending().map(Ending::reason).unwrap_or_default();
-    let refusals = (0..live.terms.roster.len()).filter_map(|member| {
-        match live.machine.member(member)?.0? {
+    let reason = live
+        .machine
+        .ending()
+        .map(Ending::reason)
+        .unwrap_or_default();
+    let refusals =
+        (0..live.terms.roster.len()).filter_map(|member| match live.machine.member(member)?.0? {
             Verdict::Refused(code, _) => Some(*code),
             _ => None,
-        }
-    });
+        });
     let refusals: Vec<RefusalCode> = refusals.collect();
-    let opened: u32 = live.machine.rounds().iter().map(|round| round.attempts).sum();
-    let exhausted = |code: &RefusalCode| {
-        matches!(code, RefusalCode::Budget | RefusalCode::StandingBudget)
-    };
+    let opened: u32 = live
+        .machine
+        .rounds()
+        .iter()
+        .map(|round| round.attempts)
+        .sum();
+    let exhausted =
+        |code: &RefusalCode| matches!(code, RefusalCode::Budget | RefusalCode::StandingBudget);
     if opened > 0 {
         let hint = "up to the price of each attempt was charged; ask again under a new request id";
-        return object("QP008", &format!("no answer after {opened} attempts: {reason}"), hint);
+        return object(
+            "QP008",
+            &format!("no answer after {opened} attempts: {reason}"),
+            hint,
+        );
     }
     if refusals.iter().any(exhausted) {
         let hint = "ask for a stored answer, or wait until the units' owners allow more";
-        return object("QP001", &format!("the units' budgets are used up: {reason}"), hint);
+        return object(
+            "QP001",
+            &format!("the units' budgets are used up: {reason}"),
+            hint,
+        );
     }
-    object("QP006", &reason, "nothing was charged; `aquifer study show` of the standing study tells who takes part")
+    object(
+        "QP006",
+        &reason,
+        "nothing was charged; `aquifer study show` of the standing study tells who takes part",
+    )
 }
 
 fn refusal_response(refusal: &Refusal) -> Response {
@@ -369,7 +469,10 @@ fn refusal_response(refusal: &Refusal) -> Response {
 fn no_study(no: &NoStudy) -> Response {
     let (state, hint) = match no {
         NoStudy::AboveMaximum { .. } => ("QP003", "name a smaller price"),
-        NoStudy::Share { .. } => ("QP002", "name a smaller price, or ask the operator for a larger share"),
+        NoStudy::Share { .. } => (
+            "QP002",
+            "name a smaller price, or ask the operator for a larger share",
+        ),
         NoStudy::Unpriced(_) => ("QP003", "name a larger price, or ask for fewer cells"),
         NoStudy::NotStanding => ("QP004", "ask the operator"),
     };

@@ -68,7 +68,6 @@ pub(super) struct Session {
     pub(super) line: Line,
 }
 
-
 impl Hub {
     /// No study yet, no session.
     pub(super) fn new(front: Arc<Front>, store: Store, release: Arc<Identity>) -> Self {

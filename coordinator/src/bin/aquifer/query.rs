@@ -1,13 +1,17 @@
 //! `aquifer query` and `aquifer explain`: statements in SQL, answers as a table, CSV or JSON.
 
 use std::io::Read as _;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use aquifer_shared::base::limits::STATEMENT_BYTES_MAX;
 use aquifer_shared::protocol::ask::{
-    Answer, AnswerKind, AnswerValue, Ask, Objection, Request, Response,
+    Answer, AnswerColumn, AnswerKind, AnswerValue, Ask, Objection, Request, Response,
 };
 use aquifer_shared::shell::report::{self, Outcome, Table};
+use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use arrow::csv::Writer;
+use arrow::datatypes::{DataType, Field, Schema};
 use serde_json::{Map, Value, json};
 
 use crate::args::{AnswerFormat, QueryArguments};
@@ -88,12 +92,19 @@ fn table(answer: &Answer) -> Table {
 }
 
 fn csv_text(answer: &Answer) -> anyhow::Result<String> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(answer.columns.iter().map(|column| &column.name))?;
-    for row in &answer.rows {
-        writer.write_record(row.iter().map(text))?;
-    }
-    let bytes = writer.into_inner().context("CSV in memory")?;
+    let field = |column: &AnswerColumn| Field::new(&column.name, DataType::Utf8, true);
+    let schema = Schema::new(answer.columns.iter().map(field).collect::<Vec<_>>());
+    let values = |column: usize| -> ArrayRef {
+        let cells = answer.rows.iter().map(|row| match &row[column] {
+            AnswerValue::Null => None,
+            value => Some(text(value)),
+        });
+        Arc::new(cells.collect::<StringArray>())
+    };
+    let columns = (0..answer.columns.len()).map(values).collect();
+    let batch = RecordBatch::try_new(Arc::new(schema), columns).context("an answer with gaps")?;
+    let mut bytes = Vec::new();
+    Writer::new(&mut bytes).write(&batch)?;
     Ok(String::from_utf8(bytes)?)
 }
 
