@@ -68,6 +68,7 @@ fn rank(krate: &str, module: &[String]) -> Option<(u8, String)> {
     let position = match names[..] {
         ["base", ..] => (0, "base"),
         ["domain", "predictor", ..] => (2, "predictor"),
+        ["domain", "question", ..] => (2, "question"),
         ["domain", group, ..] => (1, group),
         ["protocol", ..] => (3, "protocol"),
         ["shell", ..] => (4, "shell"),
@@ -259,6 +260,14 @@ mod tests {
         check_passes(
             "shared/src/protocol/wire.rs",
             "use super::codec::decode;\nuse crate::domain::sum::Part;",
+        );
+        check_caught(
+            "shared/src/domain/question/check.rs",
+            "use crate::domain::predictor::plan;",
+        );
+        check_passes(
+            "shared/src/domain/question/check.rs",
+            "use crate::domain::contract::Contract;",
         );
         check_passes(
             "shared/src/domain/contract/read.rs",

@@ -1,9 +1,27 @@
 //! Questions of analysts: one private vector sum, whose cells are groups times blocks.
 //!
 //! A [`Question`] is canonical: two texts that mean the same give the same question, and its hash is the plan's identity. Everything
-//! here is public: bounds, scales and prices follow from question and contract, never from data.
+//! here is public: bounds, scales and prices follow from question and contract, never from data. A value of a row is a level's
+//! place, the units of a number (clamped, its default put in), or a day (clamped); `None` is missing, which no level ever is.
+
+mod check;
+mod filter;
+#[cfg(test)]
+mod fixtures;
+mod layout;
+mod period;
+mod scale;
+mod steps;
 
 use serde::{Deserialize, Serialize};
+
+use crate::base::hash::labelled;
+use crate::base::ids::Hash32;
+
+pub use check::{BadQuestion, groups_max};
+pub use filter::bounds;
+pub use layout::{Layout, bucket, number};
+pub use scale::{Scales, can_be_missing, doubled, reach};
 
 /// What is asked, as coordinator and nodes see, hash and check it. Columns are places in the published table.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -16,7 +34,8 @@ pub struct Question {
     pub filter: Filter,
     /// G of this question: at most the table's; 1 without keys.
     pub groups_max: u32,
-    /// What is added up, strictly rising by kind.
+    /// What is added up, strictly rising by kind. Where R is 1, [`BlockKind::Rows`] stands for both rows and customers; where no
+    /// row can be without a value, for [`BlockKind::Values`] too.
     pub blocks: Vec<Block>,
 }
 
@@ -25,7 +44,7 @@ pub struct Question {
 pub enum Key {
     /// The levels of a key column, the one for everything else last.
     Level(u16),
-    /// Calendar periods of a date column, from the one of its first day to the one of its last.
+    /// Calendar periods of a date column, from the one of its first day to the one of its last, then one for missing.
     Period(u16, Period),
     /// `width_bucket` of a number column between two bounds in its units: `count + 2` values, then one for missing where the
     /// column has no default.
@@ -58,6 +77,7 @@ pub enum Period {
 
 /// A condition on rows in canonical form: no negation, sorted without repeats, values in contract form.
 #[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(try_from = "Vec<steps::Step>", into = "Vec<steps::Step>")]
 pub enum Filter {
     /// Every row.
     All,
@@ -67,7 +87,7 @@ pub enum Filter {
     Levels(u16, Vec<u16>),
     /// The number (in its units) or day is in one of these closed ranges: rising, not touching, inside the bounds.
     Ranges(u16, Vec<(i64, i64)>),
-    /// A number has no value.
+    /// A number or date has no value.
     Missing(u16),
     /// All of them: two or more, strictly rising, none of them an `Every`.
     Every(Vec<Filter>),
@@ -101,4 +121,10 @@ pub enum BlockKind {
     Squares(u16),
     /// Rows per grid cell of the column. Reach R, over all cells together.
     Grid(u16),
+}
+
+/// The identity of a plan: contract and encoded question. Price, names and order of columns are no part of it.
+#[must_use]
+pub fn plan_id(contract: &Hash32, question: &[u8]) -> Hash32 {
+    labelled("aquifer/question/1/plan", &[&contract.0, question])
 }
