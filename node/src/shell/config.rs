@@ -448,7 +448,7 @@ mod tests {
         check(
             &zeros,
             "12",
-            "line 40, column 7: IdentityKey is 2 characters",
+            "line 44, column 7: IdentityKey is 2 characters",
         );
         check("operator = \"south-it\"", "", "missing field `operator`");
         check(
@@ -459,7 +459,7 @@ mod tests {
         let again = format!(
             "operator = \"s\"\n[[member]]\nname = \"west\"\nkey = \"{zeros}\"\noperator = \"w\""
         );
-        let expected = "line 44, column 7: member west has the name or the key of member south";
+        let expected = "line 48, column 7: member west has the name or the key of member south";
         check("operator = \"south-it\"", &again, expected);
         let other = again
             .replace("west", "south")
@@ -491,7 +491,7 @@ mod tests {
         check_wrong(
             "members_min = 1 ",
             "members = 1 ",
-            "line 25, column 1: unknown field `members`",
+            "line 29, column 1: unknown field `members`",
         );
     }
 
@@ -511,7 +511,7 @@ mod tests {
         check_wrong(
             "approvers = []",
             "approvers = [\"abc\"]",
-            "line 23, column 15: IdentityKey is 3 characters",
+            "line 27, column 15: IdentityKey is 3 characters",
         );
         check_wrong("customers_max = 100000", "customers_max = 0", "is 0");
         check_wrong("\"automatic\"", "\"maybe\"", "unknown variant `maybe`");
