@@ -136,7 +136,7 @@ impl Study {
 
     /// Goes on where the records stop.
     fn take_up(&mut self, now: Timestamp, open: LastOpen, spool: Vec<(u16, u16, Shares)>) {
-        if matches!(self.stage, Stage::Ended(_)) {
+        if matches!(self.stage, Stage::Ended(_)) || self.terms.is_standing() {
             return;
         }
         if self.sums.len() == self.terms.rounds.len() {
