@@ -15,6 +15,7 @@ use aquifer_tests::random::Seeded;
 
 const GUIDE: &str = include_str!("../../docs/operations.md");
 const TABLES: &str = include_str!("../../docs/published-tables.md");
+const QUESTIONS: &str = include_str!("../../docs/questions.md");
 const PRIVACY: &str = include_str!("../../docs/privacy.md");
 
 /// The shell blocks of a document, in order.
@@ -49,7 +50,7 @@ fn every_command_of_the_guides_works() {
     fs::write(folder.path().join("customers.csv"), customers()).unwrap();
     let mut script =
         String::from("set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null; wait' EXIT\n");
-    for block in shell_blocks(GUIDE).into_iter().chain(shell_blocks(TABLES)) {
+    for block in [GUIDE, TABLES, QUESTIONS].into_iter().flat_map(shell_blocks) {
         script.push_str(block);
         script.push('\n');
     }
@@ -138,6 +139,7 @@ fn links_between_documents_lead_somewhere() {
         "docs/protocol.md",
         "docs/operations.md",
         "docs/published-tables.md",
+        "docs/questions.md",
     ] {
         let text = fs::read_to_string(root.join(document)).unwrap();
         let folder = root.join(document).parent().unwrap().to_owned();
