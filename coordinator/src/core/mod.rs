@@ -1,5 +1,6 @@
-//! What the coordinator decides: studies, rounds, models. No socket, store, clock or random source.
+//! What the coordinator decides: studies, rounds, models, questions. No socket, store, clock or random source.
 
+pub mod asking;
 mod ending;
 pub mod event;
 pub mod expand;
@@ -22,6 +23,7 @@ mod rounds;
 mod seat;
 mod secure;
 mod secure_steps;
+pub mod sql;
 pub mod study;
 pub mod study_file;
 pub mod update;

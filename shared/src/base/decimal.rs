@@ -63,6 +63,14 @@ impl Decimal {
         i64::try_from(self.units.checked_mul(scale)?).ok()
     }
 
+    /// One minus this; `None` where it does not fit.
+    #[must_use]
+    pub fn from_one(self) -> Option<Self> {
+        let one = 10_i128.checked_pow(self.digits.into())?;
+        let units = one.checked_sub(self.units)?;
+        Self::parse(&format!("{units}e-{}", self.digits))
+    }
+
     /// The nearest number in floating point.
     #[must_use]
     pub fn to_f64(self) -> f64 {
@@ -142,6 +150,13 @@ mod tests {
             assert_eq!(written(units, digits), expected);
             check_units(expected, digits, Some(units));
         }
+    }
+
+    #[test]
+    fn what_is_missing_to_one_is_in_lowest_terms() {
+        let rest = |text: &str| Decimal::parse(text).and_then(Decimal::from_one);
+        assert_eq!(rest("0.25"), Decimal::parse("0.75"));
+        assert_eq!(rest("1"), Decimal::parse("0"));
     }
 
     #[test]
