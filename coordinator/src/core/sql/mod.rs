@@ -4,12 +4,19 @@
 //! place and hint.
 
 mod answer;
+mod call;
 mod compile;
 mod condition;
+mod explain;
 mod figure;
+#[cfg(test)]
+mod fixtures;
+#[cfg(test)]
+mod golden_tests;
 mod literal;
 mod names;
 mod output;
+mod outputs;
 mod parser;
 mod query;
 mod reading;
@@ -26,6 +33,9 @@ pub use answer::{
     Answer, AnswerColumn, Noise, OtherCells, Value, ValueKind, columns, key_value, present,
 };
 pub use compile::{PRICE_MIN, PriceWish, Query};
+pub use explain::{
+    ExpectedError, Explanation, Left, REFERENCE_SIZES, Standing, explain, noise, price,
+};
 pub use figure::Figure;
 pub use literal::{Parameter, ParameterKind};
 pub use output::Presentation;
