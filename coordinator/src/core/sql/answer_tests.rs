@@ -307,7 +307,7 @@ fn keys_have_their_own_types() {
     );
     use ValueKind::{Date, Real, Text, Truth, Whole};
     let query = query(
-        "SELECT day, shop, width_bucket(age, 18, 91, 2) b, COUNT(*), AVG(amount) a FROM orders WHERE shop = 'north' GROUP BY 1, 2, 3",
+        "SELECT date_trunc('month', day), shop, width_bucket(age, 18, 91, 2) b, COUNT(*), AVG(amount) a FROM orders GROUP BY 1, 2, 3",
     );
     let kinds: Vec<ValueKind> = columns(&query).iter().map(|column| column.kind).collect();
     assert_eq!(

@@ -21,6 +21,7 @@ mod parser;
 mod query;
 mod reading;
 mod refusal;
+mod route;
 mod scope;
 mod settings;
 mod statement;
@@ -41,7 +42,8 @@ pub use literal::{Parameter, ParameterKind};
 pub use output::Presentation;
 pub use reading::Reading;
 pub use refusal::{Refusal, Rule};
-pub use settings::{CLIENT, CacheUse, Change, Intervals, OWN, Settings};
+pub use route::{Route, route};
+pub use settings::{CLIENT, CacheUse, Change, Intervals, OWN, Settings, set};
 
 /// A statement that makes sense under a contract.
 #[derive(Clone, Debug, PartialEq)]
