@@ -8,6 +8,7 @@ pub mod namespaces;
 pub mod noise;
 pub mod plot;
 pub mod policy;
+pub mod postgres;
 pub mod processes;
 pub mod random;
 pub mod relay;

@@ -136,6 +136,8 @@ fn links_between_documents_lead_somewhere() {
         "docs/privacy.md",
         "docs/protocol.md",
         "docs/operations.md",
+        "docs/sources.md",
+        "docs/CHANGELOG.md",
     ] {
         let text = fs::read_to_string(root.join(document)).unwrap();
         let folder = root.join(document).parent().unwrap().to_owned();

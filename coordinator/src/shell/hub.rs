@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aquifer_shared::base::ids::{AttemptId, IdentityKey, Name, StudyHash};
+use aquifer_shared::base::limits::CLOCK_LOOK_MS;
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::protocol::ask::{Request, Response, StudyStatus};
 use aquifer_shared::protocol::wire::{CloseReason, Hello, Verdict, frame};
@@ -34,7 +35,7 @@ const EXPIRY_POLL: Duration = Duration::from_secs(5);
 /// Commands that are heard before what follows from them is performed.
 const COMMANDS_AT_ONCE: usize = 64;
 /// The longest sleep between two looks at the studies.
-const IDLE: Duration = Duration::from_secs(3_600);
+const IDLE: Duration = Duration::from_millis(CLOCK_LOOK_MS);
 
 /// All studies and sessions.
 pub struct Hub {

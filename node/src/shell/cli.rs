@@ -44,7 +44,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Report what is wrong with the unit's rows, and exactly what a study would send; sends nothing.
+    /// Report what is wrong with the unit's rows, wherever they are (files, PostgreSQL, S3), and exactly what a study would send; sends nothing.
     Check {
         /// Print JSON.
         #[arg(long)]

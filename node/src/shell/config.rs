@@ -315,7 +315,7 @@ basis = "legitimate interest, assessment LIA-0"   # why the data may be used; pr
 customers_max = 100000                # public: declared with room, never the true count; a bigger table is refused
 # holdout_column = "split"            # optional column of the mapped table: "test" or true = kept for evaluation
 
-[data.tables]                         # CSV or Parquet, file or folder
+[data.tables]                         # CSV, Parquet or NDJSON, file or folder; PostgreSQL and S3: see docs/sources.md
 customers = "customers.csv"
 
 [ledger]

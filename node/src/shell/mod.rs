@@ -6,8 +6,6 @@ pub mod clock;
 mod column;
 pub mod config;
 pub mod control;
-mod csv_file;
-mod csv_value;
 pub mod encode;
 pub mod evidence;
 pub mod holdout_key;

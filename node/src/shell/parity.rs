@@ -82,7 +82,7 @@ mod tests {
             basis: "public".to_owned(),
             customers_max: 100_000,
             holdout_column: Some("split".to_owned()),
-            tables: BTreeMap::from([("t".to_owned(), data)]),
+            tables: BTreeMap::from([("t".to_owned(), data.into())]),
         };
         let (contract, table) = encode(&config, directory.path()).unwrap();
         let rule = HoldOut::Column("split".to_owned());

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use aquifer_shared::base::ids::StudyHash;
-use aquifer_shared::base::limits::{FRAME_BYTES_MAX, LEDGER_COPY_BYTES_MAX};
+use aquifer_shared::base::limits::{CLOCK_LOOK_MS, FRAME_BYTES_MAX, LEDGER_COPY_BYTES_MAX};
 use aquifer_shared::base::secret::Secret;
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::protocol::chain::Head;
@@ -320,7 +320,10 @@ fn fresh() -> Fresh {
 
 async fn until(wakeup: Option<Timestamp>) {
     match wakeup {
-        Some(at) => tokio::time::sleep(Duration::from_millis(at.since_ms(now()))).await,
+        Some(at) => {
+            let ms = at.since_ms(now()).min(CLOCK_LOOK_MS);
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+        }
         None => std::future::pending().await,
     }
 }

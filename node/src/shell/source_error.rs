@@ -2,6 +2,7 @@
 //!
 //! The engine's own texts quote values; only those about the query itself are passed on.
 
+use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
@@ -9,6 +10,8 @@ use aquifer_shared::domain::contract::ContractError;
 use arrow::error::ArrowError;
 use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
+
+use super::source::{store_fault, store_problem};
 
 /// A source that cannot be read or does not fit the contract.
 ///
@@ -43,7 +46,15 @@ pub enum SourceError {
         /// What is wrong.
         problem: &'static str,
     },
-    /// A line of a CSV file is not CSV.
+    /// A table of a server or a store cannot be read.
+    #[error("table {table:?}: {problem}")]
+    Table {
+        /// Its name in the query.
+        table: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A line of a file is not what the file's name says.
     #[error("{path:?}, line {line}: {problem}")]
     Line {
         /// The file.
@@ -73,6 +84,12 @@ pub enum SourceError {
         /// What is wrong.
         problem: &'static str,
     },
+    /// Reading a table failed on the way, at a place that is known.
+    #[error("reading the mapped table failed: {problem}")]
+    Stopped {
+        /// Which table or file, and what is wrong.
+        problem: String,
+    },
     /// More customers than declared.
     #[error("the mapped table has more customers than customers_max = {customers_max}")]
     TooManyCustomers {
@@ -101,6 +118,38 @@ pub enum SourceError {
         /// Row numbers of the mapped table, from 1.
         examples: Vec<u64>,
     },
+}
+
+impl SourceError {
+    pub(super) fn of_table(table: &str, problem: TableProblem) -> Self {
+        Self::Table {
+            table: table.to_owned(),
+            problem: problem.0,
+        }
+    }
+}
+
+/// What is wrong with a table, in words that hold no value and no secret. It passes through the query engine as it is.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct TableProblem(String);
+
+impl TableProblem {
+    pub(super) fn new(problem: String) -> Self {
+        Self(problem)
+    }
+
+    /// An error with its causes: of our own, whose texts are safe.
+    pub(super) fn of(error: &dyn Error) -> Self {
+        let causes = std::iter::successors(Some(error), |&error| error.source());
+        let texts: Vec<String> = causes.map(ToString::to_string).collect();
+        Self(texts.join(": "))
+    }
+
+    /// The problem with the name of its table.
+    pub(super) fn of_table(self, table: &str) -> Self {
+        Self(format!("table {table:?}: {}", self.0))
+    }
 }
 
 /// An error before any row was read: its text is about the query and may be shown, unless it quotes names that only the
@@ -148,10 +197,18 @@ fn schema_problem(error: &SchemaError) -> String {
 
 /// An error while rows were read: a fixed text.
 pub(super) fn running(error: &DataFusionError) -> SourceError {
+    let mut causes = std::iter::successors(Some(error as &dyn Error), |&error| error.source());
+    if let Some(told) = causes.find_map(|cause| cause.downcast_ref::<TableProblem>()) {
+        return SourceError::Stopped {
+            problem: told.0.clone(),
+        };
+    }
     let problem = match root(error) {
         DataFusionError::ArrowError(error, _) => arrow_problem(error),
+        _ if store_fault(error).is_some() => store_fault(error).unwrap_or_default(),
         DataFusionError::ParquetError(_) => "a Parquet file is damaged",
-        DataFusionError::ObjectStore(_) | DataFusionError::IoError(_) => "a file cannot be read",
+        DataFusionError::ObjectStore(error) => store_problem(error),
+        DataFusionError::IoError(_) => "a file cannot be read",
         DataFusionError::ResourcesExhausted(_) => "the query needs too much memory",
         _ => "the query fails on a row",
     };

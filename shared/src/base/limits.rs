@@ -83,6 +83,8 @@ pub const SHARING_SUM_ABS_END: i64 = 1 << 59;
 /// Bytes of all records of one group in one sum, which the coordinator spools (4 GiB): follows from
 /// [`SHARES_BYTES_MAX`] and [`GROUP_MAX`].
 pub const SPOOL_BYTES_MAX: u64 = 4 << 30;
+/// The longest sleep of a process that waits for a moment of the clock, which may be set meanwhile.
+pub const CLOCK_LOOK_MS: u64 = 10_000;
 /// Rounds of a study.
 pub const ROUNDS_MAX: usize = 1_000;
 /// Attempts of one round.
@@ -107,6 +109,26 @@ pub const APPROVALS_MAX: usize = 16;
 pub const WATCHERS_MAX: usize = 1_024;
 /// Such questions of one party.
 pub const WATCHERS_PER_PARTY_MAX: usize = 64;
+/// Files or objects of one table of a node.
+pub const TABLE_FILES_MAX: usize = 100_000;
+/// Partition folders (`key=value`) above one file of a table.
+pub const PARTITION_KEYS_MAX: usize = 16;
+/// Different names in the objects of one NDJSON table.
+pub const JSON_COLUMNS_MAX: usize = 4_096;
+/// Bytes of one line of NDJSON.
+pub const JSON_LINE_BYTES_MAX: usize = 1 << 20;
+/// Bytes of one answer that lists objects of a store: a thousand of the longest keys, each letter written as six.
+pub const S3_LIST_BYTES_MAX: usize = 8 << 20;
+/// Bytes of one tag in such an answer.
+pub const S3_TAG_BYTES_MAX: usize = 4 << 10;
+/// How long a node waits for a connection to a database or an object store, in milliseconds.
+pub const SOURCE_CONNECT_MS_MAX: u64 = 10_000;
+/// How long such a store may say nothing in the middle of an answer, in milliseconds.
+pub const SOURCE_SILENCE_MS_MAX: u64 = 30_000;
+/// How often a request to an object store is tried again.
+pub const SOURCE_RETRIES_MAX: usize = 3;
+/// How long a query of a table may run on a database server, in seconds, unless node.toml says otherwise.
+pub const SOURCE_QUERY_SECONDS: u32 = 3_600;
 /// A study's longest life from submission, in milliseconds (one year).
 pub const STUDY_LIFE_MS_MAX: u64 = 366 * 24 * 3_600 * 1_000;
 

@@ -59,6 +59,15 @@ impl Centre {
         }
     }
 
+    /// Whether the product coordinates, by a clock that is right.
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        match self {
+            Self::Honest(own) => own.keeps_time(),
+            Self::Rogue(_) => false,
+        }
+    }
+
     /// The session that it has with a node.
     #[must_use]
     pub fn session(&self, node: usize) -> Option<u64> {

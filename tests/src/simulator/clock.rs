@@ -112,6 +112,12 @@ impl LocalClock {
         self.ahead_ms += ms;
     }
 
+    /// Whether the clock is right.
+    #[must_use]
+    pub fn is_right(self) -> bool {
+        self.ahead_ms == 0
+    }
+
     /// The clock is right again.
     pub fn mend(&mut self) {
         self.ahead_ms = 0;
@@ -141,7 +147,9 @@ mod tests {
         let mut clock = LocalClock::default();
         clock.jump(-3_600_000);
         assert_eq!(clock.read(START).after_ms(3_600_000), START);
+        assert!(!clock.is_right());
         clock.mend();
         assert_eq!(clock.read(START), START);
+        assert!(clock.is_right());
     }
 }

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use aquifer_node::core::ledger::{
-    Adoption, Batch, Beside, ENTRY_BYTES_MAX, Ledger, LedgerFault, LockReason, SeenBy,
+    Adoption, AttemptOutcome, Batch, Beside, ENTRY_BYTES_MAX, Entry, Ledger, LedgerFault,
+    LockReason, SeenBy,
 };
 use aquifer_shared::base::ids::StudyHash;
 use aquifer_shared::protocol::chain::{Head, Link};
@@ -189,6 +190,28 @@ pub fn without_charges(mut batch: Batch) -> Batch {
         .records
         .retain(|record| kind_of(&record.bytes) != Some(CHARGE_KIND));
     batch
+}
+
+/// What a write that was torn leaves of a batch: its first entries, if any, never all.
+#[must_use]
+pub fn torn(mut batch: Batch, numbers: &mut Seeded) -> Batch {
+    let kept = numbers.next_u64() as usize % batch.records.len().max(1);
+    batch.records.truncate(kept);
+    batch
+}
+
+/// Whether a batch says that a charged attempt ended without a sum.
+#[must_use]
+pub fn ends_in_vain(batch: &Batch) -> bool {
+    let in_vain = |bytes: &[u8]| {
+        let link = decode::<Link>("entry", bytes, ENTRY_BYTES_MAX).ok()?;
+        match Entry::from_link(link.kind, &link.body).ok()? {
+            Entry::Close(close) => Some(close.outcome != AttemptOutcome::Released),
+            _ => None,
+        }
+    };
+    let mut records = batch.records.iter();
+    records.any(|record| in_vain(&record.bytes) == Some(true))
 }
 
 const LINKS_MAX: usize = 64;

@@ -1,4 +1,4 @@
-//! How rules and signatures are judged in a history: strictly, but for one rule that a planted bug takes out; and each equal
+//! How rules and signatures are judged in a history: strictly, but for rules that a planted bug takes out; and each equal
 //! signature once, where that is wanted.
 //!
 //! The machines take plain functions, so what they ask for lives in the thread that runs the history.
@@ -22,13 +22,13 @@ pub struct SignatureChecks {
 
 /// The judges of a history that begins now in this thread.
 #[must_use]
-pub fn seat(missing: Option<Guard>, remember: bool) -> Judges {
+pub fn seat(missing: &'static [Guard], remember: bool) -> Judges {
     MISSING.set(missing);
     REMEMBER.set(remember);
     CHECKED.with_borrow_mut(HashMap::clear);
     COUNTS.set(SignatureChecks::default());
     Judges {
-        checks: if missing.is_some() {
+        checks: if !missing.is_empty() {
             Checks::judged_by(judge)
         } else {
             Checks::STRICT
@@ -53,7 +53,7 @@ pub fn signature_checks() -> SignatureChecks {
 }
 
 fn judge(guard: Guard, condition: bool) -> bool {
-    condition || MISSING.get() == Some(guard)
+    condition || MISSING.get().contains(&guard)
 }
 
 /// As [`is_signed`], remembering what was found.
@@ -87,7 +87,7 @@ pub fn holds(key: &IdentityKey, digest: &Hash32, signature: &Signature64) -> boo
 type Known = (IdentityKey, Hash32, [u8; 64]);
 
 thread_local! {
-    static MISSING: Cell<Option<Guard>> = const { Cell::new(None) };
+    static MISSING: Cell<&'static [Guard]> = const { Cell::new(&[]) };
     static REMEMBER: Cell<bool> = const { Cell::new(true) };
     static CHECKED: RefCell<HashMap<Known, bool>> = RefCell::new(HashMap::new());
     static COUNTS: Cell<SignatureChecks> = const { Cell::new(SignatureChecks { asked: 0, made: 0 }) };
@@ -106,7 +106,7 @@ mod tests {
         let digest = Hash32([7; 32]);
         let member = &keys.members()[0];
         let signature = Signature64(member.sign(&digest).try_into().unwrap());
-        let judges = seat(None, true);
+        let judges = seat(&[], true);
         for _ in 0..3 {
             assert!((judges.verify)(&member.public(), &digest, &signature));
             assert!(!(judges.verify)(
@@ -117,7 +117,7 @@ mod tests {
         }
         let SignatureChecks { asked, made } = signature_checks();
         assert_eq!((asked, made), (6, 2));
-        let each = seat(None, false);
+        let each = seat(&[], false);
         assert!((each.verify)(&member.public(), &digest, &signature));
         assert!((each.verify)(&member.public(), &digest, &signature));
         assert_eq!(signature_checks(), SignatureChecks { asked: 2, made: 2 });
@@ -125,10 +125,10 @@ mod tests {
 
     #[test]
     fn one_rule_is_missing_and_no_other() {
-        let judges = seat(Some(Guard::OneSet), true);
+        let judges = seat(&[Guard::OneSet], true);
         assert!(judges.checks.hold(Guard::OneSet, false));
         assert!(!judges.checks.hold(Guard::OneRoster, false));
-        let strict = seat(None, true);
+        let strict = seat(&[], true);
         assert!(!strict.checks.hold(Guard::OneSet, false));
     }
 }

@@ -7,6 +7,7 @@ pub mod centre;
 pub mod clock;
 pub mod coordinator;
 pub mod disk;
+pub mod exactness;
 pub mod faults;
 pub mod happening;
 pub mod inputs;

@@ -78,7 +78,7 @@ impl Network {
 
     /// Counts a frame that a party sends.
     pub fn count(&mut self, frame: &Frame) {
-        if let Some(kind) = frame.first() {
+        if let [_version, kind, ..] = &frame[..] {
             let (frames, bytes) = self.traffic.entry(*kind).or_default();
             *frames += 1;
             *bytes += frame.len().saturating_sub(HEADER_BYTES) as u64;

@@ -1,6 +1,7 @@
 //! Bugs that are planted to see whether they are noticed.
 //!
-//! Each rule of the machines can be taken out; the others are bugs of the shells around them, which the simulated parties make.
+//! Each rule of the machines can be taken out, or several together; the others are bugs of the shells around them, which the
+//! simulated parties make.
 
 use std::str::FromStr;
 
@@ -29,6 +30,20 @@ pub enum Plant {
     NoWitness,
     /// A node does not listen to what its mirror holds.
     NoMirror,
+    /// No rule about rosters is kept.
+    UncheckedRoster,
+    /// Members open whatever the proof is.
+    UnprovenOpening,
+    /// A node takes the charge of an attempt back when it ends without a sum.
+    RefundOnTimeOut,
+    /// A node adds its customers up twice.
+    DoubleCount,
+    /// A node never opens what it confirmed.
+    NoOpening,
+    /// The coordinator is never woken.
+    ForgottenAlarm,
+    /// How long a node computes depends on its customers.
+    TellingPace,
 }
 
 impl Plant {
@@ -46,15 +61,36 @@ impl Plant {
             Self::WrongHonest => "wrong-honest",
             Self::NoWitness => "no-witness",
             Self::NoMirror => "no-mirror",
+            Self::UncheckedRoster => "unchecked-roster",
+            Self::UnprovenOpening => "unproven-opening",
+            Self::RefundOnTimeOut => "refund-on-time-out",
+            Self::DoubleCount => "double-count",
+            Self::NoOpening => "no-opening",
+            Self::ForgottenAlarm => "forgotten-alarm",
+            Self::TellingPace => "telling-pace",
         };
         name.to_owned()
+    }
+
+    /// The rules of the machines that are not kept.
+    #[must_use]
+    pub fn missing(self) -> &'static [Guard] {
+        match self {
+            Self::Missing(guard) => {
+                let at = GUARDS.iter().position(|known| *known == guard);
+                at.map_or(&[], |at| std::slice::from_ref(&GUARDS[at]))
+            }
+            Self::UncheckedRoster => &ABOUT_ROSTERS,
+            Self::UnprovenOpening => &[Guard::ProofQuorum, Guard::ProofSignatures],
+            _ => &[],
+        }
     }
 
     /// All bugs.
     #[must_use]
     pub fn all() -> Vec<Self> {
         let guards = GUARDS.iter().map(|guard| Self::Missing(*guard));
-        guards.chain(OF_SHELLS).collect()
+        guards.chain(OTHERS).collect()
     }
 }
 
@@ -74,7 +110,7 @@ impl FromStr for Plant {
     }
 }
 
-const OF_SHELLS: [Plant; 9] = [
+const OTHERS: [Plant; 16] = [
     Plant::ForgottenFsync,
     Plant::DroppedCharge,
     Plant::Refund,
@@ -84,9 +120,26 @@ const OF_SHELLS: [Plant; 9] = [
     Plant::WrongHonest,
     Plant::NoWitness,
     Plant::NoMirror,
+    Plant::UncheckedRoster,
+    Plant::UnprovenOpening,
+    Plant::RefundOnTimeOut,
+    Plant::DoubleCount,
+    Plant::NoOpening,
+    Plant::ForgottenAlarm,
+    Plant::TellingPace,
 ];
 
-const GUARDS: [Guard; 26] = [
+static ABOUT_ROSTERS: [Guard; 7] = [
+    Guard::OwnAdvert,
+    Guard::RosterSize,
+    Guard::RosterOrder,
+    Guard::AdvertSignature,
+    Guard::SameTask,
+    Guard::DistinctKeys,
+    Guard::PeerMarks,
+];
+
+static GUARDS: [Guard; 26] = [
     Guard::OwnAdvert,
     Guard::RosterSize,
     Guard::RosterOrder,

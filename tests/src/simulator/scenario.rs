@@ -211,13 +211,10 @@ impl Scenario {
         self.wish.plant == Some(plant)
     }
 
-    /// The rule that a planted bug takes out.
+    /// The rules that a planted bug takes out.
     #[must_use]
-    pub fn missing_guard(&self) -> Option<Guard> {
-        match self.wish.plant {
-            Some(Plant::Missing(guard)) => Some(guard),
-            _ => None,
-        }
+    pub fn missing(&self) -> &'static [Guard] {
+        self.wish.plant.map_or(&[], Plant::missing)
     }
 
     /// The faults that may strike.

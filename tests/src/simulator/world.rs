@@ -106,7 +106,7 @@ impl World {
             scenario: Rc::new(scenario.clone()),
             calm: false,
             liars: if lying { colluders } else { honest },
-            judges: judges::seat(scenario.missing_guard(), scenario.wish.remember_signatures),
+            judges: judges::seat(scenario.missing(), scenario.wish.remember_signatures),
             keys,
             network: Network::new(scenario.seed, scenario.nodes),
             subject,
@@ -206,7 +206,7 @@ impl World {
         let quiet = faults
             .last()
             .is_none_or(|last| now > last.after_ms(QUIET_MS));
-        let lying = self.around.liars.contains(&true) || matches!(self.centre, Centre::Rogue(_));
+        let lying = self.around.liars.contains(&true) || !self.centre.is_well();
         let forgot = faults.has_struck(Fault::OldStore);
         let well = |place: &usize| {
             let node = &self.nodes[*place];
@@ -324,11 +324,15 @@ impl World {
             return next_after(ended.after_ms(AFTERMATH_MS))
                 || self.around.oracle.violation().is_some();
         }
-        if next_after(self.deadline) && matches!(self.centre, Centre::Rogue(_)) {
+        // An attempt that began while the coordinator's clock was ahead lasts until that time has come.
+        let jumps = self.around.faults.struck().iter();
+        let jumps = jumps.filter(|id| id.fault == Fault::CoordinatorClock);
+        let deadline = self.deadline.after_ms(CLOCK_JUMP_MS * jumps.count() as u64);
+        if next_after(deadline) && matches!(self.centre, Centre::Rogue(_)) {
             return true;
         }
-        if next_after(self.deadline) {
-            let healed_ms = self.deadline.since_ms(self.around.faults.until());
+        if next_after(deadline) {
+            let healed_ms = deadline.since_ms(self.around.faults.until());
             let what = format!("the study is not over {healed_ms} ms after the world healed");
             self.around.oracle.fail(now, Invariant::Liveness, what);
         }
@@ -369,6 +373,7 @@ fn deadline(scenario: &Scenario) -> Timestamp {
 }
 
 const WEATHER_MS: u64 = 500;
+const CLOCK_JUMP_MS: u64 = 3_600_000;
 /// "Yesterday", in a world whose days are short.
 const BACKUP_MS: u64 = 1_500;
 /// So long after a fault nothing of it is on its way any more.

@@ -1,11 +1,11 @@
 //! A coordinator whose store is PostgreSQL: the same commands, the same resumption, nothing in a file beside it.
 
 use std::fs;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 
+use aquifer_tests::postgres::{Server, programs};
 use aquifer_tests::processes::{run, wait_for};
-use rustix::process::{Pid, Signal, geteuid, kill_process};
 use tempfile::TempDir;
 
 use super::fixture::{STEP_MS, Small, check_says, company, has_program, policy};
@@ -14,7 +14,7 @@ use super::kills::{check_released_and_charged_once, kill_and_restart_all, study_
 /// A database of this test's own, on a server that was named or that this process starts.
 struct Database {
     url: String,
-    server: Option<Child>,
+    _server: Option<Server>,
     _folder: TempDir,
 }
 
@@ -51,66 +51,21 @@ impl Database {
         let (server_url, _) = before.rsplit_once('/').unwrap();
         Some(Self {
             url: format!("{server_url}/{name}?{query}"),
-            server,
+            _server: server,
             _folder: folder,
         })
     }
 }
 
-impl Drop for Database {
-    fn drop(&mut self) {
-        if let Some(server) = &mut self.server {
-            // Fails only where it has gone already.
-            let _ = kill_process(Pid::from_child(server), Signal::INT);
-            let _ = server.wait();
-        }
-    }
-}
-
-/// Folder of the newest installed version's programs.
-fn programs() -> Option<PathBuf> {
-    let versions = fs::read_dir("/usr/lib/postgresql").ok()?.flatten();
-    let number = |path: &PathBuf| path.file_name()?.to_str()?.parse::<u32>().ok();
-    let newest = versions.map(|entry| entry.path()).max_by_key(number)?;
-    Some(newest.join("bin"))
-}
-
-fn start(programs: &std::path::Path, folder: &TempDir) -> (String, Option<Child>) {
-    let (path, data) = (folder.path(), folder.path().join("data"));
-    // The server refuses to run as root, and must not outlive a test that was killed.
-    let as_postgres = |program: &str| {
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "INT"]);
-        if geteuid().is_root() {
-            command.args(["--reuid=postgres", "--regid=postgres", "--init-groups"]);
-        }
-        command
-            .arg("--")
-            .arg(programs.join(program))
-            .current_dir("/");
-        command.arg("-D").arg(&data);
-        command
-    };
-    if geteuid().is_root() {
-        run(Command::new("chown").arg("postgres").arg(path))
-            .unwrap()
-            .success()
-            .unwrap();
-    }
-    let mut init = as_postgres("initdb");
-    init.args(["-U", "aquifer", "-A", "trust", "-E", "UTF8", "--no-sync"]);
-    run(&mut init).unwrap().success().unwrap();
-    let mut server = as_postgres("postgres");
-    server.args(["-h", "", "-F", "-k"]).arg(path);
-    server
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
+fn start(programs: &Path, folder: &TempDir) -> (String, Option<Server>) {
+    let path = folder.path();
+    Server::init(programs, path).unwrap();
+    let server = Server::start(programs, path, &["-h", ""]).unwrap();
     let url = format!(
         "postgres://aquifer@localhost/postgres?host={}",
         path.display()
     );
-    (url, Some(server.spawn().unwrap()))
+    (url, Some(server))
 }
 
 #[test]

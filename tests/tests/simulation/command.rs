@@ -82,7 +82,19 @@ fn bad_arguments_are_refused_with_what_is_expected() {
     check_refused("--rounds 4 --cells 3 --plan additive", "does not go with");
     check_refused("--faults some", "expected one of none, network");
     check_refused("--only loss:x:1", "fault:party:chance");
+    check_refused("--exact --faults all", "cannot be used with");
     check_refused("--plant no-sleep", "expected one of");
+}
+
+#[test]
+fn sizes_are_exact_as_the_table_says() {
+    let output = simulate("--exact --nodes 6 --cells 10");
+    assert!(output.status.success(), "{output:?}");
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let rows = printed.lines().skip(1).filter(|line| !line.is_empty());
+    let rows: Vec<Vec<&str>> = rows.map(|line| line.split_whitespace().collect()).collect();
+    let expected = ["4", "5", "6"].map(|nodes| vec![nodes, "exact", "exact"]);
+    assert_eq!(rows, expected);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use aquifer_shared::domain::sum::TrustMode;
 use aquifer_tests::simulator::faults::{Chosen, FaultId, Profile};
+use aquifer_tests::simulator::plant::Plant;
 use aquifer_tests::simulator::scenario::{Kind, NoiseChoice, Wish};
 
 use crate::{check_unbroken, history, wish};
@@ -75,6 +76,24 @@ fn nothing_else_leaves() {
             }
         }
     }
+}
+
+/// If how long nodes compute depended on their customers, it would show.
+#[test]
+fn a_telling_pace_is_noticed() {
+    let one = Wish {
+        plant: Some(Plant::TellingPace),
+        plan: Some(Kind::Additive),
+        noise: NoiseChoice::Zero,
+        ..wish(TrustMode::SharedNoise, Profile::None)
+    };
+    let other = Wish {
+        customers: 1,
+        ..one.clone()
+    };
+    let (found, others) = (history(0, &one), history(0, &other));
+    check_unbroken(0, &other, &others);
+    assert_ne!(found.outline, others.outline);
 }
 
 /// Each history broke a promise once: in the product, or because the watchers did not know better.

@@ -3,6 +3,7 @@
 
 mod command;
 mod exact;
+mod faults;
 mod histories;
 mod planted;
 mod shrinking;

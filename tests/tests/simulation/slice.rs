@@ -5,11 +5,12 @@ use std::ops::Range;
 use aquifer_shared::domain::sum::TrustMode;
 use aquifer_tests::simulator::faults::Profile;
 use aquifer_tests::simulator::scenario::Wish;
+use aquifer_tests::simulator::shrink::shrink;
 use aquifer_tests::simulator::sweep::Sweep;
 
 use crate::wish;
 
-/// Runs all seeds; every broken promise is told with the command that shows it again.
+/// Runs all seeds; every broken promise is told with the command that shows it again, and the smallest that does.
 #[track_caller]
 fn check_nothing_breaks(wish: Wish, seeds: Range<u64>) {
     let sweep = Sweep {
@@ -20,8 +21,11 @@ fn check_nothing_breaks(wish: Wish, seeds: Range<u64>) {
     let (mut released, mut broken) = (0, Vec::new());
     sweep.run(|seed, history| {
         released += history.released;
-        let violation = history.violation.iter();
-        broken.extend(violation.map(|what| format!("{what}: {}", sweep.wish.command(seed))));
+        if let Some(shrunk) = shrink(seed, &sweep.wish, &history, SHRINK_RUNS) {
+            let (violation, again) = (&shrunk.violation, sweep.wish.command(seed));
+            let smallest = shrunk.wish.command(seed);
+            broken.push(format!("{violation}: {again}\nsmallest: {smallest}"));
+        }
         broken.len() < 3
     });
     assert!(broken.is_empty(), "{}", broken.join("\n"));
@@ -55,5 +59,7 @@ fn updates_keep_their_promises_under_all_faults() {
     check_nothing_breaks(wish(TrustMode::NodeNoise, Profile::All), 0..2 * PART);
 }
 
+/// Histories that are run to make a failing one smaller.
+const SHRINK_RUNS: usize = 60;
 /// Histories of each part.
-const PART: u64 = 150;
+const PART: u64 = 140;

@@ -3,6 +3,7 @@
 //! Prints what happened as a table and, for each broken promise, the command that shows it again.
 
 mod cost;
+mod exact;
 mod options;
 mod show;
 
@@ -30,6 +31,10 @@ fn simulate(options: &Options) -> Result<Outcome> {
         Ok(wish) => wish,
         Err(reason) => return Ok(refused(&reason)),
     };
+    if options.exact {
+        let nodes_max = options.nodes.unwrap_or(usize::MAX);
+        return exact::all_sizes(nodes_max, options.cells.unwrap_or(u32::MAX));
+    }
     let sweep = Sweep {
         wish,
         seeds: options.seeds.0.clone(),

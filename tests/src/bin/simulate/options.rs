@@ -45,6 +45,10 @@ pub struct Options {
     /// Noise from the seed, or none: then nodes bring digits that tell them apart.
     #[arg(long, value_name = "NOISE", default_value = "seeded")]
     pub noise: Noise,
+    /// Holds sums of all sizes against the plain sums, noise off: 4 to 128 members with 1 to 1,000,000 cells and 1,000
+    /// members in groups, or up to --nodes and --cells.
+    #[arg(long, conflicts_with_all = ["seeds", "faults", "only", "rounds", "trust", "plan", "noise", "plant"])]
+    pub exact: bool,
     /// Threads.
     #[arg(long, value_name = "T", default_value_t = 2)]
     pub threads: usize,
@@ -189,4 +193,5 @@ const EXAMPLES: &str = "Examples:
   scripts/simulate --seeds 0..20000 --faults all --json figures.json
   scripts/simulate --nodes 8 --rounds 20 --faults byzantine-coordinator
   scripts/simulate --nodes 1000 --rounds 10 --cells 1000 --seeds 0..1 --faults none
+  scripts/simulate --exact
   scripts/simulate --seeds 17..18 --faults none --only loss:3:17,cut:2:4";

@@ -1,6 +1,7 @@
 //! What the study wants, carried out: records, messages; with a chance to die at each of them.
 
 use aquifer_coordinator::core::event::{Effect, Event, Member, Record, Spool};
+use aquifer_shared::base::limits::CLOCK_LOOK_MS;
 use aquifer_shared::protocol::aggregation::Guard;
 use aquifer_shared::protocol::codec::encode;
 use aquifer_shared::protocol::wire::frame;
@@ -39,6 +40,8 @@ impl Coordinator {
             {
                 process.unsaved.tokens.push(token);
                 process.unsaved.records.extend(records);
+                let appended = process.unsaved.records.len();
+                process.unsaved.appends.push(appended);
                 process.unsaved.spool.extend(spool);
                 continue;
             }
@@ -68,7 +71,10 @@ impl Coordinator {
     }
 
     fn set_alarm(&mut self, around: &mut Surroundings) {
-        let now = around.now();
+        if around.scenario.has(Plant::ForgottenAlarm) {
+            return;
+        }
+        let now = self.clock.read(around.now());
         let Some(process) = &mut self.process else {
             return;
         };
@@ -80,7 +86,8 @@ impl Coordinator {
         process.alarm += 1;
         if let Some(at) = wakeup {
             let wakes = AtCoordinator::Wakes(process.alarm);
-            around.later_at_coordinator(at.since_ms(now), self.life, wakes);
+            let ms = at.since_ms(now).min(CLOCK_LOOK_MS);
+            around.later_at_coordinator(ms, self.life, wakes);
         }
     }
 
@@ -140,12 +147,16 @@ impl Coordinator {
         let Unsaved {
             tokens,
             records,
+            appends,
             spool,
             ..
         } = std::mem::take(&mut process.unsaved);
         for record in &records {
             self.keep(around, record);
         }
+        let before = self.store.records.len();
+        let appends = appends.into_iter().map(|appended| before + appended);
+        self.store.appends.extend(appends);
         self.store.records.extend(records);
         spool
             .into_iter()
@@ -155,9 +166,8 @@ impl Coordinator {
         }
         for token in tokens {
             if let Some(process) = &mut self.process {
-                process
-                    .machine
-                    .handle(around.now(), Event::Persisted(token));
+                let now = self.clock.read(around.now());
+                process.machine.handle(now, Event::Persisted(token));
             }
         }
         self.act(around);

@@ -19,6 +19,7 @@ use aquifer_shared::protocol::wire::LedgerHeld;
 use frames::Heard;
 use mirror::Mirror;
 
+use super::clock::LocalClock;
 use super::faults::Fault;
 use super::happening::{AtCoordinator, Happening};
 use super::network::{Frame, IDLE_MS};
@@ -34,12 +35,15 @@ pub struct Coordinator {
     /// How the study ended, once that is durable and said.
     finished: Option<Ending>,
     fails_until: Timestamp,
+    clock: LocalClock,
 }
 
 /// What is stored.
 #[derive(Clone, Debug, Default)]
 struct Store {
     records: Vec<Record>,
+    /// How many records there were after each append, which is all there or not at all.
+    appends: Vec<usize>,
     /// What dealers of a fixed set dealt: group, dealer, shares.
     spool: Vec<(u16, u16, Arc<Shares>)>,
     /// Ledgers of the nodes.
@@ -63,6 +67,8 @@ struct Process {
 struct Unsaved {
     tokens: Vec<Token>,
     records: Vec<Record>,
+    /// How many of these records there are after each append.
+    appends: Vec<usize>,
     spool: Vec<Spool>,
     /// It is on its way.
     stores: bool,
@@ -82,6 +88,7 @@ impl Coordinator {
             process: None,
             finished: None,
             fails_until: Timestamp(0),
+            clock: LocalClock::default(),
         }
     }
 
@@ -106,7 +113,7 @@ impl Coordinator {
         if self.process.is_some() {
             return;
         }
-        let (subject, now) = (around.subject.clone(), around.now());
+        let (subject, now) = (around.subject.clone(), self.clock.read(around.now()));
         around.note(Mark::Start, 0, &[]);
         let conditions = Conditions {
             offer_ms: OFFER_MS,
@@ -169,11 +176,9 @@ impl Coordinator {
         match what {
             AtCoordinator::Stores => self.save(around),
             AtCoordinator::Wakes(alarm) => {
-                if self
-                    .process
-                    .as_ref()
-                    .is_some_and(|process| process.alarm == alarm)
-                {
+                let process = self.process.as_mut();
+                if let Some(process) = process.filter(|process| process.alarm == alarm) {
+                    process.wakeup = None;
                     self.tell(around, Event::Tick);
                 }
             }
@@ -217,6 +222,12 @@ impl Coordinator {
             self.tell(around, Event::Disconnected(node));
         }
         self.tell(around, Event::Revoked(node));
+    }
+
+    /// Whether its clock is right.
+    #[must_use]
+    pub fn keeps_time(&self) -> bool {
+        self.clock.is_right()
     }
 
     /// The session that it has with a node.
@@ -264,21 +275,29 @@ impl Coordinator {
         let Some(process) = &mut self.process else {
             return;
         };
-        process.machine.handle(around.now(), event);
+        let now = self.clock.read(around.now());
+        process.machine.handle(now, event);
         self.act(around);
     }
 
     /// Chances for what does not depend on what the machine does.
     pub fn weather(&mut self, around: &mut Surroundings) {
+        if let Some(mut numbers) = around.strikes(Fault::CoordinatorClock, 0) {
+            let ms = (numbers.next_u64() % 7_200_000).cast_signed() - 3_600_000;
+            self.clock.jump(ms);
+        }
         if let Some(mut numbers) = around.strikes(Fault::StoreFails, 0) {
             let ms = 100 + numbers.next_u64() % 10_000;
             self.fails_until = around.now().after_ms(ms);
         }
         if let Some(mut numbers) = around.strikes(Fault::OldStore, 0) {
-            let records = self.store.records.len() as u64;
+            let records = self.store.records.len();
             // Never so old that the study is unknown, or not signed.
-            let kept = records.min(1 + numbers.next_u64() % records.max(1));
-            self.store.records.truncate(kept as usize);
+            let appends = self.store.appends.len();
+            let kept = 1 + numbers.next_u64() as usize % appends.max(1);
+            self.store.appends.truncate(kept);
+            let kept = self.store.appends.last().copied().unwrap_or_default();
+            self.store.records.truncate(kept);
             self.store.spool.clear();
             if kept < records {
                 self.finished = None;
@@ -288,9 +307,10 @@ impl Coordinator {
         }
     }
 
-    /// Whatever was wrong with the store is mended.
+    /// Whatever was wrong with store and clock is mended.
     pub fn heal(&mut self) {
         self.fails_until = Timestamp(0);
+        self.clock.mend();
     }
 }
 

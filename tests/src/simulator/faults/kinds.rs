@@ -183,6 +183,13 @@ faults! {
     Garbage "garbage" LyingMembers 10_000,
     /// A liar's advert names an older ledger than it has.
     FalseLedger "false-ledger" LyingMembers 30_000,
+    // What is new comes last: what strikes in the history of a seed depends on these numbers.
+    /// The coordinator's clock jumps by up to an hour, either way.
+    CoordinatorClock "coordinator-clock" Crashes 300,
+    /// The adversary shows half of the members another roster than the rest.
+    SplitRosters "split-rosters" RogueCoordinator 50_000,
+    /// It shows the members of a roster in another order.
+    OtherOrder "other-order" RogueCoordinator 40_000,
 }
 
 /// Faults of one sort.

@@ -2,12 +2,13 @@
 
 use aquifer_node::core::ledger::{Batch, Beside};
 use aquifer_node::core::participant::{ComputeJob, Effect, Event, Outgoing};
+use aquifer_shared::base::limits::CLOCK_LOOK_MS;
 use aquifer_shared::base::secret::Secret;
 use aquifer_shared::protocol::wire::TaskBody;
 
 use super::{Node, frames};
 use crate::random::Seeded;
-use crate::simulator::disk::without_charges;
+use crate::simulator::disk::{ends_in_vain, torn, without_charges};
 use crate::simulator::faults::Fault;
 use crate::simulator::happening::AtNode;
 use crate::simulator::inputs;
@@ -74,12 +75,16 @@ impl Node {
         process.alarm += 1;
         if let Some(at) = wakeup {
             let wakes = AtNode::Wakes(process.alarm);
-            around.later_at_node(at.since_ms(now), self.place, self.life, wakes);
+            let ms = at.since_ms(now).min(CLOCK_LOOK_MS);
+            around.later_at_node(ms, self.place, self.life, wakes);
         }
     }
 
     fn send(&mut self, around: &mut Surroundings, message: Outgoing) {
         let party = self.party();
+        if around.scenario.has(Plant::NoOpening) && matches!(message, Outgoing::Opening(_)) {
+            return;
+        }
         if let Some(mut numbers) = around.strikes(Fault::StopBeforeSend, party) {
             return self.stop(around, &mut numbers);
         }
@@ -104,10 +109,14 @@ impl Node {
 
     fn write(&mut self, around: &mut Surroundings, batch: Batch) {
         let party = self.party();
-        for fault in [Fault::StopBeforeWrite, Fault::TornWrite] {
-            if let Some(mut numbers) = around.strikes(fault, party) {
-                return self.stop(around, &mut numbers);
-            }
+        if let Some(mut numbers) = around.strikes(Fault::StopBeforeWrite, party) {
+            return self.stop(around, &mut numbers);
+        }
+        if let Some(mut numbers) = around.strikes(Fault::TornWrite, party) {
+            // A transaction keeps all or nothing; a journal of another make could keep some.
+            let torn = torn(batch, &mut numbers);
+            self.keep_entries(around, &torn);
+            return self.stop(around, &mut numbers);
         }
         if let Some(mut numbers) = around.strikes(Fault::DiskFull, party) {
             // It may be on disk or not: nobody can tell.
@@ -151,8 +160,13 @@ impl Node {
 
     /// The batch is on disk, and the witness names it.
     fn keep(&mut self, around: &mut Surroundings, batch: &Batch) {
-        self.volumes.journal.write(batch);
+        self.keep_entries(around, batch);
         self.volumes.witness = Some(batch.head);
+    }
+
+    /// The entries of a batch are on disk.
+    fn keep_entries(&mut self, around: &mut Surroundings, batch: &Batch) {
+        self.volumes.journal.write(batch);
         let now = around.now();
         for record in &batch.records {
             around.note(Mark::Entries, self.party(), &record.bytes);
@@ -161,6 +175,11 @@ impl Node {
                 around.oracle.on_stored(now, self.place, update);
             }
         }
+        if around.scenario.has(Plant::RefundOnTimeOut) && ends_in_vain(batch) {
+            self.volumes.journal.refund();
+        }
+        let kept = self.volumes.journal.entries().len() as u64;
+        around.oracle.on_kept(now, self.place, kept);
     }
 
     fn compute(&mut self, around: &mut Surroundings, job: &ComputeJob) {
@@ -170,8 +189,11 @@ impl Node {
         };
         let round = around.oracle.round_of(&job.attempt).unwrap_or_default();
         let place = (round, job.terms.part);
-        let sum = inputs::exact(&around.scenario, self.place, place, &job.body, cells);
+        let mut sum = inputs::exact(&around.scenario, self.place, place, &job.body, cells);
         around.oracle.on_exact(self.place, job.attempt, &sum);
+        if around.scenario.has(Plant::DoubleCount) {
+            sum.iter_mut().for_each(|cell| *cell *= 2);
+        }
         let attempt = job.attempt;
         let sum = Ok(Secret::new(sum));
         self.soon(around, AtNode::Done(Event::Computed { attempt, sum }));
@@ -201,6 +223,9 @@ impl Node {
         let mut ms = 1 + numbers.next_u64() % 6;
         if around.now() < self.slow_until {
             ms = 500 + numbers.next_u64() % 60_000;
+        }
+        if around.scenario.has(Plant::TellingPace) {
+            ms += around.scenario.wish.customers;
         }
         around.later_at_node(ms, self.place, self.life, what);
     }

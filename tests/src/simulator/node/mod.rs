@@ -116,7 +116,7 @@ impl Node {
     pub fn is_well(&self, now: Timestamp) -> bool {
         let slow = now < self.slow_until;
         let sound = !self.tight && !self.old_version && !self.forgetful;
-        self.standing == Standing::In && sound && !slow
+        self.standing == Standing::In && sound && !slow && self.clock.is_right()
     }
 
     /// Which life it lives.
@@ -201,11 +201,9 @@ impl Node {
             AtNode::Done(event) => self.tell(around, event),
             AtNode::Lands(batch, tell) => self.land(around, &batch, tell),
             AtNode::Wakes(alarm) => {
-                if self
-                    .process
-                    .as_ref()
-                    .is_some_and(|process| process.alarm == alarm)
-                {
+                let process = self.process.as_mut();
+                if let Some(process) = process.filter(|process| process.alarm == alarm) {
+                    process.wakeup = None;
                     self.tell(around, Event::Tick);
                 }
             }

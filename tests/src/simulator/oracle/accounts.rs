@@ -160,6 +160,16 @@ impl Accounts {
         self.check_caps(node)
     }
 
+    /// A node's journal holds this many entries after a write: all that were ever written, but for what its disk forgot.
+    pub(super) fn check_kept(&self, node: usize, entries: u64) -> Result<(), Breach> {
+        let written = self.nodes[node].book.count;
+        if entries == written {
+            return Ok(());
+        }
+        let what = format!("node {node} keeps {entries} entries of {written} that it wrote");
+        Err(Breach(Invariant::Budget, what))
+    }
+
     fn check_price(&self, node: usize, spend: &Spend) -> Result<(), Breach> {
         let round = self.terms.rounds.get(spend.round as usize);
         let right = round.is_some_and(|round| {

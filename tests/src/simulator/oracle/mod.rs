@@ -253,6 +253,12 @@ impl Oracle {
         self.judge(now, found);
     }
 
+    /// A node wrote to its journal, which holds so many entries now.
+    pub fn on_kept(&mut self, now: Timestamp, node: usize, entries: u64) {
+        let found = self.accounts.check_kept(node, entries);
+        self.judge(now, found);
+    }
+
     /// A node started from its journal.
     pub fn on_start(&mut self, now: Timestamp, node: usize, head: Head) {
         let found = self.accounts.start(node, head);

@@ -32,6 +32,23 @@ pub enum Invariant {
     NoPanic,
 }
 
+impl Invariant {
+    /// All promises.
+    pub const ALL: [Self; 11] = [
+        Self::ExactSum,
+        Self::Secrecy,
+        Self::ChargeFirst,
+        Self::Budget,
+        Self::NoReuse,
+        Self::OneSet,
+        Self::NoisePresent,
+        Self::Liveness,
+        Self::Rollback,
+        Self::NothingElse,
+        Self::NoPanic,
+    ];
+}
+
 /// A broken promise.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct Violation {

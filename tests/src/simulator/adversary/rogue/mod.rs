@@ -316,7 +316,7 @@ impl fmt::Debug for Rogue {
 }
 
 /// What may be tried in an attempt; the first that strikes.
-const SCRIPTS: [Fault; 24] = [
+const SCRIPTS: [Fault; 26] = [
     Fault::TwoTasks,
     Fault::SmallRoster,
     Fault::RepeatedMember,
@@ -341,6 +341,8 @@ const SCRIPTS: [Fault; 24] = [
     Fault::ManyAttempts,
     Fault::WrongTask,
     Fault::FalseEnd,
+    Fault::SplitRosters,
+    Fault::OtherOrder,
 ];
 /// Time for a question and its answers.
 const STEP_MS: u64 = 250;

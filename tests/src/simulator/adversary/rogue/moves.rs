@@ -70,6 +70,8 @@ impl Rogue {
                 }
             }
             Some(Fault::ForgedAdverts) => return self.forged_rosters(&adverts),
+            Some(Fault::SplitRosters) => return self.split_rosters(around, &adverts),
+            Some(Fault::OtherOrder) => adverts.reverse(),
             Some(Fault::SameKey) => {
                 let honest = adverts.iter().find(|advert| !self.colludes(advert.index));
                 let key = honest.map(|advert| advert.key);
@@ -174,6 +176,18 @@ impl Rogue {
             let pair = &around.keys.members()[at(advert.index)];
             advert.signature = signed(pair, &advert_digest(advert));
         }
+    }
+
+    /// A colluder has another key in the roster of every second member.
+    fn split_rosters(&mut self, around: &Surroundings, adverts: &[Advert]) -> Frames {
+        let key = public_of(&bytes(&mut self.numbers));
+        let mut others = adverts.to_vec();
+        self.change_colluder(around, &mut others, |advert| advert.key = key);
+        let frames = [roster_frame(adverts.to_vec()), roster_frame(others)];
+        let shown = adverts.iter().enumerate();
+        shown
+            .map(|(turn, advert)| (at(advert.index), frames[turn % 2].clone()))
+            .collect()
     }
 
     /// Another roster for everybody: a colluder has another key in it.

@@ -3,23 +3,18 @@
 //!
 //! The engine's own errors quote what they could not read; these name a line and what was expected, never a value.
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::Path;
-
 use super::csv_value::{Content, Value};
+use super::place::{Fault, Place};
 
 /// The columns of a file in order, each with what its values are, or the file's first problem.
-pub(super) fn columns(path: &Path) -> Result<Vec<(String, Content)>, CsvProblem> {
+pub(super) async fn columns(place: &Place) -> Result<Vec<(String, Content)>, CsvProblem> {
     let mut scan = Scan::default();
-    let mut file = File::open(path)?;
-    let mut chunk = vec![0; CHUNK_BYTES];
-    let mut filled = 0;
+    let mut chunks = place.open().await?;
+    let mut bytes = Vec::new();
     loop {
-        let read = file.read(&mut chunk[filled..])?;
-        filled += read;
-        let text = whole_text(&chunk[..filled], read == 0).ok_or(CsvProblem::Line {
-            line: scan.line + newlines_before_bad_text(&chunk[..filled]),
+        let end = !chunks.read(&mut bytes).await?;
+        let text = whole_text(&bytes, end).ok_or(CsvProblem::Line {
+            line: scan.line + newlines_before_bad_text(&bytes),
             problem: "the text is not UTF-8",
         })?;
         let start = if scan.started {
@@ -27,11 +22,10 @@ pub(super) fn columns(path: &Path) -> Result<Vec<(String, Content)>, CsvProblem>
         } else {
             text.len() - text.trim_start_matches(MARK).len()
         };
-        scan.started = true;
+        scan.started |= !text.is_empty();
         text[start..].bytes().try_for_each(|byte| scan.byte(byte))?;
-        let (used, end) = (text.len(), read == 0);
-        chunk.copy_within(used..filled, 0);
-        filled -= used;
+        let used = text.len();
+        bytes.drain(..used);
         if end {
             return scan.finish();
         }
@@ -42,7 +36,7 @@ pub(super) fn columns(path: &Path) -> Result<Vec<(String, Content)>, CsvProblem>
 #[derive(Debug)]
 pub(super) enum CsvProblem {
     /// The world failed.
-    Io(io::Error),
+    World(Fault),
     /// A line is not CSV.
     Line {
         /// From 1.
@@ -61,9 +55,9 @@ pub(super) enum CsvProblem {
     },
 }
 
-impl From<io::Error> for CsvProblem {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
+impl From<Fault> for CsvProblem {
+    fn from(fault: Fault) -> Self {
+        Self::World(fault)
     }
 }
 
@@ -244,19 +238,23 @@ fn newlines_before_bad_text(bytes: &[u8]) -> u64 {
     newlines.count() as u64 + 1
 }
 
-const CHUNK_BYTES: usize = 64 << 10;
 /// Some programs begin a file with a byte order mark.
 const MARK: char = '\u{feff}';
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
+    use super::super::place::{Bytes, CHUNK_BYTES};
     use super::*;
 
     fn columns_of(content: &[u8]) -> Result<Vec<(String, Content)>, CsvProblem> {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("x.csv");
         std::fs::write(&path, content).unwrap();
-        columns(&path)
+        let (name, bytes) = (path, Bytes::Local);
+        let found = columns(&Place { name, bytes }).now_or_never();
+        found.expect("a local file is there at once")
     }
 
     #[track_caller]
@@ -272,7 +270,7 @@ mod tests {
             CsvProblem::Line { line, .. } | CsvProblem::Fields { line, .. } => {
                 assert_eq!(line, expected);
             }
-            CsvProblem::Io(error) => panic!("{error}"),
+            CsvProblem::World(fault) => panic!("{fault:?}"),
         }
     }
 
