@@ -55,7 +55,7 @@ pub const FILTER_DEPTH_MAX: usize = 32;
 /// Bytes of the text of a statement.
 pub const STATEMENT_BYTES_MAX: usize = 64 << 10;
 /// Bytes of an encoded question.
-pub const QUESTION_BYTES_MAX: usize = 1 << 18;
+pub const QUESTION_BYTES_MAX: usize = 1 << 19;
 /// Bytes of a name (node, study, model, column, level).
 pub const NAME_BYTES_MAX: usize = 128;
 /// Bytes of a contract or study file.
@@ -134,6 +134,9 @@ pub const SOURCE_QUERY_SECONDS: u32 = 3_600;
 /// A study's longest life from submission, in milliseconds (one year).
 pub const STUDY_LIFE_MS_MAX: u64 = 366 * 24 * 3_600 * 1_000;
 
+// Each value of a filter is at most a range of two numbers; conditions, keys and blocks are far below the rest.
+const _: () = assert!(FILTER_VALUES_MAX * 16 + (1 << 16) <= QUESTION_BYTES_MAX);
+const _: () = assert!(QUESTION_CELLS_MAX <= CELLS_MAX);
 const _: () = assert!(CELLS_MAX * size_of::<i64>() + 4_096 < FRAME_BYTES_MAX);
 // A sealed share record fits into 4 MiB, and what all members of a group deal into the spool.
 const _: () = assert!(SHARING_BLOCKS_MAX * size_of::<u64>() + 16 <= 4 << 20);

@@ -196,7 +196,7 @@ fn row(query: &Query, table: &Published, places: &[usize], sums: &Sums<'_>, floo
     let keys = keys
         .map(|(key, place)| key_value(*key, table, *place))
         .collect();
-    let below = sums.size().is_none_or(|size| size.round() < floor as f64);
+    let below = floor > 0 && sums.size().is_none_or(|size| size.round() < floor as f64);
     let negative = query.presentation.negative_counts;
     let readings = query.presentation.readings.iter();
     let figures: Vec<Option<Figure>> = readings
@@ -383,3 +383,7 @@ fn shown(query: &Query, row: &Row, source: Source) -> Value {
         (other, _) => other,
     }
 }
+
+#[cfg(test)]
+#[path = "answer_tests.rs"]
+mod tests;

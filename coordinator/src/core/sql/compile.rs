@@ -1,7 +1,8 @@
 //! A select into a canonical question, its price, and how its answer is shown.
 
 use super::literal::{ParameterKind, Parameters};
-use super::output::{Outputs, Presentation};
+use super::output::Presentation;
+use super::outputs::Outputs;
 use super::reading::{Reading, blocks};
 use super::refusal::{Refusal, Rule};
 use super::scope::Scope;

@@ -4,16 +4,24 @@
 //! place and hint.
 
 mod answer;
+mod call;
 mod compile;
 mod condition;
+mod explain;
 mod figure;
+#[cfg(test)]
+mod fixtures;
+#[cfg(test)]
+mod golden_tests;
 mod literal;
 mod names;
 mod output;
+mod outputs;
 mod parser;
 mod query;
 mod reading;
 mod refusal;
+mod route;
 mod scope;
 mod settings;
 mod statement;
@@ -26,12 +34,16 @@ pub use answer::{
     Answer, AnswerColumn, Noise, OtherCells, Value, ValueKind, columns, key_value, present,
 };
 pub use compile::{PRICE_MIN, PriceWish, Query};
+pub use explain::{
+    ExpectedError, Explanation, Left, REFERENCE_SIZES, Standing, explain, noise, price,
+};
 pub use figure::Figure;
 pub use literal::{Parameter, ParameterKind};
 pub use output::Presentation;
 pub use reading::Reading;
 pub use refusal::{Refusal, Rule};
-pub use settings::{CLIENT, CacheUse, Change, Intervals, OWN, Settings};
+pub use route::{Route, route};
+pub use settings::{CLIENT, CacheUse, Change, Intervals, OWN, Settings, set};
 
 /// A statement that makes sense under a contract.
 #[derive(Clone, Debug, PartialEq)]

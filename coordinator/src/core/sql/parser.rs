@@ -149,6 +149,12 @@ impl Parser {
     /// A value.
     pub(super) fn literal(&mut self) -> Parse<Literal> {
         let position = self.position();
+        if self.symbol("(") {
+            let inner = self.deeper(Self::literal)?;
+            self.expect_symbol(")")?;
+            self.refuse_operators()?;
+            return Ok(inner);
+        }
         let negative = self.symbol("-");
         if !negative {
             self.symbol("+");
@@ -161,7 +167,7 @@ impl Parser {
                     digits
                 };
                 let number = Decimal::parse(&signed);
-                LiteralValue::Number(number.ok_or_else(|| self.unexpected("a plain number"))?)
+                LiteralValue::Number(number.ok_or_else(|| huge(position))?)
             }
             _ if position != self.position() => return Err(self.unexpected("a number")),
             Kind::Text(text) => LiteralValue::Text(text),
@@ -223,6 +229,11 @@ impl Parser {
         }
     }
 
+    /// Whether the next word begins something that the grammar leaves out on purpose.
+    pub(super) fn is_construct(&self) -> bool {
+        matches!(self.ahead(0), Kind::Word(word) if construct(word).is_some())
+    }
+
     /// `*` where an output belongs.
     pub(super) fn star(&self) -> Refusal {
         Refusal::at(
@@ -258,6 +269,17 @@ impl Parser {
             format!("write {expected} here"),
         )
     }
+}
+
+/// A number beyond what decimals hold.
+pub(super) fn huge(position: usize) -> Refusal {
+    Refusal::at(
+        position,
+        "22023",
+        Rule::Literals,
+        "a number has too many digits",
+        "write at most 30 digits",
+    )
 }
 
 type Construct = (Rule, &'static str, &'static str);

@@ -152,6 +152,24 @@ pub const CLIENT: [&str; 22] = [
     "transaction_read_only",
 ];
 
+/// The change of a setting that comes by name and value, outside of any statement.
+///
+/// # Errors
+///
+/// There is no such setting, or its value is out of range.
+pub fn set(name: &str, value: &str) -> Result<Change, Refusal> {
+    let changed = change(Setting {
+        name: name.to_ascii_lowercase(),
+        name_position: 1,
+        value: Some(value.to_owned()),
+        position: 1,
+    });
+    changed.map_err(|refusal| Refusal {
+        position: None,
+        ..refusal
+    })
+}
+
 /// The change that a statement asks for.
 pub(super) fn change(setting: Setting) -> Result<Change, Refusal> {
     let Setting {

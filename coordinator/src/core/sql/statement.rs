@@ -44,9 +44,19 @@ pub(super) fn read(text: &str) -> Parse<Written> {
         return Ok(Written::Empty);
     }
     let written = one(&mut parser)?;
+    let ended = parser.is_symbol(";");
     while parser.symbol(";") {}
     if parser.is_end() {
         return Ok(written);
+    }
+    if ended {
+        return Err(Refusal::at(
+            parser.position(),
+            "42601",
+            Rule::Grammar,
+            "a second statement follows",
+            "send one statement at a time",
+        ));
     }
     Err(parser.unexpected("the end of the statement"))
 }
