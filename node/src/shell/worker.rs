@@ -113,9 +113,9 @@ fn compute_all(
                 let sum = contribution(table, split, &job.body, &job.terms, job.clip);
                 sum.map_err(|_| RefusalCode::TermsDiffer)
             });
-        let attempt = job.attempt;
+        let (attempt, task) = (job.attempt, job.task);
         let sum = sum.map(Secret::new);
-        let event = Event::Computed { attempt, sum };
+        let event = Event::Computed { attempt, task, sum };
         if events.blocking_send(event).is_err() {
             return;
         }
