@@ -100,3 +100,7 @@ impl Rules {
 fn terms_hash(terms: &StudyTerms) -> StudyHash {
     study_hash(&encode(terms))
 }
+
+#[cfg(test)]
+#[path = "question_tests.rs"]
+mod tests;

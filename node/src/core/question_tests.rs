@@ -1,0 +1,232 @@
+//! What a node says to questions: within their standing study, about its own tables, for what was signed.
+
+use aquifer_shared::base::ids::Name;
+use aquifer_shared::base::units::MicroRho;
+use aquifer_shared::domain::contract::Contract;
+use aquifer_shared::domain::question::{Block, BlockKind, Filter, Key, Question};
+use aquifer_shared::domain::sum::{HoldOut, NoiseShare, Plan, Standing, StudyTerms, study_hash};
+use aquifer_shared::protocol::codec::encode;
+use aquifer_shared::protocol::wire::{Approval, RefusalCode, approve_digest};
+
+use crate::core::fixtures::{APPROVER, NOW, SPLIT, key, name, public, rules, terms};
+use crate::core::ledger::{Caps, Ledger, Payment};
+use crate::core::policy::{Review, Rules};
+
+const CONTRACT: &str = r#"
+[contract]
+name = "churn"
+version = 1
+[table.people]
+privacy_unit = "id"
+label = { column = "left", positive = "yes" }
+[table.people.column.plan]
+levels = ["basic", "plus"]
+[table.orders]
+privacy_unit = "id"
+rows_per_group_max = 4
+groups_per_unit_max = 2
+size_band = [100, 10000]
+[table.orders.column.shop]
+levels = ["north", "south"]
+[table.orders.column.amount]
+low = 0
+high = 100
+step = 1
+grid = 10
+"#;
+const URHO: MicroRho = MicroRho(1_000);
+
+fn version() -> Name {
+    name("2026-11")
+}
+
+fn own_rules() -> Rules {
+    let mut rules = rules();
+    rules.contract.published = Contract::parse(CONTRACT).unwrap().published;
+    rules.data_version = Some(version());
+    rules
+}
+
+fn question() -> Question {
+    Question {
+        table: "orders".to_owned(),
+        keys: vec![Key::Level(0)],
+        filter: Filter::All,
+        groups_max: 2,
+        blocks: vec![Block {
+            kind: BlockKind::Rows,
+            weight: 1_000,
+        }],
+    }
+}
+
+/// The terms of a question at a price, under a standing study that allows three of them with both attempts.
+fn asked(question: &Question, urho: MicroRho) -> StudyTerms {
+    let base = terms();
+    let contract = Contract::parse(CONTRACT).unwrap();
+    let table = contract.published("orders").unwrap();
+    let round = question.round(table, base.customers_max, urho, NoiseShare::OWN);
+    let cap = MicroRho(2 * urho.0);
+    StudyTerms {
+        plan: Plan::Question {
+            question: encode(question),
+            data: vec![version(); base.roster.len()],
+            standing: Standing {
+                id: [9; 16],
+                name: name("reports"),
+                tables: vec!["orders".to_owned()],
+                urho_question_max: MicroRho(2 * URHO.0),
+                urho_question_default: URHO,
+                urho_max: MicroRho(6 * URHO.0),
+                cohort_floor: 50,
+                expires: NOW.after_ms(7_200_000),
+            },
+        },
+        rounds: round.into_iter().collect(),
+        urho,
+        urho_cap: cap,
+        holdout: HoldOut::Fraction(0),
+        slot_ms: 20,
+        ..base
+    }
+}
+
+/// Approvals of the standing study behind these terms; whatever a coordinator changed in the question is not covered by more.
+fn approvals(signed: &StudyTerms) -> Vec<Approval> {
+    let standing = study_hash(&encode(&signed.template()));
+    let signature = key(APPROVER).sign(&approve_digest(&standing).0);
+    vec![Approval {
+        key: public(APPROVER),
+        signature: signature.as_ref().to_vec(),
+    }]
+}
+
+fn said(rules: &Rules, ledger: &Ledger, terms: &StudyTerms, approvals: &[Approval]) -> Result<(), RefusalCode> {
+    match rules.review(NOW, ledger, &encode(terms), approvals) {
+        Review::Accept(..) => Ok(()),
+        Review::Refuse(code, _) => Err(code),
+        Review::Hold(..) => panic!("a person decides on standing studies, not on questions"),
+    }
+}
+
+/// What a node says to the sample question with one thing changed, signed as the sample.
+#[track_caller]
+fn check_changed(change: impl FnOnce(&mut StudyTerms), expected: RefusalCode) {
+    let sound = asked(&question(), URHO);
+    let mut changed = sound.clone();
+    change(&mut changed);
+    let found = said(&own_rules(), &Ledger::default(), &changed, &approvals(&sound));
+    assert_eq!(found, Err(expected));
+}
+
+fn standing(terms: &mut StudyTerms) -> &mut Standing {
+    match &mut terms.plan {
+        Plan::Question { standing, .. } => standing,
+        _ => panic!("a question"),
+    }
+}
+
+#[test]
+fn a_question_within_its_standing_study_is_accepted() {
+    let sound = asked(&question(), URHO);
+    let found = said(&own_rules(), &Ledger::default(), &sound, &approvals(&sound));
+    assert_eq!(found, Ok(()));
+}
+
+#[test]
+fn nothing_that_was_signed_can_be_changed() {
+    check_changed(|terms| standing(terms).urho_max = MicroRho(1 << 30), RefusalCode::NotApproved);
+    check_changed(|terms| standing(terms).cohort_floor = 0, RefusalCode::NotApproved);
+    check_changed(|terms| standing(terms).tables.push("people".to_owned()), RefusalCode::NotApproved);
+    check_changed(|terms| terms.quorum = 1, RefusalCode::NotApproved);
+    check_changed(|terms| terms.family = name("other"), RefusalCode::NotApproved);
+    check_changed(|terms| terms.expires = NOW.after_ms(7_200_001), RefusalCode::Standing);
+}
+
+#[test]
+fn a_question_that_is_not_what_its_round_says_is_refused() {
+    check_changed(|terms| terms.rounds[0].delta_sq -= 1, RefusalCode::TermsDiffer);
+    check_changed(|terms| terms.rounds[0].cells_max = 4, RefusalCode::TermsDiffer);
+    check_changed(|terms| terms.rounds[0].sigma_share -= 1, RefusalCode::TermsDiffer);
+    check_changed(|terms| terms.rounds.push(terms.rounds[0]), RefusalCode::Standing);
+    let other = |change: fn(&mut Question)| {
+        let mut question = question();
+        change(&mut question);
+        move |terms: &mut StudyTerms| {
+            if let Plan::Question { question: bytes, .. } = &mut terms.plan {
+                *bytes = encode(&question);
+            }
+        }
+    };
+    check_changed(other(|question| question.groups_max = 3), RefusalCode::TermsDiffer);
+    check_changed(other(|question| question.blocks[0].weight = 500), RefusalCode::TermsDiffer);
+    check_changed(other(|question| question.keys = vec![Key::Level(1)]), RefusalCode::TermsDiffer);
+    check_changed(other(|question| question.table = "people".to_owned()), RefusalCode::Standing);
+    let garbage = |terms: &mut StudyTerms| {
+        if let Plan::Question { question, .. } = &mut terms.plan {
+            question.push(0);
+        }
+    };
+    check_changed(garbage, RefusalCode::TermsDiffer);
+}
+
+#[test]
+fn a_question_about_another_state_of_the_tables_is_refused() {
+    let other = |terms: &mut StudyTerms| {
+        if let Plan::Question { data, .. } = &mut terms.plan {
+            data.fill(name("2026-12"));
+        }
+    };
+    check_changed(other, RefusalCode::DataVersion);
+    let fewer = |terms: &mut StudyTerms| {
+        if let Plan::Question { data, .. } = &mut terms.plan {
+            data.truncate(1);
+        }
+    };
+    check_changed(fewer, RefusalCode::DataVersion);
+}
+
+#[test]
+fn one_question_and_all_together_have_a_price_that_was_signed() {
+    let dear = asked(&question(), MicroRho(URHO.0 + 1));
+    let found = said(&own_rules(), &Ledger::default(), &dear, &approvals(&dear));
+    assert_eq!(found, Err(RefusalCode::Standing));
+    let mut ledger = Ledger::default();
+    let caps = Caps {
+        per_contract: MicroRho(u64::MAX),
+        per_year: MicroRho(u64::MAX),
+    };
+    for number in 0..3 {
+        let mut terms = asked(&question(), URHO);
+        terms.study_id = [number; 16];
+        let (bytes, signed) = (encode(&terms), approvals(&terms));
+        assert_eq!(said(&own_rules(), &ledger, &terms, &signed), Ok(()), "question {number}");
+        ledger.reserve(NOW, caps, SPLIT, (&bytes, &terms, &signed), false).unwrap();
+        let study = study_hash(&bytes);
+        let payment = Payment::Update(vec![number]);
+        ledger.spend(NOW, (study, 0, 0), Default::default(), payment).unwrap();
+    }
+    let mut fourth = asked(&question(), URHO);
+    fourth.study_id = [4; 16];
+    let found = said(&own_rules(), &ledger, &fourth, &approvals(&fourth));
+    assert_eq!(found, Err(RefusalCode::StandingBudget));
+}
+
+#[test]
+fn where_a_person_decides_a_standing_study_must_be_listed() {
+    let sound = asked(&question(), URHO);
+    let mut rules = own_rules();
+    rules.policy.by_person = true;
+    let found = said(&rules, &Ledger::default(), &sound, &approvals(&sound));
+    assert_eq!(found, Err(RefusalCode::RefusedByPerson));
+    rules.standing = vec![study_hash(&encode(&sound.template()))];
+    assert_eq!(said(&rules, &Ledger::default(), &sound, &approvals(&sound)), Ok(()));
+}
+
+#[test]
+fn a_standing_study_is_no_question() {
+    let standing = asked(&question(), URHO).template();
+    assert_eq!(standing.check(), Ok(()));
+    let found = said(&own_rules(), &Ledger::default(), &standing, &approvals(&standing));
+    assert!(found.is_err(), "{found:?}");
+}
