@@ -55,11 +55,26 @@ fn secure_sums_keep_their_promises_under_all_faults_part_3() {
 }
 
 #[test]
+fn secure_sums_keep_their_promises_under_all_faults_part_4() {
+    check_part(3);
+}
+
+#[test]
+fn secure_sums_keep_their_promises_under_all_faults_part_5() {
+    check_part(4);
+}
+
+#[test]
+fn secure_sums_keep_their_promises_under_all_faults_part_6() {
+    check_part(5);
+}
+
+#[test]
 fn updates_keep_their_promises_under_all_faults() {
-    check_nothing_breaks(wish(TrustMode::NodeNoise, Profile::All), 0..2 * PART);
+    check_nothing_breaks(wish(TrustMode::NodeNoise, Profile::All), 0..4 * PART);
 }
 
 /// Histories that are run to make a failing one smaller.
 const SHRINK_RUNS: usize = 60;
 /// Histories of each part.
-const PART: u64 = 140;
+const PART: u64 = 70;
