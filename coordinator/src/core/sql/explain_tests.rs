@@ -1,23 +1,7 @@
 //! Prices and expected errors that can be worked out by hand.
 
-use super::super::fixtures::{contract, query};
+use super::super::fixtures::{contract, query, standing};
 use super::*;
-
-fn standing() -> Standing {
-    Standing {
-        mode: TrustMode::SharedNoise,
-        // One noise in total: as if a single node added all of it.
-        share: NoiseShare::OWN,
-        nodes: 1,
-        customers_max: 2_000,
-        price_usual: MicroRho(1_000),
-        price_max: MicroRho(5_000),
-        delta: 1e-5.try_into().unwrap(),
-        cohort_floor: 50,
-        slot_ms: 1_000,
-        data_version: "2026-11-01".to_owned(),
-    }
-}
 
 fn explained(text: &str, price: u64, standing: &Standing) -> Explanation {
     let contract = contract();
