@@ -59,7 +59,7 @@ impl Policy {
             .collect();
         let text = format!(
             "[data]\ncontract = \"contract.toml\"\nquery = \"SELECT * FROM customers\"\nbasis = \"made-up or public data\"\n\
-             customers_max = {}\nholdout_column = \"{SPLIT_COLUMN}\"\n[data.tables]\ncustomers = \"customers.csv\"\n\
+             customers_max = {}\nholdout_column = \"{SPLIT_COLUMN}\"\n{epoch}[data.tables]\ncustomers = \"customers.csv\"\n\
              [ledger]\nwitness = {:?}\n[policy]\nrho_micro_per_contract = {cap}\nrho_micro_per_year = {cap}\n\
              purposes = [{}]\napprovers = [\"{approver}\"]\napproval = \"{}\"\nallow_synthetic = {}\n\
              trust = {:?}\noperator = {name:?}\ncoordinator_operator = \"head-office\"\n",
@@ -69,6 +69,10 @@ impl Policy {
             self.approval,
             self.allow_synthetic,
             self.trust,
+            epoch = match company.contract.published.is_empty() {
+                true => "",
+                false => "epoch = \"2026-11\"\n",
+            },
             cap = self.cap.0,
         );
         Ok(fs::write(folder.join("node.toml"), text)?)

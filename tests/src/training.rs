@@ -91,7 +91,9 @@ impl Encoded {
             let body = match (&learner, terms.part) {
                 (None, _) => TaskBody::Counts,
                 (Some(learner), Part::Training) => TaskBody::Residuals(learner.state()),
-                (Some(learner), Part::HoldOut) => TaskBody::Evaluation(learner.state()),
+                (Some(learner), Part::HoldOut | Part::Everyone) => {
+                    TaskBody::Evaluation(learner.state())
+                }
             };
             let sum = self.sum(members, &body, terms, clip, noise)?;
             let sigma = total_sigma(terms.sigma_share, updates);
@@ -103,7 +105,7 @@ impl Encoded {
                 (Some(learner), Part::Training) => {
                     learner.step(&sum, sigma)?;
                 }
-                (Some(_), Part::HoldOut) => {}
+                (Some(_), Part::HoldOut | Part::Everyone) => {}
             }
         }
         let state = learner.context("a plan has rounds")?.state();

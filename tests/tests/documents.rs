@@ -1,4 +1,4 @@
-//! The documents stay true: every command of the operations guide is run, in order, on two folders that stand for two machines.
+//! The documents stay true: every command of the guides is run, in order, on two folders that stand for two machines.
 
 #![cfg(test)]
 
@@ -14,6 +14,8 @@ use aquifer_tests::processes::{free_ports, program, run};
 use aquifer_tests::random::Seeded;
 
 const GUIDE: &str = include_str!("../../docs/operations.md");
+const TABLES: &str = include_str!("../../docs/published-tables.md");
+const QUESTIONS: &str = include_str!("../../docs/questions.md");
 const PRIVACY: &str = include_str!("../../docs/privacy.md");
 
 /// The shell blocks of a document, in order.
@@ -43,12 +45,15 @@ fn programs() -> PathBuf {
 }
 
 #[test]
-fn every_command_of_the_operations_guide_works() {
+fn every_command_of_the_guides_works() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("customers.csv"), customers()).unwrap();
     let mut script =
         String::from("set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null; wait' EXIT\n");
-    for block in shell_blocks(GUIDE) {
+    for block in [GUIDE, TABLES, QUESTIONS]
+        .into_iter()
+        .flat_map(shell_blocks)
+    {
         script.push_str(block);
         script.push('\n');
     }
@@ -138,6 +143,8 @@ fn links_between_documents_lead_somewhere() {
         "docs/operations.md",
         "docs/sources.md",
         "docs/CHANGELOG.md",
+        "docs/published-tables.md",
+        "docs/questions.md",
     ] {
         let text = fs::read_to_string(root.join(document)).unwrap();
         let folder = root.join(document).parent().unwrap().to_owned();

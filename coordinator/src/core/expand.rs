@@ -12,14 +12,14 @@ use aquifer_shared::domain::contract::Contract;
 use aquifer_shared::domain::predictor::arithmetic::COUNT;
 use aquifer_shared::domain::predictor::plan::{RESIDUAL_ROUNDS, Shape, additive_rounds, clip_for};
 use aquifer_shared::domain::sum::{
-    BrokenRule, HoldOut, NoiseShare, Part, Plan, RoundTerms, SLOTS_MS, SUM_VERSION, StudyTerms,
-    TrustMode, smallest_slot_ms, study_hash,
+    BrokenRule, HoldOut, NoiseShare, Part, Plan, RoundTerms, SLOTS_MS, SUM_VERSION, Standing,
+    StudyTerms, TrustMode, smallest_slot_ms, study_hash,
 };
 use aquifer_shared::protocol::codec::encode;
 
 use super::expand_notes::notes;
 use super::expand_trust::trust;
-use super::study_file::{HoldOutChoice, Nodes, PlanChoice, StudyFile};
+use super::study_file::{HoldOutChoice, Nodes, PlanChoice, QuestionsChoice, StudyFile};
 
 /// How rho and (epsilon, delta) convert; the shell passes OpenDP's.
 #[derive(Clone, Copy, Debug)]
@@ -144,7 +144,14 @@ pub fn expand(
     let trust = trust(file, roster.len())?;
     let share = share_of_one_node(total, multiplicity, trust.mode, &file.plan);
     let noise_share = trust.noise_share(multiplicity);
-    let (plan, rounds) = rounds(file, contract, share, epsilon, noise_share)?;
+    let expires = expires(file, now)?;
+    let (plan, rounds) = match &file.plan {
+        PlanChoice::Questions(wish) => {
+            let standing = standing(file, wish, contract, (study_id, share, expires))?;
+            (standing, Vec::new())
+        }
+        _ => rounds(file, contract, share, epsilon, noise_share)?,
+    };
     let slot_ms = slot_ms(file, contract)?;
     let mut terms = StudyTerms {
         version: SUM_VERSION,
@@ -171,17 +178,24 @@ pub fn expand(
         delta: file.delta,
         population: file.population,
         customers_max: file.customers_max,
-        holdout: holdout(&file.holdout)?,
+        holdout: match &file.plan {
+            // A question reads everybody.
+            PlanChoice::Questions(_) => HoldOut::Fraction(0),
+            _ => holdout(&file.holdout)?,
+        },
         slot_ms,
         phase_ms: phase_ms(file, slot_ms, trust.mode)?,
         attempt_ttl_ms: ATTEMPT_TTL_MS,
-        expires: expires(file, now)?,
+        expires,
         quorum: trust.quorum,
         gate: file.gate,
         expected_gain_ppm: file.expected_gain.ppm(),
         synthetic: file.synthetic,
     };
     terms.urho = terms.price().unwrap_or(share);
+    if terms.is_standing() {
+        terms = terms.template();
+    }
     terms.check()?;
     let bytes = encode(&terms);
     Ok(Expanded {
@@ -307,7 +321,7 @@ fn rounds(
     epsilon: Epsilon,
     noise_share: NoiseShare,
 ) -> Result<(Plan, Vec<RoundTerms>), ExpandError> {
-    match file.plan {
+    match &file.plan {
         PlanChoice::Additive => {
             let (clip, residual_rounds) = (clip_for(epsilon), RESIDUAL_ROUNDS);
             let rounds =
@@ -322,17 +336,57 @@ fn rounds(
             };
             Ok((plan, rounds.ok_or(refused)?))
         }
+        PlanChoice::Questions(_) => unreachable!("a standing study has no rounds"),
         PlanChoice::Synthetic { .. } if !file.synthetic => Err(ExpandError::NotMarked),
         PlanChoice::Synthetic { cells, rounds } => {
             let round =
-                synthetic_round(cells, rounds, share, noise_share).ok_or(ExpandError::Price {
+                synthetic_round(*cells, *rounds, share, noise_share).ok_or(ExpandError::Price {
                     urho: share,
-                    rounds: rounds.into(),
+                    rounds: (*rounds).into(),
                 })?;
-            let plan = Plan::Synthetic { cells, rounds };
-            Ok((plan, vec![round; rounds.into()]))
+            let plan = Plan::Synthetic {
+                cells: *cells,
+                rounds: *rounds,
+            };
+            Ok((plan, vec![round; (*rounds).into()]))
         }
     }
+}
+
+/// What approvers sign once for many questions.
+fn standing(
+    file: &StudyFile,
+    wish: &QuestionsChoice,
+    contract: &Contract,
+    (id, urho_max, expires): ([u8; 16], MicroRho, Timestamp),
+) -> Result<Plan, ExpandError> {
+    let mut tables = wish.tables.clone();
+    tables.sort();
+    for table in &tables {
+        if contract.published(table).is_none() {
+            let known: Vec<&str> = contract
+                .published
+                .iter()
+                .map(|table| &*table.name)
+                .collect();
+            let expected = format!("published tables of the contract: {}", known.join(", "));
+            return Err(value("plan.questions.tables", table, expected));
+        }
+    }
+    Ok(Plan::Question {
+        question: Vec::new(),
+        data: Vec::new(),
+        standing: Standing {
+            id,
+            name: file.name.clone(),
+            tables,
+            urho_question_max: MicroRho(wish.urho_max),
+            urho_question_default: MicroRho(wish.urho_default),
+            urho_max,
+            cohort_floor: wish.cohort_floor,
+            expires,
+        },
+    })
 }
 
 /// Features of a contract as plans see them.
@@ -377,7 +431,8 @@ fn cap(rounds: &[RoundTerms], spare_attempts: u16) -> Option<MicroRho> {
             .checked_mul(spare_attempts.into())?;
         once.checked_add(spare)
     };
-    Some(of_part(Part::Training)?.max(of_part(Part::HoldOut)?))
+    let parts = of_part(Part::Training)?.max(of_part(Part::HoldOut)?);
+    Some(parts.max(of_part(Part::Everyone)?))
 }
 
 fn holdout(choice: &HoldOutChoice) -> Result<HoldOut, ExpandError> {

@@ -37,12 +37,19 @@ pub struct SyntheticLearning {
     cells: u32,
 }
 
+/// The one task of a question.
+#[derive(Clone, Copy, Debug)]
+pub struct Asking;
+
 /// The learning that a study's terms ask for.
 #[must_use]
 pub fn learning(terms: &StudyTerms, shapes: &[Shape]) -> Box<dyn Learning> {
-    match terms.plan {
-        Plan::Additive { clip, .. } => Box::new(AdditiveLearning::new(&terms.rounds, clip, shapes)),
-        Plan::Synthetic { cells, .. } => Box::new(SyntheticLearning { cells }),
+    match &terms.plan {
+        Plan::Additive { clip, .. } => {
+            Box::new(AdditiveLearning::new(&terms.rounds, *clip, shapes))
+        }
+        Plan::Synthetic { cells, .. } => Box::new(SyntheticLearning { cells: *cells }),
+        Plan::Question { .. } => Box::new(Asking),
     }
 }
 
@@ -147,6 +154,12 @@ impl Learning for AdditiveLearning {
 impl Learning for SyntheticLearning {
     fn next_task(&mut self, _released: &[ReleasedSum]) -> Result<TaskBody, Stop> {
         Ok(TaskBody::Synthetic(self.cells))
+    }
+}
+
+impl Learning for Asking {
+    fn next_task(&mut self, _released: &[ReleasedSum]) -> Result<TaskBody, Stop> {
+        Ok(TaskBody::Question)
     }
 }
 

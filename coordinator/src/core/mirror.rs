@@ -345,6 +345,7 @@ mod tests {
             software: String::new(),
             ledger_seq: seq,
             ledger_head: Hash32([hash; 32]),
+            data_version: None,
         };
         assert_eq!(greet(&hello, &held), expected);
     }

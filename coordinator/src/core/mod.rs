@@ -1,5 +1,6 @@
 //! What the coordinator decides: studies, rounds, models, questions. No socket, store, clock or random source.
 
+pub mod asking;
 mod ending;
 pub mod event;
 pub mod expand;

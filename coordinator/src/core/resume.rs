@@ -90,7 +90,7 @@ impl Study {
             _ if over => return None,
             Record::Approved { approval, .. } => {
                 self.approvals.push(approval);
-                self.stage = self.offered(now);
+                self.stage = self.approved(now);
             }
             Record::Decision { member, verdict } => {
                 let seat = self.seats.get_mut(member as usize)?;
@@ -136,7 +136,7 @@ impl Study {
 
     /// Goes on where the records stop.
     fn take_up(&mut self, now: Timestamp, open: LastOpen, spool: Vec<(u16, u16, Shares)>) {
-        if matches!(self.stage, Stage::Ended(_)) {
+        if matches!(self.stage, Stage::Ended(_)) || self.terms.is_standing() {
             return;
         }
         if self.sums.len() == self.terms.rounds.len() {
@@ -181,6 +181,7 @@ impl Study {
     pub fn state(&self) -> StudyState {
         match &self.stage {
             Stage::Submitted => StudyState::Submitted,
+            Stage::Open => StudyState::Open,
             Stage::Offered { .. } => StudyState::Offered,
             Stage::Gathering(_) | Stage::Assembling(_) | Stage::Concluding => StudyState::Running,
             Stage::Ended(Ending::Published) => StudyState::Published,

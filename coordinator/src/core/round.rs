@@ -156,7 +156,7 @@ impl Attempt {
 /// Cells of the answer to a task.
 pub(super) fn cells_of(body: &TaskBody, cells_max: u32) -> usize {
     match body {
-        TaskBody::Counts | TaskBody::Evaluation(_) => cells_max as usize,
+        TaskBody::Counts | TaskBody::Evaluation(_) | TaskBody::Question => cells_max as usize,
         TaskBody::Residuals(state) => state.curves.len(),
         TaskBody::Synthetic(cells) => *cells as usize,
     }

@@ -82,6 +82,8 @@ pub struct Conditions {
 pub(super) enum Stage {
     /// Waits for an approver.
     Submitted,
+    /// A standing study that was approved: questions may be asked under it.
+    Open,
     /// Waits for the members, until then; after that for people only.
     Offered {
         /// Until when.
@@ -194,7 +196,7 @@ impl Study {
     pub fn next_wakeup(&self) -> Option<Timestamp> {
         let expiry = self.terms.expires.after_ms(1);
         match &self.stage {
-            Stage::Submitted => Some(expiry),
+            Stage::Submitted | Stage::Open => Some(expiry),
             Stage::Offered { .. } | Stage::Gathering(_) | Stage::Assembling(_)
                 if self.pending.is_some() =>
             {
@@ -234,12 +236,15 @@ impl Study {
             Stage::Offered { deadline, late } => self.advance_offer(now, deadline, late),
             Stage::Gathering(_) => self.advance_attempt(now),
             Stage::Assembling(_) => self.advance_secure(now),
-            Stage::Submitted | Stage::Concluding | Stage::Ended(_) => {}
+            Stage::Submitted | Stage::Open | Stage::Concluding | Stage::Ended(_) => {}
         }
     }
 
-    /// The stage of waiting for members, from now.
-    pub(super) fn offered(&self, now: Timestamp) -> Stage {
+    /// The stage after the first approval: of waiting for members, from now, or for questions.
+    pub(super) fn approved(&self, now: Timestamp) -> Stage {
+        if self.terms.is_standing() {
+            return Stage::Open;
+        }
         Stage::Offered {
             deadline: now.after_ms(self.conditions.offer_ms),
             late: false,
@@ -247,7 +252,10 @@ impl Study {
     }
 
     fn approve(&mut self, now: Timestamp, approval: Approval) {
-        let open = matches!(self.stage, Stage::Submitted | Stage::Offered { .. });
+        let open = matches!(
+            self.stage,
+            Stage::Submitted | Stage::Open | Stage::Offered { .. }
+        );
         let known = self.approvals.iter().any(|known| known.key == approval.key);
         if !open || known || self.approvals.len() >= APPROVALS_MAX || self.pending.is_some() {
             return;
@@ -255,7 +263,10 @@ impl Study {
         self.approvals.push(approval.clone());
         self.persist(vec![Record::Approved { approval, at: now }]);
         if matches!(self.stage, Stage::Submitted) {
-            self.stage = self.offered(now);
+            self.stage = self.approved(now);
+        }
+        if self.terms.is_standing() {
+            return;
         }
         for member in self.connected_where(|seat| !seat.has_answered()) {
             self.effects.push_back(Effect::Offer(member));
@@ -273,7 +284,7 @@ impl Study {
                 let end = self.study_end(ending);
                 return self.effects.push_back(Effect::StudyEnd(member, end));
             }
-            Stage::Submitted | Stage::Concluding => return,
+            Stage::Submitted | Stage::Open | Stage::Concluding => return,
             Stage::Offered { .. } | Stage::Gathering(_) | Stage::Assembling(_) => {}
         }
         if !answered {

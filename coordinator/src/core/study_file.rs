@@ -106,6 +106,22 @@ pub enum PlanChoice {
         /// Number of sums.
         rounds: u16,
     },
+    /// A standing study: analysts ask questions under it, until what the study may cost is used up.
+    Questions(QuestionsChoice),
+}
+
+/// What a standing study allows.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct QuestionsChoice {
+    /// Published tables of the contract that may be read.
+    pub tables: Vec<String>,
+    /// Largest price of one question with all its attempts, in micro-rho.
+    pub urho_max: u64,
+    /// Price of a question that names none, in micro-rho.
+    pub urho_default: u64,
+    /// Groups whose noisy count is below this are not shown.
+    pub cohort_floor: u32,
 }
 
 /// The members of a study.

@@ -56,6 +56,7 @@ impl Hub {
             }
         }
         self.notify(hash);
+        self.answer_askers(hash).await;
     }
 
     async fn perform(&mut self, hash: StudyHash, effect: Effect) {

@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aquifer_shared::base::ids::{AttemptId, IdentityKey, Name, StudyHash};
+use aquifer_shared::base::ids::{AttemptId, Hash32, IdentityKey, Name, StudyHash};
 use aquifer_shared::base::limits::CLOCK_LOOK_MS;
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::protocol::ask::{Request, Response, StudyStatus};
@@ -18,6 +18,7 @@ use aquifer_shared::shell::quic::close;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
+use super::asking::Asker;
 use super::clock::now;
 use super::drive::Frames;
 use super::front::{Command, Front, Line, Said};
@@ -46,6 +47,12 @@ pub struct Hub {
     /// Studies that the store does not hold whole.
     pub(super) damaged: BTreeMap<StudyHash, StudyStatus>,
     pub(super) sessions: HashMap<IdentityKey, Session>,
+    /// State of the tables that each node said it serves.
+    pub(super) data_versions: HashMap<IdentityKey, Name>,
+    /// Who waits for the answers of which studies.
+    pub(super) askers: HashMap<StudyHash, Vec<Asker>>,
+    /// What the studies of questions answer.
+    pub(super) running_keys: HashMap<StudyHash, Hash32>,
     watchers: Watchers,
     /// Studies that have heard something since their effects were last performed.
     moved: BTreeSet<StudyHash>,
@@ -72,6 +79,9 @@ impl Hub {
             studies: BTreeMap::new(),
             damaged: BTreeMap::new(),
             sessions: HashMap::new(),
+            data_versions: HashMap::new(),
+            askers: HashMap::new(),
+            running_keys: HashMap::new(),
             watchers: Watchers::default(),
             moved: BTreeSet::new(),
             frames: Frames::default(),
@@ -184,6 +194,10 @@ impl Hub {
             }
         };
         let _ = line.outbox.put(frame(&held).into());
+        match &hello.data_version {
+            Some(version) => self.data_versions.insert(party.identity, version.clone()),
+            None => self.data_versions.remove(&party.identity),
+        };
         let session = Session { number, line };
         if let Some(before) = self.sessions.insert(party.identity, session) {
             close(&before.line.connection, CloseReason::Replaced);

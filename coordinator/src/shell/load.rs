@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use aquifer_shared::base::ids::{IdentityKey, Name, StudyHash};
 use aquifer_shared::base::limits::FRAME_BYTES_MAX;
-use aquifer_shared::domain::sum::StudyTerms;
+use aquifer_shared::domain::sum::{Plan, StudyTerms};
 use aquifer_shared::protocol::ask::{StudyState, StudyStatus};
 use aquifer_shared::protocol::codec::{CodecError, decode};
 use aquifer_shared::protocol::wire::{Message, Offer, Shares};
@@ -17,6 +17,7 @@ use super::front::Front;
 use super::hub::Hub;
 use super::live::Live;
 use super::store::{Spooled, Store, StoreFault, StoredStudy};
+use crate::core::asking::{answer_key, question_of};
 use crate::core::event::Record;
 use crate::core::resume::Durables;
 
@@ -40,7 +41,7 @@ impl Hub {
         for stored in hub.store.studies().await? {
             let line = damaged(&stored);
             match hub.read(stored, &names).await {
-                Ok(live) => drop(hub.studies.insert(live.hash, live)),
+                Ok(live) => hub.take_in(live),
                 Err(error) if is_of_store(&error) => return Err(error),
                 Err(error) => {
                     tracing::error!(
@@ -52,6 +53,20 @@ impl Hub {
             }
         }
         Ok(hub)
+    }
+
+    /// A question that is answered or has failed is not held any longer: its answer is in the store.
+    fn take_in(&mut self, live: Live) {
+        if let Plan::Question { data, .. } = &live.terms.plan
+            && let Some(question) = question_of(&live.terms)
+        {
+            if live.is_settled() {
+                return;
+            }
+            let key = answer_key(&live.terms.template(), &question, data);
+            self.running_keys.insert(live.hash, key);
+        }
+        self.studies.insert(live.hash, live);
     }
 
     async fn read(&self, stored: StoredStudy, names: &Names) -> anyhow::Result<Live> {

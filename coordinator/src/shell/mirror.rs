@@ -314,6 +314,7 @@ mod tests {
                 software: String::new(),
                 ledger_seq: seq,
                 ledger_head: hash,
+                data_version: None,
             };
             held_for(&self.keeper.store, &self.party, &hello)
                 .await

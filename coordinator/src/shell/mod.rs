@@ -1,5 +1,6 @@
 //! Sockets, files, clocks and the store.
 
+mod asking;
 pub mod cli;
 pub mod clock;
 pub mod config;

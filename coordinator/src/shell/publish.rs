@@ -10,12 +10,14 @@ use aquifer_shared::domain::predictor::gate::{self, Rival};
 use aquifer_shared::domain::predictor::learner::Fitted;
 use aquifer_shared::domain::predictor::model::{Finished, ModelFile, SumRecord};
 use aquifer_shared::domain::predictor::stop::Stop;
+use aquifer_shared::domain::sum::Plan;
 use aquifer_shared::protocol::ask::ModelEntry;
 use aquifer_shared::shell::keys::Identity;
 
 use super::live::Live;
 use super::requests::ACCOUNTANT;
-use super::store::{Store, StoredModel};
+use super::store::{Store, StoredAnswer, StoredModel};
+use crate::core::asking::{answer_key, question_of};
 use crate::core::event::{Abort, Ending};
 use crate::core::expand::shapes;
 use crate::core::learning::{evaluated, learn};
@@ -31,6 +33,10 @@ pub async fn conclude(
     release: &Identity,
     now: Timestamp,
 ) -> anyhow::Result<Ending> {
+    if let Some(answer) = answer(live, now) {
+        store.add_answer(&answer).await?;
+        return Ok(Ending::Published);
+    }
     if let Some(made) = store.model_of(&live.hash).await? {
         return Ok(ending(made.published, "see the model's card"));
     }
@@ -85,6 +91,22 @@ pub async fn conclude(
             .as_deref()
             .unwrap_or("the gate did not say why"),
     ))
+}
+
+/// The released sum of a question, with everything that its reading needs; none for other plans.
+fn answer(live: &Live, now: Timestamp) -> Option<StoredAnswer> {
+    let Plan::Question { data, .. } = &live.terms.plan else {
+        return None;
+    };
+    let question = question_of(&live.terms)?;
+    Some(StoredAnswer {
+        study: live.hash,
+        key: answer_key(&live.terms.template(), &question, data),
+        urho: live.terms.urho,
+        terms: live.offer().terms,
+        sum: live.machine.released().first()?.clone(),
+        created: now,
+    })
 }
 
 /// A stored model as a line of the list; none where the file is not one.

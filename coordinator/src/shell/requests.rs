@@ -34,6 +34,7 @@ const READERS: &[Role] = &[
     Role::Dpo,
 ];
 const NODES: &[Role] = &[Role::Node];
+const ANALYSTS: &[Role] = &[Role::Analyst];
 const OPERATORS: &[Role] = &[Role::Operator];
 const APPROVERS: &[Role] = &[Role::Approver, Role::Operator];
 const MODEL_READERS: &[Role] = &[
@@ -60,6 +61,7 @@ fn allowed(request: &Request) -> &'static [Role] {
         | Request::ContractShow(_)
         | Request::Renew { .. } => MODEL_READERS,
         Request::Ledger { .. } => NODES,
+        Request::Ask(_) => ANALYSTS,
     }
 }
 
@@ -109,6 +111,11 @@ impl Hub {
             Request::Nodes => self.nodes().await,
             Request::ContractShow(which) => self.contract(&which).await,
             Request::Ledger { from } => self.ledger(party, from).await,
+            Request::Ask(ask) => match self.question(party, &ask, answers).await {
+                Ok(Some(response)) => Ok(response),
+                Ok(None) => return None,
+                Err(error) => Err(error),
+            },
             Request::Renew { .. } => Ok(refused(
                 "request",
                 "renewal belongs to the connection".into(),
@@ -178,7 +185,7 @@ impl Hub {
     }
 
     /// Starts a study that is stored, and tells it who is there.
-    async fn take_up(
+    pub(super) async fn take_up(
         &mut self,
         stored: StoredStudy,
         contract_text: &str,

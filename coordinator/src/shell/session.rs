@@ -375,6 +375,7 @@ mod tests {
             software: software.to_owned(),
             ledger_seq,
             ledger_head: Default::default(),
+            data_version: None,
         };
         assert_eq!(check_hello(&hello).is_ok(), expected);
     }

@@ -19,6 +19,19 @@ pub struct Finding {
     pub examples: Vec<u64>,
 }
 
+/// What is worth telling about a value.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Remark {
+    /// Nothing.
+    None,
+    /// It is missing, or not what the column holds.
+    Missing,
+    /// It is outside the bounds.
+    OutOfRange,
+    /// It is not in the list.
+    UnknownLevel,
+}
+
 /// Findings in one column.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
 pub struct ColumnFindings {
@@ -113,7 +126,9 @@ pub fn outgoing(cells: &[usize]) -> Vec<Outgoing> {
     ]
 }
 
-fn update_bytes(cells: usize) -> usize {
+/// Bytes of the message that carries a sum of so many cells.
+#[must_use]
+pub fn update_bytes(cells: usize) -> usize {
     let update = Update {
         attempt: AttemptId::default(),
         task: Hash32::default(),
@@ -129,6 +144,18 @@ impl Finding {
         self.rows += 1;
         if self.examples.len() < EXAMPLES_MAX {
             self.examples.push(row);
+        }
+    }
+}
+
+impl ColumnFindings {
+    /// Notes what there is to tell about a row (numbers are from 1).
+    pub fn note(&mut self, remark: Remark, row: u64) {
+        match remark {
+            Remark::None => {}
+            Remark::Missing => self.missing.add(row),
+            Remark::OutOfRange => self.out_of_range.add(row),
+            Remark::UnknownLevel => self.unknown_level.add(row),
         }
     }
 }

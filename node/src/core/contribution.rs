@@ -55,6 +55,11 @@ pub fn contribution(
         TaskBody::Counts => round.counts(),
         TaskBody::Residuals(model) => round.residuals(model, clip),
         TaskBody::Evaluation(model) => round.evaluation(model),
+        TaskBody::Question => Err(BadTask::Outside {
+            what: "questions that the training table answers",
+            got: 1,
+            expected: 0,
+        }),
         TaskBody::Synthetic(cells) => {
             round.check("number of cells", *cells as usize, terms.cells_max)?;
             Ok(vec![0; *cells as usize])
@@ -276,6 +281,7 @@ mod tests {
                     length = 64;
                 }
                 TaskBody::Synthetic(cells) => length = *cells as usize,
+                TaskBody::Question => panic!("the training table answers no question"),
             }
         }
         sums.truncate(length);

@@ -83,10 +83,13 @@ pub(crate) fn rules() -> Rules {
             hash: sha256(b"churn"),
             multiplicity: 1,
             shapes: shapes(),
+            published: Vec::new(),
             holdout_column: None,
         },
         identity: public(NODE),
         split: SPLIT,
+        data_version: None,
+        standing: Vec::new(),
         confirms: |_| true,
     }
 }

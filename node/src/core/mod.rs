@@ -1,5 +1,6 @@
 //! Pure parts of the node: encoded customers, their contributions, the hold-out, findings, budget, answers.
 
+pub mod analytics;
 pub mod check;
 pub mod contribution;
 #[cfg(test)]
@@ -10,5 +11,6 @@ pub mod ledger;
 pub mod model;
 pub mod participant;
 pub mod policy;
+mod question;
 pub mod table;
 pub mod trust;

@@ -6,6 +6,7 @@ use aquifer_shared::base::ids::{Hash32, IdentityKey, Name, StudyHash};
 use aquifer_shared::base::limits::{APPROVALS_MAX, STUDY_LIFE_MS_MAX};
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::base::units::MicroRho;
+use aquifer_shared::domain::contract::Published;
 use aquifer_shared::domain::predictor::ModelState;
 use aquifer_shared::domain::predictor::plan::{Shape, additive_rounds};
 use aquifer_shared::domain::sum::{
@@ -15,7 +16,7 @@ use aquifer_shared::domain::sum::{
 use aquifer_shared::protocol::wire::{Approval, RefusalCode, TaskBody, approve_digest};
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 
-use super::ledger::{Caps, Ledger, Parts, Shortfall, read_terms, reservation};
+use super::ledger::{Caps, Ledger, Parts, Shortfall, combine, read_terms, reservation, signed};
 use super::model::Fitted;
 use super::trust::TrustPolicy;
 
@@ -55,6 +56,8 @@ pub struct ContractFacts {
     pub multiplicity: u16,
     /// Its features, as plans see them.
     pub shapes: Vec<Shape>,
+    /// Tables that analysts may ask about.
+    pub published: Vec<Published>,
     /// The column of the mapped table that can fix a hold-out.
     pub holdout_column: Option<String>,
 }
@@ -70,6 +73,10 @@ pub struct Rules {
     pub identity: IdentityKey,
     /// Under which key it splits customers into training and hold-out.
     pub split: Hash32,
+    /// Which state of the published tables the unit serves; none where it publishes nothing.
+    pub data_version: Option<Name>,
+    /// Standing studies that a person at the unit let pass, where a person decides on studies.
+    pub standing: Vec<StudyHash>,
     /// Whether the sampler's own privacy map confirms that every round's price covers its noise.
     pub confirms: fn(&StudyTerms) -> bool,
 }
@@ -101,17 +108,19 @@ impl Rules {
         let verdict = self
             .check_terms(&terms)
             .and_then(|()| self.check_contract(&terms))
-            .and_then(|()| self.check_approval(&study, approvals))
+            .and_then(|()| self.check_approval(&study, &terms, approvals))
             .and_then(|()| self.check_public_sizes(now, ledger, &terms))
             .and_then(|()| self.check_roster(&terms))
             .and_then(|()| self.check_kind(&terms))
             .map_err(|code| (code, 0))
             .and_then(|()| self.policy.trust.check(&self.identity, &terms))
+            .and_then(|()| self.check_question(ledger, &terms))
             .and_then(|()| self.check_budget(now, ledger, &terms));
         if let Err((code, detail)) = verdict {
             return Review::Refuse(code, detail);
         }
-        if self.policy.by_person {
+        // Whether questions may be asked was decided with their standing study.
+        if self.policy.by_person && !matches!(terms.plan, Plan::Question { .. }) {
             return Review::Hold(study, Box::new(terms));
         }
         Review::Accept(study, Box::new(terms))
@@ -126,7 +135,8 @@ impl Rules {
         approvals: &[Approval],
     ) -> Result<(), RefusalCode> {
         self.check_contract(terms)
-            .and_then(|()| self.check_approval(study, approvals))
+            .and_then(|()| self.check_approval(study, terms, approvals))
+            .and_then(|()| self.check_data_version(terms))
             .and_then(|()| self.check_kind(terms))
             .and_then(|()| {
                 let trusted = self.policy.trust.check(&self.identity, terms);
@@ -137,7 +147,7 @@ impl Rules {
     /// Whether a task's model has the shape of this unit's contract; decided before any customer is looked at.
     pub(super) fn fits(&self, body: &TaskBody, cells_max: u32) -> bool {
         match body {
-            TaskBody::Counts | TaskBody::Synthetic(_) => true,
+            TaskBody::Counts | TaskBody::Synthetic(_) | TaskBody::Question => true,
             TaskBody::Evaluation(state) => self.fitted_bins(state).is_some(),
             TaskBody::Residuals(state) => self
                 .fitted_bins(state)
@@ -171,20 +181,22 @@ impl Rules {
         let Some(share) = terms.noise_share() else {
             return false;
         };
-        match terms.plan {
+        match &terms.plan {
             Plan::Additive { clip, rounds } => {
                 let evaluation = terms
                     .rounds
                     .last()
                     .filter(|last| last.part == Part::HoldOut);
                 let urho = evaluation.map_or(MicroRho::ZERO, |last| last.urho);
-                let planned = additive_rounds(&self.contract.shapes, urho, clip, rounds, share);
+                let planned = additive_rounds(&self.contract.shapes, urho, *clip, *rounds, share);
                 planned.is_some_and(|planned| planned == terms.rounds)
             }
             Plan::Synthetic { cells, rounds } => {
-                let fits = |round: &RoundTerms| round.cells_max == cells;
-                terms.rounds.len() == usize::from(rounds) && terms.rounds.iter().all(fits)
+                let fits = |round: &RoundTerms| round.cells_max == *cells;
+                terms.rounds.len() == usize::from(*rounds) && terms.rounds.iter().all(fits)
             }
+            // Held against the published table by `check_question`.
+            Plan::Question { .. } => !terms.is_standing(),
         }
     }
 
@@ -205,11 +217,18 @@ impl Rules {
         Ok(())
     }
 
-    fn check_approval(&self, study: &StudyHash, approvals: &[Approval]) -> Result<(), RefusalCode> {
+    /// Whether somebody whom the unit trusts signed the study, or the standing study that a question is asked under.
+    fn check_approval(
+        &self,
+        study: &StudyHash,
+        terms: &StudyTerms,
+        approvals: &[Approval],
+    ) -> Result<(), RefusalCode> {
         if approvals.len() > APPROVALS_MAX {
             return Err(RefusalCode::TermsDiffer);
         }
-        let digest = approve_digest(study);
+        let signed = signed(study, terms).ok_or(RefusalCode::Standing)?;
+        let digest = approve_digest(&signed);
         let counts = |approval: &Approval| {
             let pinned = self.policy.approvers.contains(&approval.key);
             let key = UnparsedPublicKey::new(&ED25519, approval.key.0);
@@ -291,7 +310,10 @@ impl Rules {
         let synthetic_plan = matches!(terms.plan, Plan::Synthetic { .. });
         let taken = self.policy.allow_synthetic || !(terms.synthetic || synthetic_plan);
         let features = self.contract.shapes.len() as u64;
-        let slot_min = smallest_slot_ms(terms.customers_max, features);
+        let slot_min = match &terms.plan {
+            Plan::Question { .. } => self.question_slot_ms(terms),
+            _ => smallest_slot_ms(terms.customers_max, features),
+        };
         let slotted = SLOTS_MS.contains(&terms.slot_ms) && terms.slot_ms >= slot_min;
         if !taken || (synthetic_plan && !terms.synthetic) || !(slotted || terms.synthetic) {
             return Err(RefusalCode::Synthetic);
@@ -312,10 +334,7 @@ impl Rules {
 
 /// The price of these parts if this node's noise alone protected its customers; studies add up whatever part a customer is in.
 fn floor_of(terms: &StudyTerms, parts: Parts) -> Option<MicroRho> {
-    let charged = match terms.multiplicity {
-        1 => parts.training.max(parts.holdout),
-        _ => parts.training.checked_add(parts.holdout)?,
-    };
+    let charged = combine(parts, terms.multiplicity > 1)?;
     match terms.mode {
         TrustMode::NodeNoise => Some(charged),
         TrustMode::SharedNoise => terms.floor(charged),

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use aquifer_shared::domain::contract::Contract;
 use serde::Serialize;
 
+use super::check_published::{TableReport, reports};
 use super::encode::inspect;
 use super::source::DataConfig;
 use crate::core::check::{Finding, Findings, Outgoing, outgoing};
@@ -29,6 +30,8 @@ struct Report {
     findings: Findings,
     problems: Vec<String>,
     would_send: Vec<Outgoing>,
+    published: Vec<TableReport>,
+    not_published_here: Vec<String>,
 }
 
 /// Prints the findings; exit code 1 where a node would not start with them, or where a study could learn nothing from them.
@@ -66,6 +69,8 @@ fn report(config: &DataConfig, directory: &Path) -> anyhow::Result<Report> {
     let positive = labels.iter().map(|label| u64::from(*label)).sum();
     let mut problems = encoded.findings.problems();
     problems.extend(one_class(&label, positive, labels.len() as u64));
+    let (published, not_published_here) = reports(config, directory, &encoded.contract)?;
+    problems.extend(published.iter().flat_map(TableReport::problems));
     Ok(Report {
         contract: name.to_string(),
         version: *version,
@@ -77,6 +82,8 @@ fn report(config: &DataConfig, directory: &Path) -> anyhow::Result<Report> {
         positive,
         findings: encoded.findings,
         would_send: outgoing(encoded.table.cells()),
+        published,
+        not_published_here,
     })
 }
 
@@ -123,19 +130,7 @@ fn write_report(report: &Report, out: &mut String) -> std::fmt::Result {
         write_finding("           ", what, finding, out)?;
     }
     writeln!(out, "\ncolumns")?;
-    for column in &findings.columns {
-        let kinds = [
-            ("missing", &column.missing),
-            ("out of range", &column.out_of_range),
-            ("not in the list", &column.unknown_level),
-        ];
-        let clean = kinds.iter().all(|kind| kind.1.rows == 0);
-        let verdict = if clean { ": nothing to report" } else { "" };
-        writeln!(out, "  {}{verdict}", column.column)?;
-        for (what, finding) in kinds {
-            write_finding("    ", what, finding, out)?;
-        }
-    }
+    write_columns(findings, out)?;
     writeln!(
         out,
         "\nan additive study would send, each number with noise"
@@ -151,13 +146,40 @@ fn write_report(report: &Report, out: &mut String) -> std::fmt::Result {
         out,
         "  and nothing else about customers: no row counts, no metrics, no error text"
     )?;
+    for table in &report.published {
+        table.write(out)?;
+    }
+    for table in &report.not_published_here {
+        writeln!(
+            out,
+            "\ntable {table} for analysts: not mapped by [data.published], so not published here"
+        )?;
+    }
     for problem in &report.problems {
         writeln!(out, "\nproblem: {problem}")?;
     }
     Ok(())
 }
 
-fn write_finding(
+/// Findings by column.
+pub(super) fn write_columns(findings: &Findings, out: &mut String) -> std::fmt::Result {
+    for column in &findings.columns {
+        let kinds = [
+            ("missing", &column.missing),
+            ("out of range", &column.out_of_range),
+            ("not in the list", &column.unknown_level),
+        ];
+        let clean = kinds.iter().all(|kind| kind.1.rows == 0);
+        let verdict = if clean { ": nothing to report" } else { "" };
+        writeln!(out, "  {}{verdict}", column.column)?;
+        for (what, finding) in kinds {
+            write_finding("    ", what, finding, out)?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn write_finding(
     indent: &str,
     what: &str,
     finding: &Finding,
@@ -201,6 +223,8 @@ levels = ["basic", "plus"]
             basis: "consent".to_owned(),
             customers_max: 10,
             holdout_column: None,
+            epoch: None,
+            published: BTreeMap::new(),
             tables: BTreeMap::from([("customers".to_owned(), "c.csv".into())]),
         };
         report(&config, directory.path()).unwrap()
@@ -294,6 +318,65 @@ levels = ["basic", "plus"]
             "left=yes at 0 customers, another value at 0",
             Some("no row has a customer and a label"),
         );
+    }
+
+    #[test]
+    fn tables_for_analysts_are_reported_beside() {
+        let directory = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            std::fs::write(directory.path().join(name), text).unwrap();
+        };
+        let orders = r#"
+[table.orders]
+privacy_unit = "id"
+rows_per_group_max = 1
+groups_per_unit_max = 1
+size_band = [3, 9]
+[table.orders.column.shop]
+levels = ["north", "south"]
+[table.visits]
+privacy_unit = "id"
+rows_per_group_max = 1
+groups_per_unit_max = 1
+size_band = [3, 9]
+column.n = { low = 0, high = 9 }
+"#;
+        write("contract.toml", &format!("{CONTRACT}{orders}"));
+        write("c.csv", "id,tenure,plan,left\na,1,plus,yes\nb,1,plus,no\n");
+        write("o.csv", "id,shop\na,north\na,south\nb,CANARY\n");
+        let mapped = ("orders".to_owned(), "SELECT * FROM o".to_owned());
+        let config = DataConfig {
+            contract: "contract.toml".into(),
+            query: "SELECT * FROM customers".to_owned(),
+            basis: "consent".to_owned(),
+            customers_max: 10,
+            holdout_column: None,
+            epoch: Some("2026-11-01".parse().unwrap()),
+            published: BTreeMap::from([mapped]),
+            tables: BTreeMap::from([
+                ("customers".to_owned(), "c.csv".into()),
+                ("o".to_owned(), "o.csv".into()),
+            ]),
+        };
+        let report = report(&config, directory.path()).unwrap();
+        let text = shown(&report);
+        let json = serde_json::to_string(&report).unwrap();
+        assert!(
+            !text.contains("CANARY") && !json.contains("CANARY"),
+            "{text}\n{json}"
+        );
+        for expected in [
+            "table orders for analysts, epoch 2026-11-01\n  3 rows, 2 customers (declared: 3 to 9)",
+            "1 customers have more than 1 rows; without groups, 1 rows would not count",
+            "1 customers are in more than 1 groups of shop",
+            "not in the list: 1 rows, for example 3",
+            "at most 16384 integers",
+            "table visits for analysts: not mapped",
+        ] {
+            assert!(text.contains(expected), "{expected}\n{text}");
+        }
+        let expected = r#"table "orders": 2 customers, the contract's size_band says 3 to 9"#;
+        assert_eq!(report.problems, [expected]);
     }
 
     #[test]

@@ -15,7 +15,9 @@ use super::score_command::{self, Scoring};
 use super::serve::{self, Stopped};
 use super::store::StoreFault;
 use super::views::Query;
-use super::{check_command, join_command, ledger_command, ledger_view, unit_commands};
+use super::{
+    check_command, join_command, ledger_command, ledger_view, refresh_command, unit_commands,
+};
 
 /// Guards a business unit's customers: takes part in studies, lets nothing out but charged, noisy sums.
 #[derive(Debug, Parser)]
@@ -52,6 +54,12 @@ enum Command {
     },
     /// Attach the data and take part in studies until stopped.
     Run,
+    /// Make the running node read its tables for analysts again, under the new epoch of node.toml; studies go on.
+    Refresh {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Show what was spent, reserved and is left, by study, as rho and as (epsilon, delta).
     Budget {
         /// Print JSON.
@@ -162,6 +170,7 @@ fn carry_out(command: &Command, directory: &Path) -> anyhow::Result<Outcome> {
         Command::Join { ticket, json } => join_command::run(ticket, directory, *json),
         Command::Check { .. } => unreachable!("carried out by run"),
         Command::Run => stopped(serve::run(directory)?),
+        Command::Refresh { json } => refresh_command::run(directory, *json),
         Command::Budget { json } => unit_commands::run(directory, &Query::Budget, *json),
         Command::Studies { command } => {
             let (query, json) = command.query();
@@ -209,6 +218,7 @@ impl Command {
         match self {
             Self::Join { json, .. }
             | Self::Check { json }
+            | Self::Refresh { json }
             | Self::Budget { json }
             | Self::Score { json, .. } => *json,
             Self::Studies { command } => command.query().1,
@@ -278,6 +288,7 @@ Examples:
   aquifer-node join - --dir north < north.ticket   make keys and a commented node.toml
   aquifer-node check --dir north              look at the rows, send nothing
   aquifer-node run --dir north                take part until stopped
+  aquifer-node refresh --dir north            read the tables for analysts again, as another epoch
   aquifer-node score --model churn --out scores.csv --dir north
   aquifer-node budget --dir north --json      what was spent, reserved, left
   aquifer-node studies approve churn-1        where node.toml says approval = \"person\"

@@ -1,10 +1,15 @@
 //! Reads a column of a record batch as numbers or as texts, whatever type the source gave it.
 
+use std::collections::HashMap;
+
 use aquifer_shared::domain::contract::text::number;
 use arrow::array::{Array, ArrayRef, AsArray, StringArray};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Float64Type};
+use arrow::compute::kernels::cast_utils::Parser;
+use arrow::datatypes::{DataType, Date32Type, Float64Type};
 use arrow::error::ArrowError;
+
+use crate::core::check::Remark;
 
 /// Types that a numeric column may have.
 pub(super) fn holds_numbers(kind: &DataType) -> bool {
@@ -29,6 +34,15 @@ pub(super) fn holds_ids(kind: &DataType) -> bool {
     match kind {
         DataType::Dictionary(_, values) => holds_ids(values),
         kind => kind.is_integer() || is_text(kind),
+    }
+}
+
+/// Types that a date column may have.
+pub(super) fn holds_days(kind: &DataType) -> bool {
+    match kind {
+        DataType::Dictionary(_, values) => holds_days(values),
+        DataType::Null | DataType::Date32 | DataType::Date64 | DataType::Timestamp(..) => true,
+        kind => is_text(kind),
     }
 }
 
@@ -58,6 +72,23 @@ pub(super) fn numbers(array: &ArrayRef) -> Result<Vec<Option<f64>>, ArrowError> 
     }
 }
 
+/// Values as days since 1970-01-01: NULL and text that is no date are `None`.
+pub(super) fn days(array: &ArrayRef) -> Result<Vec<Option<i32>>, ArrowError> {
+    match array.data_type() {
+        DataType::Dictionary(_, values) => days(&cast(array, values)?),
+        kind if is_text(kind) => {
+            let texts = cast(array, &DataType::Utf8)?;
+            let texts = texts.as_string::<i32>().iter();
+            let day = |text: &str| Date32Type::parse(text.trim());
+            Ok(texts.map(|text| text.and_then(day)).collect())
+        }
+        _ => {
+            let days = cast(array, &DataType::Date32)?;
+            Ok(days.as_primitive::<Date32Type>().iter().collect())
+        }
+    }
+}
+
 /// Values as texts: whole numbers without a point, booleans as `true` and `false`.
 pub(super) fn texts(array: &ArrayRef) -> Result<StringArray, ArrowError> {
     let kind = array.data_type();
@@ -79,6 +110,23 @@ fn real_text(real: f64) -> String {
     format!("{}", real + 0.0)
 }
 
+/// Values as places in a list of levels, the one after the last for everything else, and what is worth telling about each.
+pub(super) fn levels(
+    array: &ArrayRef,
+    known: &HashMap<&str, u16>,
+) -> Result<Vec<(u16, Remark)>, ArrowError> {
+    let texts = texts(array)?;
+    let other = known.len() as u16;
+    let place = |row| {
+        let Some(text) = text_at(&texts, row) else {
+            return (other, Remark::Missing);
+        };
+        let known = known.get(text).map(|level| (*level, Remark::None));
+        known.unwrap_or((other, Remark::UnknownLevel))
+    };
+    Ok((0..array.len()).map(place).collect())
+}
+
 /// The trimmed text of a row; `None` where it is NULL or empty.
 pub(super) fn text_at(texts: &StringArray, row: usize) -> Option<&str> {
     let text = texts.is_valid(row).then(|| texts.value(row).trim());
@@ -95,8 +143,8 @@ mod tests {
     use std::sync::Arc;
 
     use arrow::array::{
-        BooleanArray, Decimal128Array, DictionaryArray, Float32Array, Float64Array, Int64Array,
-        LargeStringArray, StringViewArray,
+        BooleanArray, Date32Array, Decimal128Array, DictionaryArray, Float32Array, Float64Array,
+        Int64Array, LargeStringArray, StringViewArray, TimestampMillisecondArray,
     };
     use arrow::datatypes::Int8Type;
 
@@ -150,6 +198,36 @@ mod tests {
         check_texts(StringArray::from(vec![" a b ", " "]), &[Some("a b"), None]);
         let dictionary: DictionaryArray<Int8Type> = vec!["x", "y", "x"].into_iter().collect();
         check_texts(dictionary, &[Some("x"), Some("y"), Some("x")]);
+    }
+
+    #[track_caller]
+    fn check_days(array: impl Array + 'static, expected: &[Option<i32>]) {
+        let array: ArrayRef = Arc::new(array);
+        assert!(holds_days(array.data_type()), "{}", array.data_type());
+        assert_eq!(days(&array).unwrap(), expected);
+    }
+
+    #[test]
+    fn days_come_in_many_types() {
+        check_days(Date32Array::from(vec![Some(-3), None]), &[Some(-3), None]);
+        let day_ms = 24 * 3_600 * 1_000;
+        check_days(
+            TimestampMillisecondArray::from(vec![Some(2 * day_ms - 1), Some(-1), None]),
+            &[Some(1), Some(-1), None],
+        );
+        check_days(
+            StringArray::from(vec![
+                " 1970-01-02 ",
+                "1970-01-03 23:59:59",
+                "1970-02-30",
+                "x",
+                "",
+            ]),
+            &[Some(1), Some(2), None, None, None],
+        );
+        let dictionary: DictionaryArray<Int8Type> = vec!["1970-01-02"].into_iter().collect();
+        check_days(dictionary, &[Some(1)]);
+        assert!(!holds_days(&DataType::Int64) && !holds_days(&DataType::Boolean));
     }
 
     #[test]

@@ -3,13 +3,14 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use aquifer_shared::base::ids::{Hash32, IdentityKey, Name};
+use aquifer_shared::base::ids::{Hash32, IdentityKey, Name, StudyHash};
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::contract::Contract;
 use aquifer_shared::domain::predictor::plan::Shape;
 use aquifer_shared::domain::sum::TrustMode;
 use aquifer_shared::shell::noise::check_charge;
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
 use super::source::DataConfig;
@@ -61,6 +62,9 @@ pub struct PolicyConfig {
     /// Smallest roster.
     #[serde(default = "members_min")]
     pub members_min: usize,
+    /// Standing studies under which questions may be asked where a person decides on studies: their hashes.
+    #[serde(default, deserialize_with = "hashes")]
+    pub standing: Vec<StudyHash>,
     /// Whether studies marked synthetic are taken.
     #[serde(default)]
     pub allow_synthetic: bool,
@@ -238,7 +242,13 @@ impl NodeConfig {
 
     /// What decisions rest on, with the unit's contract and the mark of its hold-out key.
     #[must_use]
-    pub fn rules(&self, contract: &Contract, identity: IdentityKey, split: Hash32) -> Rules {
+    pub fn rules(
+        &self,
+        contract: &Contract,
+        identity: IdentityKey,
+        split: Hash32,
+        data_version: Option<Name>,
+    ) -> Rules {
         let policy = &self.policy;
         let approvers = policy.approvers.iter();
         let shapes = contract.shapes().into_iter();
@@ -262,10 +272,13 @@ impl NodeConfig {
                 shapes: shapes
                     .map(|(ordered, cells)| Shape { ordered, cells })
                     .collect(),
+                published: contract.published.clone(),
                 holdout_column: self.data.holdout_column.clone(),
             },
             identity,
             split,
+            data_version,
+            standing: policy.standing.clone(),
             confirms: |terms| check_charge(terms).is_ok(),
         }
     }
@@ -280,6 +293,14 @@ fn wrong(path: &Path, text: &str, at: usize, problem: &str) -> ConfigError {
         column: before[start..].chars().count() + 1,
         problem: problem.trim_end().replace('\n', "; "),
     }
+}
+
+fn hashes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<StudyHash>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?.into_iter();
+    texts
+        .map(|text| text.parse::<Hash32>().map(|hash| StudyHash(hash.0)))
+        .collect::<Result<_, _>>()
+        .map_err(D::Error::custom)
 }
 
 fn ledger_file() -> PathBuf {
@@ -314,6 +335,10 @@ query = "SELECT * FROM customers"     # SQL that maps the unit's tables to the c
 basis = "legitimate interest, assessment LIA-0"   # why the data may be used; printed in statements
 customers_max = 100000                # public: declared with room, never the true count; a bigger table is refused
 # holdout_column = "split"            # optional column of the mapped table: "test" or true = kept for evaluation
+# epoch = "2026-11-01"                # needed for tables for analysts: public name of the state that they show
+
+# [data.published]                    # SQL for each table that the contract publishes to analysts
+# orders = "SELECT customer_id, shop, amount FROM orders"
 
 [data.tables]                         # CSV, Parquet or NDJSON, file or folder; PostgreSQL and S3: see docs/sources.md
 customers = "customers.csv"
@@ -423,7 +448,7 @@ mod tests {
         check(
             &zeros,
             "12",
-            "line 40, column 7: IdentityKey is 2 characters",
+            "line 44, column 7: IdentityKey is 2 characters",
         );
         check("operator = \"south-it\"", "", "missing field `operator`");
         check(
@@ -434,7 +459,7 @@ mod tests {
         let again = format!(
             "operator = \"s\"\n[[member]]\nname = \"west\"\nkey = \"{zeros}\"\noperator = \"w\""
         );
-        let expected = "line 44, column 7: member west has the name or the key of member south";
+        let expected = "line 48, column 7: member west has the name or the key of member south";
         check("operator = \"south-it\"", &again, expected);
         let other = again
             .replace("west", "south")
@@ -466,7 +491,7 @@ mod tests {
         check_wrong(
             "members_min = 1 ",
             "members = 1 ",
-            "line 25, column 1: unknown field `members`",
+            "line 29, column 1: unknown field `members`",
         );
     }
 
@@ -486,7 +511,7 @@ mod tests {
         check_wrong(
             "approvers = []",
             "approvers = [\"abc\"]",
-            "line 23, column 15: IdentityKey is 3 characters",
+            "line 27, column 15: IdentityKey is 3 characters",
         );
         check_wrong("customers_max = 100000", "customers_max = 0", "is 0");
         check_wrong("\"automatic\"", "\"maybe\"", "unknown variant `maybe`");

@@ -5,19 +5,14 @@ use std::path::Path;
 
 use aquifer_shared::base::cells::NumericCells;
 use aquifer_shared::domain::contract::{Column, ColumnKind, Contract};
-use arrow::array::{ArrayRef, RecordBatch, StringArray};
-use arrow::datatypes::DataType;
-use datafusion::common::Column as QueryColumn;
-use datafusion::logical_expr::Expr;
-use datafusion::prelude::DataFrame;
+use arrow::array::{ArrayRef, RecordBatch};
 use futures_util::StreamExt;
 
-use super::column::{
-    holds_ids, holds_levels, holds_numbers, numbers, says_held_out, text_at, texts,
-};
+use super::column::{levels, numbers, says_held_out, text_at, texts};
+use super::mapped::{Role, on_engine, project, read_contract};
 use super::source::{DataConfig, Source};
 use super::source_error::{SourceError, running};
-use crate::core::check::Findings;
+use crate::core::check::{Findings, Remark};
 use crate::core::table::{Table, TableBuilder};
 
 /// Contract, encoded customers, and what was noticed about the rows.
@@ -103,42 +98,7 @@ fn one_row_per_customer(encoded: Encoded) -> Result<(Contract, Table), SourceErr
 
 fn read(config: &DataConfig, directory: &Path, rows: Rows) -> Result<Encoded, SourceError> {
     let contract = read_contract(&directory.join(&config.contract))?;
-    let stopped = SourceError::Failed {
-        problem: "the query engine stopped",
-    };
-    std::thread::scope(|scope| {
-        let engine = std::thread::Builder::new()
-            .name("encode".to_owned())
-            .stack_size(STACK_BYTES)
-            .spawn_scoped(scope, || {
-                let runtime = tokio::runtime::Builder::new_current_thread()
-                    .max_blocking_threads(1)
-                    .enable_all()
-                    .build();
-                let runtime = runtime.map_err(|_| SourceError::Failed {
-                    problem: "the query engine did not start",
-                })?;
-                // Drivers log what servers say, values included: nothing of it is heard.
-                let silence = tracing::subscriber::NoSubscriber::default();
-                tracing::subscriber::with_default(silence, || {
-                    runtime.block_on(read_rows(config, directory, contract, rows))
-                })
-            });
-        engine.ok().and_then(|engine| engine.join().ok())
-    })
-    .unwrap_or(Err(stopped))
-}
-
-fn read_contract(path: &Path) -> Result<Contract, SourceError> {
-    let text = std::fs::read_to_string(path).map_err(|source| SourceError::Unreadable {
-        what: "contract".to_owned(),
-        path: path.to_owned(),
-        source,
-    })?;
-    Contract::parse(&text).map_err(|source| SourceError::Contract {
-        path: path.to_owned(),
-        source,
-    })
+    on_engine(|| read_rows(config, directory, contract, rows))
 }
 
 async fn read_rows(
@@ -156,7 +116,7 @@ async fn read_rows(
     let mapped = source.query(&config.query).await?;
     let holdout_column = config.holdout_column.as_deref();
     let holdout_column = holdout_column.filter(|_| rows == Rows::Labelled);
-    let mapped = project(mapped, &contract, holdout_column, rows)?;
+    let mapped = project(mapped, needed(&contract, holdout_column, rows))?;
     let mut batches = mapped
         .execute_stream()
         .await
@@ -173,13 +133,12 @@ async fn read_rows(
     })
 }
 
-/// Exactly the columns that are encoded: privacy unit, label, hold-out (if any), features in order.
-fn project(
-    mapped: DataFrame,
-    contract: &Contract,
-    holdout_column: Option<&str>,
+/// The columns that are encoded: privacy unit, label, hold-out (if any), features in order.
+fn needed<'a>(
+    contract: &'a Contract,
+    holdout_column: Option<&'a str>,
     rows: Rows,
-) -> Result<DataFrame, SourceError> {
+) -> impl Iterator<Item = (&'a str, Role)> {
     let id = (contract.privacy_unit.as_str(), Role::Id);
     let label = match rows {
         Rows::Labelled => (contract.label.column.as_str(), Role::Levels),
@@ -193,49 +152,7 @@ fn project(
         };
         (column.name.as_str(), role)
     });
-    let needed = [id, label].into_iter().chain(holdout).chain(features);
-    let columns: Result<Vec<Expr>, SourceError> = needed
-        .enumerate()
-        .map(|(index, (name, role))| {
-            // A new name for each place, as one column may be read twice (hold-out and feature).
-            Ok(find(&mapped, name, role)?.alias(format!("c{index}")))
-        })
-        .collect();
-    mapped.select(columns?).map_err(|error| running(&error))
-}
-
-/// What a column is read for.
-#[derive(Clone, Copy)]
-enum Role {
-    Id,
-    Levels,
-    Numbers,
-}
-
-fn find(mapped: &DataFrame, name: &str, role: Role) -> Result<Expr, SourceError> {
-    let schema = mapped.schema();
-    let mut named = schema.iter().filter(|(_, field)| field.name() == name);
-    let problem = |problem: String| SourceError::Column {
-        column: name.to_owned(),
-        problem,
-    };
-    let (qualifier, field) = named
-        .next()
-        .ok_or_else(|| problem("is missing".to_owned()))?;
-    if named.next().is_some() {
-        return Err(problem("appears twice, expected once".to_owned()));
-    }
-    type Fits = fn(&DataType) -> bool;
-    let (fits, expected): (Fits, _) = match role {
-        Role::Id => (holds_ids, "text or whole numbers"),
-        Role::Levels => (holds_levels, "text, numbers or booleans"),
-        Role::Numbers => (holds_numbers, "numbers (or text that holds numbers)"),
-    };
-    let kind = field.data_type();
-    if !fits(kind) {
-        return Err(problem(format!("has type {kind}, expected {expected}")));
-    }
-    Ok(Expr::Column(QueryColumn::new(qualifier.cloned(), name)))
+    [id, label].into_iter().chain(holdout).chain(features)
 }
 
 /// Turns batches into rows of the table.
@@ -257,16 +174,7 @@ enum Feature<'a> {
         high: f64,
         cells: &'a NumericCells,
     },
-    Levels(HashMap<&'a str, usize>),
-}
-
-/// What is worth telling about a value.
-#[derive(Clone, Copy, PartialEq)]
-enum Remark {
-    None,
-    Missing,
-    OutOfRange,
-    UnknownLevel,
+    Levels(HashMap<&'a str, u16>),
 }
 
 impl<'a> Encoder<'a> {
@@ -302,12 +210,7 @@ impl<'a> Encoder<'a> {
             let findings = &mut self.findings.columns[index];
             for (row, (_, remark)) in encoded.iter().enumerate() {
                 let row = self.findings.rows + row as u64 + 1;
-                match remark {
-                    Remark::None => {}
-                    Remark::Missing => findings.missing.add(row),
-                    Remark::OutOfRange => findings.out_of_range.add(row),
-                    Remark::UnknownLevel => findings.unknown_level.add(row),
-                }
+                findings.note(*remark, row);
             }
             cells.push(encoded);
         }
@@ -400,24 +303,10 @@ impl<'a> Feature<'a> {
                 };
                 Ok(numbers(column)?.into_iter().map(encode).collect())
             }
-            Self::Levels(levels) => {
-                let texts: StringArray = texts(column)?;
-                let other = levels.len() as u16;
-                let encode = |row| {
-                    let Some(text) = text_at(&texts, row) else {
-                        return (other, Remark::Missing);
-                    };
-                    let known = levels.get(text).map(|cell| (*cell as u16, Remark::None));
-                    known.unwrap_or((other, Remark::UnknownLevel))
-                };
-                Ok((0..column.len()).map(encode).collect())
-            }
+            Self::Levels(known) => levels(column, known),
         }
     }
 }
-
-/// The planner recurses deeply in debug builds.
-const STACK_BYTES: usize = 8 << 20;
 
 #[cfg(test)]
 mod tests {
@@ -472,6 +361,8 @@ levels = ["basic", "plus"]
                 basis: "test".to_owned(),
                 customers_max: 100,
                 holdout_column: None,
+                epoch: None,
+                published: BTreeMap::new(),
                 tables: BTreeMap::from([("customers".to_owned(), table.into())]),
             };
             Self { directory, config }

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aquifer_shared::base::ids::Name;
 use aquifer_shared::domain::sum::SUM_VERSION;
 use aquifer_shared::protocol::chain::Head;
 use aquifer_shared::protocol::wire::{
@@ -52,6 +53,8 @@ pub struct Ends {
     pub outgoing: mpsc::Receiver<Queued>,
     /// The ledger's head, for greetings.
     pub head: watch::Receiver<Head>,
+    /// The state of the tables for analysts, for greetings; another one needs another greeting.
+    pub epochs: watch::Receiver<Option<Name>>,
 }
 
 /// Keeps a session up until it is over for good or the loop goes away.
@@ -63,6 +66,7 @@ pub async fn run(platform: Arc<dyn Platform>, mut identity: IdentityDirectory, m
             Ok(Ended::Lost(error)) => {
                 tracing::warn!(reason = %error, "no session; trying again");
             }
+            Ok(Ended::Outdated) => tracing::info!("other tables are served: greeting again"),
             Err(fault) => {
                 // The loop may have gone already.
                 let _ = ends.events.send(LinkEvent::Over(fault)).await;
@@ -81,6 +85,8 @@ pub async fn run(platform: Arc<dyn Platform>, mut identity: IdentityDirectory, m
 
 enum Ended {
     LoopGone,
+    /// The greeting says what is no longer so.
+    Outdated,
     Lost(LinkError),
 }
 
@@ -131,7 +137,7 @@ async fn session(
 async fn greet(
     platform: &Arc<dyn Platform>,
     identity: &IdentityDirectory,
-    ends: &Ends,
+    ends: &mut Ends,
 ) -> Result<(Link, SendStream, FrameReader), LinkFault> {
     let link = identity
         .connect_on(platform, identity.client_config()?)
@@ -144,6 +150,7 @@ async fn greet(
         software: env!("CARGO_PKG_VERSION").to_owned(),
         ledger_seq: head.seq,
         ledger_head: head.hash,
+        data_version: ends.epochs.borrow_and_update().clone(),
     };
     send(&mut writer, &hello).await?;
     let welcome: Welcome = receive_within_on(&**platform, &mut reader, WELCOME_WAIT).await?;
@@ -179,6 +186,7 @@ async fn exchange(
                     return Ok(ended);
                 }
             }
+            Ok(()) = ends.epochs.changed() => return Ok(Ended::Outdated),
             () = &mut renewal => {
                 renewal = platform.sleep(RENEWAL_CHECK);
                 if identity.certificate().wants_renewal(platform.now()) {

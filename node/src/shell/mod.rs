@@ -1,6 +1,7 @@
 //! What touches the world: sources of data, commands.
 
 pub mod check_command;
+mod check_published;
 pub mod cli;
 pub mod clock;
 mod column;
@@ -13,9 +14,12 @@ pub mod join_command;
 pub mod ledger_command;
 pub mod ledger_view;
 pub mod link;
+mod mapped;
 pub mod mirror;
 #[cfg(test)]
 mod parity;
+pub mod published;
+pub mod refresh_command;
 mod say;
 pub mod score_command;
 pub mod score_file;

@@ -82,6 +82,8 @@ mod tests {
             basis: "public".to_owned(),
             customers_max: 100_000,
             holdout_column: Some("split".to_owned()),
+            epoch: None,
+            published: BTreeMap::new(),
             tables: BTreeMap::from([("t".to_owned(), data.into())]),
         };
         let (contract, table) = encode(&config, directory.path()).unwrap();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use aquifer_shared::base::ids::StudyHash;
+use aquifer_shared::base::ids::{Name, StudyHash};
 use aquifer_shared::base::limits::{CLOCK_LOOK_MS, FRAME_BYTES_MAX, LEDGER_COPY_BYTES_MAX};
 use aquifer_shared::base::secret::Secret;
 use aquifer_shared::base::time::Timestamp;
@@ -19,6 +19,7 @@ use aquifer_shared::shell::directory::IdentityDirectory;
 use aquifer_shared::shell::keys::{Identity, random_bytes32};
 use aquifer_shared::shell::noise::OpenDpNoise;
 use aquifer_shared::shell::platform::System;
+use aquifer_shared::shell::report::chain;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, watch};
 
@@ -29,6 +30,7 @@ use super::encode::encode;
 use super::evidence::EvidenceFile;
 use super::holdout_key;
 use super::link::{self, Ends, LinkEvent, LinkFault, Queued};
+use super::published::{Refresher, Shelf, Snapshot};
 use super::say::frame_of;
 use super::store::Store;
 use super::views::{Answer, Query, answer};
@@ -57,6 +59,7 @@ struct Node {
     room: Arc<Semaphore>,
     head: watch::Sender<Head>,
     evidence: EvidenceFile,
+    refresher: Refresher,
 }
 
 /// Runs the node of a directory until it is stopped.
@@ -88,11 +91,22 @@ pub fn run(directory: &Path) -> anyhow::Result<Stopped> {
     let key = holdout_key::load(directory, ledger.durable().seq)?;
     let split = split_of(key.expose());
     let (contract, table) = encode(&config.data, directory)?;
-    tracing::info!(contract = %contract.name, version = contract.version, "data attached");
+    let published = Snapshot::load(&config.data, directory, key.expose())?;
+    tracing::info!(
+        contract = %contract.name,
+        version = contract.version,
+        epoch = published.as_ref().map(|published| published.epoch().as_str()),
+        "data attached"
+    );
+    let shelf = Arc::new(Shelf::new(published));
+    let epochs = shelf.epochs();
+    let epoch = epochs.borrow().clone();
+    let node_key = Secret::new(*key.expose());
+    let refresher = Refresher::new(directory, node_key, contract.hash(), shelf.clone());
     let (results, heard) = mpsc::channel(QUEUE_MAX);
-    let workers = Workers::start(table, key, OpenDpNoise, results).context("no thread")?;
+    let workers = Workers::start(table, shelf, key, OpenDpNoise, results).context("no thread")?;
     let signer = Identity::load(&directory.join("identity.key"))?;
-    let rules = config.rules(&contract, identity.identity().public(), split);
+    let rules = config.rules(&contract, identity.identity().public(), split, epoch);
     let participant = Participant::new(now(), rules, ledger, sign_with(signer), Judges::STRICT);
     let (outgoing, queued) = mpsc::channel(QUEUE_MAX);
     let (head, head_seen) = watch::channel(participant.ledger().durable());
@@ -101,6 +115,7 @@ pub fn run(directory: &Path) -> anyhow::Result<Stopped> {
         events,
         outgoing: queued,
         head: head_seen,
+        epochs: epochs.clone(),
     };
     let node = Node {
         participant,
@@ -110,12 +125,13 @@ pub fn run(directory: &Path) -> anyhow::Result<Stopped> {
         room: Arc::new(Semaphore::new(OUTGOING_KIB_MAX)),
         head,
         evidence: EvidenceFile::of(directory),
+        refresher,
     };
     runtime.block_on(async {
         let (to_loop, asked) = mpsc::channel(QUEUE_MAX);
         tokio::spawn(door.serve(to_loop));
         let session = tokio::spawn(link::run(Arc::new(System), identity, ends));
-        let stopped = node.turn(heard, linked, asked).await?;
+        let stopped = node.turn(heard, linked, asked, epochs).await?;
         // The session says goodbye once the loop's ends are gone.
         let _ = tokio::time::timeout(GOODBYE_WAIT, session).await;
         Ok(stopped)
@@ -134,6 +150,7 @@ impl Node {
         mut results: mpsc::Receiver<Event>,
         mut link: mpsc::Receiver<LinkEvent>,
         mut asked: mpsc::Receiver<Asked>,
+        mut epochs: watch::Receiver<Option<Name>>,
     ) -> anyhow::Result<Stopped> {
         let mut interrupted = signal(SignalKind::interrupt())?;
         let mut terminated = signal(SignalKind::terminate())?;
@@ -159,6 +176,11 @@ impl Node {
                     let answer = self.answer(&query).await;
                     // Who asked may have gone.
                     let _ = reply.send(answer);
+                    Event::Tick
+                }
+                Ok(()) = epochs.changed() => {
+                    let epoch = epochs.borrow_and_update().clone();
+                    self.participant.serve_data(epoch);
                     Event::Tick
                 }
                 () = until(self.participant.next_wakeup()) => Event::Tick,
@@ -286,6 +308,15 @@ impl Node {
 
     /// Answers a question once its effects are carried out: what is said to be decided is durable.
     async fn answer(&mut self, query: &Query) -> Answer {
+        match query {
+            Query::Data => return Answer::Data(self.refresher.view()),
+            Query::Refresh => {
+                let started = self.refresher.start();
+                let refused = |error| Answer::Refused(chain(&error));
+                return started.map_or_else(refused, |()| Answer::Data(self.refresher.view()));
+            }
+            _ => {}
+        }
         let answer = answer(&mut self.participant, now(), query);
         self.act().await;
         if self.participant.is_unfit() {

@@ -106,6 +106,26 @@ pub enum SourceError {
         /// Row numbers of the mapped table, from 1.
         examples: Vec<u64>,
     },
+    /// What is published, and as what, does not fit together.
+    #[error("{problem}")]
+    Publishing {
+        /// What is wrong and what is expected.
+        problem: String,
+    },
+    /// More customers than the contract says.
+    #[error("the mapped table has more customers than size_band of the contract allows, {most}")]
+    BeyondBand {
+        /// Most customers of a unit.
+        most: u64,
+    },
+    /// A table for analysts.
+    #[error("published table {table:?}")]
+    Published {
+        /// Which.
+        table: String,
+        /// What is wrong.
+        source: Box<SourceError>,
+    },
     /// Several rows of one customer.
     #[error(
         "{rows} rows repeat a customer of column {column:?} (for example rows {examples:?}), expected one row per customer"
@@ -125,6 +145,14 @@ impl SourceError {
         Self::Table {
             table: table.to_owned(),
             problem: problem.0,
+        }
+    }
+
+    /// The same about one published table.
+    pub(super) fn about(self, table: &str) -> Self {
+        Self::Published {
+            table: table.to_owned(),
+            source: Box::new(self),
         }
     }
 }

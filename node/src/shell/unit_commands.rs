@@ -32,7 +32,7 @@ pub fn run(directory: &Path, query: &Query, json: bool) -> anyhow::Result<Outcom
     };
     match answer {
         Answer::Refused(why) => refuse(json, "study", &why),
-        Answer::Ledger(_) => {
+        Answer::Ledger(_) | Answer::Data(_) => {
             anyhow::bail!("the running node answered something else; is it of this version?")
         }
         Answer::Budget(view) => {
@@ -93,7 +93,7 @@ fn ask_ledger(directory: &Path, query: &Query) -> anyhow::Result<Answer> {
             }
             _ => Hash32::default(),
         };
-        let rules = config.rules(&contract, identity.identity().public(), split);
+        let rules = config.rules(&contract, identity.identity().public(), split, None);
         let signer = Identity::load(&directory.join(IDENTITY_KEY))?;
         let mut node = Participant::new(now(), rules, ledger, sign_with(signer), Judges::STRICT);
         let answer = answer(&mut node, now(), query);

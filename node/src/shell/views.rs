@@ -8,6 +8,7 @@ use aquifer_shared::shell::noise::epsilon;
 use serde::{Deserialize, Serialize};
 
 use super::ledger_view::LedgerView;
+use super::published::DataView;
 use crate::core::ledger::{CapReport, EndReason, Ledger, StudyReport};
 use crate::core::participant::Participant;
 
@@ -28,6 +29,10 @@ pub enum Query {
         /// Yes or no.
         approve: bool,
     },
+    /// What is served to analysts; of a running node only.
+    Data,
+    /// Read the tables for analysts again; of a running node only.
+    Refresh,
 }
 
 /// The node's answer.
@@ -42,6 +47,8 @@ pub enum Answer {
     Studies(Vec<StudyView>),
     /// To [`Query::Decide`]: durable.
     Decided(StudyView),
+    /// To [`Query::Data`], and to [`Query::Refresh`] once it has begun.
+    Data(DataView),
     /// The rules say no.
     Refused(String),
 }
@@ -162,6 +169,9 @@ pub fn answer(node: &mut Participant, now: Timestamp, query: &Query) -> Answer {
         Query::Budget => budget(node, now),
         Query::Ledger => Answer::Ledger(LedgerView::of_running(node)),
         Query::Studies => Answer::Studies(studies(node.ledger())),
+        Query::Data | Query::Refresh => {
+            Answer::Refused("only a running node has tables for analysts".to_owned())
+        }
         Query::Decide { study, approve } => {
             let found = match find(node.ledger(), study) {
                 Ok(found) => found,

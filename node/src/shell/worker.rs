@@ -3,20 +3,22 @@
 //! Sums and noise exist here and in the participant only, wiped when dropped; neither is ever printed.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use aquifer_shared::base::ids::{Name, StudyHash};
 use aquifer_shared::base::secret::Secret;
-use aquifer_shared::domain::sum::HoldOut;
+use aquifer_shared::domain::sum::{HoldOut, RoundTerms};
 use aquifer_shared::protocol::wire::RefusalCode;
 use aquifer_shared::shell::noise::Noise;
 use tokio::sync::mpsc::Sender;
 
 use crate::core::contribution::contribution;
 use crate::core::holdout::Split;
-use crate::core::participant::{ComputeJob, Event, NoiseKind};
+use crate::core::participant::{ComputeJob, Event, NoiseKind, QuestionJob};
 use crate::core::table::Table;
+use crate::shell::published::{NoAnswer, Shelf};
 
 /// The threads, as the loop sees them.
 pub struct Workers {
@@ -36,6 +38,7 @@ impl Workers {
     /// The table and the hold-out key move to the computing thread and stay there.
     pub fn start(
         table: Table,
+        shelf: Arc<Shelf>,
         holdout_key: Secret<[u8; 32]>,
         noise: impl Noise + 'static,
         events: Sender<Event>,
@@ -44,7 +47,8 @@ impl Workers {
         let (draw, wishes) = sync_channel(QUEUE_MAX);
         let computed = events.clone();
         let compute_thread = thread::Builder::new().name("compute".into());
-        compute_thread.spawn(move || compute_all(&table, &holdout_key, &jobs, &computed))?;
+        compute_thread
+            .spawn(move || compute_all(&table, &shelf, &holdout_key, &jobs, &computed))?;
         let noise_thread = thread::Builder::new().name("noise".into());
         noise_thread.spawn(move || draw_all(noise, &wishes, &events))?;
         Ok(Self { compute, draw })
@@ -93,6 +97,7 @@ fn draw_all(
 
 fn compute_all(
     table: &Table,
+    shelf: &Shelf,
     key: &Secret<[u8; 32]>,
     jobs: &Receiver<Job>,
     events: &Sender<Event>,
@@ -107,12 +112,16 @@ fn compute_all(
                 continue;
             }
         };
-        let sum = splits
-            .of(table, key, &job.family, &job.holdout)
-            .and_then(|split| {
-                let sum = contribution(table, split, &job.body, &job.terms, job.clip);
-                sum.map_err(|_| RefusalCode::TermsDiffer)
-            });
+        let sum = match &job.inquiry {
+            Some(inquiry) => answer(shelf, inquiry, &job.terms),
+            None => {
+                let split = splits.of(table, key, &job.family, &job.holdout);
+                split.and_then(|split| {
+                    let sum = contribution(table, split, &job.body, &job.terms, job.clip);
+                    sum.map_err(|_| RefusalCode::TermsDiffer)
+                })
+            }
+        };
         let attempt = job.attempt;
         let sum = sum.map(Secret::new);
         let event = Event::Computed { attempt, sum };
@@ -120,6 +129,23 @@ fn compute_all(
             return;
         }
     }
+}
+
+/// The tables that are served now must still be those that the question is about.
+fn answer(
+    shelf: &Shelf,
+    inquiry: &QuestionJob,
+    terms: &RoundTerms,
+) -> Result<Vec<i64>, RefusalCode> {
+    let snapshot = shelf.current().ok_or(RefusalCode::NotPublished)?;
+    if Some(snapshot.epoch()) != inquiry.data_version.as_ref() {
+        return Err(RefusalCode::DataVersion);
+    }
+    let sum = snapshot.answer(&inquiry.question, inquiry.customers_max, terms);
+    sum.map_err(|refused| match refused {
+        NoAnswer::NotServed(_) => RefusalCode::NotPublished,
+        NoAnswer::Misfit(_) => RefusalCode::TermsDiffer,
+    })
 }
 
 /// Hold-outs that were computed, a few at a time.

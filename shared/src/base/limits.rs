@@ -91,6 +91,8 @@ pub const SPOOL_BYTES_MAX: u64 = 4 << 30;
 pub const CLOCK_LOOK_MS: u64 = 10_000;
 /// Rounds of a study.
 pub const ROUNDS_MAX: usize = 1_000;
+/// Rows of one published table at one node.
+pub const PUBLISHED_ROWS_MAX: usize = 1 << 31;
 /// Attempts of one round.
 pub const ATTEMPTS_MAX: u16 = 4;
 /// At how many nodes one customer may be.

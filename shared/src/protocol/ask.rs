@@ -6,6 +6,7 @@ use super::chain::Head;
 use super::wire::{Approval, Signature, Verdict};
 use crate::base::ids::{Hash32, IdentityKey, Name, Role, StudyHash};
 use crate::base::time::Timestamp;
+use crate::domain::sum::TrustMode;
 
 /// A question of a person's command or of a node's command line.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -61,6 +62,107 @@ pub enum Request {
         /// Position of the last entry that the node does not need; 0 for all of them.
         from: u64,
     },
+    /// Analyst: a statement about published tables, in SQL.
+    Ask(Box<Ask>),
+}
+
+/// A statement of an analyst.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Ask {
+    /// The statement: a question, or `EXPLAIN` before one.
+    pub sql: String,
+    /// Why it is asked; picks the standing study.
+    pub purpose: Name,
+    /// Name or hash of the standing study, where several serve the purpose.
+    pub standing: Option<String>,
+    /// Price in micro-rho of a fresh answer; the standing study's default where it is left out.
+    pub urho: Option<u64>,
+    /// The asker's own name for it: the same name gives the same release, whatever was lost on the way.
+    pub request_id: Option<String>,
+    /// Only an answer that is there already.
+    pub only_stored: bool,
+}
+
+/// Rows for an analyst, and what they cost.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Answer {
+    /// Names of the columns.
+    pub columns: Vec<AnswerColumn>,
+    /// One value for each column.
+    pub rows: Vec<Vec<AnswerValue>>,
+    /// What the asker should know.
+    pub notices: Vec<String>,
+    /// The release behind it; none for a price tag.
+    pub release: Option<ReleaseLine>,
+}
+
+/// A column of an answer.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct AnswerColumn {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub kind: AnswerKind,
+}
+
+/// Types of columns of answers.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum AnswerKind {
+    /// A whole number.
+    Whole,
+    /// A number.
+    Number,
+    /// A text.
+    Text,
+    /// Yes or no.
+    Truth,
+    /// A day, as `YYYY-MM-DD`.
+    Day,
+    /// JSON as text.
+    Json,
+}
+
+/// A value of an answer.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AnswerValue {
+    /// None: suppressed, or nothing to tell.
+    Null,
+    /// A whole number.
+    Whole(i64),
+    /// A number.
+    Number(f64),
+    /// A text or a day.
+    Text(String),
+    /// Yes or no.
+    Truth(bool),
+}
+
+/// What was paid for an answer, and by whom it was given.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct ReleaseLine {
+    /// The study of the question.
+    pub study: StudyHash,
+    /// Its standing study.
+    pub standing: StudyHash,
+    /// Charged at each node; for all attempts that nodes may have paid.
+    pub urho: u64,
+    /// Epsilon of that at the study's delta, rounded up.
+    pub epsilon: f64,
+    /// Delta.
+    pub delta: f64,
+    /// It was there before, and nothing was charged for it now.
+    pub stored: bool,
+    /// Who must be honest.
+    pub mode: TrustMode,
+    /// Units in the roster.
+    pub members: u32,
+    /// Units in the sum.
+    pub updates: u32,
+    /// States of the tables that were asked, without repeats.
+    pub data_versions: Vec<Name>,
+    /// When it was released.
+    pub created: Timestamp,
 }
 
 /// An answer of the coordinator.
@@ -98,6 +200,10 @@ pub enum Response {
     Nodes(Vec<NodeEntry>),
     /// A contract file (TOML text).
     Contract(String),
+    /// Rows for an analyst.
+    Answer(Box<Answer>),
+    /// A statement is refused: nothing was spent, unless the code says so.
+    Objection(Box<Objection>),
     /// A certificate, DER.
     Certificate(Vec<u8>),
     /// The mirror of the asking node's ledger.
@@ -114,6 +220,19 @@ pub enum Response {
     },
 }
 
+/// Why a statement is refused.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Objection {
+    /// SQLSTATE.
+    pub sqlstate: String,
+    /// What was found and what was expected; constant but for names from the statement and the contract.
+    pub message: String,
+    /// What to write instead, or whom to ask.
+    pub hint: String,
+    /// Place in the statement in characters from 1, where one is meant.
+    pub position: Option<u32>,
+}
+
 /// Where a study stands.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -122,6 +241,8 @@ pub enum StudyState {
     Submitted,
     /// Waits for the nodes.
     Offered,
+    /// Questions may be asked under it.
+    Open,
     /// Rounds run.
     Running,
     /// A model was published.

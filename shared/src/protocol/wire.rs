@@ -95,6 +95,8 @@ pub struct Hello {
     pub ledger_seq: u64,
     /// Head hash of the node's ledger.
     pub ledger_head: Hash32,
+    /// Which state of its published tables it serves; none where it publishes nothing.
+    pub data_version: Option<Name>,
 }
 
 /// C→N: the node counts as joined from here on.
@@ -204,6 +206,14 @@ pub enum RefusalCode {
     /// The study's tolerances are not those that the unit's policy demands; detail is 1 for too few honest shares, 2 for too
     /// few colluders, 3 for too many.
     Tolerances,
+    /// A question is not what its standing study allows: price, tables, expiry, approvals.
+    Standing,
+    /// All questions under one standing study together would cost more than was signed; detail is what is left in micro-rho.
+    StandingBudget,
+    /// The node does not publish the table that a question reads.
+    NotPublished,
+    /// The node serves another data version than the question is about.
+    DataVersion,
 }
 
 /// C→N: compute this sum.
@@ -230,6 +240,8 @@ pub enum TaskBody {
     Evaluation(ModelState),
     /// A vector of this many zeros (studies marked synthetic only).
     Synthetic(u32),
+    /// The question that the study's terms hold.
+    Question,
 }
 
 /// N→C: the noisy sum (node-noise).

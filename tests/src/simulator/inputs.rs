@@ -43,7 +43,7 @@ pub fn exact(
     let base = match (body, part) {
         (TaskBody::Residuals(_), _) => 0,
         (_, Part::Training) => 1_000 * 256,
-        (_, Part::HoldOut) => 100 * 256,
+        (_, Part::HoldOut | Part::Everyone) => 100 * 256,
     };
     // Other customers live at two nodes; all nodes together have the same sums.
     let moved = match node {

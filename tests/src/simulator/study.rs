@@ -85,10 +85,13 @@ impl Subject {
                 hash: self.terms.contract_hash,
                 multiplicity: 1,
                 shapes: self.shapes.clone(),
+                published: Vec::new(),
                 holdout_column: None,
             },
             identity,
             split: Hash32([6; 32]),
+            data_version: None,
+            standing: Vec::new(),
             confirms: |_| true,
         }
     }

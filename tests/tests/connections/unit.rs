@@ -96,10 +96,13 @@ fn rules(member: &Member, terms: &StudyTerms) -> Rules {
             hash: sha256(b"churn"),
             multiplicity: 1,
             shapes: Vec::new(),
+            published: Vec::new(),
             holdout_column: None,
         },
         identity: member.identity,
         split: Hash32([6; 32]),
+        data_version: None,
+        standing: Vec::new(),
         confirms: |_| true,
     }
 }

@@ -339,10 +339,12 @@ impl World {
         let (events, heard) = mpsc::channel(QUEUE_MAX);
         let (outgoing, queued) = mpsc::channel(QUEUE_MAX);
         let (_, head) = watch::channel(Default::default());
+        let (_, epochs) = watch::channel(None);
         let ends = Ends {
             events,
             outgoing: queued,
             head,
+            epochs,
         };
         let host = self.network.at(member.address);
         let platform: Arc<dyn Platform> = Arc::new(host.clone());

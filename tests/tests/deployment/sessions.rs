@@ -52,6 +52,7 @@ async fn enter(to: &CoordinatorFile, tls: &Arc<QuicClientConfig>) -> Result<Link
         software: "test".to_owned(),
         ledger_seq: 0,
         ledger_head: Hash32::default(),
+        data_version: None,
     };
     send(&mut sending, &hello).await?;
     receive_within::<Welcome>(&mut receiving, WAIT).await?;

@@ -9,6 +9,7 @@ mod planted;
 mod shrinking;
 mod slice;
 mod stops;
+#[cfg(test)]
 mod traffic;
 
 use aquifer_shared::domain::sum::TrustMode;

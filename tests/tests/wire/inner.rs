@@ -191,6 +191,7 @@ fn entries() -> Vec<Entry> {
     let parts = Parts {
         training: MicroRho(48_710),
         holdout: MicroRho(48_710),
+        everyone: MicroRho(0),
     };
     let close = Close {
         at,

@@ -38,6 +38,7 @@ fn session() -> Vec<Sample> {
         software: "0.1.0".to_owned(),
         ledger_seq: 0x0102_0304_0506_0708,
         ledger_head: Hash32([0x11; 32]),
+        data_version: "2026-11".parse().ok(),
     };
     let welcome = Welcome {
         name: name("north"),

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use aquifer_shared::base::ids::Name;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
@@ -53,6 +54,16 @@ pub(crate) enum Command {
         after_help = "Examples:\n  aquifer predict --model churn --input hypothetical --explain '{\"tenure\": 3, \"plan\": \"month\"}'\n  aquifer predict --model churn@2 --input segment --file segments.csv --out predicted.csv --threshold 0.3\n  aquifer predict --model-file churn.json --input hypothetical '{\"tenure\": 3}'\n\nA unit scores its own customers at home: aquifer-node score --model churn --out scores.csv"
     )]
     Predict(PredictArguments),
+    /// Ask a question in SQL; the answer is private, priced, and paid for by the units' budgets (analysts)
+    #[command(
+        after_help = "Examples:\n  aquifer query --purpose reporting \"SELECT contract, COUNT(*) AS n FROM customers GROUP BY contract\"\n  aquifer query --purpose reporting --rho-micro 2000 --format csv - < question.sql"
+    )]
+    Query(QueryArguments),
+    /// Show what a question would cost and how exact its answer would be; spends nothing (analysts)
+    #[command(
+        after_help = "Example:\n  aquifer explain --purpose reporting \"SELECT contract, AVG(monthly_charges) FROM customers GROUP BY contract\""
+    )]
+    Explain(QueryArguments),
     /// Show units and people, and who is connected
     #[command(
         after_help = "Examples:\n  aquifer nodes\n  aquifer nodes --pins >> members.toml    what units add to node.toml for shared-noise, once each key and operator was checked by voice"
@@ -194,6 +205,42 @@ pub(crate) struct PredictArguments {
     /// Add the smallest change of one feature that would turn the decision
     #[arg(long)]
     pub(crate) explain: bool,
+}
+
+/// A statement and how to ask it.
+#[derive(Args, Debug)]
+pub(crate) struct QueryArguments {
+    /// The statement; `-` reads it from standard input
+    pub(crate) sql: String,
+    /// Why it is asked; a standing study with this purpose must be open
+    #[arg(long, value_name = "PURPOSE")]
+    pub(crate) purpose: Name,
+    /// Name or hash of the standing study, where several serve the purpose
+    #[arg(long, value_name = "ID")]
+    pub(crate) standing: Option<String>,
+    /// Price of a fresh answer in micro-rho [default: the standing study's]
+    #[arg(long, value_name = "N")]
+    pub(crate) rho_micro: Option<u64>,
+    /// Your own name for the question: asked again with it, the same release comes back
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) request_id: Option<String>,
+    /// Only an answer that is there already, which is free
+    #[arg(long)]
+    pub(crate) stored_only: bool,
+    /// How to print the answer
+    #[arg(long, value_enum, default_value_t = AnswerFormat::Table)]
+    pub(crate) format: AnswerFormat,
+}
+
+/// How answers are printed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum AnswerFormat {
+    /// For people
+    Table,
+    /// For spreadsheets
+    Csv,
+    /// For programs
+    Json,
 }
 
 /// Commands about contracts.

@@ -19,6 +19,7 @@ mod object;
 mod out;
 mod predict;
 mod predict_file;
+mod query;
 mod refusals;
 mod replay;
 mod replay_card;
@@ -62,6 +63,8 @@ async fn dispatch(arguments: &Arguments) -> anyhow::Result<Outcome> {
         Command::Study(command) => studies::run(&session, command).await,
         Command::Model(command) => models::run(&session, command).await,
         Command::Predict(asked) => predict::run(&session, asked).await,
+        Command::Query(asked) => query::run(&session, asked, false).await,
+        Command::Explain(asked) => query::run(&session, asked, true).await,
         Command::Nodes { pins } => nodes::run(&session, *pins).await,
         Command::Contract(command) => contracts::run(&session, command).await,
         Command::Completions { shell } => {

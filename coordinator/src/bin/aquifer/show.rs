@@ -124,6 +124,7 @@ pub(crate) fn state_cell(state: StudyState) -> (String, Tone) {
     let (text, tone) = match state {
         StudyState::Submitted => ("submitted", Tone::Warning),
         StudyState::Offered => ("offered", Tone::Plain),
+        StudyState::Open => ("open", Tone::Good),
         StudyState::Running => ("running", Tone::Plain),
         StudyState::Published => ("published", Tone::Good),
         StudyState::Held => ("held", Tone::Warning),
@@ -170,6 +171,7 @@ pub(crate) fn plan(plan: &Plan) -> String {
             format!("additive predictor, {rounds} residual rounds, clip {clip}")
         }
         Plan::Synthetic { cells, rounds } => format!("synthetic, {rounds} sums of {cells} cells"),
+        Plan::Question { standing, .. } => format!("question under {}", standing.name),
     }
 }
 

@@ -29,6 +29,7 @@ pub(crate) fn print(terms: &StudyTerms) -> anyhow::Result<()> {
         let part = match round.part {
             Part::Training => "training",
             Part::HoldOut => "hold-out",
+            Part::Everyone => "everyone",
         };
         rounds.row([
             index.to_string(),

@@ -4,6 +4,7 @@
 //! milliseconds as BIGINT, identifiers and hashes are lower-case hexadecimal text. Of single nodes it holds copies
 //! of their ledgers and, while a sum is being opened, sealed shares: never an update.
 
+mod answers;
 mod mirror;
 mod models;
 #[cfg(test)]
@@ -26,6 +27,7 @@ use aquifer_shared::base::ids::{Name, StudyHash};
 use sqlx::any::AnyPoolOptions;
 use sqlx::{AnyConnection, AnyPool, Connection, Executor};
 
+pub use answers::{Asked, StoredAnswer};
 pub use mirror::{Fork, MirrorWrite};
 pub use models::StoredModel;
 pub use registry::{Party, Redeemed, Ticketed};

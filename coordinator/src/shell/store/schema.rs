@@ -5,9 +5,9 @@
 use super::{Store, StoreFault, fault};
 
 /// Raised with every change of [`TABLES`]; from the first release on, together with statements that bring older stores up.
-const SCHEMA: i64 = 2;
+const SCHEMA: i64 = 3;
 
-const TABLES: [&str; 16] = [
+const TABLES: [&str; 20] = [
     "CREATE TABLE IF NOT EXISTS schema_version (only_row BIGINT PRIMARY KEY, number BIGINT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS parties (
         name TEXT PRIMARY KEY, role TEXT NOT NULL, identity TEXT NOT NULL, fingerprint TEXT NOT NULL,
@@ -44,6 +44,14 @@ const TABLES: [&str; 16] = [
     "CREATE TABLE IF NOT EXISTS ledger_forks (
         identity TEXT NOT NULL, seq BIGINT NOT NULL, hash TEXT NOT NULL, link BYTEA NOT NULL,
         signature BYTEA NOT NULL, PRIMARY KEY (identity, hash))",
+    "CREATE TABLE IF NOT EXISTS answers (
+        study TEXT PRIMARY KEY, plan_key TEXT NOT NULL, urho BIGINT NOT NULL, terms BYTEA NOT NULL,
+        released BYTEA NOT NULL, created BIGINT NOT NULL)",
+    "CREATE INDEX IF NOT EXISTS answers_plan_key ON answers (plan_key)",
+    "CREATE TABLE IF NOT EXISTS asked (
+        analyst TEXT NOT NULL, request TEXT NOT NULL, plan_key TEXT NOT NULL, study TEXT NOT NULL,
+        purpose TEXT NOT NULL, urho BIGINT NOT NULL, at BIGINT NOT NULL, PRIMARY KEY (analyst, request))",
+    "CREATE INDEX IF NOT EXISTS asked_shares ON asked (analyst, purpose)",
 ];
 
 impl Store {

@@ -44,6 +44,8 @@ pub(super) struct Account {
     pub ended: Option<EndReason>,
     /// Entry that accepted it.
     pub seq: u64,
+    /// What its approvers signed: the study itself, or the standing study behind a question.
+    pub signed: Option<StudyHash>,
 }
 
 /// Which budget is looked at.
@@ -216,6 +218,7 @@ pub fn reservation(terms: &StudyTerms) -> Option<Parts> {
     Some(Parts {
         training: of(Part::Training)?,
         holdout: of(Part::HoldOut)?,
+        everyone: of(Part::Everyone)?,
     })
 }
 
@@ -285,11 +288,12 @@ fn adds(terms: &StudyTerms) -> bool {
     terms.multiplicity > 1
 }
 
-fn combine(parts: Parts, adds: bool) -> Option<MicroRho> {
-    if adds {
-        return parts.training.checked_add(parts.holdout);
-    }
-    Some(parts.training.max(parts.holdout))
+pub(in super::super) fn combine(parts: Parts, adds: bool) -> Option<MicroRho> {
+    let apart = match adds {
+        true => parts.training.checked_add(parts.holdout)?,
+        false => parts.training.max(parts.holdout),
+    };
+    apart.checked_add(parts.everyone)
 }
 
 /// The rolling year of [`Caps::per_year`].

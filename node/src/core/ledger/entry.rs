@@ -40,6 +40,8 @@ pub struct Parts {
     pub training: MicroRho,
     /// Customers kept for evaluation.
     pub holdout: MicroRho,
+    /// What is charged to all of them alike, beside their part.
+    pub everyone: MicroRho,
 }
 
 /// Content of [`Entry::Reserve`].
@@ -210,6 +212,7 @@ impl Parts {
         match part {
             Part::Training => self.training,
             Part::HoldOut => self.holdout,
+            Part::Everyone => self.everyone,
         }
     }
 
@@ -219,6 +222,7 @@ impl Parts {
         Some(Self {
             training: self.training.checked_add(other.training)?,
             holdout: self.holdout.checked_add(other.holdout)?,
+            everyone: self.everyone.checked_add(other.everyone)?,
         })
     }
 
@@ -228,22 +232,20 @@ impl Parts {
         Self {
             training: self.training.left_after(other.training),
             holdout: self.holdout.left_after(other.holdout),
+            everyone: self.everyone.left_after(other.everyone),
         }
     }
 
     /// A price in one part alone.
     #[must_use]
     pub fn only(part: Part, urho: MicroRho) -> Self {
+        let mut parts = Self::default();
         match part {
-            Part::Training => Self {
-                training: urho,
-                holdout: MicroRho::ZERO,
-            },
-            Part::HoldOut => Self {
-                training: MicroRho::ZERO,
-                holdout: urho,
-            },
+            Part::Training => parts.training = urho,
+            Part::HoldOut => parts.holdout = urho,
+            Part::Everyone => parts.everyone = urho,
         }
+        parts
     }
 }
 

@@ -7,6 +7,7 @@ use super::Ledger;
 use super::batch::Waiting;
 use super::budget::Account;
 use super::entry::{Decline, Entry, Hold, PeerMarks, Reserve, Spend, read_terms};
+use super::questions::signed;
 
 impl Ledger {
     /// Takes one entry; the error says what it contradicts.
@@ -48,6 +49,7 @@ impl Ledger {
         self.waiting.remove(&study);
         self.marks.remember_for(terms.attempt_ttl_ms);
         let account = Account {
+            signed: signed(&study, &terms),
             terms,
             approvals: body.approvals,
             reserved: body.parts,

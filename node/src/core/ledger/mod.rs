@@ -11,6 +11,7 @@ mod entry;
 mod fold;
 mod lock;
 mod marks;
+mod questions;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +25,7 @@ use aquifer_shared::protocol::aggregation::Checks;
 use aquifer_shared::protocol::chain::Head;
 use aquifer_shared::protocol::wire::Approval;
 
+pub(super) use budget::combine;
 use budget::{Account, Count, Scope, YEAR_MS, total};
 use marks::Marks;
 
@@ -37,6 +39,7 @@ pub use entry::{
 };
 pub use lock::{LockReason, SeenBy};
 pub use marks::PeerReport;
+pub use questions::signed;
 
 /// The ledger in memory.
 #[derive(Debug)]

@@ -12,8 +12,9 @@ use aquifer_shared::protocol::codec::decode;
 use aquifer_shared::protocol::wire::{Message, RefusalCode, Task, TaskBody};
 
 use super::offers::code_of_end;
-use super::{ComputeJob, Effect, Fresh, Live, NoiseKind, Participant, Step};
+use super::{ComputeJob, Effect, Fresh, Live, NoiseKind, Participant, QuestionJob, Step};
 use crate::core::ledger::{AttemptOutcome, Standing};
+use crate::core::question::question_of;
 
 /// Why a task is refused: code, detail, and the rule where it is one of the protocol's.
 type Broke = (RefusalCode, u64, Option<Guard>);
@@ -194,6 +195,13 @@ impl Participant {
             holdout: terms.holdout.clone(),
             clip: wanted.clip,
             terms: wanted.terms,
+            inquiry: question_of(&terms.plan).map(|question| {
+                Box::new(QuestionJob {
+                    question,
+                    customers_max: terms.customers_max,
+                    data_version: self.rules.data_version.clone(),
+                })
+            }),
             body: wanted.body,
         };
         self.effects.push_back(Effect::Compute(Box::new(job)));
@@ -334,7 +342,7 @@ fn read_task(terms: &StudyTerms, task: &Task, checks: Checks) -> Option<Wanted> 
     let round = *terms.rounds.get(task.round as usize)?;
     let body: TaskBody = decode("task body", &task.body, Task::BYTES_MAX).ok()?;
     let last = terms.rounds.len() - 1;
-    let clip = match terms.plan {
+    let clip = match &terms.plan {
         Plan::Additive { clip, .. } => {
             let expected = match (&body, task.round as usize) {
                 (TaskBody::Counts, 0) => true,
@@ -343,10 +351,14 @@ fn read_task(terms: &StudyTerms, task: &Task, checks: Checks) -> Option<Wanted> 
                 _ => false,
             };
             let fits = checks.hold(Guard::TermsHold, expected);
-            fits.then_some(clip)?
+            fits.then_some(*clip)?
         }
         Plan::Synthetic { .. } => {
             let fits = matches!(&body, TaskBody::Synthetic(cells) if (1..=round.cells_max).contains(cells));
+            checks.hold(Guard::TermsHold, fits).then_some(0)?
+        }
+        Plan::Question { .. } => {
+            let fits = matches!(body, TaskBody::Question);
             checks.hold(Guard::TermsHold, fits).then_some(0)?
         }
     };

@@ -2,6 +2,7 @@
 
 use aquifer_shared::base::ids::{AttemptId, IdentityKey, Name, StudyHash};
 use aquifer_shared::base::secret::Secret;
+use aquifer_shared::domain::question::Question;
 use aquifer_shared::domain::sum::{HoldOut, RoundTerms};
 use aquifer_shared::protocol::aggregation::{Advert, Broken, Cannot, Confirm, Evidence};
 use aquifer_shared::protocol::chain::Head;
@@ -220,4 +221,17 @@ pub struct ComputeJob {
     pub terms: RoundTerms,
     /// What is asked.
     pub body: TaskBody,
+    /// What belongs to a [`TaskBody::Question`].
+    pub inquiry: Option<Box<QuestionJob>>,
+}
+
+/// A question and what its answer depends on.
+#[derive(Clone, Debug)]
+pub struct QuestionJob {
+    /// The question.
+    pub question: Question,
+    /// Customers per node, by the study's terms.
+    pub customers_max: u64,
+    /// The state of the tables that it is about.
+    pub data_version: Option<Name>,
 }

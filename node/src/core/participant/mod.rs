@@ -19,7 +19,7 @@ mod update;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use aquifer_shared::base::ids::{AttemptId, Hash32, StudyHash};
+use aquifer_shared::base::ids::{AttemptId, Hash32, Name, StudyHash};
 use aquifer_shared::base::secret::Secret;
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::protocol::aggregation::{Broken, Checks, Verify, is_signed};
@@ -32,7 +32,8 @@ use mirror::Mirror;
 use sharing::{Place, Sharing};
 
 pub use event::{
-    Audit, ComputeJob, Effect, Event, Exhibit, Fresh, NoiseKind, Outgoing, Peer, Refused,
+    Audit, ComputeJob, Effect, Event, Exhibit, Fresh, NoiseKind, Outgoing, Peer, QuestionJob,
+    Refused,
 };
 pub use mirror::MirrorState;
 pub use offers::DecideRefusal;
@@ -209,6 +210,11 @@ impl Participant {
     #[must_use]
     pub fn rules(&self) -> &Rules {
         &self.rules
+    }
+
+    /// Other tables for analysts are served from now on: questions about the old ones are refused.
+    pub fn serve_data(&mut self, data_version: Option<Name>) {
+        self.rules.data_version = data_version;
     }
 
     /// Whether the journal failed: nothing is accepted or charged any more.

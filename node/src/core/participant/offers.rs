@@ -200,7 +200,7 @@ impl Participant {
         let desk = self.desks.get(&study).and_then(|desk| desk.live.as_ref());
         let waiting = desk.filter(|live| matches!(live.step, Step::Gathering(_)));
         let next = waiting.map_or(next, |live| live.round);
-        if !matches!(terms.plan, Plan::Synthetic { .. }) {
+        if matches!(terms.plan, Plan::Additive { .. }) {
             let (family, holdout) = (terms.family.clone(), terms.holdout.clone());
             let effect = Effect::Prepare { family, holdout };
             self.effects.push_back(effect);

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
+use aquifer_shared::base::ids::Name;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -25,6 +26,12 @@ pub struct DataConfig {
     /// Column of the mapped table that fixes the hold-out (`test` or true = held out).
     #[serde(default)]
     pub holdout_column: Option<String>,
+    /// Public name of the state that the published tables show; another state has another name.
+    #[serde(default)]
+    pub epoch: Option<Name>,
+    /// SQL that maps the unit's tables to each table for analysts.
+    #[serde(default)]
+    pub published: BTreeMap<String, String>,
     /// Where each table is, by its name in the query.
     pub tables: BTreeMap<String, TableConfig>,
 }

@@ -68,6 +68,16 @@ impl Question {
     pub fn check<'a>(&self, contract: &'a Contract) -> Result<&'a Published, BadQuestion> {
         let table = contract.published(&self.table);
         let table = table.ok_or_else(|| BadQuestion::Table(self.table.clone()))?;
+        self.check_on(table)?;
+        Ok(table)
+    }
+
+    /// Checks form, bounds and limits against the table that is asked about.
+    ///
+    /// # Errors
+    ///
+    /// The first broken rule.
+    pub fn check_on(&self, table: &Published) -> Result<(), BadQuestion> {
         let keys = self.keys.len() as u64;
         in_range("number of group keys", keys, 0, QUESTION_KEYS_MAX as u64)?;
         rising("the list of group keys", &self.keys)?;
@@ -83,8 +93,7 @@ impl Question {
         let cells = layout.cells() as u64;
         in_range("number of cells", cells, 1, QUESTION_CELLS_MAX as u64)?;
         let most = groups_max(table, layout.groups());
-        in_range("groups_max", self.groups_max.into(), 1, most.into())?;
-        Ok(table)
+        in_range("groups_max", self.groups_max.into(), 1, most.into())
     }
 
     fn check_blocks(&self, table: &Published) -> Checked {

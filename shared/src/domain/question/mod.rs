@@ -12,6 +12,7 @@ mod layout;
 mod period;
 mod scale;
 mod steps;
+mod terms;
 
 use serde::{Deserialize, Serialize};
 

@@ -1,11 +1,12 @@
 //! The rules that study terms alone can break. Every node recomputes all of it before it accepts a study.
 
 use super::{
-    BadThresholds, NoiseShare, Part, RoundTerms, SUM_VERSION, StudyTerms, Thresholds, TrustMode,
+    BadThresholds, NoiseShare, Part, Plan, RoundTerms, SUM_VERSION, Standing, StudyTerms,
+    Thresholds, TrustMode,
 };
 use crate::base::limits::{
-    ATTEMPTS_MAX, CELLS_MAX, GROUP_MIN, MEMBERS_MAX, MULTIPLICITY_MAX, ROUNDS_MAX,
-    SHARES_BYTES_MAX, SHARING_BLOCKS_MAX, SIGMA_MIN, SUM_ABS_MAX, URHO_MAX,
+    ATTEMPTS_MAX, CELLS_MAX, GROUP_MIN, MEMBERS_MAX, MULTIPLICITY_MAX, PUBLISHED_TABLES_MAX,
+    ROUNDS_MAX, SHARES_BYTES_MAX, SHARING_BLOCKS_MAX, SIGMA_MIN, SUM_ABS_MAX, URHO_MAX,
 };
 use crate::base::units::MicroRho;
 
@@ -97,6 +98,9 @@ impl StudyTerms {
             return Err(BrokenRule::Roster);
         }
         let (groups, share) = self.check_tolerances()?;
+        if let Plan::Question { standing, .. } = &self.plan {
+            self.check_standing(standing)?;
+        }
         for (index, round) in self.rounds.iter().enumerate() {
             self.check_round(index, round, share)?;
             groups
@@ -120,13 +124,15 @@ impl StudyTerms {
         };
         in_range("version", self.version.into(), 1, SUM_VERSION.into(), "1")?;
         let rounds = self.rounds.len() as u64;
-        in_range(
-            "number of rounds",
-            rounds,
-            1,
-            ROUNDS_MAX as u64,
-            "1 to 1000",
-        )?;
+        let (low, high, expected) = match self.is_standing() {
+            true => (
+                0,
+                0,
+                "0: questions under a standing study are studies of their own",
+            ),
+            false => (1, ROUNDS_MAX as u64, "1 to 1000"),
+        };
+        in_range("number of rounds", rounds, low, high, expected)?;
         let multiplicity = u64::from(self.multiplicity);
         let multiplicity_max = u64::from(MULTIPLICITY_MAX);
         in_range("multiplicity", multiplicity, 1, multiplicity_max, "1 to 64")?;
@@ -174,6 +180,30 @@ impl StudyTerms {
         Ok((groups, share))
     }
 
+    fn check_standing(&self, standing: &Standing) -> Result<(), BrokenRule> {
+        let (default, max) = (standing.urho_question_default, standing.urho_question_max);
+        if !(MicroRho(1)..=max).contains(&default)
+            || max > standing.urho_max
+            || standing.urho_max.0 > URHO_MAX
+        {
+            return Err(BrokenRule::Range {
+                what: "price of a question by default",
+                got: default.0,
+                expected: "1 to the price of one question, that at most the price of all, that at most 2^40",
+            });
+        }
+        let tables = standing.tables.len();
+        let rising = standing.tables.windows(2).all(|pair| pair[0] < pair[1]);
+        if !(1..=PUBLISHED_TABLES_MAX).contains(&tables) || !rising {
+            return Err(BrokenRule::Range {
+                what: "number of tables",
+                got: tables as u64,
+                expected: "1 to 64, strictly rising by name",
+            });
+        }
+        Ok(())
+    }
+
     fn check_round(
         &self,
         index: usize,
@@ -216,9 +246,9 @@ impl StudyTerms {
 
     fn check_cap(&self) -> Result<(), BrokenRule> {
         let unreachable = MicroRho(u64::MAX);
-        let parts = [Part::Training, Part::HoldOut]
+        let parts = [Part::Training, Part::HoldOut, Part::Everyone]
             .map(|part| self.part_price(part).unwrap_or(unreachable));
-        let needed = parts[0].max(parts[1]);
+        let needed = parts.into_iter().max().unwrap_or(unreachable);
         if self.urho_cap < needed || self.urho_cap.0 > URHO_MAX {
             return Err(BrokenRule::Cap {
                 cap: self.urho_cap,

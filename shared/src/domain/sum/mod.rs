@@ -6,6 +6,7 @@ mod check;
 #[cfg(test)]
 mod gaussian_sum_tests;
 mod noise_share;
+mod standing;
 mod thresholds;
 
 use std::ops::Range;
@@ -20,6 +21,7 @@ use crate::base::units::{Delta, MicroRho};
 
 pub use check::BrokenRule;
 pub use noise_share::NoiseShare;
+pub use standing::{Outside, Standing};
 pub use thresholds::{BadThresholds, Thresholds, groups};
 
 /// Version of the protocol that these terms belong to; anything else is refused.
@@ -43,6 +45,8 @@ pub enum Part {
     Training,
     /// Customers kept out of training, for evaluation.
     HoldOut,
+    /// All customers, whichever of the other two they are in: questions of analysts.
+    Everyone,
 }
 
 /// What one customer contributes to a round, and its price.
@@ -100,6 +104,16 @@ pub enum Plan {
         cells: u32,
         /// Number of sums.
         rounds: u16,
+    },
+    /// One question of an analyst under a standing study: one sum over all customers.
+    Question {
+        /// Encoded question, as nodes check it against their contract; empty in the standing study itself.
+        question: Vec<u8>,
+        /// Data version of each member, in the order of the roster; none in the standing study itself. A node whose version is
+        /// another one does not answer.
+        data: Vec<Name>,
+        /// What the approvers signed.
+        standing: Standing,
     },
 }
 
@@ -239,17 +253,18 @@ impl StudyTerms {
     }
 
     /// What one customer is charged at most if no attempt is repeated: the larger part where the parts are disjoint,
-    /// their sum where a customer may be in both (multiplicity above 1).
+    /// their sum where a customer may be in both (multiplicity above 1); and what reads everybody.
     #[must_use]
     pub fn price(&self) -> Option<MicroRho> {
         let (training, holdout) = (
             self.part_price(Part::Training)?,
             self.part_price(Part::HoldOut)?,
         );
-        if self.multiplicity > 1 {
-            return training.checked_add(holdout);
-        }
-        Some(training.max(holdout))
+        let parts = match self.multiplicity {
+            0..=1 => training.max(holdout),
+            _ => training.checked_add(holdout)?,
+        };
+        parts.checked_add(self.part_price(Part::Everyone)?)
     }
 
     /// What is quoted to people where one node charged this much: every node that holds a copy of the customer counts.

@@ -224,6 +224,7 @@ async fn a_cancelled_read_loses_nothing() {
         software: "test".to_owned(),
         ledger_seq: 0,
         ledger_head: Hash32([0; 32]),
+        data_version: None,
     });
     to.write_all(&hello).await.unwrap();
     let mut reader = FrameReader::new(from);

@@ -234,6 +234,7 @@ pub(super) async fn greet_as(
         software: software.to_owned(),
         ledger_seq: 0,
         ledger_head: Hash32([0; 32]),
+        data_version: None,
     };
     send(&mut to, &hello).await?;
     receive_within(&mut from, WAIT).await

@@ -120,7 +120,7 @@ fn card(finished: &Finished<'_>) -> Card {
     let rounded = |table: &[f64]| table.iter().copied().map(six_decimals).collect();
     let planned = match terms.plan {
         Plan::Additive { rounds, .. } => usize::from(rounds),
-        Plan::Synthetic { .. } => fitted.rounds.len(),
+        Plan::Synthetic { .. } | Plan::Question { .. } => fitted.rounds.len(),
     };
     let quality = match finished.reading {
         Reading::Shown(quality) if finished.verdict.show => Some(QualityCard::from(&**quality)),

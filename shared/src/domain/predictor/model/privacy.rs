@@ -116,10 +116,11 @@ pub fn charged(terms: &StudyTerms, sums: &[SumRecord<'_>]) -> Option<MicroRho> {
             .try_fold(MicroRho::ZERO, |total, price| total.checked_add(price?))
     };
     let (training, holdout) = (part(Part::Training)?, part(Part::HoldOut)?);
-    if terms.multiplicity > 1 {
-        return training.checked_add(holdout);
-    }
-    Some(training.max(holdout))
+    let parts = match terms.multiplicity {
+        0..=1 => training.max(holdout),
+        _ => training.checked_add(holdout)?,
+    };
+    parts.checked_add(part(Part::Everyone)?)
 }
 
 /// What is quoted to people: every node that holds the customer counts ([`StudyTerms::quoted`]).

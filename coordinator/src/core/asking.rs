@@ -1,0 +1,420 @@
+//! From a checked question to the study that answers it: terms under a standing study, and what makes two questions the same.
+//!
+//! Pure: prices, identities and the time come in as arguments. Spends nothing.
+
+use aquifer_shared::base::calendar;
+use aquifer_shared::base::hash::labelled;
+use aquifer_shared::base::ids::{Hash32, Name, StudyHash};
+use aquifer_shared::base::limits::QUESTION_BYTES_MAX;
+use aquifer_shared::base::time::Timestamp;
+use aquifer_shared::base::units::MicroRho;
+use aquifer_shared::domain::contract::Published;
+use aquifer_shared::domain::question::Question;
+use aquifer_shared::domain::sum::{Plan, Standing, StudyTerms, TrustMode, study_hash};
+use aquifer_shared::protocol::ask::{
+    Answer, AnswerColumn, AnswerKind, AnswerValue, Objection, ReleaseLine, ReleasedSum,
+};
+use aquifer_shared::protocol::codec::{decode, encode};
+
+use super::expand::Accountant;
+use super::sql::{self, Noise, PRICE_MIN, PriceWish, Query, Refusal, Value, ValueKind, present};
+
+/// What an analyst wants to pay, and under which standing study.
+#[derive(Clone, Debug)]
+pub struct Wish<'a> {
+    /// Terms of the standing study, as approved.
+    pub standing: &'a StudyTerms,
+    /// The table that the question reads.
+    pub table: &'a Published,
+    /// The checked question.
+    pub question: &'a Question,
+    /// Data version of each member, in the order of the roster.
+    pub data: &'a [Name],
+    /// Price of one attempt.
+    pub urho: MicroRho,
+}
+
+/// Why a question has no study.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum NoStudy {
+    /// More than the approvers allow for one question.
+    #[error(
+        "the question costs {got} with its repeated attempts, expected at least 10 micro-rho an attempt and at most {max}"
+    )]
+    AboveMaximum {
+        /// Found.
+        got: MicroRho,
+        /// Allowed.
+        max: MicroRho,
+    },
+    /// More than is left of the asker's share.
+    #[error(
+        "the question costs {got} with its repeated attempts, {left} is left of the asker's share for this purpose"
+    )]
+    Share {
+        /// Found.
+        got: MicroRho,
+        /// Left.
+        left: MicroRho,
+    },
+    /// Too little for any scale within limits, or more cells than fit.
+    #[error("at {0} no noise within limits fits the question")]
+    Unpriced(MicroRho),
+    /// What was read is no standing study.
+    #[error("no standing study")]
+    NotStanding,
+}
+
+/// What must be the same for a stored answer to answer again: plan, purpose, state of the data, roster and trust.
+#[must_use]
+pub fn answer_key(standing: &StudyTerms, question: &Question, data: &[Name]) -> Hash32 {
+    let roster = (
+        &standing.roster,
+        standing.mode,
+        standing.d_max,
+        standing.c_max,
+    );
+    labelled(
+        "aquifer/answer/1",
+        &[
+            &encode(question),
+            &standing.contract_hash.0,
+            standing.purpose.as_str().as_bytes(),
+            &encode(&data.to_vec()),
+            &encode(&roster),
+        ],
+    )
+}
+
+/// What a question says of its standing study.
+#[must_use]
+pub fn standing_of(terms: &StudyTerms) -> Option<&Standing> {
+    match &terms.plan {
+        Plan::Question { standing, .. } => Some(standing),
+        Plan::Additive { .. } | Plan::Synthetic { .. } => None,
+    }
+}
+
+/// The question that a study answers.
+#[must_use]
+pub fn question_of(terms: &StudyTerms) -> Option<Question> {
+    match &terms.plan {
+        Plan::Question { question, .. } => decode("question", question, QUESTION_BYTES_MAX).ok(),
+        Plan::Additive { .. } | Plan::Synthetic { .. } => None,
+    }
+}
+
+/// The price of one attempt of a question: what the asker names, what the statement says, or the standing study's usual price.
+/// `used` is what the asker's questions for this purpose have cost.
+///
+/// # Errors
+///
+/// More than one question may cost, or than is left of the asker's share.
+pub fn price_of(
+    standing: &StudyTerms,
+    query: &Query,
+    named: Option<MicroRho>,
+    used: MicroRho,
+    accountant: Accountant,
+) -> Result<MicroRho, NoStudy> {
+    let allowed = standing_of(standing).ok_or(NoStudy::NotStanding)?;
+    let left = allowed.urho_max.left_after(used);
+    let attempts = u64::from(standing.attempts_max.max(1));
+    let urho = named.unwrap_or_else(|| match query.price {
+        PriceWish::Usual => allowed.urho_question_default,
+        PriceWish::Rho(urho) => urho,
+        PriceWish::Epsilon(epsilon, delta) => {
+            (accountant.largest_urho)(epsilon, delta.unwrap_or(standing.delta))
+        }
+        // Rounded down: a share is never more than was asked for.
+        PriceWish::Share(share) => MicroRho((left.0 as f64 * share / attempts as f64) as u64),
+    });
+    let max = allowed.urho_question_max;
+    let all = urho.checked_mul(attempts).unwrap_or(MicroRho(u64::MAX));
+    if all > max || urho < PRICE_MIN {
+        return Err(NoStudy::AboveMaximum { got: all, max });
+    }
+    if all > left {
+        return Err(NoStudy::Share { got: all, left });
+    }
+    Ok(urho)
+}
+
+/// The terms of the study that answers a question, with their encoding and identity.
+///
+/// # Errors
+///
+/// A price that the standing study rules out, or that buys no scale.
+pub fn study_of(
+    wish: &Wish<'_>,
+    study_id: [u8; 16],
+    now: Timestamp,
+) -> Result<(StudyTerms, Vec<u8>, StudyHash), NoStudy> {
+    let standing = wish.standing;
+    let allowed = standing_of(standing).ok_or(NoStudy::NotStanding)?;
+    let urho = wish.urho;
+    let share = standing.noise_share().ok_or(NoStudy::NotStanding)?;
+    let round = wish
+        .question
+        .round(wish.table, standing.customers_max, urho, share)
+        .ok_or(NoStudy::Unpriced(urho))?;
+    let slot_ms = wish.question.slot_ms(wish.table, standing.customers_max);
+    let cap = urho
+        .checked_mul(standing.attempts_max.into())
+        .ok_or(NoStudy::Unpriced(urho))?;
+    let terms = StudyTerms {
+        study_id,
+        plan: Plan::Question {
+            question: encode(wish.question),
+            data: wish.data.to_vec(),
+            standing: allowed.clone(),
+        },
+        rounds: vec![round],
+        urho_cap: cap,
+        urho,
+        slot_ms,
+        phase_ms: (2 * slot_ms).max(PHASE_MS_MIN),
+        expires: allowed.expires.min(now.after_ms(QUESTION_LIFE_MS)),
+        ..standing.clone()
+    };
+    let bytes = encode(&terms);
+    let hash = study_hash(&bytes);
+    Ok((terms, bytes, hash))
+}
+
+/// How long a question may take from submission to answer; what nodes set aside is free again after that at the latest.
+const QUESTION_LIFE_MS: u64 = 10 * 60 * 1_000;
+/// Stragglers are waited for at least this long.
+const PHASE_MS_MIN: u32 = 2_000;
+
+/// Rows for one asker from the released sum of a question, with what was paid; none where they do not belong together.
+///
+/// `made` says whether the answer was there before, and when it was released.
+#[must_use]
+pub fn answer_of(
+    study: StudyHash,
+    terms: &StudyTerms,
+    sum: &ReleasedSum,
+    query: &Query,
+    table: &Published,
+    made: (bool, Timestamp),
+    accountant: Accountant,
+) -> Option<Answer> {
+    let standing = standing_of(terms)?;
+    let noise = Noise {
+        sigma_share: terms.rounds.first()?.sigma_share,
+        nodes: sum.updates,
+    };
+    let floor = standing.cohort_floor.into();
+    let shown = present(query, table, &sum.cells, noise, terms.customers_max, floor).ok()?;
+    let release = release(study, terms, sum, made, accountant)?;
+    let mut notices = vec![notice(&release)];
+    if shown.suppressed > 0 {
+        notices.push(format!(
+            "{} groups are suppressed: their noisy counts are below {} (cohort floor of {})",
+            shown.suppressed, standing.cohort_floor, standing.name
+        ));
+    }
+    Some(Answer {
+        release: Some(release),
+        ..rows(shown, notices)
+    })
+}
+
+fn release(
+    study: StudyHash,
+    terms: &StudyTerms,
+    sum: &ReleasedSum,
+    (stored, created): (bool, Timestamp),
+    accountant: Accountant,
+) -> Option<ReleaseLine> {
+    let Plan::Question { data, .. } = &terms.plan else {
+        return None;
+    };
+    let mut data_versions = data.clone();
+    data_versions.sort();
+    data_versions.dedup();
+    let quoted = terms.quoted(terms.urho)?;
+    Some(ReleaseLine {
+        study,
+        standing: study_hash(&encode(&terms.template())),
+        urho: quoted.0,
+        epsilon: (accountant.epsilon)(quoted, terms.delta),
+        delta: terms.delta.get(),
+        stored,
+        mode: terms.mode,
+        members: terms.roster.len() as u32,
+        updates: sum.updates,
+        data_versions,
+        created,
+    })
+}
+
+fn notice(release: &ReleaseLine) -> String {
+    let versions: Vec<&str> = release.data_versions.iter().map(Name::as_str).collect();
+    let paid = match release.stored {
+        true => "nothing charged, cached".to_owned(),
+        false => format!(
+            "rho {} charged at each of {} units, fresh",
+            release.urho as f64 / 1e6,
+            release.members
+        ),
+    };
+    format!(
+        "release {}: {paid}; {} of {} units in the sum, data version {}",
+        release.study.short(),
+        release.updates,
+        release.members,
+        versions.join(", ")
+    )
+}
+
+/// Rows as they travel.
+#[must_use]
+pub fn rows(shown: sql::Answer, notices: Vec<String>) -> Answer {
+    let kind = |kind| match kind {
+        ValueKind::Text => AnswerKind::Text,
+        ValueKind::Json => AnswerKind::Json,
+        ValueKind::Date => AnswerKind::Day,
+        ValueKind::Whole => AnswerKind::Whole,
+        ValueKind::Real => AnswerKind::Number,
+        ValueKind::Truth => AnswerKind::Truth,
+    };
+    let columns = shown.columns.into_iter().map(|column| AnswerColumn {
+        name: column.name,
+        kind: kind(column.kind),
+    });
+    let value = |value| match value {
+        Value::Null => AnswerValue::Null,
+        Value::Text(text) | Value::Json(text) => AnswerValue::Text(text),
+        Value::Date(day) => AnswerValue::Text(calendar::written(day)),
+        Value::Whole(number) => AnswerValue::Whole(number),
+        Value::Real(number) => AnswerValue::Number(number),
+        Value::Truth(truth) => AnswerValue::Truth(truth),
+    };
+    let rows = shown.rows.into_iter();
+    Answer {
+        columns: columns.collect(),
+        rows: rows
+            .map(|row| row.into_iter().map(value).collect())
+            .collect(),
+        notices,
+        release: None,
+    }
+}
+
+/// A refused statement as it travels.
+#[must_use]
+pub fn objection(refusal: &Refusal) -> Objection {
+    Objection {
+        sqlstate: refusal.state.to_owned(),
+        message: refusal.message.clone(),
+        hint: refusal.hint.clone(),
+        position: refusal
+            .position
+            .and_then(|position| position.try_into().ok()),
+    }
+}
+
+/// What a question would cost and how exact it would be: rows of property, value and remark. Public numbers only.
+///
+/// # Errors
+///
+/// A price that buys no scale.
+pub fn price_tag(
+    standing: &StudyTerms,
+    table: &Published,
+    query: &Query,
+    (urho, data): (MicroRho, &[Name]),
+    (stored, left): (bool, MicroRho),
+    accountant: Accountant,
+) -> Result<Answer, NoStudy> {
+    let allowed = standing_of(standing).ok_or(NoStudy::NotStanding)?;
+    let share = standing.noise_share().ok_or(NoStudy::NotStanding)?;
+    let round = query
+        .question
+        .round(table, standing.customers_max, urho, share);
+    let round = round.ok_or(NoStudy::Unpriced(urho))?;
+    let attempts = u64::from(standing.attempts_max.max(1));
+    let quoted = standing.quoted(urho).unwrap_or(urho);
+    let epsilon = (accountant.epsilon)(quoted, standing.delta);
+    let mut versions: Vec<&str> = data.iter().map(Name::as_str).collect();
+    versions.sort_unstable();
+    versions.dedup();
+    let trust = match standing.mode {
+        TrustMode::NodeNoise => "node-noise",
+        TrustMode::SharedNoise => "shared-noise",
+    };
+    let lines = [
+        (
+            "plan",
+            query.plan.to_string(),
+            format!("purpose {}", standing.purpose),
+        ),
+        (
+            "data version",
+            versions.join(", "),
+            format!("{} units, {trust}", standing.roster.len()),
+        ),
+        (
+            "cells",
+            round.cells_max.to_string(),
+            format!(
+                "groups of one customer at most {}",
+                query.question.groups_max
+            ),
+        ),
+        (
+            "price",
+            format!("rho {}", quoted.0 as f64 / 1e6),
+            format!(
+                "{} micro-rho, epsilon {epsilon:.4} at delta {:e}; as often again for a repeated attempt",
+                quoted.0,
+                standing.delta.get()
+            ),
+        ),
+        (
+            "remaining",
+            (left.0 / (urho.0.max(1) * attempts)).to_string(),
+            format!(
+                "such questions by your share of {} micro-rho",
+                allowed.urho_max.0
+            ),
+        ),
+        (
+            "stored answer",
+            if stored { "yes" } else { "none" }.to_owned(),
+            if stored { "free" } else { "" }.to_owned(),
+        ),
+        (
+            "rules",
+            format!("cohort floor {}", allowed.cohort_floor),
+            format!("standing study {}", standing.name),
+        ),
+        (
+            "slot",
+            format!(
+                "{} ms",
+                query.question.slot_ms(table, standing.customers_max)
+            ),
+            "answers leave at multiples of this".to_owned(),
+        ),
+    ];
+    let column = |name: &str| AnswerColumn {
+        name: name.to_owned(),
+        kind: AnswerKind::Text,
+    };
+    let row = |(property, value, remark): (&str, String, String)| {
+        vec![
+            AnswerValue::Text(property.to_owned()),
+            AnswerValue::Text(value),
+            AnswerValue::Text(remark),
+        ]
+    };
+    Ok(Answer {
+        columns: ["property", "value", "remark"].map(column).to_vec(),
+        rows: lines.map(row).to_vec(),
+        notices: Vec::new(),
+        release: None,
+    })
+}

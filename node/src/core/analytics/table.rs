@@ -1,0 +1,81 @@
+//! One published table as questions see it: small numbers in columns, the rows of a customer side by side, never an id or a value.
+//!
+//! Built once by [`super::TableBuilder`] and never changed afterwards.
+
+use std::fmt;
+use std::ops::Range;
+
+use aquifer_shared::base::secret::Personal;
+
+use super::codes::Codes;
+
+/// The rows of all customers.
+///
+/// # Privacy
+///
+/// Holds values about people: it has no `Serialize`, and its `Debug` shows sizes only. Customers are in the order of a keyed
+/// hash, and so are the rows of one customer.
+#[derive(PartialEq)]
+pub struct RowTable {
+    columns: Vec<Personal<Codes>>,
+    /// First row of every customer, and the number of rows at the end.
+    starts: Personal<Vec<u32>>,
+}
+
+impl RowTable {
+    pub(super) fn new(columns: Vec<Codes>, starts: Vec<u32>) -> Self {
+        Self {
+            columns: columns.into_iter().map(Personal::new).collect(),
+            starts: Personal::new(starts),
+        }
+    }
+
+    /// Number of customers.
+    ///
+    /// # Privacy
+    ///
+    /// An exact count: for the unit's own people, never for a message.
+    #[must_use]
+    pub fn customers(&self) -> usize {
+        self.starts.expose().len() - 1
+    }
+
+    /// Number of rows.
+    ///
+    /// # Privacy
+    ///
+    /// An exact count: for the unit's own people, never for a message.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.starts.expose()[self.customers()] as usize
+    }
+
+    pub(super) fn codes(&self, column: usize) -> &Codes {
+        self.columns[column].expose()
+    }
+
+    /// Where the rows of each of some customers start, and where those of the last end.
+    pub(super) fn starts(&self, customers: Range<usize>) -> &[u32] {
+        &self.starts.expose()[customers.start..=customers.end]
+    }
+
+    /// Customers in runs of about as many rows each.
+    pub(super) fn parts(&self, count: usize) -> Vec<Range<usize>> {
+        let starts = self.starts.expose();
+        let cut = |part: usize| {
+            let row = self.rows() as u64 * part as u64 / count as u64;
+            starts
+                .partition_point(|start| u64::from(*start) < row)
+                .min(self.customers())
+        };
+        let mut cuts: Vec<usize> = (0..count).map(cut).collect();
+        cuts.push(self.customers());
+        cuts.windows(2).map(|pair| pair[0]..pair[1]).collect()
+    }
+}
+
+impl fmt::Debug for RowTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "<rows of {} columns>", self.columns.len())
+    }
+}

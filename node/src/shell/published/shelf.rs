@@ -1,0 +1,194 @@
+//! The published tables of one epoch, and the place where questions find the newest.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use aquifer_shared::base::ids::Name;
+use aquifer_shared::domain::contract::Contract;
+use aquifer_shared::domain::question::Question;
+use aquifer_shared::domain::sum::RoundTerms;
+
+use tokio::sync::watch;
+
+use super::encode::encode;
+use super::mapping::{epoch, mappings};
+use crate::core::analytics::{ChoiceKey, Inquiry, Misfit, RowTable, scales_within};
+use crate::shell::mapped::read_contract;
+use crate::shell::source::DataConfig;
+use crate::shell::source_error::SourceError;
+
+/// All published tables of this node as they were read under one epoch.
+#[derive(Debug)]
+pub struct Snapshot {
+    epoch: Name,
+    contract: Contract,
+    tables: BTreeMap<String, RowTable>,
+}
+
+/// A question that gets no answer here. Public: does not depend on any row.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum NoAnswer {
+    /// node.toml maps no such table.
+    #[error("this node does not publish table {0:?}")]
+    NotServed(String),
+    /// It does not fit contract or terms.
+    #[error(transparent)]
+    Misfit(#[from] Misfit),
+}
+
+impl Snapshot {
+    /// Reads every published table that node.toml maps; none where it maps none. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// Whatever is wrong with files, mapping or rows, without a value of a customer.
+    ///
+    /// # Privacy
+    ///
+    /// The epoch is a label that people choose: it follows a schedule, never the data.
+    pub fn load(
+        config: &DataConfig,
+        directory: &Path,
+        node_key: &[u8; 32],
+    ) -> Result<Option<Self>, SourceError> {
+        let contract = read_contract(&directory.join(&config.contract))?;
+        let mappings = mappings(config, &contract)?;
+        if mappings.is_empty() {
+            return Ok(None);
+        }
+        let epoch = epoch(config)?.clone();
+        let mut tables = BTreeMap::new();
+        for mapping in mappings {
+            let published = mapping.published;
+            let key = ChoiceKey::derive(node_key, &published.name);
+            let table = encode(config, directory, mapping, key)?;
+            tables.insert(published.name.clone(), table);
+        }
+        Ok(Some(Self {
+            epoch,
+            contract,
+            tables,
+        }))
+    }
+
+    /// The public name of the state that the tables show.
+    #[must_use]
+    pub fn epoch(&self) -> &Name {
+        &self.epoch
+    }
+
+    /// The contract under which they were read.
+    #[must_use]
+    pub fn contract(&self) -> &Contract {
+        &self.contract
+    }
+
+    /// Names of the tables.
+    pub fn tables(&self) -> impl Iterator<Item = &str> {
+        self.tables.keys().map(String::as_str)
+    }
+
+    /// What this node's customers add up to, in the terms of its round, on up to two threads. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// The question does not fit contract or terms, or its table is not served here.
+    ///
+    /// # Privacy
+    ///
+    /// Exact: it must be charged and noised before it goes anywhere. One customer changes it by a vector of squared length at
+    /// most `terms.delta_sq`.
+    pub fn answer(
+        &self,
+        question: &Question,
+        customers_max: u64,
+        terms: &RoundTerms,
+    ) -> Result<Vec<i64>, NoAnswer> {
+        let (published, scales) = scales_within(question, &self.contract, customers_max, terms)?;
+        let not_served = || NoAnswer::NotServed(question.table.clone());
+        let table = self.tables.get(&question.table).ok_or_else(not_served)?;
+        let inquiry = Inquiry::new(table, published, question, &scales);
+        let parts = if table.rows() < SIDE_BY_SIDE_ROWS_MIN {
+            1
+        } else {
+            THREADS
+        };
+        let mut parts = inquiry.parts(parts).into_iter();
+        let own = parts.next().unwrap_or(0..0);
+        Ok(thread::scope(|scope| {
+            let others: Vec<_> = parts
+                .map(|part| scope.spawn(|| inquiry.sum(part)))
+                .collect();
+            let mut sums = inquiry.sum(own);
+            for other in others {
+                let other = other.join().expect("adding up does not panic");
+                sums.iter_mut()
+                    .zip(other)
+                    .for_each(|(sum, more)| *sum += more);
+            }
+            sums
+        }))
+    }
+}
+
+/// Where the tables of the newest epoch are; those of an older one live on while somebody holds them.
+#[derive(Debug)]
+pub struct Shelf {
+    current: Mutex<Option<Arc<Snapshot>>>,
+    epoch: watch::Sender<Option<Name>>,
+}
+
+impl Shelf {
+    /// A shelf with these tables, or without any.
+    #[must_use]
+    pub fn new(snapshot: Option<Snapshot>) -> Self {
+        let epoch = snapshot.as_ref().map(|snapshot| snapshot.epoch.clone());
+        Self {
+            current: Mutex::new(snapshot.map(Arc::new)),
+            epoch: watch::Sender::new(epoch),
+        }
+    }
+
+    /// The epoch of the tables, now and whenever others take their place.
+    #[must_use]
+    pub fn epochs(&self) -> watch::Receiver<Option<Name>> {
+        self.epoch.subscribe()
+    }
+
+    /// The newest tables, whole; none where nothing is published.
+    #[must_use]
+    pub fn current(&self) -> Option<Arc<Snapshot>> {
+        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        current.clone()
+    }
+
+    /// Puts other tables in their place.
+    pub fn replace(&self, snapshot: Snapshot) {
+        let epoch = snapshot.epoch.clone();
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        *current = Some(Arc::new(snapshot));
+        self.epoch.send_replace(Some(epoch));
+    }
+}
+
+/// Whether a contract publishes anything that node.toml maps.
+///
+/// # Errors
+///
+/// As [`mappings`] and [`epoch`].
+pub fn epoch_of<'a>(
+    config: &'a DataConfig,
+    contract: &Contract,
+) -> Result<Option<&'a Name>, SourceError> {
+    if mappings(config, contract)?.is_empty() {
+        return Ok(None);
+    }
+    epoch(config).map(Some)
+}
+
+/// Threads that add up one question.
+const THREADS: usize = 2;
+/// Fewer rows are not worth another thread.
+const SIDE_BY_SIDE_ROWS_MIN: usize = 1 << 16;

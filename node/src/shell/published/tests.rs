@@ -1,0 +1,333 @@
+//! Tables for analysts from files to sums, and from one epoch to the next.
+
+use std::fs;
+use std::sync::Arc;
+
+use aquifer_shared::base::secret::Secret;
+use aquifer_shared::base::units::MicroRho;
+use aquifer_shared::domain::contract::Contract;
+use aquifer_shared::domain::question::{Block, BlockKind, Filter, Key, Period, Question};
+use aquifer_shared::domain::sum::{Part, RoundTerms};
+use aquifer_shared::shell::report::chain;
+use tempfile::TempDir;
+
+use super::*;
+use crate::core::analytics::{ChoiceKey, excess};
+use crate::shell::config::NodeConfig;
+
+const CONTRACT: &str = r#"
+[contract]
+name = "shop"
+version = 1
+[table.customers]
+privacy_unit = "id"
+label = { column = "left", positive = "yes" }
+size_band = [1, 4]
+[table.customers.column.plan]
+levels = ["basic", "plus"]
+[table.orders]
+privacy_unit = "id"
+rows_per_group_max = 2
+groups_per_unit_max = 2
+size_band = [1, 3]
+[table.orders.column.shop]
+levels = ["north", "south"]
+[table.orders.column.amount]
+low = 0
+high = 100
+step = 0.01
+[table.orders.column.day]
+first = 2024-01-01
+last = 2024-12-31
+"#;
+
+const CUSTOMERS: &str = "id,plan,left\na,basic,yes\nb,plus,no\nc,CANARY,\n";
+const ORDERS: &str = "id,shop,amount,day\n\
+    a,north,10.5,2024-01-31\n\
+    a,north,-3,2024-02-01\n\
+    b,CANARY,CANARY,CANARY\n\
+    b,south,1e9,2030-01-01\n\
+    a,north,20,2024-02-29\n";
+
+const MAPPED: &str = r#"orders = "SELECT * FROM o""#;
+
+struct Unit(TempDir);
+
+impl Unit {
+    fn new(orders: &str) -> Self {
+        let unit = Self(tempfile::tempdir().unwrap());
+        unit.write("contract.toml", CONTRACT);
+        unit.write("c.csv", CUSTOMERS);
+        unit.write("o.csv", orders);
+        unit.configure(r#"epoch = "e1""#, MAPPED);
+        unit
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.0.path().join(name), text).unwrap();
+    }
+
+    fn configure(&self, epoch: &str, published: &str) {
+        self.write(
+            "node.toml",
+            &format!(
+                r#"
+[data]
+contract = "contract.toml"
+query = "SELECT * FROM c"
+basis = "test"
+customers_max = 10
+{epoch}
+[data.published]
+{published}
+[data.tables]
+c = "c.csv"
+o = "o.csv"
+[ledger]
+witness = "w"
+[policy]
+rho_micro_per_contract = 1
+rho_micro_per_year = 1
+purposes = []
+approvers = []
+"#
+            ),
+        );
+    }
+
+    fn load(&self) -> anyhow::Result<Option<Snapshot>> {
+        let config = NodeConfig::load(self.0.path())?.data;
+        Ok(Snapshot::load(&config, self.0.path(), &[7; 32])?)
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        self.load().unwrap().unwrap()
+    }
+
+    fn refresher(&self) -> Refresher {
+        let shelf = Arc::new(Shelf::new(self.load().unwrap()));
+        let contract = Contract::parse(CONTRACT).unwrap();
+        Refresher::new(self.0.path(), Secret::new([7; 32]), contract.hash(), shelf)
+    }
+}
+
+/// The exact sums of a question whose only block has a scale of one.
+fn ask(snapshot: &Snapshot, table: &str, keys: Vec<Key>, kind: BlockKind) -> Vec<i64> {
+    let groups_max = if table == "orders" && !keys.is_empty() {
+        2
+    } else {
+        1
+    };
+    let question = Question {
+        table: table.to_owned(),
+        keys,
+        filter: Filter::All,
+        groups_max,
+        blocks: vec![Block {
+            kind,
+            weight: 1_000,
+        }],
+    };
+    let terms = RoundTerms {
+        part: Part::Training,
+        cells_max: 1 << 14,
+        cell_abs_max: 1 << 22,
+        delta_sq: 1 << 48,
+        urho: MicroRho(1),
+        sigma_share: 16,
+    };
+    snapshot.answer(&question, 4, &terms).unwrap()
+}
+
+/// The answer in rows of a table where R rows become 2^22.
+fn rows(snapshot: &Snapshot, table: &str, keys: Vec<Key>, most: i64) -> Vec<i64> {
+    let sums = ask(snapshot, table, keys, BlockKind::Rows);
+    sums.into_iter().map(|sum| (sum * most) >> 22).collect()
+}
+
+#[test]
+fn rows_of_files_are_counted() {
+    let snapshot = Unit::new(ORDERS).snapshot();
+    assert_eq!(
+        snapshot.tables().collect::<Vec<_>>(),
+        ["customers", "orders"]
+    );
+    // One of three orders of `a` in the north is too many; what is no level is `other`.
+    assert_eq!(rows(&snapshot, "orders", vec![Key::Level(0)], 2), [2, 1, 1]);
+    let quarters = rows(
+        &snapshot,
+        "orders",
+        vec![Key::Period(2, Period::Quarter)],
+        2,
+    );
+    assert_eq!(quarters, [2, 0, 0, 1, 1]);
+    let values = ask(&snapshot, "orders", vec![], BlockKind::Values(1));
+    assert_eq!((values[0] * 2) >> 22, 3);
+}
+
+#[test]
+fn the_training_table_is_published_by_its_own_query() {
+    let snapshot = Unit::new(ORDERS).snapshot();
+    assert_eq!(
+        rows(&snapshot, "customers", vec![Key::Level(0)], 1),
+        [1, 1, 1]
+    );
+}
+
+#[test]
+fn findings_name_rows_and_never_values() {
+    let unit = Unit::new(&format!("{ORDERS},north,5,2024-03-01\n"));
+    let config = NodeConfig::load(unit.0.path()).unwrap().data;
+    let contract = Contract::parse(CONTRACT).unwrap();
+    let mapping = mappings(&config, &contract).unwrap()[1];
+    let key = ChoiceKey::derive(&[0; 32], "orders");
+    let inspected = inspect(&config, unit.0.path(), mapping, key).unwrap();
+    let findings = &inspected.findings;
+    assert_eq!((findings.rows, findings.customers), (6, 2));
+    assert_eq!(findings.without_customer.examples, [6]);
+    let [shop, amount, day] = &findings.columns[..] else {
+        panic!("three columns")
+    };
+    assert_eq!(shop.unknown_level.examples, [3]);
+    assert_eq!(
+        (&amount.missing.examples, &amount.out_of_range.examples),
+        (&vec![3], &vec![2, 4])
+    );
+    assert_eq!(
+        (&day.missing.examples, &day.out_of_range.examples),
+        (&vec![3], &vec![4])
+    );
+    let excess = excess(&inspected.table, mapping.published);
+    assert_eq!((excess.customers_over_rows, excess.rows_left_out), (1, 1));
+    assert_eq!(
+        excess.customers_over_groups,
+        [("shop".to_owned(), 0), ("day".to_owned(), 0)]
+    );
+    assert!(!format!("{inspected:?}").contains("CANARY"));
+}
+
+#[track_caller]
+fn check_refused(unit: &Unit, expected: &str) {
+    let error = unit.load().unwrap_err();
+    let text = format!("{} {error:?}", chain(&error));
+    assert!(
+        text.contains(expected) && !text.contains("CANARY"),
+        "{text}"
+    );
+}
+
+#[track_caller]
+fn check_mapping(epoch: &str, published: &str, expected: &str) {
+    let unit = Unit::new(ORDERS);
+    unit.configure(epoch, published);
+    check_refused(&unit, expected);
+}
+
+#[test]
+fn mappings_that_do_not_fit_are_refused() {
+    let epoch = r#"epoch = "e1""#;
+    check_mapping("", MAPPED, "[data] has no epoch");
+    check_mapping(
+        epoch,
+        r#"visits = "SELECT 1""#,
+        "the contract publishes [\"orders\"]",
+    );
+    check_mapping(
+        epoch,
+        r#"customers = "SELECT 1""#,
+        "[data] query maps that one",
+    );
+    check_mapping(
+        epoch,
+        r#"orders = "DELETE FROM o""#,
+        "published table \"orders\": the query",
+    );
+    let query = r#"orders = "SELECT id, shop, amount FROM o""#;
+    check_mapping(
+        epoch,
+        query,
+        "column \"day\" of the mapped table is missing",
+    );
+    let query = r#"orders = "SELECT id, shop, amount, 20240101 AS day FROM o""#;
+    check_mapping(epoch, query, "has type Int64, expected dates");
+    let query = r#"orders = "SELECT id, shop, amount, CAST(day AS DATE) AS day FROM o""#;
+    check_mapping(epoch, query, "TRY_CAST gives NULL instead");
+}
+
+#[test]
+fn rows_that_nobody_may_count_are_refused() {
+    check_refused(
+        &Unit::new(&format!("{ORDERS},north,5,\n")),
+        "1 rows have no customer",
+    );
+    let more = format!("{ORDERS}c,north,1,\nCANARY,north,1,\n");
+    check_refused(
+        &Unit::new(&more),
+        "more customers than size_band of the contract allows, 3",
+    );
+}
+
+#[test]
+fn a_unit_without_orders_answers_all_the_same() {
+    let snapshot = Unit::new("id,shop,amount,day\n").snapshot();
+    assert_eq!(rows(&snapshot, "orders", vec![Key::Level(0)], 2), [0, 0, 0]);
+}
+
+#[test]
+fn a_table_that_is_not_mapped_is_not_served() {
+    let unit = Unit::new(ORDERS);
+    unit.configure(r#"epoch = "e1""#, "");
+    let snapshot = unit.snapshot();
+    assert_eq!(snapshot.tables().collect::<Vec<_>>(), ["customers"]);
+}
+
+/// Starts a refresh and waits for its end.
+fn refreshed(refresher: &Refresher) -> DataView {
+    refresher.start().unwrap();
+    loop {
+        let view = refresher.view();
+        if view.reading.is_none() {
+            return view;
+        }
+        std::thread::yield_now();
+    }
+}
+
+#[track_caller]
+fn check_not_started(refresher: &Refresher, expected: &str) {
+    let error = refresher.start().unwrap_err();
+    assert!(chain(&error).contains(expected), "{error:#}");
+}
+
+#[test]
+fn a_refresh_brings_another_epoch_whole_or_not_at_all() {
+    let unit = Unit::new(ORDERS);
+    let refresher = unit.refresher();
+    let held = refresher.shelf().current().unwrap();
+    check_not_started(&refresher, "epoch e1 was served already");
+
+    unit.write("o.csv", &format!("{ORDERS},south,1,\n"));
+    unit.configure(r#"epoch = "e2""#, MAPPED);
+    let view = refreshed(&refresher);
+    assert_eq!(view.epoch.as_ref().unwrap().as_str(), "e1");
+    let failed = view.failed.unwrap();
+    assert!(
+        failed.problem.contains("1 rows have no customer"),
+        "{failed:?}"
+    );
+
+    // The same name may be tried again, as nobody saw anything under it.
+    unit.write("o.csv", &format!("{ORDERS}c,south,1,\n"));
+    let view = refreshed(&refresher);
+    assert_eq!((view.epoch.unwrap().as_str(), view.failed), ("e2", None));
+    let newest = refresher.shelf().current().unwrap();
+    assert_eq!(rows(&newest, "orders", vec![Key::Level(0)], 2), [2, 2, 1]);
+    assert_eq!(rows(&held, "orders", vec![Key::Level(0)], 2), [2, 1, 1]);
+
+    unit.configure(r#"epoch = "e1""#, MAPPED);
+    check_not_started(&refresher, "epoch e1 was served already");
+    unit.configure(r#"epoch = "e3""#, MAPPED);
+    unit.write("contract.toml", &CONTRACT.replace("[1, 4]", "[1, 5]"));
+    check_not_started(&refresher, "start the node again");
+    assert_eq!(refresher.view().epoch.unwrap().as_str(), "e2");
+}
