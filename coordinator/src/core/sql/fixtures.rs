@@ -1,6 +1,6 @@
 //! A contract and short ways to compile for tests.
 
-use super::{Query, Refusal, Settings, Standing, Statement, compile};
+use super::{PublicTerms, Query, Refusal, Settings, Statement, compile};
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::contract::Contract;
 use aquifer_shared::domain::sum::{NoiseShare, TrustMode};
@@ -31,8 +31,8 @@ pub(super) fn query(text: &str) -> Query {
 }
 
 /// One noise in total, and the prices of the specification.
-pub(super) fn standing() -> Standing {
-    Standing {
+pub(super) fn standing() -> PublicTerms {
+    PublicTerms {
         mode: TrustMode::SharedNoise,
         // One noise in total: as if a single node added all of it.
         share: NoiseShare::OWN,
