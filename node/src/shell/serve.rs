@@ -209,10 +209,10 @@ impl Node {
                 }
                 Effect::Prepare { family, holdout } => self.workers.prepare(family, holdout),
                 Effect::Compute(job) => {
-                    let attempt = job.attempt;
+                    let (attempt, task) = (job.attempt, job.task);
                     if !self.workers.compute(job) {
                         let sum = Err(RefusalCode::Unfit);
-                        let event = Event::Computed { attempt, sum };
+                        let event = Event::Computed { attempt, task, sum };
                         self.participant.handle(now(), event);
                     }
                 }

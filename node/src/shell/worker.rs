@@ -122,9 +122,9 @@ fn compute_all(
                 })
             }
         };
-        let attempt = job.attempt;
+        let (attempt, task) = (job.attempt, job.task);
         let sum = sum.map(Secret::new);
-        let event = Event::Computed { attempt, sum };
+        let event = Event::Computed { attempt, task, sum };
         if events.blocking_send(event).is_err() {
             return;
         }

@@ -169,6 +169,7 @@ impl Unit {
                 Step::Prepare { .. } => continue,
                 Step::Compute(job) => Heard::Computed {
                     attempt: job.attempt,
+                    task: job.task,
                     sum: Ok(Secret::new(vec![0; job.terms.cells_max as usize])),
                 },
                 Step::Draw { study, kind } => Heard::Drawn {

@@ -235,7 +235,7 @@ fn entries() -> Vec<Entry> {
             at,
             study,
             stood: vec![(
-                9,
+                1,
                 Head {
                     seq: 5,
                     hash: Hash32([7; 32]),

@@ -1,7 +1,7 @@
 //! Attempts: from a task to sum and noise, whatever leaves of them afterwards.
 //!
 //! One live attempt per study; noise is used for one attempt and wiped. In node-noise a repeated task is answered with the
-//! stored bytes; in shared-noise nothing is stored, and an attempt that was charged is not begun again.
+//! stored bytes; in shared-noise nothing is stored. No attempt is begun twice in the life of a process, and none that was charged.
 
 use aquifer_shared::base::ids::{AttemptId, Hash32, StudyHash};
 use aquifer_shared::base::secret::Secret;
@@ -122,6 +122,11 @@ impl Participant {
             let guard = Some(Guard::RisingAttempt);
             return Err((RefusalCode::AlreadyCharged, detail, guard));
         }
+        let desk = self.desks.get(&task.study);
+        let begun = desk.is_some_and(|desk| desk.begun.contains(&(task.round, task.attempt)));
+        if !checks.hold(Guard::RisingAttempt, !begun) {
+            return Err((RefusalCode::NotLive, 0, Some(Guard::RisingAttempt)));
+        }
         self.still_serves(&task.study, terms)
             .map_err(|code| (code, 0, None))?;
         let differs = (RefusalCode::TermsDiffer, 0, Some(Guard::TermsHold));
@@ -162,6 +167,7 @@ impl Participant {
             _ => None,
         };
         let compute = sum.is_none();
+        desk.begun.insert((round, attempt));
         desk.live = Some(Live {
             id,
             round,
@@ -173,7 +179,7 @@ impl Participant {
         });
         self.draw_for_round(study, round);
         if compute {
-            self.compute(study, id, wanted);
+            self.compute(study, (id, task), wanted);
         }
         self.try_seal(now, study);
     }
@@ -186,10 +192,13 @@ impl Participant {
         }
     }
 
-    fn compute(&mut self, study: StudyHash, attempt: AttemptId, wanted: Wanted) {
+    /// Asks for the sum of the live attempt, after the one that is being computed: at most one sum of a study is under way,
+    /// so that tasks that are called off at once make no queue.
+    fn compute(&mut self, study: StudyHash, (attempt, task): (AttemptId, Hash32), wanted: Wanted) {
         let terms = self.ledger.terms(&study).expect("accepted: see check_task");
         let job = ComputeJob {
             attempt,
+            task,
             study,
             family: terms.family.clone(),
             holdout: terms.holdout.clone(),
@@ -204,29 +213,51 @@ impl Participant {
             }),
             body: wanted.body,
         };
-        self.effects.push_back(Effect::Compute(Box::new(job)));
+        self.desks.entry(study).or_default().next_job = Some(Box::new(job));
+        self.compute_next(study);
+    }
+
+    /// Has the study's next sum computed, if none is under way and it is still wanted.
+    fn compute_next(&mut self, study: StudyHash) {
+        let desk = self.desks.entry(study).or_default();
+        if desk.computing.is_some() {
+            return;
+        }
+        let live = desk.live.as_ref();
+        let live = live.filter(|live| matches!(live.step, Step::Gathering(None)));
+        let wanted = live.map(|live| (live.id, live.task));
+        let job = desk.next_job.take();
+        if let Some(job) = job.filter(|job| wanted == Some((job.attempt, job.task))) {
+            desk.computing = wanted;
+            self.effects.push_back(Effect::Compute(job));
+        }
     }
 
     pub(super) fn on_computed(
         &mut self,
         now: Timestamp,
-        attempt: AttemptId,
+        asked: (AttemptId, Hash32),
         sum: Result<Secret<Vec<i64>>, RefusalCode>,
     ) {
-        let found = self.desks.iter_mut().find_map(|(study, desk)| {
-            let live = desk.live.as_mut().filter(|live| live.id == attempt)?;
-            Some((*study, live))
-        });
-        let Some((study, live)) = found else { return };
-        match sum {
-            Ok(sum) => {
-                if matches!(live.step, Step::Gathering(None)) {
-                    live.step = Step::Gathering(Some(sum));
-                    self.try_seal(now, study);
-                }
+        let mut desks = self.desks.iter_mut();
+        let Some((study, desk)) = desks.find(|(_, desk)| desk.computing == Some(asked)) else {
+            return;
+        };
+        let study = *study;
+        desk.computing = None;
+        // Asked again for something else, the same attempt would take the sum of another task.
+        let live = desk.live.as_mut();
+        let live = live.filter(|live| (live.id, live.task) == asked);
+        let live = live.filter(|live| matches!(live.step, Step::Gathering(None)));
+        match (live, sum) {
+            (Some(live), Ok(sum)) => {
+                live.step = Step::Gathering(Some(sum));
+                self.try_seal(now, study);
             }
-            Err(code) => self.give_up(study, attempt, code),
+            (Some(_), Err(code)) => self.give_up(now, study, asked.0, code),
+            (None, _) => {}
         }
+        self.compute_next(study);
     }
 
     pub(super) fn on_drawn(
@@ -251,16 +282,44 @@ impl Participant {
         let waiting = desk.live.as_ref();
         let waiting = waiting.filter(|live| matches!(live.step, Step::Gathering(_)));
         if let Some(id) = waiting.map(|live| live.id) {
-            self.give_up(study, id, RefusalCode::Unfit);
+            self.give_up(now, study, id, RefusalCode::Unfit);
         }
     }
 
-    /// An attempt that was not charged ends here.
-    pub(super) fn give_up(&mut self, study: StudyHash, attempt: AttemptId, code: RefusalCode) {
-        if let Some(desk) = self.desks.get_mut(&study) {
-            desk.live = None;
+    /// An attempt that was not charged ends here; its refusal leaves when its answer would have.
+    ///
+    /// # Privacy
+    ///
+    /// At once, a refusal would tell to the millisecond when computing was over.
+    pub(super) fn give_up(
+        &mut self,
+        now: Timestamp,
+        study: StudyHash,
+        attempt: AttemptId,
+        code: RefusalCode,
+    ) {
+        let slot_ms = self.ledger.terms(&study).map_or(0, |terms| terms.slot_ms);
+        let live = self.desks.get_mut(&study);
+        let live = live.and_then(|desk| desk.live.as_mut());
+        if let Some(live) = live.filter(|live| live.id == attempt) {
+            live.step = Step::GivingUp(code, now.next_slot(live.arrived, slot_ms));
         }
-        self.refuse(attempt, study, code, 0);
+    }
+
+    /// Refuses the attempts that were given up and whose slot has come.
+    pub(super) fn send_due_refusals(&mut self, now: Timestamp) {
+        let mut due = Vec::new();
+        for (study, desk) in &mut self.desks {
+            let over = |live: &mut Live| matches!(live.step, Step::GivingUp(_, at) if at <= now);
+            if let Some(live) = desk.live.take_if(over)
+                && let Step::GivingUp(code, _) = live.step
+            {
+                due.push((live.id, *study, code));
+            }
+        }
+        for (id, study, code) in due {
+            self.refuse(id, study, code, 0);
+        }
     }
 
     /// Asks for the noise of a round unless it is there or on its way.

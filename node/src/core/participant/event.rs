@@ -1,6 +1,6 @@
 //! What happens to a node's participant, and what it wants done.
 
-use aquifer_shared::base::ids::{AttemptId, IdentityKey, Name, StudyHash};
+use aquifer_shared::base::ids::{AttemptId, Hash32, IdentityKey, Name, StudyHash};
 use aquifer_shared::base::secret::Secret;
 use aquifer_shared::domain::question::Question;
 use aquifer_shared::domain::sum::{HoldOut, RoundTerms};
@@ -42,6 +42,8 @@ pub enum Event {
     Computed {
         /// Which attempt.
         attempt: AttemptId,
+        /// Which task of it.
+        task: Hash32,
         /// The sum.
         sum: Result<Secret<Vec<i64>>, RefusalCode>,
     },
@@ -209,6 +211,8 @@ pub struct NoiseKind {
 pub struct ComputeJob {
     /// The attempt that asks.
     pub attempt: AttemptId,
+    /// The hash of its task: an attempt's id does not say what was asked.
+    pub task: Hash32,
     /// The study.
     pub study: StudyHash,
     /// Its family: fixes the hold-out.

@@ -17,7 +17,7 @@ mod sharing;
 mod tests;
 mod update;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use aquifer_shared::base::ids::{AttemptId, Hash32, Name, StudyHash};
 use aquifer_shared::base::secret::Secret;
@@ -82,6 +82,14 @@ struct Desk {
     asked: Option<NoiseKind>,
     noise: Option<(NoiseKind, Secret<Vec<i64>>)>,
     place: Option<Place>,
+    /// Attempts that were begun by this process: none is begun twice.
+    begun: BTreeSet<(u32, u32)>,
+    /// Attempt and task of the one sum that is being computed, whether or not it is still wanted.
+    computing: Option<(AttemptId, Hash32)>,
+    /// The sum that is computed after that one.
+    next_job: Option<Box<ComputeJob>>,
+    /// The split of the customers was asked for.
+    prepared: bool,
 }
 
 /// The one attempt of a study that is under way.
@@ -99,6 +107,8 @@ struct Live {
 enum Step {
     /// Waits for the exact sum and for noise.
     Gathering(Option<Secret<Vec<i64>>>),
+    /// There will be no sum; saying so waits for the slot like a sum.
+    GivingUp(RefusalCode, Timestamp),
     /// In node-noise: sum and noise are together and wait for the slot.
     Waiting(Secret<Vec<i64>>, Timestamp),
     /// Waits for the charge to be durable.
@@ -152,7 +162,7 @@ impl Participant {
             Event::Proof(proof) => self.on_proof(now, &proof),
             Event::End(end) => self.on_end(now, &end),
             Event::StudyEnd(end) => self.on_study_end(now, &end),
-            Event::Computed { attempt, sum } => self.on_computed(now, attempt, sum),
+            Event::Computed { attempt, task, sum } => self.on_computed(now, (attempt, task), sum),
             Event::Drawn { study, kind, noise } => self.on_drawn(now, study, kind, noise),
             Event::Journaled(head) => self.on_journaled(head),
             Event::JournalFailed => self.on_journal_failed(),
@@ -186,7 +196,7 @@ impl Participant {
             let live = desk.live.as_ref()?;
             let dies = self.dies(study, live);
             let leaves = match &live.step {
-                Step::Waiting(_, leaves) => Some(*leaves),
+                Step::Waiting(_, leaves) | Step::GivingUp(_, leaves) => Some(*leaves),
                 Step::Sharing(sharing) => sharing.advert_leaves(),
                 _ => None,
             };
@@ -245,6 +255,7 @@ impl Participant {
 
     /// Pays for or sends what waits for a slot that has come.
     fn send_due(&mut self, now: Timestamp) {
+        self.send_due_refusals(now);
         self.pay_due_updates(now);
         self.send_due_adverts(now);
     }

@@ -200,7 +200,10 @@ impl Participant {
         let desk = self.desks.get(&study).and_then(|desk| desk.live.as_ref());
         let waiting = desk.filter(|live| matches!(live.step, Step::Gathering(_)));
         let next = waiting.map_or(next, |live| live.round);
-        if matches!(terms.plan, Plan::Additive { .. }) {
+        let reads = matches!(terms.plan, Plan::Additive { .. });
+        let prepared = &mut self.desks.entry(study).or_default().prepared;
+        // Once: each waits in one queue with the sums of all studies.
+        if reads && !std::mem::replace(prepared, true) {
             let (family, holdout) = (terms.family.clone(), terms.holdout.clone());
             let effect = Effect::Prepare { family, holdout };
             self.effects.push_back(effect);

@@ -928,7 +928,8 @@ fn failing_noise_ends_the_attempt_unpaid() {
     own.node
         .effects
         .retain(|effect| matches!(effect, Effect::Send(_)));
-    company.pass(0);
+    assert_eq!(company.own().refusals(), []);
+    company.pass(u64::from(company.terms.slot_ms));
     assert_eq!(
         company.own().refusals().pop().unwrap().0,
         RefusalCode::Unfit

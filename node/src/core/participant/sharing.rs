@@ -102,7 +102,7 @@ impl Participant {
         };
         let Some((place, fresh)) = place.zip(live.fresh.take()) else {
             let id = live.id;
-            return self.give_up(study, id, RefusalCode::Unfit);
+            return self.give_up(now, study, id, RefusalCode::Unfit);
         };
         let setting = Setting {
             attempt: live.id,

@@ -2,6 +2,7 @@
 
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::sum::{StudyTerms, attempt_id, task_hash};
+use aquifer_shared::protocol::aggregation::Guard;
 use aquifer_shared::protocol::codec::encode;
 use aquifer_shared::protocol::wire::{
     HEADER_BYTES, StudyEnd, StudyOutcome, Task, TaskBody, Update, Verdict, read_body, update_digest,
@@ -107,8 +108,9 @@ impl World {
             Effect::Send(message) => self.sent.push(message),
             Effect::Compute(job) => {
                 let sum = Ok(Secret::new(vec![5; job.terms.cells_max as usize - 1]));
-                let attempt = job.attempt;
-                self.node.handle(self.now, Event::Computed { attempt, sum });
+                let (attempt, task) = (job.attempt, job.task);
+                let computed = Event::Computed { attempt, task, sum };
+                self.node.handle(self.now, computed);
             }
             Effect::Prepare { .. } => {}
             Effect::Draw { study, kind } => {
@@ -587,33 +589,184 @@ fn before_its_slot_nothing_tells_that_a_sum_is_done() {
     }
     let job = job.unwrap();
     let sum = Ok(Secret::new(vec![5; job.terms.cells_max as usize - 1]));
-    let attempt = job.attempt;
+    let (attempt, computed) = (job.attempt, job.task);
     let (released, release) = (false, Hash32::default());
     let end = End {
         attempt,
         released,
         release,
     };
+    let next = task_with(study, 0, 1, &TaskBody::Counts);
+    let task = computed;
     // Asked for something else, ended and asked again: all at the moment at which the sum is done.
     for event in [
-        Event::Computed { attempt, sum },
+        Event::Computed { attempt, task, sum },
         ask(other),
         Event::End(end),
         ask(first),
+        ask(next),
     ] {
         world.node.handle(world.now, event);
         while let Some(effect) = world.node.poll_effect() {
             world.carry_out(effect);
         }
     }
-    assert_eq!(
-        world.refusals(),
-        [(RefusalCode::NotLive, 0), (RefusalCode::NotLive, 0)]
-    );
+    assert_eq!(world.refusals(), [(RefusalCode::NotLive, 0); 3]);
     assert!(world.updates().is_empty());
     assert_eq!(world.node.ledger().durable(), spent, "a hello says as much");
     let asked = world.now;
     world.run().unwrap();
     assert_eq!(world.updates().len(), 1);
     assert_eq!(world.now.since_ms(asked), 20);
+}
+
+/// What the machine wants computed; everything else is carried out.
+fn jobs(world: &mut World, event: Event) -> Vec<ComputeJob> {
+    let mut jobs = Vec::new();
+    world.node.handle(world.now, event);
+    while let Some(effect) = world.node.poll_effect() {
+        match effect {
+            Effect::Compute(job) => jobs.push(*job),
+            effect => world.carry_out(effect),
+        }
+    }
+    jobs
+}
+
+fn end_of(study: &StudyHash, round: u32, attempt: u32) -> Event {
+    Event::End(End {
+        attempt: attempt_id(study, round, attempt),
+        released: false,
+        release: Hash32::default(),
+    })
+}
+
+/// The sum that a job asks for, or why there is none.
+fn computed(job: &ComputeJob, refused: Option<RefusalCode>) -> Event {
+    Event::Computed {
+        attempt: job.attempt,
+        task: job.task,
+        sum: match refused {
+            None => Ok(Secret::new(vec![5; job.terms.cells_max as usize - 1])),
+            Some(code) => Err(code),
+        },
+    }
+}
+
+/// Asked for one thing, called off, asked for another under the same number, while the first sum is still being computed.
+#[track_caller]
+fn check_own_sum(judge: fn(Guard, bool) -> bool, begins: usize) {
+    let (mut world, study) = accepted(&terms());
+    let judges = Judges {
+        checks: Checks::judged_by(judge),
+        ..Judges::STRICT
+    };
+    let entries = world.disk.entries.clone();
+    let ledger = Ledger::open(entries.iter().map(Vec::as_slice)).unwrap();
+    world.node = Participant::new(world.now, world.rules.clone(), ledger, sign(), judges);
+    world.run().unwrap();
+    let body = TaskBody::Residuals(fitting_model());
+    let mut other = fitting_model();
+    other.base += 1;
+    let other = TaskBody::Residuals(other);
+    let first = jobs(&mut world, ask(task_with(study, 1, 0, &body)));
+    let called_off = jobs(&mut world, end_of(&study, 1, 0));
+    let second = jobs(&mut world, ask(task_with(study, 1, 0, &other)));
+    assert_eq!((first.len(), called_off.len(), second.len()), (1, 0, 0));
+    let second = jobs(&mut world, computed(&first[0], None));
+    assert_eq!(second.len(), begins);
+    world.run().unwrap();
+    assert!(
+        world.updates().is_empty(),
+        "the sum of one task as another's"
+    );
+    assert_eq!(world.spent(), MicroRho::ZERO);
+}
+
+#[test]
+fn a_sum_answers_the_task_that_it_was_computed_for() {
+    check_own_sum(|_, holds| holds, 0);
+    // Even if an attempt could be begun twice.
+    check_own_sum(|guard, holds| holds || guard == Guard::RisingAttempt, 1);
+}
+
+#[test]
+fn an_attempt_is_begun_once_and_the_next_one_goes_on() {
+    let (mut world, study) = accepted(&terms());
+    let counts = |attempt| ask(task_with(study, 0, attempt, &TaskBody::Counts));
+    assert_eq!(jobs(&mut world, counts(0)).len(), 1);
+    for _ in 0..300 {
+        assert!(jobs(&mut world, end_of(&study, 0, 0)).is_empty());
+        assert!(
+            jobs(&mut world, counts(0)).is_empty(),
+            "a free place in the queue"
+        );
+    }
+    assert_eq!(world.refusals(), [(RefusalCode::NotLive, 0); 300]);
+    world.tell(counts(1)).unwrap();
+    assert!(world.updates().is_empty(), "one sum of a study at a time");
+    world.restart();
+    world.tell(counts(0)).unwrap();
+    assert_eq!(world.updates().len(), 1, "another process owes nothing");
+}
+
+#[test]
+fn tasks_that_are_called_off_make_no_queue() {
+    let (mut world, study) = accepted(&terms());
+    let body = TaskBody::Residuals(fitting_model());
+    let first = jobs(&mut world, ask(task_with(study, 0, 0, &TaskBody::Counts)));
+    for (round, attempt) in [(0, 1), (1, 0), (1, 1), (2, 0)] {
+        let asked = match round {
+            0 => task_with(study, 0, attempt, &TaskBody::Counts),
+            _ => task_with(study, round, attempt, &body),
+        };
+        assert!(jobs(&mut world, ask(asked)).is_empty());
+    }
+    // Of all that were asked for since, the last alone is wanted.
+    let next = jobs(&mut world, computed(&first[0], None));
+    let attempts: Vec<_> = next.iter().map(|job| job.attempt).collect();
+    assert_eq!(attempts, [attempt_id(&study, 2, 0)]);
+    let none = jobs(&mut world, computed(&next[0], None));
+    assert!(none.is_empty());
+    world.run().unwrap();
+    assert_eq!(world.updates().len(), 1);
+    assert_eq!(world.spent(), terms().rounds[2].urho);
+}
+
+/// A sum or noise that there is not: nothing tells before the slot of the answer.
+#[track_caller]
+fn check_refused_at_slot(fails: impl FnOnce(&ComputeJob) -> Event, expected: RefusalCode) {
+    let (mut world, study) = accepted(&terms());
+    let asked = world.now;
+    let body = TaskBody::Counts;
+    let job = jobs(&mut world, ask(task_with(study, 0, 0, &body)));
+    world.now = asked.after_ms(3);
+    jobs(&mut world, fails(&job[0]));
+    jobs(&mut world, ask(task_with(study, 0, 0, &body)));
+    assert_eq!(world.refusals(), [], "not at once");
+    world.run().unwrap();
+    assert_eq!(world.refusals(), [(expected, 0)]);
+    assert_eq!(world.now.since_ms(asked), 20);
+    assert_eq!(world.spent(), MicroRho::ZERO);
+}
+
+#[test]
+fn a_refusal_after_computing_waits_for_the_slot() {
+    let full = |job: &ComputeJob| computed(job, Some(RefusalCode::Unfit));
+    check_refused_at_slot(full, RefusalCode::Unfit);
+    let holdout = |job: &ComputeJob| computed(job, Some(RefusalCode::HoldOut));
+    check_refused_at_slot(holdout, RefusalCode::HoldOut);
+}
+
+#[test]
+fn the_split_is_prepared_once_whatever_is_offered_again() {
+    let (mut world, _) = accepted(&terms());
+    let (_, offered) = offer(&terms());
+    for event in [Event::Connected, Event::Offer(offered), Event::Connected] {
+        world.node.handle(world.now, event);
+        while let Some(effect) = world.node.poll_effect() {
+            assert!(!matches!(effect, Effect::Prepare { .. }));
+            world.carry_out(effect);
+        }
+    }
 }

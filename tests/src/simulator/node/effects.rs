@@ -194,9 +194,10 @@ impl Node {
         if around.scenario.has(Plant::DoubleCount) {
             sum.iter_mut().for_each(|cell| *cell *= 2);
         }
-        let attempt = job.attempt;
+        let (attempt, task) = (job.attempt, job.task);
         let sum = Ok(Secret::new(sum));
-        self.soon(around, AtNode::Done(Event::Computed { attempt, sum }));
+        let computed = Event::Computed { attempt, task, sum };
+        self.soon(around, AtNode::Done(computed));
     }
 
     fn draw(&mut self, around: &mut Surroundings, sigma: u64, cells: usize) -> Vec<i64> {
