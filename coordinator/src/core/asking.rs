@@ -411,10 +411,34 @@ pub fn price_tag(
             AnswerValue::Text(remark),
         ]
     };
+    let mut rows = lines.map(row).to_vec();
+    rows.extend(errors_of(standing, table, query, round.sigma_share));
     Ok(Answer {
         columns: ["property", "value", "remark"].map(column).to_vec(),
-        rows: lines.map(row).to_vec(),
+        rows,
         notices: Vec::new(),
         release: None,
     })
+}
+
+/// How exact each figure will be if every unit takes part.
+fn errors_of(
+    standing: &StudyTerms,
+    table: &Published,
+    query: &Query,
+    sigma_share: u64,
+) -> Vec<Vec<AnswerValue>> {
+    let nodes = u32::try_from(standing.roster.len()).unwrap_or(u32::MAX);
+    let noise = Noise { sigma_share, nodes };
+    let errors = sql::expected_errors(query, table, noise, standing.customers_max);
+    let errors = errors.unwrap_or_default().into_iter().map(|error| {
+        let text = error.to_text();
+        let cells = [
+            format!("{}, 95 %", error.name),
+            text,
+            "noise only".to_owned(),
+        ];
+        cells.map(AnswerValue::Text).to_vec()
+    });
+    errors.collect()
 }

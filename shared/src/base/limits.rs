@@ -46,6 +46,10 @@ pub const QUESTION_KEYS_MAX: usize = 4;
 pub const AGGREGATES_MAX: usize = 16;
 /// Blocks of a question: at most five for each aggregate.
 pub const QUESTION_BLOCKS_MAX: usize = 5 * AGGREGATES_MAX;
+/// Outputs of a statement, and entries of its `ORDER BY`.
+pub const OUTPUTS_MAX: usize = 64;
+/// Values of a list in a condition on released values.
+pub const HAVING_VALUES_MAX: usize = 1_024;
 /// Conditions of a question's filter, in its text and in canonical form.
 pub const TERMS_MAX: usize = 64;
 /// Levels and ranges over all conditions of a canonical filter.

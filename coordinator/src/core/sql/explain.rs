@@ -16,7 +16,7 @@ use aquifer_shared::domain::sum::{NoiseShare, TrustMode};
 
 /// The public terms under which questions are asked.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Standing {
+pub struct PublicTerms {
     /// Trust mode.
     pub mode: TrustMode,
     /// What each node's noise is a share of.
@@ -57,7 +57,7 @@ pub struct Left {
 /// More than the owner allows, less than the smallest price, or no share that a part could be taken of.
 pub fn price(
     query: &Query,
-    standing: &Standing,
+    standing: &PublicTerms,
     left: Left,
     within: impl Fn(Epsilon, Delta) -> MicroRho,
 ) -> Result<MicroRho, Refusal> {
@@ -98,7 +98,7 @@ const URHO_SHARE_MAX: MicroRho = MicroRho(1 << 52);
 pub fn noise(
     query: &Query,
     table: &Published,
-    standing: &Standing,
+    standing: &PublicTerms,
     price: MicroRho,
 ) -> Option<Noise> {
     let scales = Scales::of(&query.question, table, standing.customers_max)?;
@@ -152,15 +152,15 @@ pub const REFERENCE_SIZES: [u64; 3] = [100, 1_000, 10_000];
 pub fn explain(
     query: &Query,
     table: &Published,
-    standing: &Standing,
+    standing: &PublicTerms,
     price: MicroRho,
     epsilon: f64,
     left: Left,
 ) -> Result<Explanation, Refusal> {
     let layout = Layout::of(&query.question, table);
-    let scales = Scales::of(&query.question, table, standing.customers_max);
     let noise = noise(query, table, standing, price);
-    let (Some(layout), Some(scales), Some(noise)) = (layout, scales, noise) else {
+    let errors = noise.and_then(|n| expected_errors(query, table, n, standing.customers_max));
+    let (Some(layout), Some(noise), Some(errors)) = (layout, noise, errors) else {
         return Err(Refusal::of_all(
             "22023",
             Rule::Price,
@@ -168,12 +168,6 @@ pub fn explain(
             "ask for another price",
         ));
     };
-    let sigmas = query.question.blocks.iter().enumerate();
-    let sigmas: Vec<(BlockKind, f64)> = sigmas
-        .map(|(index, block)| (block.kind, noise.sigma() * scales.unit(index)))
-        .collect();
-    let errors = query.presentation.readings();
-    let errors = errors.map(|(name, reading)| expected(name, reading, table, &sigmas));
     let affordable = |left: Option<MicroRho>| left.map(|left| left.0 / price.0.max(1));
     Ok(Explanation {
         plan: query.plan.to_string(),
@@ -181,17 +175,35 @@ pub fn explain(
         cells: layout.cells(),
         price,
         epsilon,
-        errors: errors.collect(),
+        errors,
         hard_left: affordable(left.hard),
         share_left: affordable(left.share),
         facts: facts(query, table, standing, noise),
     })
 }
 
+/// How exact the figures of a question will be under this noise; `None` where its sizes do not fit.
+#[must_use]
+pub fn expected_errors(
+    query: &Query,
+    table: &Published,
+    noise: Noise,
+    customers_max: u64,
+) -> Option<Vec<ExpectedError>> {
+    let scales = Scales::of(&query.question, table, customers_max)?;
+    let sigmas = query.question.blocks.iter().enumerate();
+    let sigmas: Vec<(BlockKind, f64)> = sigmas
+        .map(|(index, block)| (block.kind, noise.sigma() * scales.unit(index)))
+        .collect();
+    let errors = query.presentation.readings();
+    let errors = errors.map(|(name, reading)| expected(name, reading, table, &sigmas));
+    Some(errors.collect())
+}
+
 fn facts(
     query: &Query,
     table: &Published,
-    standing: &Standing,
+    standing: &PublicTerms,
     noise: Noise,
 ) -> Vec<(&'static str, String)> {
     let mode = match standing.mode {
@@ -391,7 +403,9 @@ impl Explanation {
 }
 
 impl ExpectedError {
-    fn to_text(&self) -> String {
+    /// For people: `+- 62.0`, or one half-width for each size of group.
+    #[must_use]
+    pub fn to_text(&self) -> String {
         if let Some(half) = self.half_width {
             return format!("+- {}", short(half));
         }

@@ -1,25 +1,9 @@
 //! Prices and expected errors that can be worked out by hand.
 
-use super::super::fixtures::{contract, query};
+use super::super::fixtures::{contract, query, standing};
 use super::*;
 
-fn standing() -> Standing {
-    Standing {
-        mode: TrustMode::SharedNoise,
-        // One noise in total: as if a single node added all of it.
-        share: NoiseShare::OWN,
-        nodes: 1,
-        customers_max: 2_000,
-        price_usual: MicroRho(1_000),
-        price_max: MicroRho(5_000),
-        delta: 1e-5.try_into().unwrap(),
-        cohort_floor: 50,
-        slot_ms: 1_000,
-        data_version: "2026-11-01".to_owned(),
-    }
-}
-
-fn explained(text: &str, price: u64, standing: &Standing) -> Explanation {
+fn explained(text: &str, price: u64, standing: &PublicTerms) -> Explanation {
     let contract = contract();
     let query = query(text);
     let table = contract.published(&query.question.table).unwrap();
@@ -92,7 +76,7 @@ fn the_worked_example_of_the_specification() {
 
 #[test]
 fn noise_at_every_node_is_wider_by_the_root_of_their_number() {
-    let own = Standing {
+    let own = PublicTerms {
         mode: TrustMode::NodeNoise,
         nodes: 8,
         ..standing()
@@ -111,7 +95,7 @@ fn noise_at_every_node_is_wider_by_the_root_of_their_number() {
     let shared = explained(
         text,
         1_000,
-        &Standing {
+        &PublicTerms {
             share,
             nodes: 8,
             ..standing()
@@ -164,7 +148,7 @@ fn prices_without_a_scale_are_refused() {
     let contract = contract();
     let query = query("SELECT COUNT(*) FROM customers");
     let table = contract.published("customers").unwrap();
-    let standing = Standing {
+    let standing = PublicTerms {
         customers_max: 1 << 50,
         ..standing()
     };

@@ -1,7 +1,9 @@
 //! A contract and short ways to compile for tests.
 
-use super::{Query, Refusal, Settings, Statement, compile};
+use super::{PublicTerms, Query, Refusal, Settings, Statement, compile};
+use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::contract::Contract;
+use aquifer_shared::domain::sum::{NoiseShare, TrustMode};
 
 /// `customers` (R = G = 1) and `orders` (R = 20, G = 12).
 pub(super) fn contract() -> Contract {
@@ -25,5 +27,22 @@ pub(super) fn query(text: &str) -> Query {
     match statement(text) {
         Ok(Statement::Query(query)) => *query,
         other => panic!("{text}: {other:?}"),
+    }
+}
+
+/// One noise in total, and the prices of the specification.
+pub(super) fn standing() -> PublicTerms {
+    PublicTerms {
+        mode: TrustMode::SharedNoise,
+        // One noise in total: as if a single node added all of it.
+        share: NoiseShare::OWN,
+        nodes: 1,
+        customers_max: 2_000,
+        price_usual: MicroRho(1_000),
+        price_max: MicroRho(5_000),
+        delta: 1e-5.try_into().unwrap(),
+        cohort_floor: 50,
+        slot_ms: 1_000,
+        data_version: "2026-11-01".to_owned(),
     }
 }

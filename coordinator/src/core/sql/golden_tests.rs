@@ -2,20 +2,26 @@
 
 use proptest::prelude::*;
 
-use super::fixtures::{contract, query, settings, statement};
+use super::fixtures::{contract, query, settings, standing, statement};
 use super::*;
+use aquifer_shared::base::units::{Delta, Epsilon, MicroRho};
 
 const GOLDEN: &str = include_str!("../../../golden/statements.txt");
 
 /// One word for what a statement is: a plan with its price, or SQLSTATE and place.
 fn outcome(text: &str) -> String {
+    // Bun and Steinke 2016: rho-zCDP is (rho + 2·sqrt(rho·ln(1/delta)), delta)-DP; solved for rho.
+    let within = |epsilon: Epsilon, delta: Delta| {
+        let log = -delta.get().ln();
+        let root = (log + epsilon.get()).sqrt() - log.sqrt();
+        MicroRho((root * root * 1e6).floor() as u64)
+    };
     let plan = |query: &Query| {
-        let price = match query.price {
-            PriceWish::Usual => "usual".to_owned(),
-            PriceWish::Rho(rho) => rho.to_string(),
-            PriceWish::Epsilon(epsilon, _) => format!("epsilon {}", epsilon.get()),
-            PriceWish::Share(share) => format!("share {share}"),
-        };
+        let price = price(query, &standing(), Left::default(), within);
+        let price = price.map_or_else(
+            |refusal| refusal.state.to_owned(),
+            |price| price.0.to_string(),
+        );
         format!("{} {price}", &query.plan.to_string()[..16])
     };
     match statement(text) {
@@ -66,6 +72,26 @@ fn check_same(texts: &[&str]) {
         assert_eq!(other.question, first.question, "{text}");
         assert_eq!(other.plan, first.plan, "{text}");
     }
+}
+
+/// Every block of the reference is a statement that compiles, or one that is refused as the comment behind it says.
+#[test]
+fn the_reference_says_what_is_true() {
+    let reference = include_str!("../../../../docs/sql.md");
+    let mut count = 0;
+    for block in reference.split("```sql\n").skip(1) {
+        let block = block.split("```").next().unwrap();
+        let mut rest = block;
+        while let Some(end) = rest.find(';') {
+            let line = rest[end..].find('\n').map_or(rest.len(), |line| end + line);
+            let expected = rest[end..line].strip_prefix("; -- refused: ");
+            let found = statement(&rest[..end]).map_err(|refusal| refusal.state);
+            assert_eq!(found.err(), expected, "{}", &rest[..end]);
+            rest = &rest[line..];
+            count += 1;
+        }
+    }
+    assert!(count >= 20, "{count} statements");
 }
 
 #[test]
@@ -186,6 +212,23 @@ fn long_deep_and_wide_texts_are_refused() {
         format!("SELECT * FROM ({inner}) t")
     });
     assert!(outcome(&wrapped).contains('@'));
+    let outputs = |count: usize| {
+        format!(
+            "SELECT {} FROM orders GROUP BY shop",
+            vec!["shop"; count].join(", ")
+        )
+    };
+    assert_eq!(outcome(&format!("{} ORDER BY 1", outputs(65))), "54001@8");
+    let sorted = format!(
+        "SELECT COUNT(*) FROM orders ORDER BY {}",
+        vec!["1"; 65].join(", ")
+    );
+    assert_eq!(outcome(&sorted), "54001@38");
+    let having = format!(
+        "SELECT COUNT(*) n FROM orders HAVING n IN ({})",
+        vec!["1"; 1_025].join(", ")
+    );
+    assert_eq!(outcome(&having), "54001@44");
     let list: Vec<String> = (0..20_000).map(|_| "1".to_owned()).collect();
     assert_eq!(
         outcome(&format!("{count}amount IN ({})", list.join(","))),

@@ -35,7 +35,8 @@ pub use answer::{
 };
 pub use compile::{PRICE_MIN, PriceWish, Query};
 pub use explain::{
-    ExpectedError, Explanation, Left, REFERENCE_SIZES, Standing, explain, noise, price,
+    ExpectedError, Explanation, Left, PublicTerms, REFERENCE_SIZES, expected_errors, explain,
+    noise, price,
 };
 pub use figure::Figure;
 pub use literal::{Parameter, ParameterKind};

@@ -14,6 +14,7 @@ use super::syntax::{
 };
 use aquifer_shared::base::calendar;
 use aquifer_shared::base::decimal::Decimal;
+use aquifer_shared::base::limits::HAVING_VALUES_MAX;
 use aquifer_shared::domain::question::Key;
 
 /// An item of the select list with its meaning.
@@ -236,6 +237,15 @@ impl<'s, 'a> Outputs<'s, 'a> {
             }
             Condition::In(term, values) => {
                 let source = self.tested(term, parameters)?;
+                if values.len() > HAVING_VALUES_MAX {
+                    return Err(Refusal::at(
+                        values[0].position,
+                        "54001",
+                        Rule::Limits,
+                        format!("{} values in a list", values.len()),
+                        format!("write at most {HAVING_VALUES_MAX}"),
+                    ));
+                }
                 let mut tests = Vec::new();
                 for value in values {
                     let constant = self.constant(source, value, parameters)?;
@@ -299,6 +309,11 @@ impl<'s, 'a> Outputs<'s, 'a> {
             (ParameterKind::Number, Some(LiteralValue::Text(text))) if is_parameter(literal) => {
                 let number = Decimal::parse(text.trim()).ok_or_else(wrong)?;
                 Ok(Constant::Number(number.to_f64()))
+            }
+            (ParameterKind::Number, Some(LiteralValue::Truth(truth)))
+                if source == Source::Suppressed =>
+            {
+                Ok(Constant::Number(f64::from(u8::from(truth))))
             }
             (_, None) => Ok(Constant::Number(0.0)),
             _ => Err(wrong()),

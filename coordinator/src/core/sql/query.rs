@@ -7,6 +7,7 @@ use super::syntax::{
 };
 use super::token::Kind;
 use aquifer_shared::base::decimal::Decimal;
+use aquifer_shared::base::limits::OUTPUTS_MAX;
 
 /// Queries around queries.
 const WRAPPINGS_MAX: usize = 4;
@@ -30,7 +31,7 @@ impl Parser {
                 self.advance();
                 Vec::new()
             }
-            None => self.list(Self::item)?,
+            None => self.short_list("outputs", Self::item)?,
         };
         if self.is_word("into") {
             return Err(read_only(self.position()));
@@ -131,7 +132,7 @@ impl Parser {
         let mut order = Vec::new();
         if self.word("order") {
             self.expect_word("by")?;
-            order = self.list(Self::order)?;
+            order = self.short_list("sort criteria", Self::order)?;
         }
         let mut slice = Slice::default();
         loop {
@@ -199,6 +200,26 @@ impl Parser {
         let number = Decimal::parse(digits).ok_or_else(|| huge(self.position()))?;
         self.advance();
         Ok(number)
+    }
+
+    /// A list whose every entry costs work for every row.
+    fn short_list<T>(
+        &mut self,
+        what: &str,
+        one: impl FnMut(&mut Self) -> Parse<T>,
+    ) -> Parse<Vec<T>> {
+        let position = self.position();
+        let found = self.list(one)?;
+        if found.len() <= OUTPUTS_MAX {
+            return Ok(found);
+        }
+        Err(Refusal::at(
+            position,
+            "54001",
+            Rule::Limits,
+            format!("{} {what}", found.len()),
+            format!("write at most {OUTPUTS_MAX}"),
+        ))
     }
 
     pub(super) fn list<T>(&mut self, mut one: impl FnMut(&mut Self) -> Parse<T>) -> Parse<Vec<T>> {
