@@ -12,14 +12,15 @@ use aquifer_shared::domain::contract::Contract;
 use aquifer_shared::domain::predictor::arithmetic::COUNT;
 use aquifer_shared::domain::predictor::plan::{RESIDUAL_ROUNDS, Shape, additive_rounds, clip_for};
 use aquifer_shared::domain::sum::{
-    BrokenRule, HoldOut, NoiseShare, Part, Plan, RoundTerms, SLOTS_MS, SUM_VERSION, Standing,
-    StudyTerms, TrustMode, smallest_slot_ms, study_hash,
+    BrokenRule, HoldOut, NoiseShare, Part, Plan, RoundTerms, SLOTS_MS, SUM_VERSION, StudyTerms,
+    TrustMode, smallest_slot_ms, study_hash,
 };
 use aquifer_shared::protocol::codec::encode;
 
 use super::expand_notes::notes;
+use super::expand_standing::standing;
 use super::expand_trust::trust;
-use super::study_file::{HoldOutChoice, Nodes, PlanChoice, QuestionsChoice, StudyFile};
+use super::study_file::{HoldOutChoice, Nodes, PlanChoice, StudyFile};
 
 /// How rho and (epsilon, delta) convert; the shell passes OpenDP's.
 #[derive(Clone, Copy, Debug)]
@@ -351,42 +352,6 @@ fn rounds(
             Ok((plan, vec![round; (*rounds).into()]))
         }
     }
-}
-
-/// What approvers sign once for many questions.
-fn standing(
-    file: &StudyFile,
-    wish: &QuestionsChoice,
-    contract: &Contract,
-    (id, urho_max, expires): ([u8; 16], MicroRho, Timestamp),
-) -> Result<Plan, ExpandError> {
-    let mut tables = wish.tables.clone();
-    tables.sort();
-    for table in &tables {
-        if contract.published(table).is_none() {
-            let known: Vec<&str> = contract
-                .published
-                .iter()
-                .map(|table| &*table.name)
-                .collect();
-            let expected = format!("published tables of the contract: {}", known.join(", "));
-            return Err(value("plan.questions.tables", table, expected));
-        }
-    }
-    Ok(Plan::Question {
-        question: Vec::new(),
-        data: Vec::new(),
-        standing: Standing {
-            id,
-            name: file.name.clone(),
-            tables,
-            urho_question_max: MicroRho(wish.urho_max),
-            urho_question_default: MicroRho(wish.urho_default),
-            urho_max,
-            cohort_floor: wish.cohort_floor,
-            expires,
-        },
-    })
 }
 
 /// Features of a contract as plans see them.

@@ -5,6 +5,7 @@ mod ending;
 pub mod event;
 pub mod expand;
 mod expand_notes;
+mod expand_standing;
 mod expand_trust;
 #[cfg(test)]
 pub(crate) mod fixtures;
@@ -15,6 +16,7 @@ pub mod mirror;
 #[cfg(test)]
 mod mutations;
 mod offering;
+pub mod price_tag;
 mod record;
 pub mod resume;
 mod resume_groups;

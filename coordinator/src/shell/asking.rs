@@ -6,9 +6,9 @@
 use aquifer_shared::base::ids::{Hash32, Name, StudyHash};
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::contract::Contract;
-use aquifer_shared::domain::sum::{StudyTerms, TrustMode};
+use aquifer_shared::domain::sum::{StudyTerms, TrustMode, study_hash};
 use aquifer_shared::protocol::ask::{Ask, Objection, Response, StudyState};
-use aquifer_shared::protocol::codec::decode;
+use aquifer_shared::protocol::codec::{decode, encode};
 use aquifer_shared::protocol::wire::{Message, Offer, RefusalCode, Verdict};
 use aquifer_shared::shell::keys::random_bytes32;
 use aquifer_shared::shell::noise;
@@ -20,9 +20,10 @@ use super::live::Live;
 use super::requests::{ACCOUNTANT, refused};
 use super::store::{Asked, Party, StoreFault, StoredAnswer, StoredStudy};
 use crate::core::asking::{
-    NoStudy, Wish, answer_key, answer_of, objection, price_of, price_tag, standing_of, study_of,
+    NoStudy, Wish, answer_key, answer_of, objection, price_of, standing_of, study_of,
 };
 use crate::core::event::{Ending, Event};
+use crate::core::price_tag::{Priced, price_tag};
 use crate::core::sql::{self, CacheUse, Query, Refusal, Settings, Statement};
 
 /// A question that waits for its answer.
@@ -241,34 +242,10 @@ impl Hub {
         asking: Asking,
         answers: &mpsc::Sender<Response>,
     ) -> Result<Option<Response>, StoreFault> {
-        let random = match random_bytes32() {
-            Ok(random) => random,
-            Err(error) => return Ok(Some(refused("random", error.to_string()))),
-        };
-        let mut id = [0; 16];
-        id.copy_from_slice(&random[..16]);
-        let table = asking.contract.published(&asking.query.question.table);
-        let Some(table) = table else {
-            return Ok(Some(object("42P01", "the table is not published", "")));
-        };
-        let wish = Wish {
-            standing: &asking.terms,
-            table,
-            question: &asking.query.question,
-            data: &asking.data,
-            urho: asking.urho,
-        };
-        let (terms, bytes, hash) = match study_of(&wish, id, now()) {
+        let (terms, bytes, hash) = match study_for(&asking) {
             Ok(study) => study,
-            Err(no) => return Ok(Some(no_study(&no))),
+            Err(response) => return Ok(Some(*response)),
         };
-        if let Err(error) = noise::check_charge(&terms) {
-            return Ok(Some(object(
-                "QP003",
-                &error.to_string(),
-                "name another price",
-            )));
-        }
         let Some(live) = self.studies.get(&asking.standing) else {
             return Ok(Some(object("QP004", "the standing study has ended", "")));
         };
@@ -309,6 +286,24 @@ impl Hub {
             self.handle(hash, Event::Approved(approval)).await;
         }
         Ok(None)
+    }
+
+    /// Questions that were stored when the process stopped before their approvals were: they go on.
+    pub(super) async fn resume_questions(&mut self) {
+        let waiting = |live: &Live| {
+            let asked = standing_of(&live.terms).is_some() && !live.terms.is_standing();
+            let submitted = live.machine.state() == StudyState::Submitted;
+            let standing = study_hash(&encode(&live.terms.template()));
+            (asked && submitted).then_some((live.hash, standing))
+        };
+        let waiting: Vec<_> = self.studies.values().filter_map(waiting).collect();
+        for (hash, standing) in waiting {
+            let standing = self.studies.get(&standing);
+            let approvals = standing.map_or(Vec::new(), |live| live.offer().approvals);
+            for approval in approvals {
+                self.handle(hash, Event::Approved(approval)).await;
+            }
+        }
     }
 
     async fn note_asked(
@@ -377,20 +372,42 @@ impl Hub {
         };
         let allowed = standing_of(&asking.terms).map_or(MicroRho::ZERO, |allowed| allowed.urho_max);
         let left = allowed.left_after(asking.used);
-        let price = (asking.urho, &asking.data[..]);
-        let tag = price_tag(
-            &asking.terms,
+        let priced = Priced {
+            standing: &asking.terms,
             table,
-            &asking.query,
-            price,
-            (free, left),
-            ACCOUNTANT,
-        );
+            query: &asking.query,
+            urho: asking.urho,
+            data: &asking.data,
+            stored: free,
+            left,
+        };
+        let tag = price_tag(&priced, ACCOUNTANT);
         Ok(match tag {
             Ok(answer) => Response::Answer(Box::new(answer)),
             Err(no) => no_study(&no),
         })
     }
+}
+
+/// Terms, encoding and identity of the study that answers.
+fn study_for(asking: &Asking) -> Step<(StudyTerms, Vec<u8>, StudyHash)> {
+    let random = random_bytes32();
+    let random = random.map_err(|error| Box::new(refused("random", error.to_string())))?;
+    let mut id = [0; 16];
+    id.copy_from_slice(&random[..16]);
+    let table = asking.contract.published(&asking.query.question.table);
+    let table = table.ok_or_else(|| Box::new(object("42P01", "the table is not published", "")))?;
+    let wish = Wish {
+        standing: &asking.terms,
+        table,
+        question: &asking.query.question,
+        data: &asking.data,
+        urho: asking.urho,
+    };
+    let (terms, bytes, hash) = study_of(&wish, id, now()).map_err(|no| Box::new(no_study(&no)))?;
+    noise::check_charge(&terms)
+        .map_err(|error| Box::new(object("QP003", &error.to_string(), "name another price")))?;
+    Ok((terms, bytes, hash))
 }
 
 /// Rows of a stored answer for one asker.

@@ -101,6 +101,7 @@ impl Hub {
         let mut expiry = interval(EXPIRY_POLL);
         expiry.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.part_with_revoked().await;
+        self.resume_questions().await;
         self.tick().await;
         loop {
             if let Some(fault) = self.broken.take() {

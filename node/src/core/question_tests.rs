@@ -101,7 +101,12 @@ fn approvals(signed: &StudyTerms) -> Vec<Approval> {
     }]
 }
 
-fn said(rules: &Rules, ledger: &Ledger, terms: &StudyTerms, approvals: &[Approval]) -> Result<(), RefusalCode> {
+fn said(
+    rules: &Rules,
+    ledger: &Ledger,
+    terms: &StudyTerms,
+    approvals: &[Approval],
+) -> Result<(), RefusalCode> {
     match rules.review(NOW, ledger, &encode(terms), approvals) {
         Review::Accept(..) => Ok(()),
         Review::Refuse(code, _) => Err(code),
@@ -115,7 +120,12 @@ fn check_changed(change: impl FnOnce(&mut StudyTerms), expected: RefusalCode) {
     let sound = asked(&question(), URHO);
     let mut changed = sound.clone();
     change(&mut changed);
-    let found = said(&own_rules(), &Ledger::default(), &changed, &approvals(&sound));
+    let found = said(
+        &own_rules(),
+        &Ledger::default(),
+        &changed,
+        &approvals(&sound),
+    );
     assert_eq!(found, Err(expected));
 }
 
@@ -135,33 +145,75 @@ fn a_question_within_its_standing_study_is_accepted() {
 
 #[test]
 fn nothing_that_was_signed_can_be_changed() {
-    check_changed(|terms| standing(terms).urho_max = MicroRho(1 << 30), RefusalCode::NotApproved);
-    check_changed(|terms| standing(terms).cohort_floor = 0, RefusalCode::NotApproved);
-    check_changed(|terms| standing(terms).tables.push("people".to_owned()), RefusalCode::NotApproved);
+    check_changed(
+        |terms| standing(terms).urho_max = MicroRho(1 << 30),
+        RefusalCode::NotApproved,
+    );
+    check_changed(
+        |terms| standing(terms).cohort_floor = 0,
+        RefusalCode::NotApproved,
+    );
+    check_changed(
+        |terms| standing(terms).tables.push("people".to_owned()),
+        RefusalCode::NotApproved,
+    );
     check_changed(|terms| terms.quorum = 1, RefusalCode::NotApproved);
-    check_changed(|terms| terms.family = name("other"), RefusalCode::NotApproved);
-    check_changed(|terms| terms.expires = NOW.after_ms(7_200_001), RefusalCode::Standing);
+    check_changed(
+        |terms| terms.family = name("other"),
+        RefusalCode::NotApproved,
+    );
+    check_changed(
+        |terms| terms.expires = NOW.after_ms(7_200_001),
+        RefusalCode::Standing,
+    );
 }
 
 #[test]
 fn a_question_that_is_not_what_its_round_says_is_refused() {
-    check_changed(|terms| terms.rounds[0].delta_sq -= 1, RefusalCode::TermsDiffer);
-    check_changed(|terms| terms.rounds[0].cells_max = 4, RefusalCode::TermsDiffer);
-    check_changed(|terms| terms.rounds[0].sigma_share -= 1, RefusalCode::TermsDiffer);
-    check_changed(|terms| terms.rounds.push(terms.rounds[0]), RefusalCode::Standing);
+    check_changed(
+        |terms| terms.rounds[0].delta_sq -= 1,
+        RefusalCode::TermsDiffer,
+    );
+    check_changed(
+        |terms| terms.rounds[0].cells_max = 4,
+        RefusalCode::TermsDiffer,
+    );
+    check_changed(
+        |terms| terms.rounds[0].sigma_share -= 1,
+        RefusalCode::TermsDiffer,
+    );
+    check_changed(
+        |terms| terms.rounds.push(terms.rounds[0]),
+        RefusalCode::Standing,
+    );
     let other = |change: fn(&mut Question)| {
         let mut question = question();
         change(&mut question);
         move |terms: &mut StudyTerms| {
-            if let Plan::Question { question: bytes, .. } = &mut terms.plan {
+            if let Plan::Question {
+                question: bytes, ..
+            } = &mut terms.plan
+            {
                 *bytes = encode(&question);
             }
         }
     };
-    check_changed(other(|question| question.groups_max = 3), RefusalCode::TermsDiffer);
-    check_changed(other(|question| question.blocks[0].weight = 500), RefusalCode::TermsDiffer);
-    check_changed(other(|question| question.keys = vec![Key::Level(1)]), RefusalCode::TermsDiffer);
-    check_changed(other(|question| question.table = "people".to_owned()), RefusalCode::Standing);
+    check_changed(
+        other(|question| question.groups_max = 3),
+        RefusalCode::TermsDiffer,
+    );
+    check_changed(
+        other(|question| question.blocks[0].weight = 500),
+        RefusalCode::TermsDiffer,
+    );
+    check_changed(
+        other(|question| question.keys = vec![Key::Level(1)]),
+        RefusalCode::TermsDiffer,
+    );
+    check_changed(
+        other(|question| question.table = "people".to_owned()),
+        RefusalCode::Standing,
+    );
     let garbage = |terms: &mut StudyTerms| {
         if let Plan::Question { question, .. } = &mut terms.plan {
             question.push(0);
@@ -200,11 +252,19 @@ fn one_question_and_all_together_have_a_price_that_was_signed() {
         let mut terms = asked(&question(), URHO);
         terms.study_id = [number; 16];
         let (bytes, signed) = (encode(&terms), approvals(&terms));
-        assert_eq!(said(&own_rules(), &ledger, &terms, &signed), Ok(()), "question {number}");
-        ledger.reserve(NOW, caps, SPLIT, (&bytes, &terms, &signed), false).unwrap();
+        assert_eq!(
+            said(&own_rules(), &ledger, &terms, &signed),
+            Ok(()),
+            "question {number}"
+        );
+        ledger
+            .reserve(NOW, caps, SPLIT, (&bytes, &terms, &signed), false)
+            .unwrap();
         let study = study_hash(&bytes);
         let payment = Payment::Update(vec![number]);
-        ledger.spend(NOW, (study, 0, 0), Default::default(), payment).unwrap();
+        ledger
+            .spend(NOW, (study, 0, 0), Default::default(), payment)
+            .unwrap();
     }
     let mut fourth = asked(&question(), URHO);
     fourth.study_id = [4; 16];
@@ -220,13 +280,21 @@ fn where_a_person_decides_a_standing_study_must_be_listed() {
     let found = said(&rules, &Ledger::default(), &sound, &approvals(&sound));
     assert_eq!(found, Err(RefusalCode::RefusedByPerson));
     rules.standing = vec![study_hash(&encode(&sound.template()))];
-    assert_eq!(said(&rules, &Ledger::default(), &sound, &approvals(&sound)), Ok(()));
+    assert_eq!(
+        said(&rules, &Ledger::default(), &sound, &approvals(&sound)),
+        Ok(())
+    );
 }
 
 #[test]
 fn a_standing_study_is_no_question() {
     let standing = asked(&question(), URHO).template();
     assert_eq!(standing.check(), Ok(()));
-    let found = said(&own_rules(), &Ledger::default(), &standing, &approvals(&standing));
+    let found = said(
+        &own_rules(),
+        &Ledger::default(),
+        &standing,
+        &approvals(&standing),
+    );
     assert!(found.is_err(), "{found:?}");
 }

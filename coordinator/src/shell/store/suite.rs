@@ -328,7 +328,7 @@ async fn check_store(url: &str, dir: &Path) {
         .unwrap();
     again.close().await;
     let newer = Store::open(url, dir).await.unwrap_err();
-    assert!(matches!(newer, StoreFault::Newer { found: 3 }));
+    assert!(matches!(newer, StoreFault::Newer { found: 4 }));
 }
 
 #[tokio::test]
