@@ -89,6 +89,9 @@ pub const CLOCK_LOOK_MS: u64 = 10_000;
 pub const ROUNDS_MAX: usize = 1_000;
 /// Attempts of one round.
 pub const ATTEMPTS_MAX: u16 = 4;
+/// An attempt's longest life in milliseconds (ten minutes): so long a node keeps what an attempt needs, and twice as long passes
+/// before it counts where peers stood in other studies.
+pub const ATTEMPT_TTL_MS_MAX: u32 = 600_000;
 /// At how many nodes one customer may be.
 pub const MULTIPLICITY_MAX: u16 = 64;
 /// Largest price of a round or a study, in micro-rho.

@@ -4,7 +4,7 @@ use super::{
     BadThresholds, NoiseShare, Part, RoundTerms, SUM_VERSION, StudyTerms, Thresholds, TrustMode,
 };
 use crate::base::limits::{
-    ATTEMPTS_MAX, CELLS_MAX, GROUP_MIN, MEMBERS_MAX, MULTIPLICITY_MAX, ROUNDS_MAX,
+    ATTEMPT_TTL_MS_MAX, ATTEMPTS_MAX, CELLS_MAX, GROUP_MIN, MEMBERS_MAX, MULTIPLICITY_MAX, ROUNDS_MAX,
     SHARES_BYTES_MAX, SHARING_BLOCKS_MAX, SIGMA_MIN, SUM_ABS_MAX, URHO_MAX,
 };
 use crate::base::units::MicroRho;
@@ -108,16 +108,6 @@ impl StudyTerms {
 
     fn check_ranges(&self) -> Result<(), BrokenRule> {
         let members = self.roster.len() as u64;
-        let in_range = |what, got: u64, low: u64, high: u64, expected| {
-            if (low..=high).contains(&got) {
-                return Ok(());
-            }
-            Err(BrokenRule::Range {
-                what,
-                got,
-                expected,
-            })
-        };
         in_range("version", self.version.into(), 1, SUM_VERSION.into(), "1")?;
         let rounds = self.rounds.len() as u64;
         in_range(
@@ -132,6 +122,10 @@ impl StudyTerms {
         in_range("multiplicity", multiplicity, 1, multiplicity_max, "1 to 64")?;
         let attempts = u64::from(self.attempts_max);
         in_range("attempts_max", attempts, 1, ATTEMPTS_MAX.into(), "1 to 4")?;
+        let (ttl_ms, phase_ms) = (self.attempt_ttl_ms.into(), self.phase_ms.into());
+        let ttl_ms_max = ATTEMPT_TTL_MS_MAX.into();
+        in_range("attempt_ttl_ms", ttl_ms, 1, ttl_ms_max, "1 to 600000")?;
+        in_range("phase_ms", phase_ms, 1, ttl_ms, "1 to attempt_ttl_ms")?;
         in_range(
             "customers_max",
             self.customers_max,
@@ -227,6 +221,23 @@ impl StudyTerms {
         }
         Ok(())
     }
+}
+
+fn in_range(
+    what: &'static str,
+    got: u64,
+    low: u64,
+    high: u64,
+    expected: &'static str,
+) -> Result<(), BrokenRule> {
+    if (low..=high).contains(&got) {
+        return Ok(());
+    }
+    Err(BrokenRule::Range {
+        what,
+        got,
+        expected,
+    })
 }
 
 /// A record stays below 4 MiB, and all records of a member travel in one message.
