@@ -51,6 +51,8 @@ pub struct Ledger {
     latest: Timestamp,
     accounts: BTreeMap<StudyHash, Account>,
     waiting: BTreeMap<StudyHash, Waiting>,
+    /// Studies that waited for a person until they were over, and the entry that says so.
+    over: BTreeMap<StudyHash, (EndReason, u64)>,
     written_off: Vec<WriteOff>,
     marks: Marks,
 }
@@ -67,6 +69,7 @@ impl Default for Ledger {
             latest: Timestamp::default(),
             accounts: BTreeMap::new(),
             waiting: BTreeMap::new(),
+            over: BTreeMap::new(),
             written_off: Vec::new(),
             marks: Marks::default(),
         }
@@ -156,7 +159,10 @@ impl Ledger {
         match self.waiting.get(study) {
             Some(waiting) if waiting.declined => Standing::Declined,
             Some(_) => Standing::Held,
-            None => Standing::Unknown,
+            None => match self.over.get(study) {
+                Some((reason, _)) => Standing::Ended(*reason),
+                None => Standing::Unknown,
+            },
         }
     }
 
@@ -165,6 +171,7 @@ impl Ledger {
     pub fn is_durable(&self, study: &StudyHash) -> bool {
         let accepted = self.accounts.get(study).map(|account| account.seq);
         let seq = accepted.or_else(|| self.waiting.get(study).map(|waiting| waiting.seq));
+        let seq = seq.or_else(|| self.over.get(study).map(|(_, seq)| *seq));
         seq.is_some_and(|seq| seq <= self.durable.seq)
     }
 
