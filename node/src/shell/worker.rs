@@ -114,7 +114,6 @@ fn compute_all(
                 sum.map_err(|_| RefusalCode::TermsDiffer)
             });
         let (attempt, task) = (job.attempt, job.task);
-        let sum = sum.map(Secret::new);
         let event = Event::Computed { attempt, task, sum };
         if events.blocking_send(event).is_err() {
             return;
