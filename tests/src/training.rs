@@ -126,6 +126,7 @@ impl Encoded {
                 bail!("no unit {member}, there are {}", self.units.len());
             };
             let exact = contribution(table, split, body, terms, clip)?;
+            let exact = exact.expose();
             let noise = noise.draw(terms.sigma_share, exact.len())?;
             total.resize(exact.len(), 0);
             for ((total, exact), noise) in total.iter_mut().zip(exact).zip(noise) {

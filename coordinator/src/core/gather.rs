@@ -8,6 +8,7 @@ use aquifer_shared::protocol::ask::ReleasedSum;
 use aquifer_shared::protocol::wire::{Refusal, RefusalCode, TaskBody};
 
 use super::event::{Abort, Effect, Ending, Member, Record};
+use super::known::Known;
 use super::round::{Attempt, Taken};
 use super::rounds::standing_after;
 use super::seat::{Seat, Standing};
@@ -79,8 +80,7 @@ impl Study {
         let (round, charged) = (attempt.round, (refusal.detail >> 32, refusal.detail as u32));
         let standing = standing_after(refusal.code, charged.0, round.into());
         if refusal.code == RefusalCode::AlreadyCharged && charged.0 == u64::from(round) {
-            let above = charged.1.saturating_add(1);
-            self.attempt_floor = self.attempt_floor.max(above);
+            self.known.report(member, charged.1);
         }
         self.leave_out(member, standing);
     }
@@ -110,7 +110,7 @@ impl Study {
         (round, body): (u32, TaskBody),
     ) {
         let attempt = Attempt::start(now, &self.hash, &self.terms, (round, 0), body);
-        self.attempt_floor = 0;
+        self.known = Known::default();
         self.open(now, records, close, attempt);
     }
 
@@ -162,9 +162,10 @@ impl Study {
             return;
         };
         let (round, body) = (attempt.round, attempt.body.clone());
+        let spare = self.seats.len().saturating_sub(self.terms.quorum.into());
         let number = match self.conditions.checks.hold(Guard::FreshAttempt, false) {
             true => attempt.number,
-            false => self.attempt_floor.max(attempt.number + 1),
+            false => self.known.floor(spare).max(attempt.number + 1),
         };
         let comes = |seat: &&Seat| seat.has_accepted() && seat.standing <= Standing::OutOfAttempt;
         let (left, quorum) = (

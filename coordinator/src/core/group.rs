@@ -18,6 +18,7 @@ use aquifer_shared::protocol::codec::encode;
 use aquifer_shared::protocol::wire::{End, Task, TaskBody};
 
 use super::event::{Member, Note, said_by};
+use super::known::Known;
 use super::round::cells_of;
 use super::seat::{Seat, Standing};
 use super::study::{Close, Conditions};
@@ -48,8 +49,8 @@ pub(super) struct Group {
     pub(super) progress: Progress,
     /// The last attempt number that it used in this round.
     pub(super) attempt: Option<u32>,
-    /// Lowest attempt number of the round that no member has seen.
-    pub(super) floor: u32,
+    /// The last attempt of the round that each member says to have paid for.
+    pub(super) known: Known,
     /// What its dealers dealt is kept.
     pub(super) spooled: bool,
     /// Members to leave out of the next attempt.
@@ -126,7 +127,7 @@ impl SecureRound {
                     .expect("the terms were checked"),
                 progress: Progress::Waiting { until },
                 attempt: None,
-                floor: 0,
+                known: Known::default(),
                 spooled: false,
                 suspects: BTreeMap::new(),
                 keys: terms.roster[members.clone()].into(),
@@ -337,10 +338,11 @@ impl Group {
 
     /// The next attempt number: never one that was used, as far as anybody knows.
     pub(super) fn next_attempt(&self, conditions: Conditions) -> u32 {
+        let floor = self.known.floor(self.thresholds.absent_max());
         match self.attempt {
             Some(used) if conditions.checks.hold(Guard::FreshAttempt, false) => used,
-            Some(used) => self.floor.max(used.saturating_add(1)),
-            None => self.floor,
+            Some(used) => floor.max(used.saturating_add(1)),
+            None => floor,
         }
     }
 

@@ -272,7 +272,7 @@ impl Study {
             let live = assembly.attempt() == refusal.attempt;
             let known = refusal.code == RefusalCode::AlreadyCharged;
             if live && known && charged.0 == u64::from(number) {
-                group.floor = group.floor.max(charged.1.saturating_add(1));
+                group.known.report(member, charged.1);
             }
             (whole || live).then_some(number)
         });

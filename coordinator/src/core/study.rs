@@ -21,6 +21,7 @@ use aquifer_shared::protocol::wire::{
 
 use super::event::{Abort, Effect, Ending, Event, Member, Record, Spool, Token};
 use super::group::SecureRound;
+use super::known::Known;
 use super::learning::{Learning, learning};
 use super::round::Attempt;
 use super::seat::{Seat, Standing};
@@ -43,8 +44,8 @@ pub struct Study {
     pub(super) sums: Vec<ReleasedSum>,
     pub(super) durable: usize,
     pub(super) rounds: Vec<RoundStatus>,
-    /// Lowest attempt number of the live round that no member has seen.
-    pub(super) attempt_floor: u32,
+    /// The last attempt of the live round that each member says to have paid for.
+    pub(super) known: Known,
     /// What groups wait for.
     pub(super) writes: BTreeMap<Token, Written>,
     /// Changes of the spool that the next write makes.
@@ -146,7 +147,7 @@ impl Study {
             sums: Vec::new(),
             durable: 0,
             rounds: Vec::new(),
-            attempt_floor: 0,
+            known: Known::default(),
             writes: BTreeMap::new(),
             spool: Vec::new(),
             suspects: Vec::new(),

@@ -7,9 +7,9 @@ use aquifer_shared::base::ids::{Hash32, Name, StudyHash};
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::contract::Contract;
 use aquifer_shared::domain::sum::{StudyTerms, TrustMode, study_hash};
-use aquifer_shared::protocol::ask::{Ask, Objection, Response, StudyState};
+use aquifer_shared::protocol::ask::{Ask, Response, StudyState};
 use aquifer_shared::protocol::codec::{decode, encode};
-use aquifer_shared::protocol::wire::{Message, Offer, RefusalCode, Verdict};
+use aquifer_shared::protocol::wire::{Message, Offer};
 use aquifer_shared::shell::keys::random_bytes32;
 use aquifer_shared::shell::noise;
 use tokio::sync::mpsc;
@@ -17,14 +17,13 @@ use tokio::sync::mpsc;
 use super::clock::now;
 use super::hub::Hub;
 use super::live::Live;
+use super::objections::{failed, no_study, object, refusal_response};
 use super::requests::{ACCOUNTANT, refused};
 use super::store::{Asked, Party, StoreFault, StoredAnswer, StoredStudy};
-use crate::core::asking::{
-    NoStudy, Wish, answer_key, answer_of, objection, price_of, standing_of, study_of,
-};
-use crate::core::event::{Ending, Event};
+use crate::core::asking::{Wish, answer_key, answer_of, price_of, standing_of, study_of};
+use crate::core::event::Event;
 use crate::core::price_tag::{Priced, price_tag};
-use crate::core::sql::{self, CacheUse, Query, Refusal, Settings, Statement};
+use crate::core::sql::{self, CacheUse, Query, Settings, Statement};
 
 /// A question that waits for its answer.
 #[derive(Debug)]
@@ -433,75 +432,4 @@ fn shown(stored: &StoredAnswer, query: &Query, contract: &Contract, was_there: b
             "a stored answer does not fit its question; tell the coordinator's operator".into(),
         ),
     }
-}
-
-/// Why a study of a question ended without an answer.
-fn failed(live: &Live) -> Response {
-    let reason = live
-        .machine
-        .ending()
-        .map(Ending::reason)
-        .unwrap_or_default();
-    let refusals =
-        (0..live.terms.roster.len()).filter_map(|member| match live.machine.member(member)?.0? {
-            Verdict::Refused(code, _) => Some(*code),
-            _ => None,
-        });
-    let refusals: Vec<RefusalCode> = refusals.collect();
-    let opened: u32 = live
-        .machine
-        .rounds()
-        .iter()
-        .map(|round| round.attempts)
-        .sum();
-    let exhausted =
-        |code: &RefusalCode| matches!(code, RefusalCode::Budget | RefusalCode::StandingBudget);
-    if opened > 0 {
-        let hint = "up to the price of each attempt was charged; ask again under a new request id";
-        return object(
-            "QP008",
-            &format!("no answer after {opened} attempts: {reason}"),
-            hint,
-        );
-    }
-    if refusals.iter().any(exhausted) {
-        let hint = "ask for a stored answer, or wait until the units' owners allow more";
-        return object(
-            "QP001",
-            &format!("the units' budgets are used up: {reason}"),
-            hint,
-        );
-    }
-    object(
-        "QP006",
-        &reason,
-        "nothing was charged; `aquifer study show` of the standing study tells who takes part",
-    )
-}
-
-fn refusal_response(refusal: &Refusal) -> Response {
-    Response::Objection(Box::new(objection(refusal)))
-}
-
-fn no_study(no: &NoStudy) -> Response {
-    let (state, hint) = match no {
-        NoStudy::AboveMaximum { .. } => ("QP003", "name a smaller price"),
-        NoStudy::Share { .. } => (
-            "QP002",
-            "name a smaller price, or ask the operator for a larger share",
-        ),
-        NoStudy::Unpriced(_) => ("QP003", "name a larger price, or ask for fewer cells"),
-        NoStudy::NotStanding => ("QP004", "ask the operator"),
-    };
-    object(state, &no.to_string(), hint)
-}
-
-/// A refusal of a statement.
-fn object(sqlstate: &str, message: &str, hint: &str) -> Response {
-    Response::Objection(Box::new(Objection {
-        sqlstate: sqlstate.to_owned(),
-        message: message.to_owned(),
-        hint: hint.to_owned(),
-        position: None,
-    }))
 }

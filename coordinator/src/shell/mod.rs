@@ -14,6 +14,7 @@ pub mod joining;
 pub mod live;
 mod load;
 pub mod mirror;
+mod objections;
 pub mod outbox;
 pub mod publish;
 pub mod registry;

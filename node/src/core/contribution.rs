@@ -3,6 +3,7 @@
 //! The model comes from outside and is trusted with nothing: it is refused unless it fits the table, and every customer's
 //! contribution is clamped to the round's terms whatever the model says.
 
+use aquifer_shared::base::secret::Secret;
 use aquifer_shared::domain::predictor::ModelState;
 use aquifer_shared::domain::predictor::arithmetic::{COUNT, EVALUATION_BINS, Q, evaluation_bin};
 use aquifer_shared::domain::sum::RoundTerms;
@@ -44,7 +45,7 @@ pub fn contribution(
     body: &TaskBody,
     terms: &RoundTerms,
     clip: u32,
-) -> Result<Vec<i64>, BadTask> {
+) -> Result<Secret<Vec<i64>>, BadTask> {
     assert_eq!(table.rows(), split.rows(), "the split is of another table");
     let round = Round {
         table,
@@ -62,7 +63,7 @@ pub fn contribution(
         }),
         TaskBody::Synthetic(cells) => {
             round.check("number of cells", *cells as usize, terms.cells_max)?;
-            Ok(vec![0; *cells as usize])
+            Ok(Secret::new(vec![0; *cells as usize]))
         }
     }
 }
@@ -75,45 +76,47 @@ struct Round<'a> {
 }
 
 impl Round<'_> {
-    fn counts(self) -> Result<Vec<i64>, BadTask> {
+    fn counts(self) -> Result<Secret<Vec<i64>>, BadTask> {
         let cells: usize = self.table.cells().iter().sum();
         self.check("number of cells", cells, self.terms.cells_max)?;
         self.check_reach(self.table.cells().len(), COUNT)?;
-        let mut sums = vec![0; cells];
+        let mut sums = Secret::new(vec![0; cells]);
         self.blocks(|start, masks| {
             masks.iter_mut().for_each(|mask| *mask &= COUNT as i32);
-            scatter(self.table, start, masks, &mut sums);
+            scatter(self.table, start, masks, sums.expose_mut());
         });
         Ok(self.bounded(sums, COUNT))
     }
 
-    fn residuals(self, model: &ModelState, clip: u32) -> Result<Vec<i64>, BadTask> {
+    fn residuals(self, model: &ModelState, clip: u32) -> Result<Secret<Vec<i64>>, BadTask> {
         let fitted = Fitted::new(self.table.cells(), model)?;
         self.check("number of bins", fitted.bins(), self.terms.cells_max)?;
         // In the first residual round the terms allow half: the price must not depend on the model that was sent.
         let bound = i64::from(clip.min(self.terms.cell_abs_max)).min(Q);
         self.check_reach(self.table.cells().len(), bound)?;
         let probabilities = Probabilities::new();
-        let mut sums = vec![0; self.table.cells().iter().sum()];
-        let mut scores = vec![0; BLOCK_ROWS];
+        let mut sums = Secret::new(vec![0; self.table.cells().iter().sum()]);
+        let mut scores = Secret::new(vec![0; BLOCK_ROWS]);
         self.blocks(|start, masks| {
-            let weights = &mut scores[..masks.len()];
+            let weights = &mut scores.expose_mut()[..masks.len()];
             let rows = start..start + masks.len();
             fitted.score(self.table, rows.clone(), weights);
             probabilities.residuals(weights, &self.table.labels()[rows], masks, bound as i32);
-            scatter(self.table, start, weights, &mut sums);
+            scatter(self.table, start, weights, sums.expose_mut());
         });
-        Ok(self.bounded(fitted.merge(&sums), bound))
+        let merged = Secret::new(fitted.merge(sums.expose()));
+        Ok(self.bounded(merged, bound))
     }
 
-    fn evaluation(self, model: &ModelState) -> Result<Vec<i64>, BadTask> {
+    fn evaluation(self, model: &ModelState) -> Result<Secret<Vec<i64>>, BadTask> {
         let fitted = Fitted::new(self.table.cells(), model)?;
         self.check("number of cells", 2 * EVALUATION_BINS, self.terms.cells_max)?;
         self.check_reach(1, COUNT)?;
-        let mut sums = vec![0; 2 * EVALUATION_BINS];
-        let mut scores = vec![0; BLOCK_ROWS];
+        let mut sums = Secret::new(vec![0; 2 * EVALUATION_BINS]);
+        let mut scores = Secret::new(vec![0; BLOCK_ROWS]);
         self.blocks(|start, masks| {
-            let scores = &mut scores[..masks.len()];
+            let scores = &mut scores.expose_mut()[..masks.len()];
+            let sums = sums.expose_mut();
             let rows = start..start + masks.len();
             fitted.score(self.table, rows.clone(), scores);
             let customers = scores.iter().zip(&self.table.labels()[rows]).zip(masks);
@@ -127,11 +130,12 @@ impl Round<'_> {
 
     /// Calls with the first row of every block and the masks of its rows: -1 in the round's part, 0 outside it.
     fn blocks(self, mut work: impl FnMut(usize, &mut [i32])) {
-        let mut masks = vec![0; BLOCK_ROWS];
+        let mut masks = Secret::new(vec![0; BLOCK_ROWS]);
         for start in (0..self.table.rows()).step_by(BLOCK_ROWS) {
             let rows = BLOCK_ROWS.min(self.table.rows() - start);
-            self.split.masks(self.terms.part, start, &mut masks[..rows]);
-            work(start, &mut masks[..rows]);
+            let masks = &mut masks.expose_mut()[..rows];
+            self.split.masks(self.terms.part, start, masks);
+            work(start, masks);
         }
     }
 
@@ -167,9 +171,10 @@ impl Round<'_> {
         Ok(())
     }
 
-    fn bounded(self, sums: Vec<i64>, bound: i64) -> Vec<i64> {
+    fn bounded(self, sums: Secret<Vec<i64>>, bound: i64) -> Secret<Vec<i64>> {
         let largest = self.table.rows() as i64 * bound;
-        let inside = sums.iter().all(|sum| (-largest..=largest).contains(sum));
+        let mut found = sums.expose().iter();
+        let inside = found.all(|sum| (-largest..=largest).contains(sum));
         assert!(inside, "customers add up to more than all of them may");
         sums
     }
@@ -225,7 +230,8 @@ mod tests {
 
     fn sum(rows: &[Row], body: &TaskBody, terms: &RoundTerms) -> Vec<i64> {
         let table = table(rows);
-        contribution(&table, &split(&table), body, terms, 3_072).unwrap()
+        let sum = contribution(&table, &split(&table), body, terms, 3_072);
+        sum.unwrap().expose().clone()
     }
 
     /// A model whose bins are runs of `width` cells, with curve entries from `entry`.

@@ -283,10 +283,11 @@ impl Rules {
         Err((RefusalCode::Budget, left.0))
     }
 
-    /// What customers would lose if every other member colluded: all studies on this contract, charged and set aside.
+    /// What customers would lose if every other member colluded: all studies on this contract, charged and set aside,
+    /// and what was written off.
     fn floor_committed(&self, now: Timestamp, ledger: &Ledger) -> Option<MicroRho> {
         let report = ledger.report(now, self.policy.caps, &self.contract.name)?;
-        let mut committed = MicroRho::ZERO;
+        let mut committed = ledger.floor_written_off()?;
         for study in report.studies {
             let terms = ledger.terms(&study.study)?;
             if terms.contract_name != self.contract.name {
@@ -343,6 +344,7 @@ fn floor_of(terms: &StudyTerms, parts: Parts) -> Option<MicroRho> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ledger::Lost;
     use super::*;
     use crate::core::fixtures::{
         NOW, SPLIT, URHO, name, offer, pinned, public, rules, shared, synthetic, terms,
@@ -588,6 +590,11 @@ mod tests {
         assert_eq!(rules.check_budget(NOW, &ledger, &terms()), Ok(()));
         let again = rules.check_budget(NOW, &ledger, &shared(8));
         assert_eq!(again, Err((RefusalCode::Budget, URHO.0)));
+        // What was lost counts like what was charged.
+        let (urho, floor) = (MicroRho(1), URHO);
+        ledger.write_off(NOW, Lost { urho, floor }, Vec::new(), 0);
+        let full = rules.check_budget(NOW, &ledger, &terms());
+        assert_eq!(full, Err((RefusalCode::Budget, 0)));
     }
 
     #[test]

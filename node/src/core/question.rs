@@ -6,7 +6,7 @@ use aquifer_shared::base::ids::StudyHash;
 use aquifer_shared::base::limits::QUESTION_BYTES_MAX;
 use aquifer_shared::domain::contract::Published;
 use aquifer_shared::domain::question::Question;
-use aquifer_shared::domain::sum::{Plan, SLOTS_MS, StudyTerms, study_hash};
+use aquifer_shared::domain::sum::{Plan, StudyTerms, study_hash};
 use aquifer_shared::protocol::codec::{decode, encode};
 use aquifer_shared::protocol::wire::RefusalCode;
 
@@ -79,16 +79,14 @@ impl Rules {
         Err(RefusalCode::DataVersion)
     }
 
-    /// The smallest slot that hides how long this question takes to answer.
+    /// The smallest slot that hides how long this question takes to answer; 0 where nothing can be answered.
     pub(super) fn question_slot_ms(&self, terms: &StudyTerms) -> u32 {
-        let longest = SLOTS_MS[SLOTS_MS.len() - 1];
-        let Some(question) = question_of(&terms.plan) else {
-            return longest;
-        };
-        let table = self.published(&question);
-        table.map_or(longest, |table| {
-            question.slot_ms(table, terms.customers_max)
-        })
+        let question = question_of(&terms.plan);
+        let known = question.as_ref().and_then(|question| {
+            let table = self.published(question)?;
+            Some(question.slot_ms(table, terms.customers_max))
+        });
+        known.unwrap_or(0)
     }
 
     fn published(&self, question: &Question) -> Option<&Published> {

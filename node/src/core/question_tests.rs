@@ -184,7 +184,7 @@ fn a_question_that_is_not_what_its_round_says_is_refused() {
     );
     check_changed(
         |terms| terms.rounds.push(terms.rounds[0]),
-        RefusalCode::Standing,
+        RefusalCode::TermsDiffer,
     );
     let other = |change: fn(&mut Question)| {
         let mut question = question();

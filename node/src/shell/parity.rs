@@ -126,7 +126,7 @@ mod tests {
                 }
             };
             let found = contribution(&table, &split, &body, &terms, 4_096).unwrap();
-            assert_eq!(&found, expected, "{file}, round {round}");
+            assert_eq!(found.expose(), expected, "{file}, round {round}");
         }
     }
 

@@ -113,7 +113,7 @@ fn compute_all(
             }
         };
         let sum = match &job.inquiry {
-            Some(inquiry) => answer(shelf, inquiry, &job.terms),
+            Some(inquiry) => answer(shelf, inquiry, &job.terms).map(Secret::new),
             None => {
                 let split = splits.of(table, key, &job.family, &job.holdout);
                 split.and_then(|split| {
@@ -123,7 +123,6 @@ fn compute_all(
             }
         };
         let (attempt, task) = (job.attempt, job.task);
-        let sum = sum.map(Secret::new);
         let event = Event::Computed { attempt, task, sum };
         if events.blocking_send(event).is_err() {
             return;

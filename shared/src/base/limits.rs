@@ -95,6 +95,9 @@ pub const ROUNDS_MAX: usize = 1_000;
 pub const PUBLISHED_ROWS_MAX: usize = 1 << 31;
 /// Attempts of one round.
 pub const ATTEMPTS_MAX: u16 = 4;
+/// An attempt's longest life in milliseconds (ten minutes): so long a node keeps what an attempt needs, and twice as long passes
+/// before it counts where peers stood in other studies.
+pub const ATTEMPT_TTL_MS_MAX: u32 = 600_000;
 /// At how many nodes one customer may be.
 pub const MULTIPLICITY_MAX: u16 = 64;
 /// Largest price of a round or a study, in micro-rho.

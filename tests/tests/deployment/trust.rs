@@ -154,28 +154,34 @@ fn a_coordinator_that_is_killed_goes_on_with_secure_sums() {
     );
 }
 
-/// No unit paid for more than was opened; together they paid for every share that the sums hold.
+/// No unit paid for more than was opened; together they paid for every share that the sums hold. Units tell the larger of training and
+/// hold-out, which are different customers.
 #[track_caller]
 fn check_paid(small: &Small, shown: &Value) {
-    let prices = shown["terms"]["rounds"].as_array().unwrap().iter();
-    let prices: Vec<u64> = prices
-        .map(|round| round["rho_micro"].as_u64().unwrap())
-        .collect();
+    let terms = shown["terms"]["rounds"].as_array().unwrap();
     let rounds = shown["rounds"].as_array().unwrap();
-    assert_eq!(rounds.len(), prices.len(), "{shown}");
-    let total = |key: &str| -> u64 {
-        let priced = rounds.iter().zip(&prices);
-        priced
-            .map(|(round, price)| round[key].as_u64().unwrap() * price)
-            .sum()
+    assert_eq!(rounds.len(), terms.len(), "{shown}");
+    let total = |part: &str, key: &str| -> u64 {
+        let of_part = rounds
+            .iter()
+            .zip(terms)
+            .filter(|(_, terms)| terms["part"] == part);
+        let prices = of_part.map(|(round, terms)| {
+            round[key].as_u64().unwrap() * terms["rho_micro"].as_u64().unwrap()
+        });
+        prices.sum()
     };
     let spent: Vec<u64> = (0..4).map(|node| small.spent(node)).collect();
+    let opened = total("training", "attempts").max(total("holdout", "attempts"));
     assert!(
-        spent.iter().all(|spent| *spent <= total("attempts")),
+        spent.iter().all(|spent| *spent <= opened),
         "{spent:?}, {shown}"
     );
-    assert!(
-        spent.iter().sum::<u64>() >= total("updates"),
-        "{spent:?}, {shown}"
-    );
+    for part in ["training", "holdout"] {
+        let held = total(part, "updates");
+        assert!(
+            held > 0 && spent.iter().sum::<u64>() >= held,
+            "{spent:?}, {shown}"
+        );
+    }
 }

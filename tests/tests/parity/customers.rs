@@ -132,7 +132,8 @@ impl Customers {
     }
 
     pub fn sum(&self, body: &TaskBody, terms: &RoundTerms, clip: u32) -> Vec<i64> {
-        contribution(&self.table, &self.split, body, terms, clip).unwrap()
+        let sum = contribution(&self.table, &self.split, body, terms, clip);
+        sum.unwrap().expose().clone()
     }
 
     /// A whole study up to its last curve.

@@ -2,7 +2,7 @@
 //! exactly what they are; nothing panics, neither reading them nor working with what was read.
 
 use aquifer_node::core::ledger::{
-    AttemptOutcome, Close, Decline, EndReason, Entry, Hold, Ledger, Paid, Parts, PeerMarks,
+    AttemptOutcome, Close, Decline, EndReason, Entry, Hold, Ledger, Lost, Paid, Parts, PeerMarks,
     Reserve, Return, Spend, WriteOff, read_terms, reservation,
 };
 use aquifer_shared::base::ids::{Hash32, IdentityKey, Role, StudyHash};
@@ -224,7 +224,7 @@ fn entries() -> Vec<Entry> {
         }),
         Entry::WriteOff(WriteOff {
             at,
-            urho: MicroRho(7),
+            lost: Lost::at_worst(MicroRho(7)),
             given_up: vec![Head {
                 seq: 40,
                 hash: Hash32([4; 32]),

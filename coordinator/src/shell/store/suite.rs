@@ -445,7 +445,14 @@ async fn an_older_store_is_brought_up_to_date() {
     let open = || Store::open("sqlite://store.sqlite", dir.path());
     let store = open().await.unwrap();
     invite(&store, 1, "north", 100).await;
-    for table in ["spool", "ledger_heads", "ledger_links", "ledger_forks"] {
+    for table in [
+        "spool",
+        "ledger_heads",
+        "ledger_links",
+        "ledger_forks",
+        "answers",
+        "asked",
+    ] {
         let drop = sqlx::AssertSqlSafe(format!("DROP TABLE {table}"));
         sqlx::raw_sql(drop).execute(&store.pool).await.unwrap();
     }
@@ -455,7 +462,7 @@ async fn an_older_store_is_brought_up_to_date() {
     let store = open().await.unwrap();
     assert_eq!(store.spool(&StudyHash([5; 32])).await.unwrap(), []);
     assert!(store.ticket(Hash32([1; 32])).await.unwrap().is_some());
-    assert_eq!(store.schema().await.unwrap(), Some(2));
+    assert_eq!(store.schema().await.unwrap(), Some(3));
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::protocol::chain::Head;
 
-use super::entry::{ENTRY_BYTES_MAX, Entry};
+use super::entry::{ENTRY_BYTES_MAX, Entry, Lost};
 use super::{Ledger, LedgerFault};
 
 /// What has to be changed in the store.
@@ -52,8 +52,8 @@ pub fn adopt(
     let branch = Branch::read(&loser, common, lost)?;
     let given_up = loser.durable();
     // The mirror has to be told that the past which it holds was given up.
-    if branch.spent > MicroRho::ZERO || !mirror_wins {
-        ledger.write_off(now, branch.spent, vec![given_up], common as u64);
+    if branch.lost != Lost::default() || !mirror_wins {
+        ledger.write_off(now, branch.lost, vec![given_up], common as u64);
     }
     let (keep, followed) = if mirror_wins {
         (common, &mirror[common..])
@@ -78,7 +78,7 @@ pub fn adopt(
         } else {
             Vec::new()
         },
-        written_off: branch.spent,
+        written_off: branch.lost.urho,
         ledger,
     }))
 }
@@ -92,34 +92,34 @@ pub fn common(own: &[Vec<u8>], other: &[Vec<u8>]) -> u64 {
 
 /// What one chain says after it parted from another.
 struct Branch {
-    spent: MicroRho,
+    lost: Lost,
     charges: Vec<(StudyHash, u32, u32)>,
 }
 
 impl Branch {
     fn read(chain: &Ledger, common: usize, links: &[Vec<u8>]) -> Result<Self, LedgerFault> {
         let mut head = chain.head_at(common as u64).unwrap_or_default();
-        let (mut spent, mut charges) = (MicroRho::ZERO, Vec::new());
+        let (mut lost, mut charges) = (Lost::default(), Vec::new());
         for bytes in links {
             let (link, next) = head.follow(bytes, ENTRY_BYTES_MAX)?;
             let seq = link.seq;
             let entry = Entry::from_link(link.kind, &link.body)
                 .map_err(|source| LedgerFault::Entry { seq, source })?;
-            let urho = match entry {
+            let more = match entry {
                 Entry::Spend(spend) => {
                     charges.push((spend.study, spend.round, spend.attempt));
-                    spend.urho
+                    spend.as_lost()
                 }
-                Entry::WriteOff(lost) => lost.urho,
-                _ => MicroRho::ZERO,
+                Entry::WriteOff(body) => Some(body.lost),
+                _ => Some(Lost::default()),
             };
             let what = "a sum that does not fit";
-            spent = spent
-                .checked_add(urho)
+            lost = more
+                .and_then(|more| lost.checked_add(more))
                 .ok_or(LedgerFault::Contradiction { seq, what })?;
             head = next;
         }
-        Ok(Self { spent, charges })
+        Ok(Self { lost, charges })
     }
 }
 
@@ -141,7 +141,7 @@ mod tests {
     use aquifer_shared::base::ids::Hash32;
 
     use super::*;
-    use crate::core::fixtures::{NOW, SPLIT, name, offer, rules, synthetic};
+    use crate::core::fixtures::{NOW, SPLIT, name, offer, rules, shared_synthetic, synthetic};
     use crate::core::ledger::{AttemptOutcome, Caps, Payment};
 
     /// A reservation, then charges of these rounds, one entry each.
@@ -239,6 +239,31 @@ mod tests {
         closed.close(NOW, (study(), 0, 0), AttemptOutcome::Lost);
         let own = [own, links(closed)].concat();
         check(&own, &chain(&[0, 1, 2]), Some((2, 2, 0, 3_000)));
+    }
+
+    /// A study in shared-noise, charged by one side alone: its floor is not forgotten either.
+    #[test]
+    fn the_floor_of_what_was_lost_is_written_off_as_well() {
+        let terms = shared_synthetic(8, 2);
+        let (study, offer) = offer(&terms);
+        let accepted = (offer.terms.as_slice(), &terms, offer.approvals.as_slice());
+        let mut ledger = Ledger::default();
+        ledger.reserve(NOW, caps(), SPLIT, accepted, false).unwrap();
+        let before = links(ledger);
+        let charged = |round: u32| {
+            let mut ledger = Ledger::open(before.iter().map(Vec::as_slice)).unwrap();
+            let (roster, marks) = (Hash32([round as u8; 32]), Vec::new());
+            let payment = Payment::Shares { roster, marks };
+            let task = Hash32([9; 32]);
+            ledger.spend(NOW, (study, round, 0), task, payment).unwrap();
+            [before.clone(), links(ledger)].concat()
+        };
+        let adoption = adopt(NOW, &charged(0), &charged(1)).unwrap().unwrap();
+        let urho = terms.rounds[0].urho;
+        assert_eq!(adoption.written_off, urho);
+        let floor = terms.floor(urho);
+        assert!(floor > Some(urho));
+        assert_eq!(adoption.ledger.floor_written_off(), floor);
     }
 
     #[test]

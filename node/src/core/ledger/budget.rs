@@ -188,7 +188,7 @@ impl Ledger {
         Some(BudgetReport {
             contract: contract.clone(),
             per_contract: self.cap_report(Scope::Contract(contract), caps.per_contract)?,
-            per_year: self.cap_report(Scope::Since(self.year_start(now)), caps.per_year)?,
+            per_year: self.cap_report(Scope::Since(Self::year_start(now)), caps.per_year)?,
             studies: reports.collect::<Option<_>>()?,
         })
     }

@@ -3,9 +3,10 @@
 //! An entry is written once and never changed; the budget is the fold over all of them.
 
 use aquifer_shared::base::ids::{Hash32, StudyHash};
+use aquifer_shared::base::limits::GROUP_MAX;
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::base::units::MicroRho;
-use aquifer_shared::domain::sum::{Part, StudyTerms, study_hash};
+use aquifer_shared::domain::sum::{NoiseShare, Part, StudyTerms, study_hash};
 use aquifer_shared::protocol::chain::{Head, WRITE_OFF_KIND};
 use aquifer_shared::protocol::codec::{CodecError, decode, encode};
 use aquifer_shared::protocol::wire::Approval;
@@ -175,13 +176,57 @@ pub struct Decline {
     pub study: StudyHash,
 }
 
+/// Charges that were lost, as they count under the caps.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Lost {
+    /// Under the caps on what customers lose.
+    pub urho: MicroRho,
+    /// Under the cap on what they would lose if every other member colluded.
+    pub floor: MicroRho,
+}
+
+impl Lost {
+    /// This much at its worst: as if it had been charged with the smallest share of the noise that there is.
+    #[must_use]
+    pub fn at_worst(urho: MicroRho) -> Self {
+        let floor = MicroRho(urho.0.saturating_mul(GROUP_MAX as u64));
+        Self { urho, floor }
+    }
+
+    /// Together with another loss; `None` where a sum does not fit.
+    #[must_use]
+    pub fn checked_add(self, other: Self) -> Option<Self> {
+        Some(Self {
+            urho: self.urho.checked_add(other.urho)?,
+            floor: self.floor.checked_add(other.floor)?,
+        })
+    }
+}
+
+impl Spend {
+    /// This charge as a loss.
+    pub(super) fn as_lost(&self) -> Option<Lost> {
+        let share = NoiseShare {
+            honest: self.honest,
+            multiplicity: self.multiplicity,
+        };
+        let floor = match self.pays {
+            // Its noise was whole.
+            Paid::Update(_) => self.urho,
+            Paid::Shares(_) => share.floor(self.urho)?,
+        };
+        let urho = self.urho;
+        Some(Lost { urho, floor })
+    }
+}
+
 /// Content of [`Entry::WriteOff`].
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct WriteOff {
     /// When.
     pub at: Timestamp,
     /// Counted as spent under every cap.
-    pub urho: MicroRho,
+    pub lost: Lost,
     /// Positions that a witness or the mirror named and this chain does not pass through: given up with it.
     pub given_up: Vec<Head>,
     /// Entries up to this one are common to the pasts that were given up and this one, as far as that is known.
@@ -383,7 +428,7 @@ mod tests {
             Entry::Decline(Decline { at, study }),
             Entry::WriteOff(WriteOff {
                 at,
-                urho,
+                lost: Lost::at_worst(urho),
                 given_up: vec![head(6)],
                 common: 3,
             }),
@@ -419,5 +464,5 @@ mod tests {
         assert_eq!(Entry::from_link(99, &[]), Err(CodecError::Kind { got: 99 }));
     }
 
-    const GOLDEN_HEAD: &str = "0fd7465fd9007189ab39797ebbcd9a1e7ee091e6070d96ab94b041135e86a6b0";
+    const GOLDEN_HEAD: &str = "b12362d785b81a30b9639addd907304ad0cb3239ca3cbcbdb6bef7622609a286";
 }

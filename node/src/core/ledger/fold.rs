@@ -21,7 +21,10 @@ impl Ledger {
                 Ok(())
             }
             Entry::Return(body) => {
-                if self.waiting.remove(&body.study).is_none() {
+                if self.waiting.remove(&body.study).is_some() {
+                    // It stays known: offered again and again, it would be written again and again.
+                    self.over.insert(body.study, (body.reason, seq));
+                } else {
                     self.account(&body.study)?.ended = Some(body.reason);
                 }
                 Ok(())

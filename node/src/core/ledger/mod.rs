@@ -34,7 +34,7 @@ pub use batch::{Batch, Beside, LedgerFault, Record, Shortfall, Standing, Waiting
 pub use budget::{BudgetReport, CapReport, Caps, StudyReport, reservation};
 pub use charge::{Charge, Payment};
 pub use entry::{
-    AttemptOutcome, Close, Decline, ENTRY_BYTES_MAX, EndReason, Entry, Hold, Paid, Parts,
+    AttemptOutcome, Close, Decline, ENTRY_BYTES_MAX, EndReason, Entry, Hold, Lost, Paid, Parts,
     PeerMarks, Reserve, Return, Spend, WriteOff, read_terms,
 };
 pub use lock::{LockReason, SeenBy};
@@ -54,6 +54,8 @@ pub struct Ledger {
     latest: Timestamp,
     accounts: BTreeMap<StudyHash, Account>,
     waiting: BTreeMap<StudyHash, Waiting>,
+    /// Studies that waited for a person until they were over, and the entry that says so.
+    over: BTreeMap<StudyHash, (EndReason, u64)>,
     written_off: Vec<WriteOff>,
     marks: Marks,
 }
@@ -70,6 +72,7 @@ impl Default for Ledger {
             latest: Timestamp::default(),
             accounts: BTreeMap::new(),
             waiting: BTreeMap::new(),
+            over: BTreeMap::new(),
             written_off: Vec::new(),
             marks: Marks::default(),
         }
@@ -159,7 +162,10 @@ impl Ledger {
         match self.waiting.get(study) {
             Some(waiting) if waiting.declined => Standing::Declined,
             Some(_) => Standing::Held,
-            None => Standing::Unknown,
+            None => match self.over.get(study) {
+                Some((reason, _)) => Standing::Ended(*reason),
+                None => Standing::Unknown,
+            },
         }
     }
 
@@ -168,6 +174,7 @@ impl Ledger {
     pub fn is_durable(&self, study: &StudyHash) -> bool {
         let accepted = self.accounts.get(study).map(|account| account.seq);
         let seq = accepted.or_else(|| self.waiting.get(study).map(|waiting| waiting.seq));
+        let seq = seq.or_else(|| self.over.get(study).map(|(_, seq)| *seq));
         seq.is_some_and(|seq| seq <= self.durable.seq)
     }
 
@@ -261,7 +268,7 @@ impl Ledger {
             left: MicroRho::ZERO,
         };
         let parts = reservation(terms).ok_or(nothing)?;
-        let year = Scope::Since(self.year_start(now));
+        let year = Scope::Since(Self::year_start(now));
         for (scope, cap) in [
             (Scope::Contract(&terms.contract_name), caps.per_contract),
             (year, caps.per_year),
@@ -304,11 +311,11 @@ impl Ledger {
 
     /// Counts this much as spent under every cap: the operator gives up other pasts of this ledger, which came up to these
     /// positions and have this many entries in common with it.
-    pub fn write_off(&mut self, now: Timestamp, urho: MicroRho, given_up: Vec<Head>, common: u64) {
+    pub fn write_off(&mut self, now: Timestamp, lost: Lost, given_up: Vec<Head>, common: u64) {
         let at = self.present(now);
         self.append(Entry::WriteOff(WriteOff {
             at,
-            urho,
+            lost,
             given_up,
             common,
         }));
@@ -349,9 +356,18 @@ impl Ledger {
         self.durable = head;
     }
 
-    /// Start of the rolling year.
-    fn year_start(&self, now: Timestamp) -> Timestamp {
-        Timestamp(self.present(now).0.saturating_sub(YEAR_MS))
+    /// What was written off, as it counts under the cap of the floor; `None` where a sum does not fit.
+    #[must_use]
+    pub fn floor_written_off(&self) -> Option<MicroRho> {
+        let lost = self.written_off.iter().map(|entry| entry.lost.floor);
+        lost.into_iter()
+            .try_fold(MicroRho::ZERO, MicroRho::checked_add)
+    }
+
+    /// Start of the rolling year: a year before what the clock says now. One that was wrong and too far ahead for a while has
+    /// left late dates in the ledger; by those, everything before would be older than a year for good.
+    fn year_start(now: Timestamp) -> Timestamp {
+        Timestamp(now.0.saturating_sub(YEAR_MS))
     }
 
     fn total(
@@ -366,7 +382,7 @@ impl Ledger {
         };
         let lost = self.written_off.iter().filter(|entry| entry.at >= since);
         let lost = lost
-            .map(|entry| entry.urho)
+            .map(|entry| entry.lost.urho)
             .try_fold(MicroRho::ZERO, MicroRho::checked_add)?;
         total(self.accounts.values(), extra, scope, count)?.checked_add(lost)
     }

@@ -123,7 +123,8 @@ fn a_column_may_say_something_else_to_each_study() {
 fn a_sum_that_does_not_fit_is_a_refusal() {
     let mut ledger = Ledger::default();
     reserve(&mut ledger, NOW, caps(u64::MAX, u64::MAX), &terms()).unwrap();
-    ledger.write_off(NOW, MicroRho(u64::MAX), Vec::new(), 0);
+    let all = Lost::at_worst(MicroRho(u64::MAX));
+    ledger.write_off(NOW, all, Vec::new(), 0);
     let next = variant(2, "value");
     assert!(reserve(&mut ledger, NOW, caps(u64::MAX, u64::MAX), &next).is_err());
 }
@@ -207,6 +208,32 @@ fn a_clock_set_back_frees_nothing() {
     assert_eq!(report.per_year.spent, MicroRho(1_000));
 }
 
+/// The clock was years ahead while an entry was written, and is right again.
+#[test]
+fn a_clock_that_was_ahead_for_a_while_frees_nothing_for_good() {
+    let mut ledger = Ledger::default();
+    let cap = caps(u64::MAX, 3_000);
+    let study = reserve(&mut ledger, NOW, cap, &synthetic(2)).unwrap();
+    ledger
+        .spend(NOW, (study, 0, 0), TASK, update(&[1]))
+        .unwrap();
+    let ahead = NOW.after_ms(3 * YEAR_MS);
+    ledger.give_back(ahead, study, EndReason::Published);
+    let spent = |ledger: &Ledger, now| {
+        let report = ledger.report(now, cap, &name("churn")).unwrap();
+        report.per_year.spent
+    };
+    let later = NOW.after_ms(1);
+    assert_eq!(ledger.present(later), ahead);
+    assert_eq!(spent(&ledger, later), MicroRho(1_000));
+    let again = StudyTerms {
+        study_id: [2; 16],
+        ..synthetic(2)
+    };
+    assert!(reserve(&mut ledger, later, cap, &again).is_err());
+    assert_eq!(spent(&ledger, NOW.after_ms(YEAR_MS + 1)), MicroRho::ZERO);
+}
+
 #[test]
 fn a_clock_that_starts_at_zero_forgets_nothing() {
     let mut ledger = Ledger::default();
@@ -215,7 +242,8 @@ fn a_clock_that_starts_at_zero_forgets_nothing() {
     ledger
         .spend(start, (study, 0, 0), TASK, update(&[1]))
         .unwrap();
-    ledger.write_off(start, MicroRho(500), Vec::new(), 0);
+    let lost = Lost::at_worst(MicroRho(500));
+    ledger.write_off(start, lost, Vec::new(), 0);
     ledger.give_back(start, study, EndReason::Aborted);
     let report = ledger.report(start, cap, &name("churn")).unwrap();
     assert_eq!(report.per_contract.spent, MicroRho(1_500));
@@ -301,7 +329,8 @@ fn a_position_is_held_against_the_whole_past() {
     let mut ledger = Ledger::default();
     let wide = caps(u64::MAX, u64::MAX);
     reserve(&mut ledger, NOW, wide, &synthetic(2)).unwrap();
-    ledger.write_off(NOW, MicroRho(1), vec![Head { seq: 9, hash: TASK }], 1);
+    let lost = Lost::at_worst(MicroRho(1));
+    ledger.write_off(NOW, lost, vec![Head { seq: 9, hash: TASK }], 1);
     let batch = ledger.next_batch().unwrap();
     let by = SeenBy::Mirror;
     let ahead = LockReason::Behind {

@@ -120,7 +120,7 @@ mod tests {
     use super::super::{DecideRefusal, Event};
     use super::*;
     use crate::core::fixtures::{NODE, key, offer, synthetic};
-    use crate::core::ledger::{ENTRY_BYTES_MAX, Ledger, head_of};
+    use crate::core::ledger::{ENTRY_BYTES_MAX, Ledger, Lost, head_of};
 
     fn held(head: Head, signer: Option<u8>) -> Event {
         let digest = ledger_digest(&head);
@@ -272,7 +272,8 @@ mod tests {
             seq: 40,
             hash: Hash32([4; 32]),
         };
-        other.write_off(company.now, MicroRho(5), vec![lost], 1);
+        let charges = Lost::at_worst(MicroRho(5));
+        other.write_off(company.now, charges, vec![lost], 1);
         let link = other.next_batch().unwrap().records.remove(0).bytes;
         company.own().disk.push(link);
         let now = company.now;

@@ -132,6 +132,7 @@ impl Participant {
             StudyOutcome::Aborted => EndReason::Aborted,
         };
         let standing = self.ledger.standing(&end.study);
+        // What waited or was refused is over then as well, and stays known: it is not the coordinator's to have it forgotten.
         let open = matches!(
             standing,
             Standing::Accepted | Standing::Held | Standing::Declined

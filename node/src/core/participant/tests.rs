@@ -407,6 +407,40 @@ fn a_person_may_say_no() {
     assert_eq!(decided, Err(DecideRefusal::Unknown(unknown)));
 }
 
+/// A study that waits for a person, told to be over and offered again, time after time.
+#[track_caller]
+fn check_offered_again(declined: bool, entries: usize) {
+    let mut by_person = rules();
+    by_person.policy.by_person = true;
+    let mut world = World::new(by_person);
+    let (study, offered) = offer(&terms());
+    world.tell(Event::Offer(offered.clone())).unwrap();
+    if declined {
+        world.node.decide(world.now, study, false).unwrap();
+        world.run().unwrap();
+    }
+    for _ in 0..5 {
+        let outcome = StudyOutcome::Aborted;
+        world
+            .tell(Event::StudyEnd(StudyEnd { study, outcome }))
+            .unwrap();
+        world.restart();
+        world.tell(Event::Offer(offered.clone())).unwrap();
+        let said = Verdict::Refused(RefusalCode::NotLive, 0);
+        assert_eq!(world.verdicts().pop(), Some(said));
+    }
+    let over = Standing::Ended(EndReason::Aborted);
+    assert_eq!(world.node.ledger().standing(&study), over);
+    assert_eq!(world.disk.entries.len(), entries);
+}
+
+#[test]
+fn the_end_of_a_study_does_not_make_it_unknown() {
+    // What the person said is not said again, and nothing is written again.
+    check_offered_again(true, 3);
+    check_offered_again(false, 2);
+}
+
 /// A study that was accepted, and what its first task meets when the unit has changed its rules since.
 #[track_caller]
 fn check_changed(change: impl FnOnce(&mut Rules), expected: RefusalCode) {

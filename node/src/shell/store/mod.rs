@@ -22,7 +22,7 @@ use sqlx::sqlite::{
 use sqlx::{Connection, Row};
 
 use super::witness::{Witness, WitnessFault};
-use crate::core::ledger::{Adoption, Batch, Beside, EndReason, Ledger, LockReason, SeenBy};
+use crate::core::ledger::{Adoption, Batch, Beside, EndReason, Ledger, LockReason, Lost, SeenBy};
 
 pub use fault::StoreFault;
 
@@ -253,7 +253,9 @@ impl Unwitnessed {
         urho: MicroRho,
         (given_up, common): (Vec<Head>, u64),
     ) -> Result<(), StoreFault> {
-        self.ledger.write_off(now, urho, given_up, common);
+        // Nobody knows what was charged: it counts at its worst under the cap of the floor as well.
+        let lost = Lost::at_worst(urho);
+        self.ledger.write_off(now, lost, given_up, common);
         let open = self.ledger.open_studies().map(|(study, _)| *study);
         let waiting = self.ledger.waiting().map(|(study, _)| *study);
         for study in open.chain(waiting).collect::<Vec<_>>() {

@@ -5,8 +5,9 @@ use super::{
     Thresholds, TrustMode,
 };
 use crate::base::limits::{
-    ATTEMPTS_MAX, CELLS_MAX, GROUP_MIN, MEMBERS_MAX, MULTIPLICITY_MAX, PUBLISHED_TABLES_MAX,
-    ROUNDS_MAX, SHARES_BYTES_MAX, SHARING_BLOCKS_MAX, SIGMA_MIN, SUM_ABS_MAX, URHO_MAX,
+    ATTEMPT_TTL_MS_MAX, ATTEMPTS_MAX, CELLS_MAX, GROUP_MIN, MEMBERS_MAX, MULTIPLICITY_MAX,
+    PUBLISHED_TABLES_MAX, ROUNDS_MAX, SHARES_BYTES_MAX, SHARING_BLOCKS_MAX, SIGMA_MIN, SUM_ABS_MAX,
+    URHO_MAX,
 };
 use crate::base::units::MicroRho;
 
@@ -112,16 +113,6 @@ impl StudyTerms {
 
     fn check_ranges(&self) -> Result<(), BrokenRule> {
         let members = self.roster.len() as u64;
-        let in_range = |what, got: u64, low: u64, high: u64, expected| {
-            if (low..=high).contains(&got) {
-                return Ok(());
-            }
-            Err(BrokenRule::Range {
-                what,
-                got,
-                expected,
-            })
-        };
         in_range("version", self.version.into(), 1, SUM_VERSION.into(), "1")?;
         let rounds = self.rounds.len() as u64;
         let (low, high, expected) = match self.is_standing() {
@@ -138,6 +129,17 @@ impl StudyTerms {
         in_range("multiplicity", multiplicity, 1, multiplicity_max, "1 to 64")?;
         let attempts = u64::from(self.attempts_max);
         in_range("attempts_max", attempts, 1, ATTEMPTS_MAX.into(), "1 to 4")?;
+        let (ttl_ms, phase_ms) = (self.attempt_ttl_ms.into(), self.phase_ms.into());
+        let ttl_ms_max = ATTEMPT_TTL_MS_MAX.into();
+        in_range("attempt_ttl_ms", ttl_ms, 1, ttl_ms_max, "1 to 600000")?;
+        let phase_ms_min = u64::from(!self.is_standing());
+        in_range(
+            "phase_ms",
+            phase_ms,
+            phase_ms_min,
+            ttl_ms,
+            "1 to attempt_ttl_ms",
+        )?;
         in_range(
             "customers_max",
             self.customers_max,
@@ -257,6 +259,23 @@ impl StudyTerms {
         }
         Ok(())
     }
+}
+
+fn in_range(
+    what: &'static str,
+    got: u64,
+    low: u64,
+    high: u64,
+    expected: &'static str,
+) -> Result<(), BrokenRule> {
+    if (low..=high).contains(&got) {
+        return Ok(());
+    }
+    Err(BrokenRule::Range {
+        what,
+        got,
+        expected,
+    })
 }
 
 /// A record stays below 4 MiB, and all records of a member travel in one message.

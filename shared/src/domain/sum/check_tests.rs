@@ -224,3 +224,22 @@ fn attempts_caps_and_order_are_bounded_in_both_modes() {
         check(|terms| terms.multiplicity = 65, "multiplicity is 65");
     }
 }
+
+#[test]
+fn an_attempt_lives_ten_minutes_at_most_and_its_phases_within() {
+    for terms in [own(8), shared(8, 350)] {
+        let mut longest = terms.clone();
+        (longest.attempt_ttl_ms, longest.phase_ms) = (600_000, 600_000);
+        assert_eq!(longest.check(), Ok(()));
+        let forever = |terms: &mut StudyTerms| terms.attempt_ttl_ms = u32::MAX;
+        check_broken(terms.clone(), forever, "attempt_ttl_ms is 4294967295");
+        let longer = |terms: &mut StudyTerms| terms.attempt_ttl_ms = 600_001;
+        check_broken(terms.clone(), longer, "expected 1 to 600000");
+        let none = |terms: &mut StudyTerms| terms.attempt_ttl_ms = 0;
+        check_broken(terms.clone(), none, "attempt_ttl_ms is 0");
+        let later = |terms: &mut StudyTerms| terms.phase_ms = 120_001;
+        check_broken(terms.clone(), later, "phase_ms is 120001");
+        let at_once = |terms: &mut StudyTerms| terms.phase_ms = 0;
+        check_broken(terms.clone(), at_once, "phase_ms is 0");
+    }
+}

@@ -74,7 +74,7 @@ impl Entries {
                     .insert((spend.round, spend.attempt), spend.urho.0);
                 return Ok(Some(spend));
             }
-            Entry::WriteOff(lost) => self.written_off += lost.urho.0,
+            Entry::WriteOff(body) => self.written_off += body.lost.urho.0,
             Entry::PeerMarks(marks) => {
                 for (place, head) in marks.stood {
                     let known = self.marks.entry(place).or_insert((head, false));

@@ -291,3 +291,34 @@ fn the_budget_of_a_member_ends_in_mid_study() {
     assert_eq!(world.sums(), [world.sum_of(1..4); 3]);
     assert_eq!(world.now.0, 1_000, "nobody waits for a member that refused");
 }
+
+/// A member that lies about what it has paid for, in a round whose first attempt fails.
+#[test]
+fn one_liar_does_not_use_up_the_attempts_of_a_round() {
+    let lie = |from: Member, up: Up| match up {
+        Up::Secure(Secure::Advert(advert)) if from == 5 => {
+            Some(Up::Refused(aquifer_shared::protocol::wire::Refusal {
+                attempt: advert.attempt,
+                study: Default::default(),
+                code: RefusalCode::AlreadyCharged,
+                detail: 3,
+            }))
+        }
+        up => Some(up),
+    };
+    let lost = |world: &mut World, _: Member, down: &Down| {
+        !matches!(down, Down::Roster(_)) || world.attempts().len() > 1
+    };
+    let mut world = World::new(8);
+    let study = world.study.hash();
+    let lie = move |from, up| match lie(from, up) {
+        Some(Up::Refused(mut refusal)) => {
+            refusal.study = study;
+            Some(Up::Refused(refusal))
+        }
+        up => up,
+    };
+    world = world.answering(lie).routed(lost).run().finish();
+    assert_eq!(world.attempts(), [(0, 0), (0, 1), (1, 0), (2, 0)]);
+    world.check_published();
+}
