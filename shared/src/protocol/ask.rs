@@ -200,10 +200,6 @@ pub enum Response {
     Nodes(Vec<NodeEntry>),
     /// A contract file (TOML text).
     Contract(String),
-    /// Rows for an analyst.
-    Answer(Box<Answer>),
-    /// A statement is refused: nothing was spent, unless the code says so.
-    Objection(Box<Objection>),
     /// A certificate, DER.
     Certificate(Vec<u8>),
     /// The mirror of the asking node's ledger.
@@ -218,6 +214,10 @@ pub enum Response {
         /// The node's own signature over that position; empty if the mirror holds nothing.
         signature: Signature,
     },
+    /// Rows for an analyst.
+    Answer(Box<Answer>),
+    /// A statement is refused: nothing was spent, unless the code says so.
+    Objection(Box<Objection>),
 }
 
 /// Why a statement is refused.
@@ -241,8 +241,6 @@ pub enum StudyState {
     Submitted,
     /// Waits for the nodes.
     Offered,
-    /// Questions may be asked under it.
-    Open,
     /// Rounds run.
     Running,
     /// A model was published.
@@ -253,6 +251,8 @@ pub enum StudyState {
     Aborted,
     /// The coordinator's store does not hold it whole: nothing of it runs.
     Damaged,
+    /// Questions may be asked under it.
+    Open,
 }
 
 /// A line of the list of studies.
