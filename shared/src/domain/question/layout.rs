@@ -17,7 +17,7 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// `None` where a column is missing or of another type, or where numbers do not fit ([`super::check`] says which).
+    /// `None` where a column is missing or of another type, or where numbers do not fit ([`Question::check`] says which).
     #[must_use]
     pub fn of(question: &Question, table: &Published) -> Option<Self> {
         let kind = |column: u16| Some(&table.columns.get(usize::from(column))?.kind);

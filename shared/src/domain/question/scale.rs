@@ -22,7 +22,7 @@ pub struct Scales {
 const Q_MAX: u64 = 1 << 22;
 
 impl Scales {
-    /// Scales for so many customers at a node; `None` for a question that [`super::check`] refuses or too many customers.
+    /// Scales for so many customers at a node; `None` for a question that [`Question::check`] refuses or too many customers.
     ///
     /// # Privacy
     ///
