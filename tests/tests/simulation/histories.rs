@@ -107,6 +107,21 @@ fn what_failed_once_does_not_fail_again() {
     }
 }
 
+/// What a slow unit has begun is still slow when the unit is mended: until it is done, the unit is not well.
+#[test]
+fn slow_work_outlives_slowness() {
+    for seed in [2_410, 7_410, 9_795] {
+        let wish = Wish {
+            nodes: Some(8),
+            cells: Some(40),
+            rounds: 5,
+            plan: Some(Kind::Synthetic),
+            ..wish(TrustMode::SharedNoise, Profile::All)
+        };
+        check_unbroken(seed, &wish, &history(seed, &wish));
+    }
+}
+
 /// A failing seed stays here with what it showed.
 const NAMED: [(u64, Profile, TrustMode, &str); 9] = [
     (

@@ -224,6 +224,7 @@ impl Node {
         let mut ms = 1 + numbers.next_u64() % 6;
         if around.now() < self.slow_until {
             ms = 500 + numbers.next_u64() % 60_000;
+            self.busy_until = self.busy_until.max(around.now().after_ms(ms));
         }
         if around.scenario.has(Plant::TellingPace) {
             ms += around.scenario.wish.customers;

@@ -49,6 +49,8 @@ pub struct Node {
     /// Times that fresh bytes were drawn.
     fresh: u64,
     slow_until: Timestamp,
+    /// When the last work is done that it began while it was slow.
+    busy_until: Timestamp,
     tries: u32,
 }
 
@@ -89,6 +91,7 @@ impl Node {
             liar: Liar::default(),
             fresh: 0,
             slow_until: Timestamp(0),
+            busy_until: Timestamp(0),
             tries: 0,
         }
     }
@@ -114,7 +117,7 @@ impl Node {
     /// Whether nothing is wrong with it.
     #[must_use]
     pub fn is_well(&self, now: Timestamp) -> bool {
-        let slow = now < self.slow_until;
+        let slow = now < self.slow_until || now <= self.busy_until;
         let sound = !self.tight && !self.old_version && !self.forgetful;
         self.standing == Standing::In && sound && !slow && self.clock.is_right()
     }
@@ -136,6 +139,7 @@ impl Node {
         if self.process.is_some() || self.standing != Standing::In {
             return;
         }
+        self.busy_until = Timestamp(0);
         if around.scenario.has(Plant::Refund) && self.life > 0 {
             self.volumes.journal.refund();
         }
