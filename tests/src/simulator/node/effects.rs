@@ -31,7 +31,8 @@ impl Node {
                 Effect::Prepare { .. } => {}
                 Effect::Compute(job) => self.compute(around, &job),
                 Effect::Draw { study, kind } => {
-                    let noise = self.draw(around, kind.sigma, kind.cells as usize);
+                    let known = study == around.subject.hash;
+                    let noise = self.draw(around, (kind.sigma, known), kind.cells as usize);
                     let noise = Some(Secret::new(noise));
                     let drawn = Event::Drawn { study, kind, noise };
                     self.soon(around, AtNode::Done(drawn));
@@ -200,7 +201,14 @@ impl Node {
         self.soon(around, AtNode::Done(computed));
     }
 
-    fn draw(&mut self, around: &mut Surroundings, sigma: u64, cells: usize) -> Vec<i64> {
+    /// Noise of a scale. A flipped bit in an entry that the witness does not know yet can make another study of the one that
+    /// was accepted: nobody asks for that, and its terms are not those that are watched.
+    fn draw(
+        &mut self,
+        around: &mut Surroundings,
+        (sigma, known): (u64, bool),
+        cells: usize,
+    ) -> Vec<i64> {
         let sigma = match around.scenario.has(Plant::WrongHonest) {
             true => sigma * u64::from(around.scenario.honest()) / around.scenario.nodes as u64,
             false => sigma,
@@ -214,7 +222,9 @@ impl Node {
             noise[0] += 1 << 60;
         }
         let now = around.now();
-        around.oracle.on_draw(now, self.place, sigma, &noise);
+        if known {
+            around.oracle.on_draw(now, self.place, sigma, &noise);
+        }
         noise
     }
 
