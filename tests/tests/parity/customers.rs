@@ -1,7 +1,5 @@
 //! All customers of a data set at one node, and a study over them in this process.
 
-use std::path::{Path, PathBuf};
-
 use aquifer_node::core::contribution::contribution;
 use aquifer_node::core::holdout::Split;
 use aquifer_node::core::table::{Table, TableBuilder};
@@ -12,6 +10,7 @@ use aquifer_shared::domain::sum::{HoldOut, NoiseShare, RoundTerms};
 use aquifer_shared::protocol::wire::TaskBody;
 use aquifer_tests::company::{Company, SPLIT_COLUMN};
 use aquifer_tests::exact;
+use aquifer_tests::given::shared;
 use aquifer_tests::random::Seeded;
 
 /// All customers of a data set in one table, as one node would hold them.
@@ -66,23 +65,6 @@ impl Released for Shared {
             .map(|_| (sigma * self.seeded.normal()).round() as i64)
             .collect()
     }
-}
-
-pub fn shared() -> Option<PathBuf> {
-    let stated = std::env::var_os("AQUIFER_SHARED").map(PathBuf::from);
-    let above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
-    let mut places = stated
-        .into_iter()
-        .chain(above.map(|place| place.join("shared")));
-    let found = places.find(|place| place.join("reference/golden").is_dir());
-    if found.is_none() {
-        assert!(
-            std::env::var_os("CI").is_none(),
-            "../shared holds no golden vectors"
-        );
-        eprintln!("SKIPPED: ../shared holds no golden vectors, parity was NOT checked");
-    }
-    found
 }
 
 /// A data set in file order, test rows first; `None` where there is none.

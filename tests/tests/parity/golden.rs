@@ -11,7 +11,8 @@ use aquifer_shared::protocol::wire::TaskBody;
 use aquifer_tests::company::Company;
 use serde::Deserialize;
 
-use crate::customers::{Customers, company, customers, shared};
+use crate::customers::{Customers, company, customers};
+use aquifer_tests::given::shared;
 
 const TOLERANCE: f64 = 1e-6;
 

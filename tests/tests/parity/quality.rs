@@ -5,7 +5,8 @@ use aquifer_shared::protocol::wire::TaskBody;
 use aquifer_tests::company::{Company, SPLIT_COLUMN};
 use aquifer_tests::random::Seeded;
 
-use crate::customers::{Customers, Shared, Without, company, customers, shared};
+use crate::customers::{Customers, Shared, Without, company, customers};
+use aquifer_tests::given::shared;
 
 /// The published noise-free figures, to their last digit.
 #[track_caller]

@@ -35,7 +35,9 @@ const STEPS: &str = "info,aquifer_coordinator=debug";
 pub struct Deployment {
     pub cluster: Cluster,
     pub relays: Vec<Relay>,
-    company: Company,
+    pub company: Company,
+    /// Target of its studies.
+    epsilon: f64,
     random: Seeded,
     /// The study, and whoever watches it.
     study: String,
@@ -43,15 +45,26 @@ pub struct Deployment {
     _folder: TempDir,
 }
 
+fn synthetic(nodes: usize) -> Company {
+    let mut company = Company::synthetic(11, CUSTOMERS);
+    company.keep_units(nodes);
+    company
+}
+
 impl Deployment {
     /// Nodes on loopback in fine weather; the coordinator's log tells every step of a secure sum.
     pub fn told(nodes: usize, seed: u64) -> Self {
+        Self::told_of(synthetic(nodes), EPSILON, seed)
+    }
+
+    /// The same with these units' customers, and another target.
+    pub fn told_of(company: Company, epsilon: f64, seed: u64) -> Self {
         let folder = tempfile::Builder::new().prefix("aq-").tempdir().unwrap();
         let mut cluster = Cluster::start(folder.path()).unwrap();
         cluster.log(STEPS);
         cluster.coordinator().stop().unwrap();
         cluster.start_coordinator().unwrap();
-        let mut made = Self::of(cluster, folder, nodes, seed);
+        let mut made = Self::of(cluster, folder, (company, epsilon), seed);
         made.cluster.start_nodes().unwrap();
         made
     }
@@ -60,7 +73,7 @@ impl Deployment {
     pub fn behind_relays(nodes: usize, weather: Weather, seed: u64) -> Self {
         let folder = tempfile::Builder::new().prefix("aq-").tempdir().unwrap();
         let cluster = Cluster::start(folder.path()).unwrap();
-        let mut made = Self::of(cluster, folder, nodes, seed);
+        let mut made = Self::of(cluster, folder, (synthetic(nodes), EPSILON), seed);
         let server = made.cluster.address().parse().unwrap();
         for node in 0..nodes {
             let relay = Relay::start(server, weather, seed + node as u64).unwrap();
@@ -77,16 +90,19 @@ impl Deployment {
         let folder = tempfile::Builder::new().prefix("aq-").tempdir().unwrap();
         let hosts = Namespaces::new(word, nodes + 1).unwrap();
         let cluster = Cluster::start_on(folder.path(), hosts).unwrap();
-        let mut made = Self::of(cluster, folder, nodes, seed);
+        let mut made = Self::of(cluster, folder, (synthetic(nodes), EPSILON), seed);
         made.hosts().set_loss(loss_percent).unwrap();
         made.cluster.start_nodes().unwrap();
         made
     }
 
-    fn of(mut cluster: Cluster, folder: TempDir, nodes: usize, seed: u64) -> Self {
-        let mut company = Company::synthetic(11, CUSTOMERS);
-        company.keep_units(nodes);
-        let cap = MicroRho(CAP_PRICES * price(EPSILON, DELTA).unwrap().0);
+    fn of(
+        mut cluster: Cluster,
+        folder: TempDir,
+        (company, epsilon): (Company, f64),
+        seed: u64,
+    ) -> Self {
+        let cap = MicroRho(CAP_PRICES * price(epsilon, DELTA).unwrap().0);
         let policy = Policy {
             cap,
             ..Policy::default()
@@ -96,6 +112,7 @@ impl Deployment {
             cluster,
             relays: Vec::new(),
             company,
+            epsilon,
             random: Seeded::new(seed, 1_000),
             study: String::new(),
             watch: None,
@@ -113,7 +130,7 @@ impl Deployment {
             format!("slot_ms = 200\nphase_ms = {phase_ms}\nattempts_max = 3\nspare_attempts = 2");
         let study = Study {
             name: "churn",
-            epsilon: EPSILON,
+            epsilon: self.epsilon,
             delta: DELTA,
             trust: Some(trust),
             more: &more,
