@@ -23,8 +23,10 @@ pub(super) fn notes(terms: &StudyTerms, trust_stated: bool, accountant: Accounta
         notes.extend(too_few_to_learn(terms));
         notes.extend(too_few_to_tell(terms));
     }
-    notes.extend(waiting(terms));
-    notes.extend(price_of_repeating(terms, accountant));
+    if !terms.is_standing() {
+        notes.extend(waiting(terms));
+        notes.extend(price_of_repeating(terms, accountant));
+    }
     if once_only(terms) {
         notes.push(
             "spare_attempts is 0: nodes that were charged for a round will refuse to repeat it"
@@ -38,7 +40,11 @@ fn price(terms: &StudyTerms, accountant: Accountant) -> String {
     let quoted = quoted_urho(terms).unwrap_or(MicroRho(u64::MAX));
     let epsilon = (accountant.epsilon)(quoted, terms.delta);
     let delta = terms.delta.get();
-    let price = format!("the study costs {quoted}: epsilon {epsilon} at delta {delta:e}");
+    let what = match terms.is_standing() {
+        true => "all questions together cost at most",
+        false => "the study costs",
+    };
+    let price = format!("{what} {quoted}: epsilon {epsilon} at delta {delta:e}");
     let copies = terms.multiplicity;
     match (copies, terms.mode) {
         (1, _) => price,

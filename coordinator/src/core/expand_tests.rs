@@ -345,3 +345,80 @@ fn too_little_data_is_told_beforehand() {
     assert!(told(&small, "too little data to tell"), "{:?}", small.notes);
     assert!(told(&small, "epsilon 1 at delta 1e-6"), "{:?}", small.notes);
 }
+
+const TABLES: &str = r#"
+[table.orders]
+privacy_unit = "customer"
+rows_per_group_max = 4
+groups_per_unit_max = 2
+size_band = [100, 10000]
+[table.orders.column.shop]
+levels = ["north", "south"]
+"#;
+
+/// A standing study over these tables, with these prices of one question.
+fn standing(tables: &str, urho_default: u64, urho_max: u64) -> Result<Expanded, ExpandError> {
+    let plan = format!(
+        "plan = {{ questions = {{ tables = {tables}, urho_max = {urho_max}, urho_default = {urho_default}, cohort_floor = 50 }} }}"
+    );
+    let study = STUDY.replace("plan = \"additive\"", &plan);
+    expand_text(&study, &format!("{CONTRACT}{TABLES}"))
+}
+
+#[test]
+fn a_standing_study_states_what_questions_may_cost() {
+    let expanded = standing("[\"orders\"]", 100, 400).unwrap();
+    let terms = &expanded.terms;
+    assert!(terms.is_standing() && terms.rounds.is_empty());
+    assert_eq!(
+        (terms.urho, terms.urho_cap),
+        (MicroRho(30_000), MicroRho(30_000))
+    );
+    assert_eq!(
+        terms.template(),
+        *terms,
+        "what is signed is what questions lead back to"
+    );
+    let all = "all questions together cost at most";
+    assert!(
+        expanded.notes.iter().any(|note| note.starts_with(all)),
+        "{:?}",
+        expanded.notes
+    );
+    let told = |text: &str| expanded.notes.iter().any(|note| note.contains(text));
+    assert!(!told("sets") && !told("waited for"), "{:?}", expanded.notes);
+}
+
+#[test]
+fn a_standing_study_that_fits_nothing_is_refused() {
+    let refused = |tables: &str, default: u64, max: u64, expected: &str| {
+        let error = standing(tables, default, max).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    };
+    refused(
+        "[\"invoices\"]",
+        100,
+        400,
+        "published tables of the contract: orders",
+    );
+    refused("[]", 100, 400, "number of tables is 0");
+    refused("[\"orders\", \"orders\"]", 100, 400, "strictly rising");
+    refused(
+        "[\"orders\"]",
+        500,
+        400,
+        "price of a question by default is 500",
+    );
+    refused(
+        "[\"orders\"]",
+        0,
+        400,
+        "price of a question by default is 0",
+    );
+    refused(
+        "[\"orders\"]",
+        100,
+        30_001,
+        "price of a question by default is 100",
+    );
+}

@@ -16,7 +16,7 @@ use super::control::ask;
 use super::holdout_key;
 use super::serve::sign_with;
 use super::store::Store;
-use super::views::{Amount, Answer, BudgetView, Line, Query, StudyView, answer};
+use super::views::{Amount, Answer, BudgetView, Line, Query, StudyLine, StudyView, answer};
 use crate::core::holdout::split_of;
 use crate::core::participant::{Effect, Event, Judges, Participant};
 
@@ -138,11 +138,11 @@ fn print_budget(view: &BudgetView) -> anyhow::Result<()> {
             line.study[..12].to_owned(),
             line.purpose.clone(),
             trust(line.trust, line.honest),
-            format!("{} + {} held out", line.spent_training, line.spent_holdout),
+            spent(line),
             format!("{:.4}", line.spent.epsilon),
             floor(line.floor),
             format!("{:e}", line.delta),
-            format!("{} + {}", line.reserved_training, line.reserved_holdout),
+            reserved(line),
             line.attempts.to_string(),
             line.state.clone(),
         ]);
@@ -153,6 +153,21 @@ fn print_budget(view: &BudgetView) -> anyhow::Result<()> {
         "\nmicro-rho (zCDP, neighbours differ by one customer of this unit); epsilon is rounded up; floor: epsilon in \
          shared-noise if everybody else colludes or the encryption breaks\n",
     )
+}
+
+/// By part; a question reads everybody and has no other part.
+fn spent(line: &StudyLine) -> String {
+    match line.spent_everyone {
+        0 => format!("{} + {} held out", line.spent_training, line.spent_holdout),
+        everyone => format!("{everyone} everyone"),
+    }
+}
+
+fn reserved(line: &StudyLine) -> String {
+    match line.reserved_everyone {
+        0 => format!("{} + {}", line.reserved_training, line.reserved_holdout),
+        everyone => everyone.to_string(),
+    }
 }
 
 fn cap_row(name: &str, line: &Line) -> [(String, Tone); 6] {

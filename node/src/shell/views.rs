@@ -105,10 +105,14 @@ pub struct StudyLine {
     pub spent_training: u64,
     /// Charged, hold-out part.
     pub spent_holdout: u64,
+    /// Charged to all customers alike: questions of analysts.
+    pub spent_everyone: u64,
     /// Set aside, training part.
     pub reserved_training: u64,
     /// Set aside, hold-out part.
     pub reserved_holdout: u64,
+    /// Set aside for questions of analysts.
+    pub reserved_everyone: u64,
     /// What a customer was charged at most at this node, with epsilon at the study's delta.
     pub spent: Amount,
     /// Trust mode.
@@ -238,8 +242,10 @@ fn study_line(report: StudyReport) -> StudyLine {
         purpose: report.purpose.to_string(),
         spent_training: report.spent.training.0,
         spent_holdout: report.spent.holdout.0,
+        spent_everyone: report.spent.everyone.0,
         reserved_training: report.reserved.training.0,
         reserved_holdout: report.reserved.holdout.0,
+        reserved_everyone: report.reserved.everyone.0,
         spent: priced(report.urho),
         trust: report.mode,
         honest: report.honest,

@@ -1,7 +1,8 @@
 //! The terms of a study for people: what is read, by whom, at what price.
 
+use aquifer_shared::base::ids::Name;
 use aquifer_shared::base::units::MicroRho;
-use aquifer_shared::domain::sum::{Part, StudyTerms, TrustMode};
+use aquifer_shared::domain::sum::{Part, Plan, StudyTerms, TrustMode};
 use aquifer_shared::shell::noise::epsilon;
 use aquifer_shared::shell::report::{self, Table};
 
@@ -16,6 +17,9 @@ pub(crate) fn print(terms: &StudyTerms) -> anyhow::Result<()> {
     let mut facts = Table::new(&["TERM", "VALUE"]);
     for (term, value) in facts_of(terms) {
         facts.row([term.to_owned(), value]);
+    }
+    if terms.is_standing() {
+        return report::print(&format!("{}\n", facts.to_text()));
     }
     let mut rounds = Table::new(&[
         "SUM",
@@ -60,6 +64,7 @@ fn facts_of(terms: &StudyTerms) -> Vec<(&'static str, String)> {
     facts.extend(tolerances(terms));
     facts.push(("price", price(terms)));
     facts.extend(floor(terms).map(|floor| ("floor", floor)));
+    facts.extend(questions(terms));
     facts.extend([
         (
             "cap",
@@ -85,14 +90,7 @@ fn facts_of(terms: &StudyTerms) -> Vec<(&'static str, String)> {
             ),
         ),
         ("hold-out", holdout(&terms.holdout)),
-        (
-            "timing",
-            format!(
-                "answers every {}, stragglers are waited for {}",
-                duration(terms.slot_ms.into()),
-                duration(terms.phase_ms.into())
-            ),
-        ),
+        ("timing", timing(terms)),
         ("expires", moment(terms.expires)),
         (
             "synthetic",
@@ -114,6 +112,38 @@ fn trust(terms: &StudyTerms) -> String {
             "shared-noise: only sums over the nodes are opened, with noise once in total".to_owned()
         }
     }
+}
+
+/// What may be asked under a standing study, and which question is asked otherwise; none for studies of models.
+fn questions(terms: &StudyTerms) -> Vec<(&'static str, String)> {
+    let Plan::Question { standing, data, .. } = &terms.plan else {
+        return Vec::new();
+    };
+    if !terms.is_standing() {
+        let versions: Vec<&str> = data.iter().map(Name::as_str).collect();
+        return vec![("data", versions.join(", "))];
+    }
+    let one = format!(
+        "{} micro-rho unless the asker names another price, at most {} with repeats",
+        standing.urho_question_default.0, standing.urho_question_max.0
+    );
+    let floor = format!("a noisy count below {} is not shown", standing.cohort_floor);
+    vec![
+        ("tables", standing.tables.join(", ")),
+        ("a question", one),
+        ("small groups", floor),
+    ]
+}
+
+fn timing(terms: &StudyTerms) -> String {
+    if terms.is_standing() {
+        return "each question has the slot that its sizes need".to_owned();
+    }
+    format!(
+        "answers every {}, stragglers are waited for {}",
+        duration(terms.slot_ms.into()),
+        duration(terms.phase_ms.into())
+    )
 }
 
 /// What the study tolerates; in node-noise its quorum says it.

@@ -99,8 +99,9 @@ impl StudyTerms {
                 standing: standing.clone(),
             },
             rounds: Vec::new(),
-            urho_cap: MicroRho::ZERO,
-            urho: MicroRho::ZERO,
+            // What all questions together may cost: the price that approvers see.
+            urho_cap: standing.urho_max,
+            urho: standing.urho_max,
             expires: standing.expires,
             // Follows from the question's own sizes, and nodes hold it against them.
             slot_ms: 0,
