@@ -4,6 +4,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -15,6 +16,7 @@ use aquifer_tests::random::Seeded;
 
 const GUIDE: &str = include_str!("../../docs/operations.md");
 const TABLES: &str = include_str!("../../docs/published-tables.md");
+const ANALYSTS: &str = include_str!("../../docs/analysts.md");
 const QUESTIONS: &str = include_str!("../../docs/questions.md");
 const PRIVACY: &str = include_str!("../../docs/privacy.md");
 
@@ -50,7 +52,7 @@ fn every_command_of_the_guides_works() {
     fs::write(folder.path().join("customers.csv"), customers()).unwrap();
     let mut script =
         String::from("set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null; wait' EXIT\n");
-    for block in [GUIDE, TABLES, QUESTIONS]
+    for block in [GUIDE, TABLES, QUESTIONS, ANALYSTS]
         .into_iter()
         .flat_map(shell_blocks)
     {
@@ -60,6 +62,8 @@ fn every_command_of_the_guides_works() {
     let file = folder.path().join("guide.sh");
     fs::write(&file, script).unwrap();
     let [port, port_join] = free_ports().unwrap();
+    let port_sql = TcpListener::bind(("127.0.0.1", 0)).and_then(|free| free.local_addr());
+    let port_sql = port_sql.unwrap().port();
     let path = format!(
         "{}:{}",
         programs().display(),
@@ -71,7 +75,8 @@ fn every_command_of_the_guides_works() {
         .current_dir(folder.path())
         .env("PATH", path)
         .env("PORT", port.to_string())
-        .env("PORT_JOIN", port_join.to_string()))
+        .env("PORT_JOIN", port_join.to_string())
+        .env("PORT_SQL", port_sql.to_string()))
     .unwrap();
     outcome.success().unwrap();
 }

@@ -269,9 +269,9 @@ fn notice(release: &ReleaseLine) -> String {
     )
 }
 
-/// Rows as they travel.
+/// Columns as they travel.
 #[must_use]
-pub fn rows(shown: sql::Answer, notices: Vec<String>) -> Answer {
+pub fn columns(shown: Vec<sql::AnswerColumn>) -> Vec<AnswerColumn> {
     let kind = |kind| match kind {
         ValueKind::Text => AnswerKind::Text,
         ValueKind::Json => AnswerKind::Json,
@@ -280,10 +280,16 @@ pub fn rows(shown: sql::Answer, notices: Vec<String>) -> Answer {
         ValueKind::Real => AnswerKind::Number,
         ValueKind::Truth => AnswerKind::Truth,
     };
-    let columns = shown.columns.into_iter().map(|column| AnswerColumn {
+    let columns = shown.into_iter().map(|column| AnswerColumn {
         name: column.name,
         kind: kind(column.kind),
     });
+    columns.collect()
+}
+
+/// Rows as they travel.
+#[must_use]
+pub fn rows(shown: sql::Answer, notices: Vec<String>) -> Answer {
     let value = |value| match value {
         Value::Null => AnswerValue::Null,
         Value::Text(text) | Value::Json(text) => AnswerValue::Text(text),
@@ -294,7 +300,7 @@ pub fn rows(shown: sql::Answer, notices: Vec<String>) -> Answer {
     };
     let rows = shown.rows.into_iter();
     Answer {
-        columns: columns.collect(),
+        columns: columns(shown.columns),
         rows: rows
             .map(|row| row.into_iter().map(value).collect())
             .collect(),
@@ -313,5 +319,6 @@ pub fn objection(refusal: &Refusal) -> Objection {
         position: refusal
             .position
             .and_then(|position| position.try_into().ok()),
+        rule: Some(refusal.rule.id().to_owned()),
     }
 }

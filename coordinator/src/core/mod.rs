@@ -18,6 +18,7 @@ pub mod mirror;
 mod mutations;
 mod offering;
 pub mod price_tag;
+pub mod psql;
 mod record;
 pub mod resume;
 mod resume_groups;

@@ -7,7 +7,7 @@ use aquifer_shared::base::ids::{Hash32, Name, StudyHash};
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::contract::Contract;
 use aquifer_shared::domain::sum::{StudyTerms, TrustMode, study_hash};
-use aquifer_shared::protocol::ask::{Ask, Response, StudyState};
+use aquifer_shared::protocol::ask::{Answer, Response, StudyState};
 use aquifer_shared::protocol::codec::{decode, encode};
 use aquifer_shared::protocol::wire::{Message, Offer};
 use aquifer_shared::shell::keys::random_bytes32;
@@ -18,12 +18,13 @@ use super::clock::now;
 use super::hub::Hub;
 use super::live::Live;
 use super::objections::{failed, no_study, object, refusal_response};
+use super::put::Put;
 use super::requests::{ACCOUNTANT, refused};
 use super::store::{Asked, Party, StoreFault, StoredAnswer, StoredStudy};
-use crate::core::asking::{Wish, answer_key, answer_of, price_of, standing_of, study_of};
+use crate::core::asking::{Wish, answer_key, answer_of, columns, price_of, standing_of, study_of};
 use crate::core::event::Event;
 use crate::core::price_tag::{Priced, price_tag};
-use crate::core::sql::{self, CacheUse, Query, Settings, Statement};
+use crate::core::sql::{self, CacheUse, Query, Statement};
 
 /// A question that waits for its answer.
 #[derive(Debug)]
@@ -54,10 +55,10 @@ impl Hub {
     pub(super) async fn question(
         &mut self,
         party: &Party,
-        ask: &Ask,
+        put: &Put,
         answers: &mpsc::Sender<Response>,
     ) -> Result<Option<Response>, StoreFault> {
-        let asking = match self.understand(party, ask).await? {
+        let asking = match self.understand(party, put).await? {
             Ok(asking) => asking,
             Err(response) => return Ok(Some(*response)),
         };
@@ -94,24 +95,15 @@ impl Hub {
     }
 
     /// The statement under the standing study that serves its purpose; price tags and other statements are answered here.
-    async fn understand(&mut self, party: &Party, ask: &Ask) -> Result<Step<Asking>, StoreFault> {
-        let Some(live) = self.standing_for(ask) else {
+    async fn understand(&mut self, party: &Party, put: &Put) -> Result<Step<Asking>, StoreFault> {
+        let Some(live) = self.standing_for(put) else {
             let hint = "`aquifer study list` shows open studies; an operator submits one with plan = questions";
-            let text = format!("no standing study is open for purpose {}", ask.purpose);
+            let text = format!("no standing study is open for purpose {}", put.purpose);
             return Ok(Err(Box::new(object("QP004", &text, hint))));
         };
         let (standing, terms, contract) = (live.hash, live.terms.clone(), live.contract.clone());
-        let settings = Settings {
-            purpose: Some(ask.purpose.to_string()),
-            request_id: ask.request_id.clone(),
-            cache: if ask.only_stored {
-                CacheUse::Only
-            } else {
-                CacheUse::Use
-            },
-            ..Settings::default()
-        };
-        let (query, only_price) = match sql::compile(&ask.sql, &settings, &contract, Some(&[])) {
+        let bound = Some(&put.parameters[..]);
+        let (query, only_price) = match sql::compile(&put.sql, &put.settings, &contract, bound) {
             Ok(Statement::Query(query)) => (query, false),
             Ok(Statement::Explain { query, .. }) => (query, true),
             Ok(_) => {
@@ -124,9 +116,11 @@ impl Hub {
             }
             Err(refusal) => return Ok(Err(Box::new(refusal_response(&refusal)))),
         };
-        let used = self.store.share_used(&party.name, &ask.purpose).await?;
-        let wish = ask.urho.map(MicroRho);
-        let urho = match price_of(&terms, &query, wish, used, ACCOUNTANT) {
+        if query.is_empty() && !only_price {
+            return Ok(Err(Box::new(no_rows(&query))));
+        }
+        let used = self.store.share_used(&party.name, &put.purpose).await?;
+        let urho = match price_of(&terms, &query, put.urho, used, ACCOUNTANT) {
             Ok(urho) => urho,
             Err(no) => return Ok(Err(Box::new(no_study(&no)))),
         };
@@ -141,7 +135,7 @@ impl Hub {
             key,
             urho,
             used,
-            request: ask.request_id.clone(),
+            request: put.settings.request_id.clone(),
         };
         if only_price {
             return Ok(Err(Box::new(self.price_tag(&asking).await?)));
@@ -150,13 +144,13 @@ impl Hub {
     }
 
     /// The newest open standing study for a purpose, or the one that is named.
-    fn standing_for(&self, ask: &Ask) -> Option<&Live> {
+    fn standing_for(&self, put: &Put) -> Option<&Live> {
         let open = self.studies.values().filter(|live| {
-            let named = ask.standing.as_ref().is_none_or(|named| {
+            let named = put.standing.as_ref().is_none_or(|named| {
                 live.terms.name.as_str() == named
                     || live.hash.to_string().starts_with(named.as_str())
             });
-            live.machine.state() == StudyState::Open && live.terms.purpose == ask.purpose && named
+            live.machine.state() == StudyState::Open && live.terms.purpose == put.purpose && named
         });
         open.max_by_key(|live| (live.submitted, live.hash))
     }
@@ -432,4 +426,14 @@ fn shown(stored: &StoredAnswer, query: &Query, contract: &Contract, was_there: b
             "a stored answer does not fit its question; tell the coordinator's operator".into(),
         ),
     }
+}
+
+/// The columns of a question that wants no rows: nothing is asked.
+fn no_rows(query: &Query) -> Response {
+    Response::Answer(Box::new(Answer {
+        columns: columns(sql::columns(query)),
+        rows: Vec::new(),
+        notices: Vec::new(),
+        release: None,
+    }))
 }

@@ -17,6 +17,7 @@ use super::clock::now;
 use super::config::{Address, Config};
 use super::home::{Home, HomeFault};
 use super::serve::serve;
+use super::sql_password::{give, withdraw};
 use super::store::{Party, Ticketed};
 
 const EXAMPLES: &str = "Examples:
@@ -64,6 +65,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Give an analyst a password for SQL clients, or take it back.
+    SqlPassword(SqlPassword),
     /// List nodes and people.
     Nodes {
         /// Print JSON.
@@ -91,12 +94,30 @@ struct Init {
     /// Address to listen on for newcomers.
     #[arg(long, value_name = "IP:PORT")]
     listen_join: Option<std::net::SocketAddr>,
+    /// Address to listen on for SQL clients; none if left out.
+    #[arg(long, value_name = "IP:PORT")]
+    listen_sql: Option<std::net::SocketAddr>,
     /// Database: sqlite://FILE (in the directory) or postgres://...
     #[arg(long, value_name = "URL")]
     store: Option<String>,
     /// Name in the server's certificate.
     #[arg(long, value_name = "NAME")]
     server_name: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args, Debug)]
+struct SqlPassword {
+    /// The analyst's name.
+    name: Name,
+    /// How long it is good: a number with m, h or d.
+    #[arg(long, default_value = "90d", value_parser = parse_duration_ms, value_name = "TIME")]
+    expires_in: u64,
+    /// Take it back; connections that came with it are closed.
+    #[arg(long)]
+    withdraw: bool,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -146,6 +167,11 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<Outcome> {
             Ok(home) => revoke(&home, &name, json).await,
             Err(no) => Ok(no),
         },
+        Command::SqlPassword(asked) => match load(dir, asked.json)? {
+            Ok(home) if asked.withdraw => withdraw(&home, &asked.name, asked.json).await,
+            Ok(home) => give(&home, &asked.name, asked.expires_in, asked.json).await,
+            Err(no) => Ok(no),
+        },
         Command::Nodes { json } => match load(dir, json)? {
             Ok(home) => nodes(&home, json).await,
             Err(no) => Ok(no),
@@ -183,6 +209,7 @@ async fn create(dir: PathBuf, init: Init) -> anyhow::Result<Outcome> {
     let mut config = Config::new(init.address, address_join);
     config.listen = init.listen.unwrap_or(config.listen);
     config.listen_join = init.listen_join.unwrap_or(config.listen_join);
+    config.listen_sql = init.listen_sql;
     if let Some(store) = init.store {
         config.store = store.try_into()?;
     }

@@ -20,6 +20,8 @@ pub struct Config {
     /// Where tickets are redeemed.
     #[serde(default = "default_listen_join")]
     pub listen_join: SocketAddr,
+    /// Where SQL clients connect (TCP, PostgreSQL's protocol over TLS); nowhere if it is left out.
+    pub listen_sql: Option<SocketAddr>,
     /// What tickets name as the place to connect to.
     pub address: Address,
     /// What tickets name as the place to be redeemed at.
@@ -74,6 +76,7 @@ impl Config {
         Self {
             listen: default_listen(),
             listen_join: default_listen_join(),
+            listen_sql: None,
             address,
             address_join,
             server_name: default_server_name(),
@@ -117,11 +120,19 @@ impl Config {
         SAMPLE
             .replace("{listen}", &quoted(&self.listen.to_string()))
             .replace("{listen_join}", &quoted(&self.listen_join.to_string()))
+            .replace("{listen_sql}", &self.listen_sql_line())
             .replace("{address}", &quoted(&self.address.0))
             .replace("{address_join}", &quoted(&self.address_join.0))
             .replace("{server_name}", &quoted(&self.server_name.0))
             .replace("{days}", &self.certificate_days.0.to_string())
             .replace("{store}", &quoted(&self.store.0))
+    }
+
+    fn listen_sql_line(&self) -> String {
+        match self.listen_sql {
+            Some(address) => format!("listen_sql = \"{address}\""),
+            None => "# listen_sql = \"0.0.0.0:7432\"".to_owned(),
+        }
     }
 }
 
@@ -305,6 +316,9 @@ const SAMPLE: &str = r#"# Aquifer coordinator. Read once, when a command starts;
 listen = {listen}
 listen_join = {listen_join}
 
+# Where SQL clients connect (TCP, PostgreSQL's protocol, TLS only). Nowhere unless it is set.
+{listen_sql}
+
 # The same two places as seen by nodes and people: tickets carry them. Tickets that are out already keep what they carry.
 address = {address}
 address_join = {address_join}
@@ -337,6 +351,7 @@ mod tests {
         assert_eq!(Config::parse(&config.to_text()), Ok(config.clone()));
         config.listen = "127.0.0.1:0".parse().unwrap();
         config.listen_join = "127.0.0.1:0".parse().unwrap();
+        config.listen_sql = "127.0.0.1:7432".parse().ok();
         config.store = "postgres://a:\"b\\@db/aquifer".parse().unwrap();
         config.certificate_days = 7.try_into().unwrap();
         assert_eq!(Config::parse(&config.to_text()), Ok(config));
@@ -361,7 +376,7 @@ mod tests {
         check_refused(
             "\"coordinator.example.org:7400\"",
             "\"north\"",
-            (8, 11),
+            (11, 11),
             "HOST:PORT",
         );
         check_refused("\"0.0.0.0:7400\"", "\"7400\"", (4, 10), "socket address");
@@ -372,13 +387,13 @@ mod tests {
         check_refused(
             "certificate_days = 30",
             "certificate_days = 0",
-            (19, 20),
+            (22, 20),
             "1 to 365",
         );
         check_refused(
             "certificate_days = 30",
             "certificate_days = 366",
-            (19, 20),
+            (22, 20),
             "366",
         );
     }

@@ -12,10 +12,11 @@ use aquifer_shared::shell::certificates::{CertificateAuthority, PeerCertificate}
 use aquifer_shared::shell::platform::{Platform, System};
 use aquifer_shared::shell::quic::close;
 use quinn::Connection;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use super::mirror::Copied;
 use super::outbox::Outbox;
+use super::put::{OpenStanding, Put};
 use super::registry::Registry;
 use super::store::{Party, Store};
 use crate::core::event::Secure;
@@ -77,6 +78,17 @@ pub enum Command {
         /// Answers; dropped after the last.
         answers: mpsc::Sender<Response>,
     },
+    /// Somebody with a session asks.
+    Put {
+        /// Who.
+        party: Box<Party>,
+        /// What.
+        put: Box<Put>,
+        /// The answer; dropped after it.
+        answers: mpsc::Sender<Response>,
+    },
+    /// Which standing studies are open?
+    Standings(oneshot::Sender<Vec<OpenStanding>>),
     /// The process is to stop.
     Stop,
 }
@@ -123,6 +135,8 @@ pub struct Front {
     pub platform: Arc<dyn Platform>,
     live: Mutex<BTreeMap<u64, Live>>,
     counter: AtomicU64,
+    /// Rises when those who are here must be looked at again.
+    looked: watch::Sender<u64>,
 }
 
 #[derive(Debug)]
@@ -157,6 +171,7 @@ impl Front {
             platform: Arc::new(System),
             live,
             counter,
+            looked: watch::Sender::new(0),
         }
     }
 
@@ -227,6 +242,7 @@ impl Front {
 
     /// Closes every connection whose certificate is no longer good: revoked, replaced twice, or expired.
     pub async fn close_unwelcome(&self) {
+        self.looked.send_modify(|times| *times += 1);
         let all: Vec<(PeerCertificate, Connection)> = {
             let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
             live.values()
@@ -239,6 +255,11 @@ impl Front {
                 close(&connection, reason);
             }
         }
+    }
+
+    /// Tells when those who are here must be looked at again.
+    pub fn looks(&self) -> watch::Receiver<u64> {
+        self.looked.subscribe()
     }
 
     /// The party behind a certificate now, or why it may not speak.

@@ -169,6 +169,14 @@ impl Hub {
                 request,
                 answers,
             } => self.ask(&party, request, answers).await,
+            Command::Put {
+                party,
+                put,
+                answers,
+            } => self.put(&party, &put, &answers).await,
+            Command::Standings(answer) => {
+                let _ = answer.send(self.open_standings());
+            }
             Command::Stop => {}
         }
     }

@@ -16,7 +16,9 @@ mod load;
 pub mod mirror;
 mod objections;
 pub mod outbox;
+pub mod psql;
 pub mod publish;
+pub mod put;
 pub mod registry;
 pub mod requests;
 #[cfg(test)]
@@ -24,5 +26,6 @@ mod requests_tests;
 pub mod serve;
 pub mod server_certificate;
 pub mod session;
+pub mod sql_password;
 pub mod store;
 mod watchers;

@@ -76,5 +76,6 @@ pub(super) fn object(sqlstate: &str, message: &str, hint: &str) -> Response {
         message: message.to_owned(),
         hint: hint.to_owned(),
         position: None,
+        rule: None,
     }))
 }

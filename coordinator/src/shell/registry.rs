@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use aquifer_shared::base::ids::{Hash32, Role};
+use aquifer_shared::base::ids::{Hash32, Name, Role};
 use aquifer_shared::protocol::wire::CloseReason;
 use aquifer_shared::shell::certificates::PeerCertificate;
 use tokio::sync::RwLock;
@@ -70,6 +70,16 @@ impl Registry {
             return Err(CloseReason::WrongRole);
         }
         Ok(party)
+    }
+
+    /// The party of this name now; none if there is none, or it is revoked.
+    pub async fn named(&self, name: &Name) -> Option<Party> {
+        // It may have joined or been revoked a moment ago, through this process or another.
+        let _ = self.refresh().await;
+        let known = self.known.read().await;
+        let mut parties = known.by_fingerprint.values();
+        let party = parties.find(|party| party.name == *name);
+        party.filter(|party| !party.revoked).cloned()
     }
 
     /// Nodes that have joined and are not revoked.

@@ -13,6 +13,7 @@ use super::clock::now;
 use super::hub::Hub;
 use super::live::Live;
 use super::publish;
+use super::put::Put;
 use super::store::{Party, StoreFault, StoredModel, StoredStudy};
 use crate::core::event::Event;
 use crate::core::expand::{Accountant, Expanded, expand};
@@ -111,7 +112,7 @@ impl Hub {
             Request::Nodes => self.nodes().await,
             Request::ContractShow(which) => self.contract(&which).await,
             Request::Ledger { from } => self.ledger(party, from).await,
-            Request::Ask(ask) => match self.question(party, &ask, answers).await {
+            Request::Ask(ask) => match self.question(party, &Put::from(*ask), answers).await {
                 Ok(Some(response)) => Ok(response),
                 Ok(None) => return None,
                 Err(error) => Err(error),
@@ -121,15 +122,15 @@ impl Hub {
                 "renewal belongs to the connection".into(),
             )),
         };
-        Some(result.unwrap_or_else(|error| {
-            let error = anyhow::Error::from(error);
-            tracing::error!(error = format!("{error:#}"), "a question was not answered");
-            refused(
-                "store",
-                "the coordinator's store does not work; its operator finds the reason in the log"
-                    .into(),
-            )
-        }))
+        Some(result.unwrap_or_else(unanswered))
+    }
+
+    /// A statement of a session: its answer follows at once, or when its study has ended.
+    pub(super) async fn put(&mut self, party: &Party, put: &Put, answers: &mpsc::Sender<Response>) {
+        let result = self.question(party, put, answers).await;
+        if let Some(response) = result.unwrap_or_else(|error| Some(unanswered(error))) {
+            let _ = answers.try_send(response);
+        }
     }
 
     async fn submit(
@@ -458,6 +459,14 @@ fn expanded(
 /// Whether a role may have a model, published or held.
 fn may_see(role: Role, published: bool) -> bool {
     published || !matches!(role, Role::Node | Role::Analyst)
+}
+
+/// The store failed: the log says why, the asker whom to ask.
+fn unanswered(error: StoreFault) -> Response {
+    let error = anyhow::Error::from(error);
+    tracing::error!(error = format!("{error:#}"), "a question was not answered");
+    let text = "the coordinator's store does not work; its operator finds the reason in the log";
+    refused("store", text.into())
 }
 
 /// A refusal by a rule.

@@ -9,7 +9,8 @@ use aquifer_shared::shell::quic::{CLOSE_DONE, join_endpoint, lasting_endpoint};
 use aquifer_shared::shell::report::Outcome;
 use quinn::Endpoint;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 
 use super::clock::now;
 use super::doorstep::Doorstep;
@@ -18,6 +19,7 @@ use super::home::Home;
 use super::hub::Hub;
 use super::joining::{Desk, serve_join};
 use super::mirror::{COPIES_MAX, keep};
+use super::psql::SqlDoor;
 use super::registry::Registry;
 use super::server_certificate::{ServerTls, keep_valid};
 use super::session::serve_connection;
@@ -53,13 +55,20 @@ pub async fn serve(home: Home, json: bool) -> anyhow::Result<Outcome> {
         authority: front.authority.clone(),
         certificate_days: days,
     };
-    announce(&main, &join, json)?;
+    let (sql_tls, sql_tls_now) = watch::channel(tls.sql);
+    let sql = match home.config.listen_sql {
+        Some(address) => Some(SqlDoor::open(address, front.clone(), sql_tls_now).await?),
+        None => None,
+    };
+    announce(&main, &join, sql.as_ref(), json)?;
+    let answering = sql.map(|door| tokio::spawn(door.serve()));
     let joining = tokio::spawn(serve_join(join.clone(), desk));
     let renewing = keep_valid(
         front.authority.clone(),
         server_name.to_owned(),
         main.clone(),
         join.clone(),
+        sql_tls,
     );
     let renewing = tokio::spawn(renewing);
     let accepting = tokio::spawn(accept(main.clone(), front.clone()));
@@ -67,6 +76,7 @@ pub async fn serve(home: Home, json: bool) -> anyhow::Result<Outcome> {
     tokio::spawn(stop_on_signal(commands)?);
     let ended = hub.run(queue).await;
     accepting.abort();
+    answering.inspect(JoinHandle::abort);
     renewing.abort();
     joining.abort();
     mirroring.abort();
@@ -78,14 +88,23 @@ pub async fn serve(home: Home, json: bool) -> anyhow::Result<Outcome> {
     ended.map(|()| Outcome::Done)
 }
 
-fn announce(main: &Endpoint, join: &Endpoint, json: bool) -> anyhow::Result<()> {
+fn announce(
+    main: &Endpoint,
+    join: &Endpoint,
+    sql: Option<&SqlDoor>,
+    json: bool,
+) -> anyhow::Result<()> {
     let (main, join) = (main.local_addr()?, join.local_addr()?);
+    let sql = sql.map(|door| door.address().to_string());
     match json {
         true => println!(
             "{}",
-            serde_json::json!({ "listening": main.to_string(), "join": join.to_string() })
+            serde_json::json!({ "listening": main.to_string(), "join": join.to_string(), "sql": sql })
         ),
         false => println!("listening on {main} for nodes and people, on {join} for tickets"),
+    }
+    if let Some(sql) = sql.filter(|_| !json) {
+        println!("listening on {sql} for SQL clients");
     }
     Ok(())
 }

@@ -6,9 +6,12 @@ use std::time::Duration;
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::shell::certificates::{CertificateAuthority, CertificateFault};
 use aquifer_shared::shell::quic::{replace_join_tls, replace_server_tls};
-use aquifer_shared::shell::tls::{Credentials, TlsFault, server_join, server_main};
+use aquifer_shared::shell::tls::{
+    Credentials, SqlTls, TlsFault, server_join, server_main, server_sql,
+};
 use quinn::Endpoint;
 use quinn::crypto::rustls::QuicServerConfig;
+use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::clock::now;
@@ -35,6 +38,8 @@ pub struct ServerTls {
     pub main: Arc<QuicServerConfig>,
     /// For newcomers.
     pub join: Arc<QuicServerConfig>,
+    /// For SQL clients.
+    pub sql: SqlTls,
 }
 
 impl ServerTls {
@@ -56,16 +61,18 @@ impl ServerTls {
         Ok(Self {
             main: server_main(authority.certificate(), own)?,
             join: server_join(own)?,
+            sql: server_sql(authority.certificate(), own)?,
         })
     }
 }
 
-/// Gives both endpoints a new certificate every day; never ends.
+/// Gives all endpoints a new certificate every day; never ends.
 pub async fn keep_valid(
     authority: Arc<CertificateAuthority>,
     server_name: String,
     main: Endpoint,
     join: Endpoint,
+    sql: watch::Sender<SqlTls>,
 ) {
     let mut turn = interval(RENEWAL);
     turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -76,6 +83,7 @@ pub async fn keep_valid(
             Ok(tls) => {
                 replace_server_tls(&main, tls.main);
                 replace_join_tls(&join, tls.join);
+                sql.send_replace(tls.sql);
             }
             Err(error) => tracing::error!(%error, "the server keeps its old certificate"),
         }

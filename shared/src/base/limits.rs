@@ -58,6 +58,22 @@ pub const FILTER_VALUES_MAX: usize = 1 << 14;
 pub const FILTER_DEPTH_MAX: usize = 32;
 /// Bytes of the text of a statement.
 pub const STATEMENT_BYTES_MAX: usize = 64 << 10;
+/// Bytes of one message of a SQL client: a statement, or its values; before it has proved who it is, [`SQL_GREETING_BYTES_MAX`].
+pub const SQL_MESSAGE_BYTES_MAX: usize = STATEMENT_BYTES_MAX + (8 << 10);
+/// See [`SQL_MESSAGE_BYTES_MAX`].
+pub const SQL_GREETING_BYTES_MAX: usize = 4 << 10;
+/// Values bound to one statement.
+pub const SQL_VALUES_MAX: usize = 512;
+/// Connections of SQL clients at a time.
+pub const SQL_CONNECTIONS_MAX: usize = 512;
+/// Connections of SQL clients that have not yet proved who they are.
+pub const SQL_GREETINGS_MAX: usize = 256;
+/// Connections of one party's SQL clients.
+pub const SQL_CONNECTIONS_PER_PARTY_MAX: usize = 64;
+/// Statements that one such connection keeps, and as many with values.
+pub const SQL_STATEMENTS_MAX: usize = 256;
+/// Bytes of all statements and values that one such connection keeps.
+pub const SQL_KEPT_BYTES_MAX: usize = 1 << 20;
 /// Bytes of an encoded question.
 pub const QUESTION_BYTES_MAX: usize = 1 << 19;
 /// Bytes of a name (node, study, model, column, level).

@@ -231,6 +231,8 @@ pub struct Objection {
     pub hint: String,
     /// Place in the statement in characters from 1, where one is meant.
     pub position: Option<u32>,
+    /// The rule that says no, by its stable name; none where a budget, a policy or a unit does.
+    pub rule: Option<String>,
 }
 
 /// Where a study stands.

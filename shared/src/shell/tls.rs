@@ -13,6 +13,8 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
+use crate::base::hash::sha256;
+use crate::base::ids::Hash32;
 use crate::protocol::wire::{ALPN_JOIN, ALPN_MAIN};
 
 /// A TLS configuration cannot be made from what was given.
@@ -87,6 +89,46 @@ pub fn server_join(own: Credentials<'_>) -> Result<Arc<QuicServerConfig>, TlsFau
     server(config, ALPN_JOIN)
 }
 
+/// The SQL door's side, on TCP: people may show a certificate of the authority, or prove otherwise who they are.
+///
+/// # Errors
+///
+/// Certificates or keys that do not parse or do not fit.
+pub fn server_sql(
+    authority: &CertificateDer<'_>,
+    own: Credentials<'_>,
+) -> Result<SqlTls, TlsFault> {
+    let provider = provider();
+    let roots = Arc::new(roots(authority)?);
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider.clone())
+        .allow_unauthenticated()
+        .build()
+        .map_err(|_| TlsFault::Authority)?;
+    let builder = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&TLS13])
+        .map_err(|source| TlsFault::Refused { source })?;
+    let (certificates, key) = read(own)?;
+    let end_point = certificates.first().map(|certificate| sha256(certificate));
+    let config = builder
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(certificates, key)
+        .map_err(|source| TlsFault::Refused { source })?;
+    Ok(SqlTls {
+        config: Arc::new(full_handshakes(config, ALPN_SQL)),
+        end_point: end_point.unwrap_or_default(),
+    })
+}
+
+/// TLS of the SQL door.
+#[derive(Clone, Debug)]
+pub struct SqlTls {
+    /// The configuration.
+    pub config: Arc<ServerConfig>,
+    /// Hash of the server's certificate, by the hash of its signature: what clients bind their proof to
+    /// (`tls-server-end-point` of RFC 5929; the authority signs with SHA-256).
+    pub end_point: Hash32,
+}
+
 /// A party's side of the main endpoint: its certificate, and the pinned authority alone.
 ///
 /// # Errors
@@ -133,14 +175,19 @@ fn server(
     config: Result<ServerConfig, rustls::Error>,
     alpn: &[u8],
 ) -> Result<Arc<QuicServerConfig>, TlsFault> {
-    let mut config = config.map_err(|source| TlsFault::Refused { source })?;
+    let config = config.map_err(|source| TlsFault::Refused { source })?;
+    let config = full_handshakes(config, alpn);
+    let config = QuicServerConfig::try_from(config).map_err(|_| TlsFault::Suite)?;
+    Ok(Arc::new(config))
+}
+
+fn full_handshakes(mut config: ServerConfig, alpn: &[u8]) -> ServerConfig {
     config.alpn_protocols = vec![alpn.to_vec()];
     // A resumed or early handshake would skip the check of a certificate, or could be replayed.
     config.send_tls13_tickets = 0;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.max_early_data_size = 0;
-    let config = QuicServerConfig::try_from(config).map_err(|_| TlsFault::Suite)?;
-    Ok(Arc::new(config))
+    config
 }
 
 fn client(mut config: ClientConfig, alpn: &[u8]) -> Result<Arc<QuicClientConfig>, TlsFault> {
@@ -170,6 +217,8 @@ fn read(own: Credentials<'_>) -> Result<Pair, TlsFault> {
     Ok((vec![certificate], key))
 }
 
+/// The name that SQL clients may ask for.
+const ALPN_SQL: &[u8] = b"postgresql";
 const KX_GROUPS: [&dyn SupportedKxGroup; 3] = [
     aws_lc_rs::kx_group::X25519MLKEM768,
     aws_lc_rs::kx_group::X25519,
@@ -206,6 +255,7 @@ mod tests {
         };
         assert!(server_main(authority.certificate(), own).is_ok());
         assert!(server_join(own).is_ok());
+        assert!(server_sql(authority.certificate(), own).is_ok());
         assert!(client_main(authority.certificate(), own).is_ok());
         assert!(client_join(authority.certificate()).is_ok());
     }

@@ -25,6 +25,8 @@ mod postgres;
 #[cfg(test)]
 mod programs;
 #[cfg(test)]
+mod psql;
+#[cfg(test)]
 mod questions;
 #[cfg(test)]
 mod refusals;

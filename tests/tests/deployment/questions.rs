@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::fixture::{Small, check_says};
 
 /// Price of one attempt at a question, and what one question may cost with both its attempts.
-const URHO: u64 = 20_000;
+pub const URHO: u64 = 20_000;
 const QUESTION_URHO_MAX: u64 = 100_000;
 const CUSTOMERS: usize = 4_000;
 
@@ -30,13 +30,18 @@ expires_in_hours = 24
 "#;
 
 /// Units that publish their customers to analysts, a standing study that is open, and an analyst.
-struct Reports {
-    small: Small,
-    analyst: PathBuf,
+pub struct Reports {
+    pub small: Small,
+    pub analyst: PathBuf,
 }
 
 impl Reports {
-    fn open(units: usize, cap: u64) -> Self {
+    pub fn open(units: usize, cap: u64) -> Self {
+        Self::on(units, cap, &[])
+    }
+
+    /// With further arguments for `aquifer-coordinator init`.
+    pub fn on(units: usize, cap: u64, init: &[&str]) -> Self {
         let mut company = Company::synthetic(5, CUSTOMERS);
         company.keep_units(units);
         let limit = company.customers_max();
@@ -49,7 +54,7 @@ impl Reports {
             purposes: vec!["reporting".to_owned()],
             ..Policy::default()
         };
-        let mut small = Small::of(company, &policy);
+        let mut small = Small::on(company, &policy, init);
         small.cluster.start_nodes().unwrap();
         let contract = &small.company.contract;
         let standing = STANDING
@@ -70,13 +75,13 @@ impl Reports {
 
     /// The answer to a question, as JSON.
     #[track_caller]
-    fn answer(&self, more: &[&str], sql: &str) -> Value {
+    pub fn answer(&self, more: &[&str], sql: &str) -> Value {
         let arguments = [&["query", sql, "--json"], more].concat();
         let printed = self.ask(arguments).success().unwrap();
         serde_json::from_str(&printed).unwrap()
     }
 
-    fn spent(&self) -> Vec<u64> {
+    pub fn spent(&self) -> Vec<u64> {
         let units = 0..self.small.cluster.nodes.len();
         units.map(|unit| self.small.spent(unit)).collect()
     }
@@ -90,7 +95,7 @@ impl Reports {
     }
 }
 
-const BY_CONTRACT: &str = "SELECT contract, COUNT(*) AS n FROM customers GROUP BY contract";
+pub const BY_CONTRACT: &str = "SELECT contract, COUNT(*) AS n FROM customers GROUP BY contract";
 
 /// Every count is near the true one: `sigma` in customers; six deviations, false alarms below 1e-8 a count.
 #[track_caller]

@@ -174,6 +174,7 @@ fn object(json: bool, objection: &Objection) -> anyhow::Result<Outcome> {
             "message": objection.message,
             "hint": objection.hint,
             "position": objection.position,
+            "rule": objection.rule,
         }))?;
         return Ok(Outcome::Refused);
     }

@@ -23,6 +23,7 @@ mod reading;
 mod refusal;
 mod route;
 mod scope;
+mod session;
 mod settings;
 mod statement;
 mod syntax;
@@ -44,6 +45,7 @@ pub use output::Presentation;
 pub use reading::Reading;
 pub use refusal::{Refusal, Rule};
 pub use route::{Route, route};
+pub use session::{Piece, plain, split};
 pub use settings::{CLIENT, CacheUse, Change, Intervals, OWN, Settings, set};
 
 /// A statement that makes sense under a contract.
@@ -84,20 +86,11 @@ pub fn compile(
         compile::query(&wrapped, settings, contract, parameters).map(Box::new)
     };
     Ok(match statement::read(text)? {
-        statement::Written::Empty => Statement::Empty,
         statement::Written::Query(wrapped) => Statement::Query(query(wrapped)?),
         statement::Written::Explain(wrapped, json) => Statement::Explain {
             query: query(wrapped)?,
             json,
         },
-        statement::Written::Set(setting) => Statement::Set(settings::change(setting)?),
-        statement::Written::Show(name, position) => {
-            let known = OWN.contains(&name.as_str()) || CLIENT.contains(&name.as_str());
-            if name != "all" && !known {
-                return Err(settings::unknown(&name, position));
-            }
-            Statement::Show(name)
-        }
-        statement::Written::Transaction(tag) => Statement::Transaction(tag),
+        other => session::without_contract(other)?,
     })
 }

@@ -7,6 +7,7 @@
 mod answers;
 mod mirror;
 mod models;
+mod passwords;
 #[cfg(test)]
 mod postgres;
 mod registry;
@@ -30,6 +31,7 @@ use sqlx::{AnyConnection, AnyPool, Connection, Executor};
 pub use answers::{Asked, StoredAnswer};
 pub use mirror::{Fork, MirrorWrite};
 pub use models::StoredModel;
+pub use passwords::SqlPassword;
 pub use registry::{Party, Redeemed, Ticketed};
 pub use spool::{SpoolWrite, Spooled};
 pub use studies::StoredStudy;

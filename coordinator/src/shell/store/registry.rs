@@ -304,7 +304,7 @@ async fn void_tickets(transaction: &mut AnyConnection, name: &Name) -> Result<u6
         .map_err(fault("void open tickets"))
 }
 
-async fn bump(transaction: &mut AnyConnection) -> Result<(), StoreFault> {
+pub(super) async fn bump(transaction: &mut AnyConnection) -> Result<(), StoreFault> {
     sqlx::query("UPDATE revision SET number = number + 1 WHERE only_row = 1")
         .execute(transaction)
         .await

@@ -5,9 +5,9 @@
 use super::{Store, StoreFault, fault};
 
 /// Raised with every change of [`TABLES`]; from the first release on, together with statements that bring older stores up.
-const SCHEMA: i64 = 3;
+const SCHEMA: i64 = 4;
 
-const TABLES: [&str; 20] = [
+const TABLES: [&str; 21] = [
     "CREATE TABLE IF NOT EXISTS schema_version (only_row BIGINT PRIMARY KEY, number BIGINT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS parties (
         name TEXT PRIMARY KEY, role TEXT NOT NULL, identity TEXT NOT NULL, fingerprint TEXT NOT NULL,
@@ -51,6 +51,8 @@ const TABLES: [&str; 20] = [
     "CREATE TABLE IF NOT EXISTS asked (
         analyst TEXT NOT NULL, request TEXT NOT NULL, plan_key TEXT NOT NULL, study TEXT NOT NULL,
         purpose TEXT NOT NULL, urho BIGINT NOT NULL, at BIGINT NOT NULL, PRIMARY KEY (analyst, request))",
+    "CREATE TABLE IF NOT EXISTS sql_passwords (
+        name TEXT PRIMARY KEY, identity TEXT NOT NULL, verifier TEXT NOT NULL, expires BIGINT NOT NULL)",
     "CREATE INDEX IF NOT EXISTS asked_shares ON asked (analyst, purpose)",
 ];
 

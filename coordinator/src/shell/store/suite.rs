@@ -4,11 +4,12 @@ mod secure;
 
 use std::path::Path;
 
-use aquifer_shared::base::ids::{Hash32, IdentityKey, Role, StudyHash};
+use aquifer_shared::base::ids::{Hash32, IdentityKey, Name, Role, StudyHash};
 use aquifer_shared::base::time::Timestamp;
 
 use super::postgres::Server;
-use super::{Party, Redeemed, Store, StoreFault, StoredModel, StoredStudy, Ticketed};
+use super::{Party, Redeemed, SqlPassword, Store, StoreFault, StoredModel, StoredStudy, Ticketed};
+use crate::core::psql::scram::Verifier;
 
 fn joiner(name: &str) -> Party {
     Party {
@@ -301,10 +302,35 @@ async fn a_held_model_is_published_or_dropped_for_good(store: &Store) {
         .unwrap();
 }
 
+async fn a_password_is_kept_until_it_is_withdrawn(store: &Store) {
+    let name: Name = "ada".parse().unwrap();
+    let password = |salt| SqlPassword {
+        name: "ada".parse().unwrap(),
+        identity: IdentityKey([7; 32]),
+        verifier: Verifier::of("secret", [salt; 16]),
+        expires: Timestamp(5),
+    };
+    assert_eq!(store.password(&name).await.unwrap(), None);
+    assert!(!store.withdraw_password(&name).await.unwrap());
+    for salt in [1, 2] {
+        let before = store.revision().await.unwrap();
+        store.set_password(&password(salt)).await.unwrap();
+        let kept = store.password(&name).await.unwrap();
+        assert_eq!(kept, Some(password(salt)), "the last one alone");
+        assert!(
+            store.revision().await.unwrap() > before,
+            "a running server notices"
+        );
+    }
+    assert!(store.withdraw_password(&name).await.unwrap());
+    assert_eq!(store.password(&name).await.unwrap(), None);
+}
+
 async fn check_store(url: &str, dir: &Path) {
     let store = Store::open(url, dir).await.unwrap();
     assert!(store.is_empty().await.unwrap());
     a_ticket_is_good_once(&store).await;
+    a_password_is_kept_until_it_is_withdrawn(&store).await;
     a_joiner_whose_answer_was_lost_asks_again(&store).await;
     a_key_is_bound_to_one_name(&store).await;
     a_name_is_bound_until_it_is_revoked(&store).await;
@@ -328,7 +354,7 @@ async fn check_store(url: &str, dir: &Path) {
         .unwrap();
     again.close().await;
     let newer = Store::open(url, dir).await.unwrap_err();
-    assert!(matches!(newer, StoreFault::Newer { found: 4 }));
+    assert!(matches!(newer, StoreFault::Newer { found: 5 }));
 }
 
 #[tokio::test]
@@ -452,6 +478,7 @@ async fn an_older_store_is_brought_up_to_date() {
         "ledger_forks",
         "answers",
         "asked",
+        "sql_passwords",
     ] {
         let drop = sqlx::AssertSqlSafe(format!("DROP TABLE {table}"));
         sqlx::raw_sql(drop).execute(&store.pool).await.unwrap();
@@ -462,7 +489,7 @@ async fn an_older_store_is_brought_up_to_date() {
     let store = open().await.unwrap();
     assert_eq!(store.spool(&StudyHash([5; 32])).await.unwrap(), []);
     assert!(store.ticket(Hash32([1; 32])).await.unwrap().is_some());
-    assert_eq!(store.schema().await.unwrap(), Some(3));
+    assert_eq!(store.schema().await.unwrap(), Some(4));
 }
 
 #[tokio::test]

@@ -1,0 +1,247 @@
+//! What statements of a session come to: settings, transactions, the catalogue, and questions, which go to the hub.
+
+use pgwire::messages::response::TransactionStatus;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{mpsc, oneshot};
+
+use aquifer_shared::base::ids::Name;
+use aquifer_shared::domain::contract::Published;
+use aquifer_shared::protocol::ask::{
+    Answer, AnswerColumn, AnswerKind, AnswerValue, Objection, Response,
+};
+
+use super::reply::{Reply, Rows, object};
+use super::session::{End, Session, Stop};
+use crate::core::psql::catalogue;
+use crate::core::sql::{self, CLIENT, Change, OWN, Parameter, Statement};
+use crate::shell::front::Command;
+use crate::shell::put::{OpenStanding, Put};
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
+    /// Carries out one statement.
+    pub(super) async fn statement(
+        &mut self,
+        text: &str,
+        parameters: &[Parameter],
+    ) -> Result<Reply, Stop> {
+        if catalogue::values(text).is_some() {
+            self.check_state(false)?;
+            return self.catalogue(text, parameters).await.map(Reply::Rows);
+        }
+        let plain = sql::plain(text)?;
+        let ends = matches!(plain, Some(Statement::Transaction("ROLLBACK" | "COMMIT")));
+        self.check_state(ends)?;
+        match plain {
+            Some(statement) => self.plain(statement),
+            None => {
+                let answer = self.ask(text, parameters).await?;
+                let command = if answer.release.is_none() && is_explain(text) {
+                    "EXPLAIN"
+                } else {
+                    "SELECT"
+                };
+                Ok(Reply::Rows(Rows {
+                    command,
+                    columns: answer.columns,
+                    rows: answer.rows,
+                    notices: answer.notices,
+                }))
+            }
+        }
+    }
+
+    /// In a transaction that has failed, nothing is done but its end.
+    fn check_state(&self, ends: bool) -> Result<(), Stop> {
+        if self.state == Some(TransactionStatus::Error) && !ends {
+            let text = "the transaction has failed: nothing more is done in it";
+            return Err(object("25P02", text, "ROLLBACK").into());
+        }
+        Ok(())
+    }
+
+    /// What there is to ask about, as clients look for it. It comes from contracts, and no node hears of it.
+    pub(super) async fn catalogue(
+        &self,
+        text: &str,
+        parameters: &[Parameter],
+    ) -> Result<Rows, Stop> {
+        let open = self.standings().await?;
+        let mut tables: Vec<&Published> = Vec::new();
+        for table in open
+            .iter()
+            .flat_map(|standing| &standing.contract.published)
+        {
+            if tables.iter().all(|known| known.name != table.name) {
+                tables.push(table);
+            }
+        }
+        let user = self.party.name.as_str();
+        let shelf = catalogue::Shelf {
+            user,
+            database: match self.options.database.as_str() {
+                "" => user,
+                named => named,
+            },
+            version: VERSION,
+            tables: &tables,
+        };
+        let answer = catalogue::answer(text, parameters, &shelf);
+        let unknown = || object("0A000", "this catalogue statement is not answered", "");
+        let answer = answer.ok_or_else(unknown)?;
+        Ok(Rows {
+            command: "SELECT",
+            columns: answer.columns,
+            rows: answer.rows,
+            notices: answer.notices,
+        })
+    }
+
+    /// The standing studies that are open, the newest first.
+    pub(super) async fn standings(&self) -> Result<Vec<OpenStanding>, Stop> {
+        let (answer, standings) = oneshot::channel();
+        let hub = &self.called.place.shared.front.hub;
+        let sent = hub.send(Command::Standings(answer)).await;
+        sent.map_err(|_| stopping())?;
+        Ok(standings.await.map_err(|_| stopping())?)
+    }
+
+    /// A statement that asks nothing.
+    fn plain(&mut self, statement: Statement) -> Result<Reply, Stop> {
+        Ok(match statement {
+            Statement::Set(change) => {
+                let tag = if matches!(change, Change::ResetAll) {
+                    "RESET"
+                } else {
+                    "SET"
+                };
+                self.options.set(change)?;
+                Reply::Done(tag.to_owned())
+            }
+            Statement::Show(name) => Reply::Rows(self.show(&name)),
+            Statement::Transaction(tag) => Reply::Done(self.transaction(tag).to_owned()),
+            Statement::Empty | Statement::Query(_) | Statement::Explain { .. } => Reply::Empty,
+        })
+    }
+
+    /// Transactions change nothing but what clients believe about them.
+    fn transaction(&mut self, tag: &'static str) -> &'static str {
+        let failed = self.state == Some(TransactionStatus::Error);
+        match tag {
+            "BEGIN" => self.state = Some(TransactionStatus::Transaction),
+            "COMMIT" | "ROLLBACK" => self.state = None,
+            _ => {}
+        }
+        if failed && tag == "COMMIT" {
+            "ROLLBACK"
+        } else {
+            tag
+        }
+    }
+
+    /// Outside of a transaction nothing outlasts the group of messages that it came with.
+    pub(super) fn close_portals_outside(&mut self) {
+        if self.state.is_none() {
+            self.kept.close_portals();
+        }
+    }
+
+    fn show(&self, name: &str) -> Rows {
+        let value = |name: &str| AnswerValue::Text(self.options.shown(name));
+        let row = |name: &&str| vec![AnswerValue::Text((*name).to_owned()), value(name)];
+        let rows = match name {
+            "all" => OWN.iter().chain(&CLIENT).map(row).collect(),
+            name => vec![vec![value(name)]],
+        };
+        Rows {
+            command: "SHOW",
+            columns: shown_columns(name),
+            rows,
+            notices: Vec::new(),
+        }
+    }
+
+    /// Asks the hub, and waits for the answer unless the client gives up or leaves; the question goes on without it.
+    async fn ask(&mut self, text: &str, parameters: &[Parameter]) -> Result<Answer, Stop> {
+        let purpose = self.purpose()?;
+        let wake = self.called.wake.clone();
+        let given_up = wake.notified();
+        tokio::pin!(given_up);
+        // From here on it hears whoever wakes it.
+        given_up.as_mut().enable();
+        let (answers, mut replies) = mpsc::channel(1);
+        let command = Command::Put {
+            party: Box::new(self.party.clone()),
+            put: Box::new(Put {
+                sql: text.to_owned(),
+                purpose,
+                standing: None,
+                urho: None,
+                settings: self.options.own.clone(),
+                parameters: parameters.to_vec(),
+            }),
+            answers,
+        };
+        let hub = self.called.place.shared.front.hub.clone();
+        hub.send(command).await.map_err(|_| stopping())?;
+        loop {
+            let room = self.line.has_room();
+            tokio::select! {
+                response = replies.recv() => return answered(response.ok_or_else(stopping)?),
+                () = &mut given_up => return Err(given_up_waiting().into()),
+                filled = self.line.fill(), if room => if filled? == 0 {
+                    return Err(End::Gone.into());
+                },
+                _ = self.looks.changed() => self.look().await?,
+            }
+        }
+    }
+
+    /// Why the session asks.
+    pub(super) fn purpose(&self) -> Result<Name, Stop> {
+        let hint = "SET aquifer.purpose = '...'";
+        let Some(purpose) = &self.options.own.purpose else {
+            return Err(object("55000", "no purpose is stated", hint).into());
+        };
+        let named = purpose.parse();
+        named.map_err(|_| object("QP004", "the purpose is not a name", hint).into())
+    }
+}
+
+/// Columns of `SHOW`.
+pub(super) fn shown_columns(name: &str) -> Vec<AnswerColumn> {
+    let names = match name {
+        "all" => vec!["name", "setting"],
+        name => vec![name],
+    };
+    let text = |name: &str| AnswerColumn {
+        name: name.to_owned(),
+        kind: AnswerKind::Text,
+    };
+    names.into_iter().map(text).collect()
+}
+
+fn stopping() -> End {
+    End::Away("57P01", "the coordinator stops".to_owned())
+}
+
+fn answered(response: Response) -> Result<Answer, Stop> {
+    match response {
+        Response::Answer(answer) => Ok(*answer),
+        Response::Objection(objection) => Err(objection.into()),
+        Response::Refused { message, .. } => Err(object("58000", &message, "").into()),
+        _ => Err(object("XX000", "the coordinator answered something else", "").into()),
+    }
+}
+
+fn given_up_waiting() -> Box<Objection> {
+    let hint = "the question goes on and its answer is kept: asked again, it is free, and what was charged stays charged";
+    object("57014", "the wait for the answer was given up", hint)
+}
+
+fn is_explain(text: &str) -> bool {
+    let start = text.trim_start().get(..7);
+    start.is_some_and(|word| word.eq_ignore_ascii_case("explain"))
+}
+
+/// What `version()` says.
+const VERSION: &str = concat!("PostgreSQL 15.0 (Aquifer ", env!("CARGO_PKG_VERSION"), ")");

@@ -1,0 +1,75 @@
+//! A statement on its way to the hub, whichever door it came through.
+
+use aquifer_shared::base::ids::Name;
+use aquifer_shared::base::units::MicroRho;
+use aquifer_shared::domain::contract::Contract;
+use aquifer_shared::protocol::ask::{Ask, StudyState};
+
+use super::hub::Hub;
+use super::live::Live;
+use crate::core::sql::{CacheUse, Parameter, Settings};
+
+/// A statement with everything that is said about it.
+#[derive(Clone, Debug)]
+pub struct Put {
+    /// Its text.
+    pub sql: String,
+    /// Why it is asked; picks the standing study.
+    pub purpose: Name,
+    /// Name or hash of the standing study, where several serve the purpose.
+    pub standing: Option<String>,
+    /// Price of a fresh answer, where it is named beside the statement.
+    pub urho: Option<MicroRho>,
+    /// What the session has set.
+    pub settings: Settings,
+    /// Values of bound parameters.
+    pub parameters: Vec<Parameter>,
+}
+
+/// A standing study that may be asked under.
+#[derive(Clone, Debug)]
+pub struct OpenStanding {
+    /// Its purpose.
+    pub purpose: Name,
+    /// What it publishes.
+    pub contract: Contract,
+}
+
+impl From<Ask> for Put {
+    fn from(ask: Ask) -> Self {
+        let cache = match ask.only_stored {
+            true => CacheUse::Only,
+            false => CacheUse::Use,
+        };
+        Self {
+            settings: Settings {
+                purpose: Some(ask.purpose.to_string()),
+                request_id: ask.request_id,
+                cache,
+                ..Settings::default()
+            },
+            sql: ask.sql,
+            purpose: ask.purpose,
+            standing: ask.standing,
+            urho: ask.urho.map(MicroRho),
+            parameters: Vec::new(),
+        }
+    }
+}
+
+impl Hub {
+    /// Standing studies that are open, the newest first.
+    pub(super) fn open_standings(&self) -> Vec<OpenStanding> {
+        let open = self
+            .studies
+            .values()
+            .filter(|live| live.machine.state() == StudyState::Open);
+        let mut open: Vec<&Live> = open.collect();
+        open.sort_by_key(|live| std::cmp::Reverse((live.submitted, live.hash)));
+        let shown = |live: &Live| OpenStanding {
+            purpose: live.terms.purpose.clone(),
+            contract: live.contract.clone(),
+        };
+        open.into_iter().map(shown).collect()
+    }
+}

@@ -1,0 +1,448 @@
+//! Analysts ask with `psql`: over TLS only, with a certificate or a password, and with the same answers as any other way.
+
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use aquifer_tests::processes::{Outcome, run, wait_for};
+use aquifer_tests::study::list;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+use super::fixture::{check_says, has_program};
+use super::questions::{BY_CONTRACT, Reports, URHO};
+
+/// Four units with an open standing study, and a door for SQL clients.
+struct Door {
+    reports: Reports,
+    port: u16,
+    password: String,
+}
+
+/// How a client proves who it is.
+enum Proof<'a> {
+    Password(&'a str),
+    Certificate,
+}
+
+impl Door {
+    /// None where this machine has no `psql`.
+    fn open() -> Option<Self> {
+        has_program("psql").then(Self::opened)
+    }
+
+    fn opened() -> Self {
+        let free = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
+        let address = format!("127.0.0.1:{port}");
+        let reports = Reports::on(4, 1_000_000, &["--listen-sql", &address]);
+        let mut door = Self {
+            reports,
+            port,
+            password: String::new(),
+        };
+        door.password = door.new_password("ada");
+        door
+    }
+
+    fn new_password(&self, name: &str) -> String {
+        let cluster = &self.reports.small.cluster;
+        let printed = cluster.coordinator_command(["sql-password", name]).unwrap();
+        printed.success().unwrap().trim().to_owned()
+    }
+
+    /// `psql` as this user, with more about the connection.
+    fn client(&self, user: &str, proof: &Proof<'_>, more: &str) -> Command {
+        let folder = self.reports.analyst.display();
+        let mut place = format!(
+            "host=aquifer hostaddr=127.0.0.1 port={} dbname=aquifer user={user} \
+             sslmode=verify-full sslrootcert={folder}/ca.pem {more} ",
+            self.port
+        );
+        if let Proof::Certificate = proof {
+            place += &format!("sslcert={folder}/certificate.pem sslkey={folder}/tls.key");
+        }
+        let mut client = Command::new("psql");
+        let quiet = [
+            "-X",
+            "-A",
+            "-w",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-v",
+            "VERBOSITY=verbose",
+        ];
+        client
+            .args(quiet)
+            .args(["-d", &place])
+            .env_remove("PGOPTIONS");
+        if let Proof::Password(password) = proof {
+            client.env("PGPASSWORD", password);
+        }
+        client
+    }
+
+    fn run(&self, mut client: Command, statements: &[&str]) -> Outcome {
+        for statement in statements {
+            client.args(["-c", statement]);
+        }
+        run(&mut client).unwrap()
+    }
+
+    /// Statements of the analyst, in one session.
+    fn asks(&self, statements: &[&str]) -> Outcome {
+        let client = self.client("ada", &Proof::Password(&self.password), "");
+        self.run(client, statements)
+    }
+}
+
+const PURPOSE: &str = "SET aquifer.purpose = 'reporting'";
+
+#[test]
+fn analysts_ask_with_psql_and_pay_once() {
+    let Some(door) = Door::open() else { return };
+    let priced = door.asks(&[PURPOSE, &format!("EXPLAIN {BY_CONTRACT}")]);
+    check_says(&priced, 0, &["SET", "20000 micro-rho", "shared-noise"]);
+    assert_eq!(door.reports.spent(), [0; 4], "a price tag costs nothing");
+    let first = door.asks(&[PURPOSE, BY_CONTRACT]);
+    let columns = "contract|n|n_low|n_high|suppressed";
+    check_says(
+        &first,
+        0,
+        &[
+            "NOTICE:",
+            "rho 0.02 charged",
+            "fresh",
+            columns,
+            "other||||t",
+            "(4 rows)",
+        ],
+    );
+    assert_eq!(door.reports.spent(), [URHO; 4]);
+    let again = format!("{PURPOSE}; BEGIN; {BY_CONTRACT} ORDER BY 1; ROLLBACK;");
+    check_says(
+        &door.asks(&[&again]),
+        0,
+        &["nothing charged, cached", "ROLLBACK"],
+    );
+    let elsewhere = door.reports.answer(&[], BY_CONTRACT);
+    assert_eq!(
+        elsewhere["release"]["cached"], true,
+        "both doors lead to the same answer"
+    );
+    for row in elsewhere["rows"].as_array().unwrap() {
+        if let Some(count) = row["n"].as_i64() {
+            let line = format!("{}|{count}|", row["contract"].as_str().unwrap());
+            assert!(first.stdout.contains(&line), "{line} in {}", first.stdout);
+        }
+    }
+    let none = door.asks(&[PURPOSE, "SELECT COUNT(*) AS n FROM customers LIMIT 0"]);
+    check_says(&none, 0, &["n|n_low|n_high|suppressed", "(0 rows)"]);
+    assert_eq!(door.reports.spent(), [URHO; 4]);
+}
+
+#[test]
+fn sessions_have_settings() {
+    let Some(door) = Door::open() else { return };
+    let mut client = door.client("ada", &Proof::Certificate, "");
+    client.env(
+        "PGOPTIONS",
+        "-c aquifer.purpose=reporting -c aquifer.intervals=off",
+    );
+    let shown = [
+        "SHOW aquifer.purpose",
+        "SHOW aquifer.intervals",
+        BY_CONTRACT,
+    ];
+    let outcome = door.run(client, &shown);
+    check_says(&outcome, 0, &["reporting", "off", "contract|n|suppressed"]);
+    let mut client = door.client("ada", &Proof::Certificate, "");
+    client.env("PGOPTIONS", "-c aquifer.scale=0");
+    check_says(&door.run(client, &["SHOW all"]), 2, &["aquifer.scale"]);
+    assert_eq!(door.reports.spent(), [URHO; 4]);
+}
+
+#[test]
+fn what_is_refused_is_refused_with_its_reason() {
+    let Some(door) = Door::open() else { return };
+    let refused =
+        |statements: &[&str], words: &[&str]| check_says(&door.asks(statements), 1, words);
+    refused(&[BY_CONTRACT], &["55000", "HINT:  SET aquifer.purpose"]);
+    let place = [
+        "42803",
+        "LINE 1: SELECT * FROM customers",
+        "DETAIL:  rule sql.",
+    ];
+    refused(&[PURPOSE, "SELECT * FROM customers"], &place);
+    refused(
+        &[PURPOSE, "SELECT COUNT(*) FROM invoices"],
+        &["42P01", "customers"],
+    );
+    let second = format!("{PURPOSE}; DROP TABLE customers");
+    refused(
+        &[&second],
+        &["25006", "LINE 1: SET aquifer.purpose = 'reporting'; DROP"],
+    );
+    refused(&["SET aquifer.scale = 0"], &["42704"]);
+    refused(
+        &["SET aquifer.purpose = 'marketing'", BY_CONTRACT],
+        &["QP004", "marketing"],
+    );
+    refused(
+        &[PURPOSE, "SET aquifer.cache = 'only'", BY_CONTRACT],
+        &["55000"],
+    );
+    let long = format!(
+        "SELECT COUNT(*) FROM customers /* {} */",
+        "x".repeat(64 << 10)
+    );
+    refused(&[PURPOSE, &long], &["54001"]);
+    assert_eq!(door.reports.spent(), [0; 4]);
+}
+
+#[test]
+fn nobody_comes_in_without_tls_and_a_proof() {
+    let Some(door) = Door::open() else { return };
+    let comes = |user: &str, proof: &Proof<'_>, more: &str, code: i32, words: &[&str]| {
+        let client = door.client(user, proof, more);
+        check_says(&door.run(client, &["SHOW server_version"]), code, words);
+    };
+    let right = Proof::Password(&door.password);
+    comes("ada", &right, "channel_binding=require", 0, &["15.0"]);
+    comes("ada", &right, "channel_binding=disable", 0, &["15.0"]);
+    comes(
+        "ada",
+        &right,
+        "ssl_max_protocol_version=TLSv1.2",
+        2,
+        &["SSL error"],
+    );
+    comes("ada", &Proof::Certificate, "", 0, &["15.0"]);
+    comes("ada", &right, "sslmode=disable", 2, &["over TLS only"]);
+    let wrong = "the password does not fit the user, or it has expired";
+    comes("ada", &Proof::Password("aq_wrong"), "", 2, &[wrong]);
+    comes("eve", &right, "", 2, &[wrong]);
+    comes("ops", &right, "", 2, &[wrong]);
+    comes("ops", &Proof::Certificate, "", 2, &["not the one whom"]);
+    let operator = door
+        .reports
+        .small
+        .cluster
+        .coordinator_command(["sql-password", "ops"]);
+    check_says(&operator.unwrap(), 1, &["not a registered analyst"]);
+    let before = door.password.clone();
+    let after = door.new_password("ada");
+    comes("ada", &Proof::Password(&before), "", 2, &[wrong]);
+    comes("ada", &Proof::Password(&after), "", 0, &["15.0"]);
+}
+
+#[test]
+fn whoever_is_revoked_is_sent_away() {
+    let Some(door) = Door::open() else { return };
+    let mut client = door.client("ada", &Proof::Password(&door.password), "");
+    let piped = client
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut session = piped.spawn().unwrap();
+    let mut input = session.stdin.take().unwrap();
+    input
+        .write_all(b"SHOW server_version \\watch 0.1\n")
+        .unwrap();
+    drop(input);
+    let mut shown = [0; 14];
+    session
+        .stdout
+        .as_mut()
+        .unwrap()
+        .read_exact(&mut shown)
+        .unwrap();
+    let cluster = &door.reports.small.cluster;
+    let revoked = cluster.coordinator_command(["revoke", "ada"]).unwrap();
+    revoked.success().unwrap();
+    let ended = session.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(
+        !ended.status.success() && said.contains("no longer good"),
+        "{said}"
+    );
+    for proof in [Proof::Password(&door.password), Proof::Certificate] {
+        let client = door.client("ada", &proof, "");
+        assert_eq!(door.run(client, &["SHOW server_version"]).code, Some(2));
+    }
+}
+
+#[test]
+fn clients_find_what_there_is_to_ask_about() {
+    let Some(door) = Door::open() else { return };
+    let shows = |command: &str, words: &[&str]| check_says(&door.asks(&[command]), 0, words);
+    shows("\\dt", &["public|customers|table|aquifer"]);
+    shows("\\dt+", &["privacy unit customer_id"]);
+    shows(
+        "\\d customers",
+        &["Table \"public.customers\"", "contract|text|"],
+    );
+    shows("\\d+ customers", &["levels month"]);
+    shows("\\l", &["aquifer|"]);
+    shows("\\df", &["(0 rows)"]);
+    shows("\\dn", &["public|aquifer"]);
+    shows("SELECT version()", &["PostgreSQL 15.0 (Aquifer"]);
+    check_says(
+        &door.asks(&["\\d invoices"]),
+        1,
+        &["Did not find any relation"],
+    );
+    assert_eq!(door.reports.spent(), [0; 4]);
+}
+
+fn signal(pid: u32, signal: Signal) {
+    let pid = Pid::from_raw(pid.cast_signed()).unwrap();
+    kill_process(pid, signal).unwrap();
+}
+
+#[test]
+fn giving_up_ends_the_wait_and_not_the_question() {
+    let Some(door) = Door::open() else { return };
+    let cluster = &door.reports.small.cluster;
+    let nodes = || {
+        cluster
+            .nodes
+            .iter()
+            .filter_map(|node| Some(node.process.as_ref()?.pid()))
+    };
+    nodes().for_each(|pid| signal(pid, Signal::STOP));
+    let mut client = door.client("ada", &Proof::Password(&door.password), "");
+    client.args(["-c", PURPOSE, "-c", BY_CONTRACT]);
+    let session = client
+        .stderr(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let asked = || {
+        let studies = cluster.aquifer(["study", "list", "--json"]).ok()?.stdout;
+        let studies: Value = serde_json::from_str(&studies).ok()?;
+        (list(&studies, "studies")?.len() == 2).then_some(())
+    };
+    wait_for("the question to be a study", 20_000, || Ok(asked())).unwrap();
+    signal(session.id(), Signal::INT);
+    let ended = session.wait_with_output().unwrap();
+    nodes().for_each(|pid| signal(pid, Signal::CONT));
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(
+        said.contains("57014") && said.contains("its answer is kept"),
+        "{said}"
+    );
+    let answer = door.reports.answer(&[], BY_CONTRACT);
+    let spent = door.reports.spent();
+    assert!(spent.iter().all(|spent| *spent >= URHO), "{spent:?}");
+    let again = door.reports.answer(&[], BY_CONTRACT);
+    assert_eq!(
+        again["release"]["release_id"],
+        answer["release"]["release_id"]
+    );
+    assert_eq!(door.reports.spent(), spent, "asked once, whoever waits");
+}
+
+/// Python with the drivers, as `scripts/setup` puts it there; none where it was not run, which fails in CI.
+fn python() -> Option<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let python = root.join("target/tools/bin/python");
+    if python.exists() {
+        return Some(python);
+    }
+    println!("SKIPPED: no {}", python.display());
+    assert!(
+        std::env::var_os("CI").is_none(),
+        "{python:?} is needed in CI"
+    );
+    None
+}
+
+#[test]
+fn drivers_of_python_get_the_same_answer_and_pay_once() {
+    let (Some(door), Some(python)) = (Door::open(), python()) else {
+        return;
+    };
+    let mut script = Command::new(python);
+    script.args([
+        "-c",
+        include_str!("clients.py"),
+        &door.port.to_string(),
+        "ada",
+    ]);
+    script
+        .arg(door.reports.analyst.join("ca.pem"))
+        .env("PGPASSWORD", &door.password);
+    let printed = run(&mut script).unwrap().success().unwrap();
+    let found: Value = serde_json::from_str(&printed).unwrap();
+    let rows = &found["psycopg"]["rows"];
+    assert_eq!(rows.as_array().unwrap().len(), 4, "{found}");
+    for (driver, got) in [
+        ("psycopg", "binary"),
+        ("asyncpg", "rows"),
+        ("asyncpg", "in_parts"),
+        ("sqlalchemy", "rows"),
+    ] {
+        assert_eq!(&found[driver][got], rows, "{driver} {got}");
+    }
+    let seen = &found["sqlalchemy"];
+    let expected = json!([["customers"], "TEXT", [true, false]]);
+    assert_eq!(
+        json!([seen["tables"], seen["contract"], seen["known"]]),
+        expected
+    );
+    let counts = rows
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|row| row[1].is_i64());
+    assert!(counts.count() >= 2, "{rows}");
+    let notices = found["psycopg"]["notices"].to_string();
+    assert!(
+        notices.contains("fresh") && notices.contains("cached"),
+        "{notices}"
+    );
+    let refused = json!(["42803", "8", "rule sql.grouping"]);
+    assert_eq!(found["psycopg"]["refused"], refused);
+    assert_eq!(found["psycopg"]["failed"], "INERROR");
+    let number = [701, 701, 701];
+    let counted = [20, 20, 20];
+    let types = [&[25][..], &counted, &number, &[16]].concat();
+    assert_eq!(found["psycopg"]["types"], json!(types));
+    assert_eq!(
+        door.reports.spent(),
+        [URHO; 4],
+        "nine askings, one question"
+    );
+}
+
+/// What the door says to these bytes until it closes.
+fn said_to(door: &Door, bytes: &[u8]) -> Vec<u8> {
+    let mut stream = TcpStream::connect(("127.0.0.1", door.port)).unwrap();
+    stream.write_all(bytes).unwrap();
+    let mut said = Vec::new();
+    // The door may close before it has read everything.
+    let _ = stream.read_to_end(&mut said);
+    said
+}
+
+#[test]
+fn garbage_and_floods_change_nothing_for_others() {
+    let Some(door) = Door::open() else { return };
+    let silent = || TcpStream::connect(("127.0.0.1", door.port)).unwrap();
+    let held: Vec<TcpStream> = (0..100).map(|_| silent()).collect();
+    assert_eq!(said_to(&door, b"GET / HTTP/1.1\r\n\r\n"), b"");
+    assert_eq!(said_to(&door, b"\x7f\xff\xff\xff"), b"");
+    let startup = b"\0\0\0\x12\0\x03\0\0user\0ada\0\0";
+    let said = said_to(&door, startup);
+    assert!(said.starts_with(b"E"), "{said:?}");
+    // A password after a request for TLS that never comes.
+    assert_eq!(
+        said_to(&door, b"\0\0\0\x08\x04\xd2\x16\x2fp\0\0\0\x0bsecret\0")[0],
+        b'S'
+    );
+    check_says(&door.asks(&["SHOW server_version"]), 0, &["15.0"]);
+    drop(held);
+}
