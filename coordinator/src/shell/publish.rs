@@ -99,12 +99,14 @@ fn answer(live: &Live, now: Timestamp) -> Option<StoredAnswer> {
         return None;
     };
     let question = question_of(&live.terms)?;
+    let attempts = live.machine.rounds().iter();
     Some(StoredAnswer {
         study: live.hash,
         key: answer_key(&live.terms.template(), &question, data),
         urho: live.terms.urho,
         terms: live.offer().terms,
         sum: live.machine.released().first()?.clone(),
+        attempts: attempts.map(|round| round.attempts).sum(),
         created: now,
     })
 }

@@ -4,8 +4,14 @@
 
 use super::{Store, StoreFault, fault};
 
-/// Raised with every change of [`TABLES`]; from the first release on, together with statements that bring older stores up.
-const SCHEMA: i64 = 4;
+/// Raised with every change of [`TABLES`] and with every entry of [`CHANGES`].
+const SCHEMA: i64 = 5;
+
+/// What tables have learned since they were first made, and with which number: older stores are brought up with these.
+const CHANGES: [(i64, &str); 1] = [(
+    5,
+    "ALTER TABLE answers ADD COLUMN attempts BIGINT NOT NULL DEFAULT 1",
+)];
 
 const TABLES: [&str; 21] = [
     "CREATE TABLE IF NOT EXISTS schema_version (only_row BIGINT PRIMARY KEY, number BIGINT NOT NULL)",
@@ -62,7 +68,7 @@ impl Store {
         match self.schema().await? {
             Some(SCHEMA) => Ok(()),
             Some(found) if found > SCHEMA => Err(StoreFault::Newer { found }),
-            _ => self.make_tables().await,
+            found => self.make_tables(found.unwrap_or(0)).await,
         }
     }
 
@@ -88,7 +94,7 @@ impl Store {
             .map_err(fault(what))
     }
 
-    async fn make_tables(&self) -> Result<(), StoreFault> {
+    async fn make_tables(&self, found: i64) -> Result<(), StoreFault> {
         let what = "make its tables";
         let mut transaction = self.pool.begin().await.map_err(fault(what))?;
         if !self.sqlite {
@@ -98,8 +104,9 @@ impl Store {
                 .await
                 .map_err(fault(what))?;
         }
-        for table in TABLES {
-            sqlx::query(table)
+        let changes = CHANGES.into_iter().filter(|(number, _)| *number > found);
+        for statement in TABLES.into_iter().chain(changes.map(|(_, change)| change)) {
+            sqlx::query(statement)
                 .execute(&mut *transaction)
                 .await
                 .map_err(fault(what))?;

@@ -2,8 +2,8 @@
 
 use aquifer_shared::base::ids::{Hash32, Name, StudyHash};
 use aquifer_shared::base::time::Timestamp;
-use sqlx::Row;
-use sqlx::any::AnyRow;
+use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::{Any, Row};
 
 use super::registry::{number, text};
 use super::{Store, StoreFault, fault, intact};
@@ -47,18 +47,8 @@ impl Store {
             .execute(&mut *transaction)
             .await
             .map_err(fault("keep a contract"))?;
-        sqlx::query(
-            "INSERT INTO studies (hash, name, terms, contract_hash, submitted, ended) VALUES ($1, $2, $3, $4, $5, 0) \
-             ON CONFLICT (hash) DO NOTHING",
-        )
-        .bind(study.hash.to_string())
-        .bind(study.name.as_str().to_owned())
-        .bind(study.terms.clone())
-        .bind(study.contract_hash.to_string())
-        .bind(study.submitted.0 as i64)
-        .execute(&mut *transaction)
-        .await
-        .map_err(fault("keep a study"))?;
+        let kept = insert_study(study).execute(&mut *transaction).await;
+        kept.map_err(fault("keep a study"))?;
         transaction.commit().await.map_err(fault("keep a study"))
     }
 
@@ -151,6 +141,18 @@ impl Store {
         .await
         .map_err(fault("read a contract"))
     }
+}
+
+pub(super) fn insert_study(study: &StoredStudy) -> sqlx::query::Query<'_, Any, AnyArguments> {
+    sqlx::query(
+        "INSERT INTO studies (hash, name, terms, contract_hash, submitted, ended) VALUES ($1, $2, $3, $4, $5, 0) \
+         ON CONFLICT (hash) DO NOTHING",
+    )
+    .bind(study.hash.to_string())
+    .bind(study.name.as_str().to_owned())
+    .bind(study.terms.clone())
+    .bind(study.contract_hash.to_string())
+    .bind(study.submitted.0 as i64)
 }
 
 fn read_study(row: &AnyRow) -> Result<StoredStudy, StoreFault> {

@@ -1,5 +1,6 @@
 //! What a store must do, whichever database is below it.
 
+mod questions;
 mod secure;
 
 use std::path::Path;
@@ -344,6 +345,10 @@ async fn check_store(url: &str, dir: &Path) {
     secure::what_contradicts_a_mirror_is_kept_apart(&store).await;
     secure::lost_entries_make_room_when_they_are_written_off(&store).await;
     secure::a_mirror_is_read_in_pieces(&store).await;
+    questions::a_question_and_its_study_are_kept_both_or_neither(&store).await;
+    questions::shares_count_by_person_purpose_and_time(&store).await;
+    questions::a_question_costs_what_it_came_to(&store).await;
+    questions::the_dearest_answer_answers(&store).await;
     store.close().await;
     let again = Store::open(url, dir).await.unwrap();
     assert_eq!(again.models().await.unwrap().len(), 1);
@@ -354,7 +359,7 @@ async fn check_store(url: &str, dir: &Path) {
         .unwrap();
     again.close().await;
     let newer = Store::open(url, dir).await.unwrap_err();
-    assert!(matches!(newer, StoreFault::Newer { found: 5 }));
+    assert!(matches!(newer, StoreFault::Newer { found: 6 }));
 }
 
 #[tokio::test]
@@ -489,7 +494,7 @@ async fn an_older_store_is_brought_up_to_date() {
     let store = open().await.unwrap();
     assert_eq!(store.spool(&StudyHash([5; 32])).await.unwrap(), []);
     assert!(store.ticket(Hash32([1; 32])).await.unwrap().is_some());
-    assert_eq!(store.schema().await.unwrap(), Some(4));
+    assert_eq!(store.schema().await.unwrap(), Some(5));
 }
 
 #[tokio::test]
