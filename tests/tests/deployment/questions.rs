@@ -1,7 +1,7 @@
 //! Analysts ask on real processes: private answers, stored answers for free, prices, refusals, hard budgets.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::contract::Contract;
@@ -20,7 +20,7 @@ const CUSTOMERS: usize = 4_000;
 const STANDING: &str = r#"name = "reports"
 purpose = "reporting"
 contract = { name = "NAME", version = VERSION }
-plan = { questions = { tables = ["customers"], urho_max = 100000, urho_default = 20000, cohort_floor = 50 } }
+plan = { questions = { tables = ["customers"], urho_max = 100000, urho_default = 20000, cohort_floor = 50MORE } }
 urho = 1000000
 delta = 1e-6
 nodes = "all"
@@ -35,29 +35,68 @@ pub struct Reports {
     pub analyst: PathBuf,
 }
 
+/// What is different from one deployment to another.
+#[derive(Clone, Copy)]
+pub struct Shape<'a> {
+    pub units: usize,
+    /// What a unit allows per year.
+    pub cap: u64,
+    /// Further arguments for `aquifer-coordinator init`.
+    pub init: &'a [&'a str],
+    /// Further entries of the plan.
+    pub plan: &'a str,
+    /// What is done to the customers.
+    pub edit: fn(&mut Company),
+    /// What the coordinator logs.
+    pub log: Option<&'static str>,
+}
+
+impl Default for Shape<'_> {
+    fn default() -> Self {
+        Self {
+            units: 4,
+            cap: 1_000_000,
+            init: &[],
+            plan: "",
+            edit: |_| {},
+            log: None,
+        }
+    }
+}
+
 impl Reports {
     pub fn open(units: usize, cap: u64) -> Self {
-        Self::on(units, cap, &[])
+        Self::shaped(&Shape {
+            units,
+            cap,
+            ..Shape::default()
+        })
     }
 
-    /// With further arguments for `aquifer-coordinator init`.
-    pub fn on(units: usize, cap: u64, init: &[&str]) -> Self {
+    pub fn shaped(shape: &Shape<'_>) -> Self {
         let mut company = Company::synthetic(5, CUSTOMERS);
-        company.keep_units(units);
+        company.keep_units(shape.units);
         let limit = company.customers_max();
         let text = company.contract.to_toml();
         let published = format!("[table.customers]\nsize_band = [1, {limit}]\n");
         let text = text.replace("[table.customers]\n", &published);
         company.contract = Contract::parse(&text).unwrap();
+        (shape.edit)(&mut company);
         let policy = Policy {
-            cap: MicroRho(cap),
+            cap: MicroRho(shape.cap),
             purposes: vec!["reporting".to_owned()],
             ..Policy::default()
         };
-        let mut small = Small::on(company, &policy, init);
+        let mut small = Small::on(company, &policy, shape.init);
+        if let Some(filter) = shape.log {
+            small.cluster.log(filter);
+            small.cluster.coordinator().stop().unwrap();
+            small.cluster.start_coordinator().unwrap();
+        }
         small.cluster.start_nodes().unwrap();
         let contract = &small.company.contract;
         let standing = STANDING
+            .replace("MORE", shape.plan)
             .replace("NAME", contract.name.as_str())
             .replace("VERSION", &contract.version.to_string())
             .replace("CUSTOMERS_MAX", &limit.to_string());
@@ -67,10 +106,19 @@ impl Reports {
         Self { small, analyst }
     }
 
-    fn ask<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Outcome {
+    pub fn ask<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Outcome {
+        self.ask_as(&self.analyst, arguments)
+    }
+
+    /// Somebody else asks.
+    pub fn ask_as<S: AsRef<OsStr>>(
+        &self,
+        folder: &Path,
+        arguments: impl IntoIterator<Item = S>,
+    ) -> Outcome {
         let mut asked = command("aquifer", arguments);
         asked.args(["--purpose", "reporting", "--dir"]);
-        run(asked.arg(&self.analyst)).unwrap()
+        run(asked.arg(folder)).unwrap()
     }
 
     /// The answer to a question, as JSON.
