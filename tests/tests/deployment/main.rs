@@ -25,6 +25,8 @@ mod kills;
 #[cfg(test)]
 mod mirror;
 #[cfg(test)]
+mod notebook;
+#[cfg(test)]
 mod postgres;
 #[cfg(test)]
 mod programs;

@@ -353,7 +353,7 @@ fn giving_up_ends_the_wait_and_not_the_question() {
 }
 
 /// Python with the drivers, as `scripts/setup` puts it there; none where it was not run, which fails in CI.
-fn python() -> Option<PathBuf> {
+pub fn python() -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let python = root.join("target/tools/bin/python");
     if python.exists() {

@@ -4,10 +4,10 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use aquifer_shared::base::units::MicroRho;
-use aquifer_shared::domain::contract::Contract;
 use aquifer_tests::company::Company;
 use aquifer_tests::policy::Policy;
 use aquifer_tests::processes::{Outcome, command, run};
+use aquifer_tests::reports::{PURPOSE, Standing, publish_customers};
 use serde_json::Value;
 
 use super::fixture::{Small, check_says};
@@ -16,18 +16,6 @@ use super::fixture::{Small, check_says};
 pub const URHO: u64 = 20_000;
 const QUESTION_URHO_MAX: u64 = 100_000;
 const CUSTOMERS: usize = 4_000;
-
-const STANDING: &str = r#"name = "reports"
-purpose = "reporting"
-contract = { name = "NAME", version = VERSION }
-plan = { questions = { tables = ["customers"], urho_max = 100000, urho_default = 20000, cohort_floor = 50MORE } }
-urho = 1000000
-delta = 1e-6
-nodes = "all"
-customers_max = CUSTOMERS_MAX
-population = 10000
-expires_in_hours = 24
-"#;
 
 /// Units that publish their customers to analysts, a standing study that is open, and an analyst.
 pub struct Reports {
@@ -76,15 +64,11 @@ impl Reports {
     pub fn shaped(shape: &Shape<'_>) -> Self {
         let mut company = Company::synthetic(5, CUSTOMERS);
         company.keep_units(shape.units);
-        let limit = company.customers_max();
-        let text = company.contract.to_toml();
-        let published = format!("[table.customers]\nsize_band = [1, {limit}]\n");
-        let text = text.replace("[table.customers]\n", &published);
-        company.contract = Contract::parse(&text).unwrap();
+        publish_customers(&mut company).unwrap();
         (shape.edit)(&mut company);
         let policy = Policy {
             cap: MicroRho(shape.cap),
-            purposes: vec!["reporting".to_owned()],
+            purposes: vec![PURPOSE.to_owned()],
             ..Policy::default()
         };
         let mut small = Small::on(company, &policy, shape.init);
@@ -94,14 +78,16 @@ impl Reports {
             small.cluster.start_coordinator().unwrap();
         }
         small.cluster.start_nodes().unwrap();
-        let contract = &small.company.contract;
-        let standing = STANDING
-            .replace("MORE", shape.plan)
-            .replace("NAME", contract.name.as_str())
-            .replace("VERSION", &contract.version.to_string())
-            .replace("CUSTOMERS_MAX", &limit.to_string());
-        let hash = small.cluster.submit(&standing).unwrap();
-        small.cluster.approve(&hash).unwrap();
+        let standing = Standing {
+            tables: &["customers"],
+            urho_max: QUESTION_URHO_MAX,
+            urho_default: URHO,
+            urho: 1_000_000,
+            cohort_floor: 50,
+            plan: shape.plan,
+            more: "",
+        };
+        standing.open(&small.cluster, &small.company).unwrap();
         let analyst = small.cluster.add_person("ada", "analyst").unwrap();
         Self { small, analyst }
     }
