@@ -487,3 +487,38 @@ fn data_decide_nothing_that_is_said_beside_the_answers() {
     }
     assert_eq!(plain.spent(), strange.spent());
 }
+
+/// Reads every unit's tables again, as another epoch, without some customer.
+fn refresh(reports: &Reports, unit: usize, epoch: &str) {
+    let folder = &reports.small.cluster.nodes[unit].folder;
+    let table = fs::read_to_string(folder.join("customers.csv")).unwrap();
+    let mut lines: Vec<&str> = table.lines().collect();
+    lines.pop();
+    fs::write(folder.join("customers.csv"), lines.join("\n") + "\n").unwrap();
+    let config = fs::read_to_string(folder.join("node.toml")).unwrap();
+    let config = config.replace("epoch = \"2026-11\"", &format!("epoch = {epoch:?}"));
+    fs::write(folder.join("node.toml"), config).unwrap();
+    check_says(&reports.small.node(unit, &["refresh"]), 0, &[epoch]);
+}
+
+#[test]
+fn another_state_of_the_data_is_another_question() {
+    let reports = Reports::open(4, 1_000_000);
+    let before = reports.answer(&[], BY_CONTRACT);
+    refresh(&reports, 0, "2026-12");
+    // Served by one unit, it is already another state; nobody gets the old answer for the new data or is charged for nothing.
+    let mixed = reports.answer(&[], BY_CONTRACT);
+    assert_eq!(mixed["release"]["cached"], false, "{mixed}");
+    (1..4).for_each(|unit| refresh(&reports, unit, "2026-12"));
+    let after = reports.answer(&[], BY_CONTRACT);
+    assert_eq!(after["release"]["cached"], false, "{after}");
+    assert_eq!(
+        after["release"]["data_versions"],
+        Value::from(vec!["2026-12"])
+    );
+    assert_eq!(reports.spent(), [3 * URHO; 4], "each is charged");
+    let ids = [&before, &mixed, &after].map(|answer| answer["release"]["release_id"].to_string());
+    assert_eq!(BTreeSet::from(ids).len(), 3);
+    // An epoch that was served stands for that state for good.
+    check_says(&reports.small.node(1, &["refresh"]), 1, &["2026-12"]);
+}
