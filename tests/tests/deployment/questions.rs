@@ -7,7 +7,7 @@ use aquifer_shared::base::units::MicroRho;
 use aquifer_tests::company::Company;
 use aquifer_tests::policy::Policy;
 use aquifer_tests::processes::{Outcome, command, run};
-use aquifer_tests::reports::{PURPOSE, Standing, publish_customers};
+use aquifer_tests::standing::{PURPOSE, Standing, publish_customers};
 use serde_json::Value;
 
 use super::fixture::{Small, check_says};

@@ -10,7 +10,7 @@ use aquifer_tests::cluster::Cluster;
 use aquifer_tests::company::Company;
 use aquifer_tests::policy::Policy;
 use aquifer_tests::processes::free_ports;
-use aquifer_tests::reports::{PURPOSE, Standing, publish_accounts};
+use aquifer_tests::standing::{PURPOSE, Standing, publish_accounts};
 use aquifer_tests::synthetic::SEED;
 use clap::Parser;
 
