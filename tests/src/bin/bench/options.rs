@@ -47,6 +47,8 @@ pub enum Part {
     Study,
     /// AUC against the published floors.
     Quality,
+    /// Questions of analysts with real processes.
+    Questions,
 }
 
 impl Part {
@@ -62,6 +64,7 @@ impl Part {
             Self::Cold => "cold",
             Self::Study => "study",
             Self::Quality => "quality",
+            Self::Questions => "questions",
         }
     }
 }
