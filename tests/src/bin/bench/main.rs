@@ -44,6 +44,7 @@ fn bench(options: &Options) -> Result<()> {
             Part::Study => study::measure(options)?,
             Part::Quality => quality::measure(options)?,
             Part::Questions => questions::measure(options)?,
+            Part::Timing => questions::timing::measure(options)?,
         };
         figures.insert(part.name().to_owned(), measured);
     }

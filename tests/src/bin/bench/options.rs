@@ -49,6 +49,8 @@ pub enum Part {
     Quality,
     /// Questions of analysts with real processes.
     Questions,
+    /// Times of answers with and without one customer.
+    Timing,
 }
 
 impl Part {
@@ -65,6 +67,7 @@ impl Part {
             Self::Study => "study",
             Self::Quality => "quality",
             Self::Questions => "questions",
+            Self::Timing => "timing",
         }
     }
 }
