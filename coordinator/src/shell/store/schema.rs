@@ -68,7 +68,7 @@ impl Store {
         match self.schema().await? {
             Some(SCHEMA) => Ok(()),
             Some(found) if found > SCHEMA => Err(StoreFault::Newer { found }),
-            found => self.make_tables(found.unwrap_or(0)).await,
+            _ => self.make_tables().await,
         }
     }
 
@@ -94,7 +94,7 @@ impl Store {
             .map_err(fault(what))
     }
 
-    async fn make_tables(&self, found: i64) -> Result<(), StoreFault> {
+    async fn make_tables(&self) -> Result<(), StoreFault> {
         let what = "make its tables";
         let mut transaction = self.pool.begin().await.map_err(fault(what))?;
         if !self.sqlite {
@@ -104,12 +104,18 @@ impl Store {
                 .await
                 .map_err(fault(what))?;
         }
-        let changes = CHANGES.into_iter().filter(|(number, _)| *number > found);
-        for statement in TABLES.into_iter().chain(changes.map(|(_, change)| change)) {
-            sqlx::query(statement)
-                .execute(&mut *transaction)
+        // The first of them takes the lock of a SQLite file; whoever was quicker has left the number.
+        let [versions, rest @ ..] = TABLES;
+        execute(&mut transaction, versions).await?;
+        let found: Option<i64> =
+            sqlx::query_scalar("SELECT number FROM schema_version WHERE only_row = 1")
+                .fetch_optional(&mut *transaction)
                 .await
                 .map_err(fault(what))?;
+        let newer = |(number, _): &(i64, &str)| *number > found.unwrap_or(0);
+        let changes = CHANGES.into_iter().filter(newer);
+        for statement in rest.into_iter().chain(changes.map(|(_, change)| change)) {
+            execute(&mut transaction, statement).await?;
         }
         sqlx::query("INSERT INTO schema_version (only_row, number) VALUES (1, $1) ON CONFLICT (only_row) DO UPDATE SET number = excluded.number")
             .bind(SCHEMA)
@@ -118,4 +124,12 @@ impl Store {
             .map_err(fault(what))?;
         transaction.commit().await.map_err(fault(what))
     }
+}
+
+async fn execute(
+    transaction: &mut sqlx::Transaction<'_, sqlx::Any>,
+    statement: &'static str,
+) -> Result<(), StoreFault> {
+    let done = sqlx::query(statement).execute(&mut **transaction).await;
+    done.map(drop).map_err(fault("make its tables"))
 }
