@@ -13,8 +13,10 @@ pub mod postgres;
 pub mod processes;
 pub mod random;
 pub mod relay;
+
 pub mod reports;
 pub mod simulator;
+pub mod standing;
 pub mod study;
 pub mod synthetic;
 pub mod tidy;

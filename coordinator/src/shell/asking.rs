@@ -81,7 +81,7 @@ impl Hub {
         let (cost, left) = (asking.cost(), asking.used.left());
         if cost > left {
             let text = format!(
-                "the question costs {cost} with its repeated attempts, {left} is left of your share for this purpose"
+                "the question costs {cost} with its repeated attempts, {left} is left of your share for this purpose (questions under way are set aside)"
             );
             let hint =
                 "name a smaller price, wait for the next window of your share, or ask the operator";

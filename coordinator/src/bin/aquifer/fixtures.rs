@@ -10,12 +10,9 @@ use aquifer_shared::domain::predictor::evaluation;
 use aquifer_shared::domain::predictor::gate::{Rival, decide};
 use aquifer_shared::domain::predictor::model::{Finished, ModelFile, SumRecord};
 use aquifer_shared::domain::predictor::plan::total_sigma;
-use aquifer_shared::domain::predictor::prediction::Predictor;
 use aquifer_shared::domain::sum::StudyTerms;
 use aquifer_shared::protocol::ask::{ReleasedSum, SumsBundle};
 use aquifer_shared::shell::noise;
-
-use crate::predict::Ready;
 
 const CONTRACT: &str = r#"
 [contract]
@@ -84,16 +81,6 @@ pub(crate) fn finished() -> (ModelFile, SumsBundle) {
         sums,
     };
     (file.unwrap(), bundle)
-}
-
-/// The model, ready to predict.
-pub(crate) fn ready() -> Ready {
-    let (file, bundle) = finished();
-    Ready {
-        predictor: Predictor::of(&file).unwrap(),
-        contract: Some(Contract::parse(&bundle.contract).unwrap()),
-        file,
-    }
 }
 
 /// Terms of the sample study for this many nodes, with further lines in its file.

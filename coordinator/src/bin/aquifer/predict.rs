@@ -3,16 +3,16 @@
 use std::path::Path;
 
 use anyhow::ensure;
+use aquifer_coordinator::core::prediction::{self, InputError, Predicted, Wanted};
 use aquifer_shared::domain::contract::Contract;
 use aquifer_shared::domain::predictor::model::ModelFile;
-use aquifer_shared::domain::predictor::prediction::{Explanation, Prediction, Predictor, Value};
+use aquifer_shared::domain::predictor::prediction::{Predictor, Value};
 use aquifer_shared::shell::report::{self, Outcome, Table, printable};
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 
 use crate::args::{InputKind, PredictArguments};
 use crate::client::{Client, Session, not_expected};
 use crate::genuine::{self, Found};
-use crate::input::{self, InputError};
 use crate::object::Pairs;
 use crate::predict_file;
 
@@ -93,74 +93,59 @@ fn one(
     asked: &PredictArguments,
     object: &str,
 ) -> anyhow::Result<Outcome> {
-    let read = match read_object(object, ready) {
-        Ok(read) => read,
+    let predicted = read_object(object).and_then(|pairs| predicted(&pairs, ready, asked));
+    let predicted = match predicted {
+        Ok(predicted) => predicted,
         Err(error) => return report::refuse(session.json, "input", &error.to_string()),
     };
-    let predictor = &ready.predictor;
-    let value = |name: &str| value_of(&read, name);
-    let cells = predictor.cells(value);
-    let mut notes = predictor.notes(value);
-    notes.extend(absent(predictor, |name| read.contains_key(name)));
-    let prediction = predictor.predict(&cells, Some(asked.threshold));
-    let explanation = predictor.explain(&cells, asked.explain.then_some(asked.threshold));
     if session.json {
-        report::print_json(&to_json(ready, asked, &prediction, &explanation, &notes))?;
+        report::print_json(&to_json(ready, asked, &predicted))?;
     } else {
-        report::print(&to_text(ready, asked, &prediction, &explanation, &notes))?;
+        report::print(&to_text(ready, asked, &predicted))?;
     }
     Ok(Outcome::Done)
 }
 
-/// A note on features that no column brings.
-pub(crate) fn absent(predictor: &Predictor, is_there: impl Fn(&str) -> bool) -> Option<String> {
-    let names = predictor.names().iter();
-    let absent: Vec<&str> = names
-        .map(String::as_str)
-        .filter(|name| !is_there(name))
-        .collect();
-    (!absent.is_empty()).then(|| format!("not given, counts as missing: {}", absent.join(", ")))
+fn predicted(
+    pairs: &Pairs,
+    ready: &Ready,
+    asked: &PredictArguments,
+) -> Result<Predicted, InputError> {
+    let (predictor, contract) = (&ready.predictor, ready.contract.as_ref());
+    // What is wrong with a name is said before what is wrong with a value.
+    prediction::columns(&pairs.keys(), predictor, contract)?;
+    let given: Vec<_> = pairs.0.iter().map(value_of).collect::<Result<_, _>>()?;
+    let wanted = Wanted {
+        threshold: Some(asked.threshold),
+        change: asked.explain,
+    };
+    prediction::predict(predictor, contract, &given, wanted)
 }
 
-fn read_object(text: &str, ready: &Ready) -> Result<Map<String, Json>, InputError> {
-    let pairs = Pairs::parse(text).map_err(|error| InputError::NotAnObject {
+fn read_object(text: &str) -> Result<Pairs, InputError> {
+    Pairs::parse(text).map_err(|error| InputError::NotAnObject {
         line: error.line(),
         column: error.column(),
-    })?;
-    input::columns(&pairs.keys(), &ready.predictor, ready.contract.as_ref())?;
-    let object: Map<String, Json> = pairs.0.into_iter().collect();
-    let features = ready
-        .predictor
-        .names()
-        .iter()
-        .zip(ready.predictor.meanings());
-    for (name, meaning) in features {
-        if let Some(Json::Array(_) | Json::Object(_)) = object.get(name) {
+    })
+}
+
+fn value_of((name, value): &(String, Json)) -> Result<(String, Value<'_>), InputError> {
+    let value = match value {
+        Json::String(text) => Value::Text(text),
+        Json::Bool(true) => Value::Text("true"),
+        Json::Bool(false) => Value::Text("false"),
+        Json::Number(number) => number.as_f64().map_or(Value::Missing, Value::Number),
+        Json::Null => Value::Missing,
+        Json::Array(_) | Json::Object(_) => {
             let (column, found) = (name.clone(), "a list or an object".to_owned());
             return Err(InputError::Kind { column, found });
         }
-        input::check(value_of(&object, name), meaning, name, None)?;
-    }
-    Ok(object)
+    };
+    Ok((name.clone(), value))
 }
 
-fn value_of<'a>(object: &'a Map<String, Json>, name: &str) -> Value<'a> {
-    match object.get(name) {
-        Some(Json::String(text)) => Value::Text(text),
-        Some(Json::Bool(true)) => Value::Text("true"),
-        Some(Json::Bool(false)) => Value::Text("false"),
-        Some(Json::Number(number)) => number.as_f64().map_or(Value::Missing, Value::Number),
-        _ => Value::Missing,
-    }
-}
-
-fn to_json(
-    ready: &Ready,
-    asked: &PredictArguments,
-    prediction: &Prediction,
-    explanation: &Explanation,
-    notes: &[String],
-) -> Json {
+fn to_json(ready: &Ready, asked: &PredictArguments, predicted: &Predicted) -> Json {
+    let (prediction, explanation) = (&predicted.prediction, &predicted.explanation);
     let (card, privacy) = (ready.file.card(), ready.file.privacy());
     let mut value = json!({
         "model": {
@@ -182,7 +167,8 @@ fn to_json(
             "statement": privacy.sentence(),
         },
         "warnings": card.warnings,
-        "notes": notes,
+        "clipped": predicted.clipped,
+        "notes": predicted.notes,
     });
     if asked.explain {
         value["counterfactual"] = json!(explanation.counterfactual);
@@ -190,13 +176,8 @@ fn to_json(
     value
 }
 
-fn to_text(
-    ready: &Ready,
-    asked: &PredictArguments,
-    prediction: &Prediction,
-    explanation: &Explanation,
-    notes: &[String],
-) -> String {
+fn to_text(ready: &Ready, asked: &PredictArguments, predicted: &Predicted) -> String {
+    let (prediction, explanation) = (&predicted.prediction, &predicted.explanation);
     let card = ready.file.card();
     let decision = match prediction.decision {
         Some(true) => "yes",
@@ -254,7 +235,7 @@ fn to_text(
         .warnings
         .iter()
         .map(|warning| format!("warning: {warning}\n"));
-    let notes = notes.iter().map(|note| format!("note: {note}\n"));
+    let notes = predicted.notes.iter().map(|note| format!("note: {note}\n"));
     warnings
         .chain(notes)
         .for_each(|line| text.push_str(&printable(&line)));
@@ -268,20 +249,40 @@ fn input_text(kind: InputKind) -> &'static str {
     }
 }
 
+/// The model of the sample study, ready to predict.
+#[cfg(test)]
+pub(crate) fn ready() -> Ready {
+    let (file, bundle) = crate::fixtures::finished();
+    Ready {
+        predictor: Predictor::of(&file).unwrap(),
+        contract: Some(Contract::parse(&bundle.contract).unwrap()),
+        file,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures::ready;
+
+    fn asked() -> PredictArguments {
+        PredictArguments {
+            model: None,
+            model_file: None,
+            input: InputKind::Hypothetical,
+            object: None,
+            file: None,
+            out: None,
+            threshold: 0.5,
+            explain: false,
+        }
+    }
 
     #[track_caller]
-    fn check_object(text: &str, expected: Result<&[(&str, Json)], &str>) {
-        match (read_object(text, &ready()), expected) {
-            (Ok(found), Ok(expected)) => {
-                let expected = expected
-                    .iter()
-                    .map(|(key, value)| ((*key).to_owned(), value.clone()));
-                assert_eq!(found, expected.collect::<Map<_, _>>());
-            }
+    fn check_object(text: &str, expected: Result<&[&str], &str>) {
+        let ready = ready();
+        let found = read_object(text).and_then(|pairs| predicted(&pairs, &ready, &asked()));
+        match (found, expected) {
+            (Ok(found), Ok(expected)) => assert_eq!(found.clipped, expected),
             (Err(error), Err(expected)) => {
                 let told = error.to_string();
                 assert!(
@@ -296,7 +297,9 @@ mod tests {
     #[test]
     fn an_object_names_features_once() {
         check_object("{}", Ok(&[]));
-        check_object(r#"{"tenure": 3}"#, Ok(&[("tenure", json!(3))]));
+        check_object(r#"{"tenure": 3}"#, Ok(&[]));
+        check_object(r#"{"tenure": 65}"#, Ok(&["tenure"]));
+        check_object(r#"{"tenure": "-1", "plan": "gold"}"#, Ok(&["tenure"]));
         check_object(
             r#"{"tenure": 3, "plan": "plus", "tenure": 60}"#,
             Err("column \"tenure\" is there twice"),

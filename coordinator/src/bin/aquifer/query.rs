@@ -181,8 +181,10 @@ fn object(json: bool, objection: &Objection) -> anyhow::Result<Outcome> {
     let place = objection
         .position
         .map_or(String::new(), |at| format!(" (at character {at})"));
+    let rule = objection.rule.iter();
+    let rule: String = rule.map(|rule| format!("\nrule: {rule}")).collect();
     Ok(report::refused(&report::printable(&format!(
-        "{}: {}{place}\nhint: {}",
+        "{}: {}{place}\nhint: {}{rule}",
         objection.sqlstate, objection.message, objection.hint
     ))))
 }

@@ -1,13 +1,49 @@
-//! Inputs of predictions: which columns may come, and what a value must look like. Errors name places, never values.
+//! Predictions from released models, whichever door asks: which inputs may come, what their values must look like, and what comes back.
+//!
+//! Works on the caller's values and public files alone: no customer, no budget. Errors name places, never values.
 
-use aquifer_shared::domain::contract::Contract;
+use std::str::FromStr;
+
 use aquifer_shared::domain::contract::text::number;
-use aquifer_shared::domain::predictor::prediction::{Predictor, Value};
+use aquifer_shared::domain::contract::{ColumnKind, Contract};
+use aquifer_shared::domain::predictor::prediction::{Explanation, Prediction, Predictor, Value};
 use aquifer_shared::domain::predictor::words::Meaning;
+
+/// What inputs stand for, as their sender declares. No program can check it; doors note it.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Declared {
+    /// Made-up customers.
+    #[default]
+    Hypothetical,
+    /// Typical members of groups, not single people.
+    Segment,
+}
+
+/// A prediction with all that a door shows of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Predicted {
+    /// The prediction.
+    pub prediction: Prediction,
+    /// Why.
+    pub explanation: Explanation,
+    /// Features whose number lies outside the contract's bounds: it counts as the bound.
+    pub clipped: Vec<String>,
+    /// What a person should know about how values were read.
+    pub notes: Vec<String>,
+}
+
+/// What is asked of a model beside inputs.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Wanted {
+    /// Probability from which the decision is yes.
+    pub threshold: Option<f64>,
+    /// Add the smallest change of one feature that would turn the decision.
+    pub change: bool,
+}
 
 /// An input that is refused.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-pub(crate) enum InputError {
+pub enum InputError {
     /// Real customers do not belong here.
     #[error(
         "column {column:?} names single customers: predict takes made-up customers and segments only; leave the column out, \
@@ -68,6 +104,106 @@ pub(crate) enum InputError {
     /// A file without heading.
     #[error("the file is empty, expected a heading and rows")]
     Empty,
+    /// Customers that exist.
+    #[error(
+        "real customers are not scored here: nobody here knows who has objected; their own unit scores them (aquifer-node score)"
+    )]
+    Real,
+    /// No declaration that there is.
+    #[error("input is declared as something unknown, expected hypothetical or segment")]
+    Undeclared,
+}
+
+impl Declared {
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Hypothetical => "hypothetical",
+            Self::Segment => "segment",
+        }
+    }
+}
+
+impl FromStr for Declared {
+    type Err = InputError;
+
+    fn from_str(text: &str) -> Result<Self, InputError> {
+        match text {
+            "hypothetical" => Ok(Self::Hypothetical),
+            "segment" => Ok(Self::Segment),
+            "real" => Err(InputError::Real),
+            _ => Err(InputError::Undeclared),
+        }
+    }
+}
+
+/// Predicts for one set of named values. A feature that is left out counts as missing, and a note says so.
+///
+/// # Errors
+///
+/// A name that stands for single customers, that is no feature or that is there twice; a text where a number is due.
+///
+/// # Privacy
+///
+/// Reads no customer: the model is a release, and the values are the caller's own.
+pub fn predict(
+    predictor: &Predictor,
+    contract: Option<&Contract>,
+    given: &[(String, Value<'_>)],
+    wanted: Wanted,
+) -> Result<Predicted, InputError> {
+    let names: Vec<String> = given.iter().map(|(name, _)| name.clone()).collect();
+    let places = columns(&names, predictor, contract)?;
+    let features = predictor.names().iter().zip(predictor.meanings());
+    for ((name, meaning), place) in features.zip(&places) {
+        if let Some(place) = place {
+            check(given[*place].1, meaning, name, None)?;
+        }
+    }
+    let value = |name: &str| {
+        let found = given.iter().find(|(own, _)| own == name);
+        found.map_or(Value::Missing, |(_, value)| *value)
+    };
+    let cells = predictor.cells(value);
+    let mut notes = predictor.notes(value);
+    notes.extend(absent(predictor, |name| {
+        names.iter().any(|known| known == name)
+    }));
+    let changed = wanted.threshold.filter(|_| wanted.change);
+    Ok(Predicted {
+        prediction: predictor.predict(&cells, wanted.threshold),
+        explanation: predictor.explain(&cells, changed),
+        clipped: clipped(contract, value),
+        notes,
+    })
+}
+
+/// A note on features that nothing is said about.
+pub fn absent(predictor: &Predictor, is_there: impl Fn(&str) -> bool) -> Option<String> {
+    let names = predictor.names().iter();
+    let absent: Vec<&str> = names
+        .map(String::as_str)
+        .filter(|name| !is_there(name))
+        .collect();
+    (!absent.is_empty()).then(|| format!("not given, counts as missing: {}", absent.join(", ")))
+}
+
+/// Features of the contract whose number lies outside their bounds.
+fn clipped<'a>(contract: Option<&Contract>, value: impl Fn(&str) -> Value<'a>) -> Vec<String> {
+    let columns = contract.map_or(&[][..], |contract| &contract.columns);
+    let outside = columns.iter().filter(|column| {
+        let ColumnKind::Numeric { low, high, .. } = &column.kind else {
+            return false;
+        };
+        let value = match value(&column.name) {
+            Value::Number(value) => Some(value),
+            Value::Text(text) => number(text),
+            Value::Missing => None,
+        };
+        value.is_some_and(|value| value < *low || value > *high)
+    });
+    outside.map(|column| column.name.clone()).collect()
 }
 
 /// Checks the columns of an input; for each feature of the model the position of its column, if it has one.
@@ -75,7 +211,7 @@ pub(crate) enum InputError {
 /// # Errors
 ///
 /// A column that names single customers, that is no feature, or that is there twice.
-pub(crate) fn columns(
+pub fn columns(
     found: &[String],
     predictor: &Predictor,
     contract: Option<&Contract>,
@@ -110,7 +246,7 @@ pub(crate) fn columns(
 /// # Errors
 ///
 /// A text where a number is due.
-pub(crate) fn check(
+pub fn check(
     value: Value<'_>,
     meaning: &Meaning,
     column: &str,
@@ -130,7 +266,7 @@ pub(crate) fn check(
 }
 
 /// Whether a value is given and yet falls into the cell for *missing or not in the list*.
-pub(crate) fn is_unlisted(value: Value<'_>, meaning: &Meaning) -> bool {
+pub fn is_unlisted(value: Value<'_>, meaning: &Meaning) -> bool {
     let given = match value {
         Value::Missing => false,
         Value::Text(text) => !text.trim().is_empty(),
@@ -192,7 +328,61 @@ const IDENTIFIERS: [&str; 30] = [
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures::ready;
+    use crate::core::finished::finished;
+
+    struct Ready {
+        predictor: Predictor,
+        contract: Option<Contract>,
+    }
+
+    fn ready() -> Ready {
+        let (file, bundle) = finished();
+        Ready {
+            predictor: Predictor::of(&file).unwrap(),
+            contract: Contract::parse(&bundle.contract).ok(),
+        }
+    }
+
+    fn predicted(given: &[(&str, Value<'_>)]) -> Result<Predicted, InputError> {
+        let given: Vec<_> = given
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), *value))
+            .collect();
+        let ready = ready();
+        let wanted = Wanted::default();
+        predict(&ready.predictor, ready.contract.as_ref(), &given, wanted)
+    }
+
+    #[test]
+    fn contributions_add_up_and_what_is_left_out_is_told() {
+        let found = predicted(&[("plan", Value::Text("plus"))]).unwrap();
+        let parts: f64 = found
+            .explanation
+            .contributions
+            .iter()
+            .map(|own| own.log_odds)
+            .sum();
+        assert!((found.explanation.base + parts - found.prediction.score).abs() < 1e-12);
+        assert_eq!(found.notes, ["not given, counts as missing: tenure"]);
+    }
+
+    #[test]
+    fn numbers_outside_the_bounds_count_as_the_bounds_and_are_told() {
+        let outside = predicted(&[("tenure", Value::Text("1e9"))]).unwrap();
+        assert_eq!(outside.clipped, ["tenure"]);
+        let bound = predicted(&[("tenure", Value::Number(64.0))]).unwrap();
+        assert_eq!(bound.clipped, [""; 0]);
+        assert_eq!(bound.prediction, outside.prediction);
+        let named = predicted(&[("customer_no", Value::Missing)]);
+        assert!(matches!(named, Err(InputError::Identifies { .. })));
+    }
+
+    #[test]
+    fn real_customers_are_not_declared_here() {
+        assert_eq!("segment".parse(), Ok(Declared::Segment));
+        assert_eq!("real".parse::<Declared>(), Err(InputError::Real));
+        assert_eq!("made up".parse::<Declared>(), Err(InputError::Undeclared));
+    }
 
     #[track_caller]
     fn check_columns(found: &[&str], expected: Result<Vec<Option<usize>>, &str>) {
