@@ -68,7 +68,7 @@ impl Store {
         match self.schema().await? {
             Some(SCHEMA) => Ok(()),
             Some(found) if found > SCHEMA => Err(StoreFault::Newer { found }),
-            found => self.make_tables(found.unwrap_or(0)).await,
+            _ => self.make_tables().await,
         }
     }
 
@@ -94,7 +94,7 @@ impl Store {
             .map_err(fault(what))
     }
 
-    async fn make_tables(&self, found: i64) -> Result<(), StoreFault> {
+    async fn make_tables(&self) -> Result<(), StoreFault> {
         let what = "make its tables";
         let mut transaction = self.pool.begin().await.map_err(fault(what))?;
         if !self.sqlite {
@@ -104,12 +104,20 @@ impl Store {
                 .await
                 .map_err(fault(what))?;
         }
-        let changes = CHANGES.into_iter().filter(|(number, _)| *number > found);
-        for statement in TABLES.into_iter().chain(changes.map(|(_, change)| change)) {
-            sqlx::query(statement)
-                .execute(&mut *transaction)
+        for statement in TABLES {
+            let made = sqlx::query(statement).execute(&mut *transaction).await;
+            made.map_err(fault(what))?;
+        }
+        // Another coordinator may have brought them up while this one waited.
+        let found: Option<i64> =
+            sqlx::query_scalar("SELECT number FROM schema_version WHERE only_row = 1")
+                .fetch_optional(&mut *transaction)
                 .await
                 .map_err(fault(what))?;
+        let missing = |number: &i64| found.is_none_or(|found| *number > found);
+        for (_, change) in CHANGES.iter().filter(|(number, _)| missing(number)) {
+            let changed = sqlx::query(*change).execute(&mut *transaction).await;
+            changed.map_err(fault(what))?;
         }
         sqlx::query("INSERT INTO schema_version (only_row, number) VALUES (1, $1) ON CONFLICT (only_row) DO UPDATE SET number = excluded.number")
             .bind(SCHEMA)
