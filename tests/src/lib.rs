@@ -13,7 +13,6 @@ pub mod postgres;
 pub mod processes;
 pub mod random;
 pub mod relay;
-
 pub mod reports;
 pub mod simulator;
 pub mod standing;
