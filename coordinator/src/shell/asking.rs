@@ -17,14 +17,14 @@ use tokio::sync::mpsc;
 
 use super::clock::now;
 use super::hub::Hub;
-use super::live::Live;
+use super::live::{Live, encoded};
 use super::objections::{failed, no_study, object};
 use super::put::Put;
 use super::requests::{ACCOUNTANT, refused};
 use super::store::{Asked, Party, StoreFault, StoredAnswer, StoredStudy};
 use super::understanding::{Asking, Step};
 use crate::core::asking::{Wish, answer_of, standing_of, study_of};
-use crate::core::event::Event;
+use crate::core::event::{Event, Record};
 use crate::core::sql::{CacheUse, Query};
 
 /// A question that waits for its answer.
@@ -187,19 +187,23 @@ impl Hub {
             ended: Default::default(),
         };
         let asked = asking.asked(party, hash, terms.urho_cap);
-        if !self.store.add_question(&stored, &asked).await? {
+        // The signatures of the standing study are the question's: durable with it.
+        let at = now();
+        let approved = approvals.into_iter();
+        let approved: Vec<Record> = approved
+            .map(|approval| Record::Approved { approval, at })
+            .collect();
+        let first = encoded(&approved);
+        if !self.store.add_question(&stored, &asked, &first).await? {
             let hint = "take a new request id";
             return Ok(Some(object("QP007", "the request id is in use", hint)));
         }
         self.running_keys.insert(hash, asking.key);
         // There is room: nobody waits for a study that is new.
         let full = self.wait_for(hash, asking, answers);
-        if let Err(error) = self.take_up(stored, &text, members).await {
+        if let Err(error) = self.take_up(stored, &text, members, approved).await {
             self.askers.remove(&hash);
             return Ok(Some(refused("study", format!("{error:#}"))));
-        }
-        for approval in approvals {
-            self.handle(hash, Event::Approved(approval)).await;
         }
         Ok(full)
     }
@@ -263,22 +267,14 @@ impl Hub {
         if !live.is_settled() || standing_of(&live.terms).is_none() || live.terms.is_standing() {
             return;
         }
-        let stored = match self.store.answer_of(&hash).await {
-            Ok(stored) => stored,
-            Err(error) => return tracing::error!(%error, "an answer was not read"),
-        };
-        let attempts = live.machine.rounds().iter();
-        let attempts: u64 = attempts.map(|round| u64::from(round.attempts)).sum();
-        let paid = live
-            .terms
-            .urho
-            .checked_mul(attempts)
-            .unwrap_or(live.terms.urho_cap);
-        if let Err(error) = self.store.settle_asked(&hash, paid).await {
+        // With an answer, what it has cost is settled already.
+        if live.answer.is_none()
+            && let Err(error) = self.store.settle_asked(&hash, live.paid()).await
+        {
             tracing::error!(%error, "a share keeps what was set aside for all attempts");
         }
         for asker in self.askers.remove(&hash).unwrap_or_default() {
-            let mut response = match &stored {
+            let mut response = match &live.answer {
                 Some(stored) => shown(stored, &asker.query, &live.contract, false),
                 None => failed(live),
             };

@@ -220,7 +220,10 @@ levels = ["basic", "plus"]
         check_damaged(async |_, study| study.terms.truncate(9)).await;
         check_damaged(async |store, study| {
             let records = [vec![0xff; 9]];
-            store.append(&study.hash, 0, &records, &[]).await.unwrap();
+            store
+                .append(&study.hash, 0, &records, &[], None)
+                .await
+                .unwrap();
         })
         .await;
     }

@@ -9,10 +9,11 @@ use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::protocol::ask::ReleasedSum;
 use aquifer_shared::protocol::codec::{decode, encode};
 use sqlx::any::{AnyArguments, AnyRow};
-use sqlx::{Any, Row};
+use sqlx::{Any, AnyConnection, Row};
 
 use super::registry::{number, text};
-use super::studies::insert_study;
+use super::spool::insert_record;
+use super::studies::{end_study, insert_study};
 use super::{Store, StoreFault, StoredStudy, fault, intact};
 
 /// A released answer.
@@ -53,30 +54,32 @@ pub struct Asked {
     pub at: Timestamp,
 }
 
-impl Store {
-    /// Keeps an answer; one that is there already stays as it is.
-    ///
-    /// # Errors
-    ///
-    /// If the store fails.
-    pub async fn add_answer(&self, answer: &StoredAnswer) -> Result<(), StoreFault> {
-        sqlx::query(
-            "INSERT INTO answers (study, plan_key, urho, terms, released, created, attempts) VALUES ($1, $2, $3, $4, $5, $6, $7) \
-             ON CONFLICT DO NOTHING",
-        )
-        .bind(answer.study.to_string())
-        .bind(answer.key.to_string())
-        .bind(answer.urho.0 as i64)
-        .bind(answer.terms.clone())
-        .bind(encode(&answer.sum))
-        .bind(answer.created.0 as i64)
-        .bind(i64::from(answer.attempts))
-        .execute(&self.pool)
-        .await
-        .map(drop)
-        .map_err(fault("keep an answer"))
-    }
+/// What a question that is answered leaves behind, written with the record of its end.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Closing {
+    /// The answer; one that is there already stays as it is.
+    pub answer: StoredAnswer,
+    /// What all attempts have cost.
+    pub paid: MicroRho,
+    /// When it ended.
+    pub ended: Timestamp,
+}
 
+impl Closing {
+    /// Answer, cost and end, in the transaction of their record.
+    pub(super) async fn write(&self, transaction: &mut AnyConnection) -> Result<(), StoreFault> {
+        let what = "keep an answer";
+        let kept = insert_answer(&self.answer).execute(&mut *transaction).await;
+        kept.map_err(fault(what))?;
+        let study = &self.answer.study;
+        let settled = settle(study, self.paid).execute(&mut *transaction).await;
+        settled.map_err(fault(what))?;
+        let ended = end_study(study, self.ended).execute(transaction).await;
+        ended.map(drop).map_err(fault(what))
+    }
+}
+
+impl Store {
     /// The dearest answer to a question.
     ///
     /// # Errors
@@ -121,8 +124,8 @@ impl Store {
         noted.map(drop).map_err(fault("note a question"))
     }
 
-    /// Notes a question with the study that answers it, both or neither; false, and nothing kept, where this person used the number
-    /// already. The contract is there: the standing study has brought it.
+    /// Notes a question with the study that answers it and its first records, all or none; false, and nothing kept, where this
+    /// person used the number already. The contract is there: the standing study has brought it.
     ///
     /// # Errors
     ///
@@ -131,6 +134,7 @@ impl Store {
         &self,
         study: &StoredStudy,
         asked: &Asked,
+        records: &[Vec<u8>],
     ) -> Result<bool, StoreFault> {
         let what = "note a question";
         let mut transaction = self.pool.begin().await.map_err(fault(what))?;
@@ -140,6 +144,10 @@ impl Store {
         }
         let kept = insert_study(study).execute(&mut *transaction).await;
         kept.map_err(fault(what))?;
+        for (seq, record) in (0..).zip(records) {
+            let kept = insert_record(&study.hash, seq, record).execute(&mut *transaction);
+            kept.await.map_err(fault(what))?;
+        }
         transaction.commit().await.map_err(fault(what))?;
         Ok(true)
     }
@@ -151,18 +159,7 @@ impl Store {
     ///
     /// If the store fails.
     pub async fn settle_asked(&self, study: &StudyHash, paid: MicroRho) -> Result<(), StoreFault> {
-        let text = match paid {
-            MicroRho::ZERO => {
-                "DELETE FROM asked WHERE study = $1 AND NOT EXISTS (SELECT study FROM answers WHERE study = $1)"
-            }
-            _ => "UPDATE asked SET urho = $2 WHERE study = $1 AND urho > 0",
-        };
-        let settle = sqlx::query(text).bind(study.to_string());
-        let settle = match paid {
-            MicroRho::ZERO => settle,
-            paid => settle.bind(paid.0 as i64),
-        };
-        let settled = settle.execute(&self.pool).await;
+        let settled = settle(study, paid).execute(&self.pool).await;
         settled.map(drop).map_err(fault("settle a question"))
     }
 
@@ -223,6 +220,34 @@ macro_rules! share_sums {
     };
 }
 use share_sums;
+
+fn settle<'q>(study: &StudyHash, paid: MicroRho) -> sqlx::query::Query<'q, Any, AnyArguments> {
+    let text = match paid {
+        MicroRho::ZERO => {
+            "DELETE FROM asked WHERE study = $1 AND NOT EXISTS (SELECT study FROM answers WHERE study = $1)"
+        }
+        _ => "UPDATE asked SET urho = $2 WHERE study = $1 AND urho > 0",
+    };
+    let settle = sqlx::query(text).bind(study.to_string());
+    match paid {
+        MicroRho::ZERO => settle,
+        paid => settle.bind(paid.0 as i64),
+    }
+}
+
+fn insert_answer(answer: &StoredAnswer) -> sqlx::query::Query<'_, Any, AnyArguments> {
+    sqlx::query(
+        "INSERT INTO answers (study, plan_key, urho, terms, released, created, attempts) VALUES ($1, $2, $3, $4, $5, $6, $7) \
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(answer.study.to_string())
+    .bind(answer.key.to_string())
+    .bind(answer.urho.0 as i64)
+    .bind(answer.terms.clone())
+    .bind(encode(&answer.sum))
+    .bind(answer.created.0 as i64)
+    .bind(i64::from(answer.attempts))
+}
 
 fn insert_asked(asked: &Asked) -> sqlx::query::Query<'_, Any, AnyArguments> {
     sqlx::query(

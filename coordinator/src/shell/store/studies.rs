@@ -100,13 +100,8 @@ impl Store {
     ///
     /// If the store fails.
     pub async fn end_study(&self, study: &StudyHash, now: Timestamp) -> Result<(), StoreFault> {
-        sqlx::query("UPDATE studies SET ended = $1 WHERE hash = $2 AND ended = 0")
-            .bind(now.0 as i64)
-            .bind(study.to_string())
-            .execute(&self.pool)
-            .await
-            .map(drop)
-            .map_err(fault("end a study"))
+        let ended = end_study(study, now).execute(&self.pool).await;
+        ended.map(drop).map_err(fault("end a study"))
     }
 
     /// A contract's text by its hash.
@@ -141,6 +136,15 @@ impl Store {
         .await
         .map_err(fault("read a contract"))
     }
+}
+
+pub(super) fn end_study<'q>(
+    study: &StudyHash,
+    now: Timestamp,
+) -> sqlx::query::Query<'q, Any, AnyArguments> {
+    sqlx::query("UPDATE studies SET ended = $1 WHERE hash = $2 AND ended = 0")
+        .bind(now.0 as i64)
+        .bind(study.to_string())
 }
 
 pub(super) fn insert_study(study: &StoredStudy) -> sqlx::query::Query<'_, Any, AnyArguments> {

@@ -5,7 +5,7 @@ use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::protocol::ask::ReleasedSum;
 
-use super::super::{Asked, Store, StoredAnswer, StoredStudy};
+use super::super::{Asked, Closing, Store, StoredAnswer, StoredStudy};
 
 const KEY: Hash32 = Hash32([0x61; 32]);
 
@@ -50,12 +50,26 @@ fn answer(number: u8, urho: u64) -> StoredAnswer {
 
 pub(super) async fn a_question_and_its_study_are_kept_both_or_neither(store: &Store) {
     let first = asked("ada", "monday", 0x91, 40, 100);
-    assert!(store.add_question(&study(0x91), &first).await.unwrap());
+    assert!(
+        store
+            .add_question(&study(0x91), &first, &[vec![7]])
+            .await
+            .unwrap()
+    );
     let second = asked("ada", "monday", 0x92, 40, 101);
-    assert!(!store.add_question(&study(0x92), &second).await.unwrap());
+    assert!(
+        !store
+            .add_question(&study(0x92), &second, &[vec![8]])
+            .await
+            .unwrap()
+    );
     let known = store.studies().await.unwrap();
     let known = |number| known.iter().any(|one| one.hash == StudyHash([number; 32]));
     assert_eq!((known(0x91), known(0x92)), (true, false));
+    for (number, records) in [(0x91, vec![vec![7]]), (0x92, vec![])] {
+        let found = store.records(&StudyHash([number; 32])).await.unwrap();
+        assert_eq!(found, records);
+    }
     let name = "ada".parse().unwrap();
     assert_eq!(store.asked(&name, "monday").await.unwrap(), Some(first));
     let other = "bob".parse().unwrap();
@@ -67,7 +81,7 @@ pub(super) async fn shares_count_by_person_purpose_and_time(store: &Store) {
         let asked = asked("bob", request, study, urho, at);
         assert!(
             store
-                .add_question(&self::study(study), &asked)
+                .add_question(&self::study(study), &asked, &[])
                 .await
                 .unwrap()
         );
@@ -110,11 +124,47 @@ pub(super) async fn a_question_costs_what_it_came_to(store: &Store) {
     }
 }
 
+/// Keeps an answer with one record of its study.
+async fn close(store: &Store, first: u64, answer: StoredAnswer, paid: u64) {
+    let study = answer.study;
+    let closing = Closing {
+        answer,
+        paid: MicroRho(paid),
+        ended: Timestamp(21),
+    };
+    let record = [vec![first as u8]];
+    let closed = store.append(&study, first, &record, &[], Some(&closing));
+    closed.await.unwrap();
+}
+
+pub(super) async fn an_answer_its_cost_and_its_end_are_kept_together(store: &Store) {
+    let asked = asked("eve", "tuesday", 0x98, 40, 300);
+    let first = [vec![0]];
+    let (study, name) = (study(0x98), "eve".parse().unwrap());
+    assert!(store.add_question(&study, &asked, &first).await.unwrap());
+    let mut own = answer(0x98, 20);
+    own.key = Hash32([0x98; 32]);
+    close(store, 1, own.clone(), 20).await;
+    // A write whose answer was lost is made again.
+    close(store, 1, own.clone(), 20).await;
+    let kept = store.asked(&name, "tuesday").await.unwrap().unwrap();
+    assert_eq!(kept.urho, MicroRho(20));
+    let studies = store.studies().await.unwrap().into_iter();
+    let ended = studies.filter(|one| one.hash == study.hash);
+    assert_eq!(
+        ended.map(|one| one.ended).collect::<Vec<_>>(),
+        [Timestamp(21)]
+    );
+    assert_eq!(store.answer_of(&study.hash).await.unwrap(), Some(own));
+    assert_eq!(store.records(&study.hash).await.unwrap().len(), 2);
+}
+
 pub(super) async fn the_dearest_answer_answers(store: &Store) {
     assert_eq!(store.answer_to(&KEY).await.unwrap(), None);
     for (number, urho) in [(0x95, 20), (0x96, 50), (0x97, 30)] {
-        store.add_answer(&answer(number, urho)).await.unwrap();
-        store.add_answer(&answer(number, 1_000)).await.unwrap();
+        for (first, urho) in [(0, urho), (1, 1_000)] {
+            close(store, first, answer(number, urho), 0).await;
+        }
     }
     assert_eq!(store.answer_to(&KEY).await.unwrap(), Some(answer(0x96, 50)));
     let of = StudyHash([0x95; 32]);

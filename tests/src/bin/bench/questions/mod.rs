@@ -42,6 +42,8 @@ const SHARED: &str = "reporting";
 const OWN: &str = "steering";
 /// Price of a question: it makes no difference to its time.
 const URHO: u64 = 20;
+/// What measures must not disturb: memory is sampled every ten seconds.
+const SAMPLES_PASSED: u32 = 200;
 /// People who ask.
 const ANALYSTS: usize = 10;
 
@@ -77,6 +79,7 @@ fn measure_on(options: &Options, company: Company) -> Result<Value> {
     let folder = tempfile::Builder::new().prefix("aquifer-").tempdir()?;
     let mut reports = Reports::prepare(folder.path(), published(company)?, &STANDINGS)?;
     reports.start(&STANDINGS)?;
+    reports.cluster.watcher().sample_rarely(SAMPLES_PASSED);
     let names = (0..ANALYSTS).map(|number| format!("analyst-{number}"));
     let analysts = names
         .map(|name| reports.add_analyst(&name))
