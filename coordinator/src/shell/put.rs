@@ -1,5 +1,7 @@
 //! A statement on its way to the hub, whichever door it came through.
 
+use std::sync::Arc;
+
 use aquifer_shared::base::ids::Name;
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::contract::Contract;
@@ -32,7 +34,7 @@ pub struct OpenStanding {
     /// Its purpose.
     pub purpose: Name,
     /// What it publishes.
-    pub contract: Contract,
+    pub contract: Arc<Contract>,
 }
 
 impl TryFrom<Ask> for Put {

@@ -94,11 +94,11 @@ impl Hub {
             Request::StudyApprove { study, signature } => {
                 self.approve(party, study, signature).await
             }
-            Request::StudyList => Ok(Response::Studies(self.statuses())),
+            Request::StudyList => Ok(Response::Studies(self.statuses(party))),
             Request::StudyShow(which) => Ok(self
-                .find(&which)
+                .find(party, &which)
                 .map_or_else(|no| no, |hash| self.detail(&hash))),
-            Request::StudyWatch(which) => match self.find(&which) {
+            Request::StudyWatch(which) => match self.find(party, &which) {
                 Ok(hash) => match self.watch(hash, &party.name, answers.clone()) {
                     Ok(()) => return None,
                     Err(many) => Ok(refused("busy", many.to_string())),
@@ -259,7 +259,7 @@ impl Hub {
     }
 
     async fn abort(&mut self, party: &Party, which: &str) -> Result<Response, StoreFault> {
-        let hash = match self.find(which) {
+        let hash = match self.find(party, which) {
             Ok(hash) => hash,
             Err(no) => return Ok(no),
         };
@@ -281,9 +281,13 @@ impl Hub {
         Ok(Response::Done(format!("study {} stopped", hash.short())))
     }
 
-    fn statuses(&self) -> Vec<StudyStatus> {
+    fn statuses(&self, party: &Party) -> Vec<StudyStatus> {
         let damaged = self.damaged.values().cloned();
-        let mut all: Vec<_> = self.studies.values().map(Live::status).collect();
+        let visible = self
+            .studies
+            .values()
+            .filter(|live| self.is_visible(party, live));
+        let mut all: Vec<_> = visible.map(Live::status).collect();
         all.extend(damaged);
         all.sort_by_key(|status| std::cmp::Reverse(status.submitted));
         all

@@ -2,6 +2,8 @@
 //!
 //! Reads the store and spends nothing; price tags, statements that want no rows, and refusals are answered here.
 
+use std::sync::Arc;
+
 use aquifer_shared::base::ids::{Hash32, Name, StudyHash};
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::base::units::MicroRho;
@@ -13,6 +15,7 @@ use super::clock::now;
 use super::hub::Hub;
 use super::live::Live;
 use super::objections::{no_study, object, refusal_response};
+use super::presenter::Reader;
 use super::put::Put;
 use super::requests::ACCOUNTANT;
 use super::store::{Asked, Party, StoreFault};
@@ -26,7 +29,7 @@ pub(super) struct Asking {
     pub(super) query: Box<Query>,
     pub(super) standing: StudyHash,
     pub(super) terms: StudyTerms,
-    pub(super) contract: Contract,
+    pub(super) contract: Arc<Contract>,
     /// Data version of each member.
     pub(super) data: Vec<Name>,
     /// What a stored answer must answer.
@@ -63,13 +66,13 @@ impl Asking {
     }
 
     /// What its answer is shown by.
-    pub(super) fn reader(&self) -> (&Query, u32, &Contract) {
-        (&self.query, self.floor(), &self.contract)
-    }
-
-    /// Groups whose noisy count is below this are not shown to the asker.
-    pub(super) fn floor(&self) -> u32 {
-        standing_of(&self.terms).map_or(0, |allowed| allowed.cohort_floor)
+    pub(super) fn reader(self) -> Reader {
+        Reader {
+            floor: standing_of(&self.terms).map_or(0, |allowed| allowed.cohort_floor),
+            notice: self.used.notice(),
+            query: self.query,
+            contract: self.contract,
+        }
     }
 
     /// Whether this stands under the request id of what was asked before.
