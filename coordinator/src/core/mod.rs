@@ -11,6 +11,7 @@ mod expand_trust;
 pub(crate) mod fixtures;
 mod gather;
 mod group;
+pub mod http;
 mod known;
 pub mod learning;
 pub mod mirror;

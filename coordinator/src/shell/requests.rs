@@ -53,9 +53,13 @@ fn allowed(request: &Request) -> &'static [Role] {
         Request::StudySubmit { .. } | Request::StudyAbort(_) => OPERATORS,
         // Until the compliance loop is built, nodes may pin the operator's own key as approver.
         Request::StudyApprove { .. } | Request::ModelRelease { .. } => APPROVERS,
-        Request::StudyList | Request::StudyShow(_) | Request::StudyWatch(_) | Request::Nodes => {
-            READERS
-        }
+        Request::StudyList
+        | Request::StudyShow(_)
+        | Request::StudyWatch(_)
+        | Request::Nodes
+        | Request::TokenIssue { .. }
+        | Request::TokenList
+        | Request::TokenRevoke { .. } => READERS,
         Request::ModelList
         | Request::ModelFetch(_)
         | Request::ModelSums(_)
@@ -112,6 +116,14 @@ impl Hub {
             Request::Nodes => self.nodes().await,
             Request::ContractShow(which) => self.contract(&which).await,
             Request::Ledger { from } => self.ledger(party, from).await,
+            Request::TokenIssue {
+                name,
+                role,
+                hash,
+                life_ms,
+            } => self.issue_token(party, name, role, hash, life_ms).await,
+            Request::TokenList => self.list_tokens(party).await,
+            Request::TokenRevoke { owner, name } => self.revoke_token(party, owner, name).await,
             Request::Ask(ask) => match self.question(party, &Put::from(*ask), answers).await {
                 Ok(Some(response)) => Ok(response),
                 Ok(None) => return None,

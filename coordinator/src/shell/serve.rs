@@ -1,5 +1,6 @@
 //! The running coordinator: both endpoints, the hub, and a clean end.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -16,12 +17,13 @@ use super::clock::now;
 use super::doorstep::Doorstep;
 use super::front::{COMMANDS_MAX, CONNECTIONS_MAX, Command, Front};
 use super::home::Home;
+use super::https::HttpsDoor;
 use super::hub::Hub;
 use super::joining::{Desk, serve_join};
 use super::mirror::{COPIES_MAX, keep};
 use super::psql::SqlDoor;
 use super::registry::Registry;
-use super::server_certificate::{ServerTls, keep_valid};
+use super::server_certificate::{DoorTls, ServerTls, keep_valid};
 use super::session::serve_connection;
 
 /// Serves until SIGTERM or SIGINT; with `json` the addresses are printed as one JSON line once both endpoints are open.
@@ -56,19 +58,32 @@ pub async fn serve(home: Home, json: bool) -> anyhow::Result<Outcome> {
         certificate_days: days,
     };
     let (sql_tls, sql_tls_now) = watch::channel(tls.sql);
+    let (https_tls, https_tls_now) = watch::channel(tls.https);
     let sql = match home.config.listen_sql {
         Some(address) => Some(SqlDoor::open(address, front.clone(), sql_tls_now).await?),
         None => None,
     };
-    announce(&main, &join, sql.as_ref(), json)?;
+    let https = match home.config.listen_https {
+        Some(address) => Some(HttpsDoor::open(address, front.clone(), https_tls_now).await?),
+        None => None,
+    };
+    let doors = (
+        sql.as_ref().map(SqlDoor::address),
+        https.as_ref().map(HttpsDoor::address),
+    );
+    announce(&main, &join, doors, json)?;
     let answering = sql.map(|door| tokio::spawn(door.serve()));
+    let replying = https.map(|door| tokio::spawn(door.serve()));
     let joining = tokio::spawn(serve_join(join.clone(), desk));
     let renewing = keep_valid(
         front.authority.clone(),
         server_name.to_owned(),
         main.clone(),
         join.clone(),
-        sql_tls,
+        DoorTls {
+            sql: sql_tls,
+            https: https_tls,
+        },
     );
     let renewing = tokio::spawn(renewing);
     let accepting = tokio::spawn(accept(main.clone(), front.clone()));
@@ -77,6 +92,7 @@ pub async fn serve(home: Home, json: bool) -> anyhow::Result<Outcome> {
     let ended = hub.run(queue).await;
     accepting.abort();
     answering.inspect(JoinHandle::abort);
+    replying.inspect(JoinHandle::abort);
     renewing.abort();
     joining.abort();
     mirroring.abort();
@@ -91,20 +107,24 @@ pub async fn serve(home: Home, json: bool) -> anyhow::Result<Outcome> {
 fn announce(
     main: &Endpoint,
     join: &Endpoint,
-    sql: Option<&SqlDoor>,
+    (sql, https): (Option<SocketAddr>, Option<SocketAddr>),
     json: bool,
 ) -> anyhow::Result<()> {
     let (main, join) = (main.local_addr()?, join.local_addr()?);
-    let sql = sql.map(|door| door.address().to_string());
+    let text = |address: SocketAddr| address.to_string();
+    let (sql, https) = (sql.map(text), https.map(text));
     match json {
         true => println!(
             "{}",
-            serde_json::json!({ "listening": main.to_string(), "join": join.to_string(), "sql": sql })
+            serde_json::json!({ "listening": main.to_string(), "join": join.to_string(), "sql": sql, "https": https })
         ),
         false => println!("listening on {main} for nodes and people, on {join} for tickets"),
     }
     if let Some(sql) = sql.filter(|_| !json) {
         println!("listening on {sql} for SQL clients");
+    }
+    if let Some(https) = https.filter(|_| !json) {
+        println!("listening on {https} for HTTPS clients");
     }
     Ok(())
 }

@@ -5,9 +5,9 @@
 use super::{Store, StoreFault, fault};
 
 /// Raised with every change of [`TABLES`]; from the first release on, together with statements that bring older stores up.
-const SCHEMA: i64 = 4;
+const SCHEMA: i64 = 5;
 
-const TABLES: [&str; 21] = [
+const TABLES: [&str; 23] = [
     "CREATE TABLE IF NOT EXISTS schema_version (only_row BIGINT PRIMARY KEY, number BIGINT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS parties (
         name TEXT PRIMARY KEY, role TEXT NOT NULL, identity TEXT NOT NULL, fingerprint TEXT NOT NULL,
@@ -53,6 +53,10 @@ const TABLES: [&str; 21] = [
         purpose TEXT NOT NULL, urho BIGINT NOT NULL, at BIGINT NOT NULL, PRIMARY KEY (analyst, request))",
     "CREATE TABLE IF NOT EXISTS sql_passwords (
         name TEXT PRIMARY KEY, identity TEXT NOT NULL, verifier TEXT NOT NULL, expires BIGINT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS tokens (
+        handle TEXT PRIMARY KEY, hash TEXT NOT NULL, owner TEXT NOT NULL, name TEXT NOT NULL, identity TEXT NOT NULL,
+        role TEXT NOT NULL, issued BIGINT NOT NULL, expires BIGINT NOT NULL)",
+    "CREATE UNIQUE INDEX IF NOT EXISTS tokens_name ON tokens (owner, name)",
     "CREATE INDEX IF NOT EXISTS asked_shares ON asked (analyst, purpose)",
 ];
 
