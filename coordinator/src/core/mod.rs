@@ -25,6 +25,7 @@ pub mod resume;
 mod resume_groups;
 mod round;
 mod rounds;
+pub mod scoring;
 mod seat;
 mod secure;
 mod secure_steps;

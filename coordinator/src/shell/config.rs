@@ -391,7 +391,7 @@ mod tests {
         check_refused(
             "\"coordinator.example.org:7400\"",
             "\"north\"",
-            (11, 11),
+            (14, 11),
             "HOST:PORT",
         );
         check_refused("\"0.0.0.0:7400\"", "\"7400\"", (4, 10), "socket address");
@@ -402,13 +402,13 @@ mod tests {
         check_refused(
             "certificate_days = 30",
             "certificate_days = 0",
-            (22, 20),
+            (25, 20),
             "1 to 365",
         );
         check_refused(
             "certificate_days = 30",
             "certificate_days = 366",
-            (22, 20),
+            (25, 20),
             "366",
         );
     }

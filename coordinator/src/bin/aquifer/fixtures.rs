@@ -2,6 +2,7 @@
 
 use aquifer_coordinator::core::expand::{Accountant, Expanded, expand, shapes};
 use aquifer_coordinator::core::learning::learn;
+use aquifer_coordinator::core::scoring::Ready;
 use aquifer_coordinator::core::study_file::StudyFile;
 use aquifer_shared::base::ids::IdentityKey;
 use aquifer_shared::base::time::Timestamp;
@@ -14,8 +15,6 @@ use aquifer_shared::domain::predictor::prediction::Predictor;
 use aquifer_shared::domain::sum::StudyTerms;
 use aquifer_shared::protocol::ask::{ReleasedSum, SumsBundle};
 use aquifer_shared::shell::noise;
-
-use crate::predict::Ready;
 
 const CONTRACT: &str = r#"
 [contract]

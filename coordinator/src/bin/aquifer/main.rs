@@ -15,7 +15,6 @@ mod identity;
 mod input;
 mod models;
 mod nodes;
-mod object;
 mod out;
 mod predict;
 mod predict_file;

@@ -3,28 +3,15 @@
 use std::path::Path;
 
 use anyhow::ensure;
-use aquifer_shared::domain::contract::Contract;
-use aquifer_shared::domain::predictor::model::ModelFile;
-use aquifer_shared::domain::predictor::prediction::{Explanation, Prediction, Predictor, Value};
+use aquifer_coordinator::core::scoring::Ready;
+use aquifer_shared::domain::predictor::prediction::{Explanation, Prediction, Predictor};
 use aquifer_shared::shell::report::{self, Outcome, Table, printable};
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 
 use crate::args::{InputKind, PredictArguments};
 use crate::client::{Client, Session, not_expected};
 use crate::genuine::{self, Found};
-use crate::input::{self, InputError};
-use crate::object::Pairs;
 use crate::predict_file;
-
-/// A model with all that a prediction needs.
-pub(crate) struct Ready {
-    /// The signed file.
-    pub(crate) file: ModelFile,
-    /// Ready to predict.
-    pub(crate) predictor: Predictor,
-    /// The model's contract; none where nobody was asked for it.
-    pub(crate) contract: Option<Contract>,
-}
 
 /// Predicts.
 ///
@@ -93,15 +80,13 @@ fn one(
     asked: &PredictArguments,
     object: &str,
 ) -> anyhow::Result<Outcome> {
-    let read = match read_object(object, ready) {
+    let read = match ready.read(object) {
         Ok(read) => read,
         Err(error) => return report::refuse(session.json, "input", &error.to_string()),
     };
     let predictor = &ready.predictor;
-    let value = |name: &str| value_of(&read, name);
-    let cells = predictor.cells(value);
-    let mut notes = predictor.notes(value);
-    notes.extend(absent(predictor, |name| read.contains_key(name)));
+    let cells = predictor.cells(|name| read.value(name));
+    let notes = ready.notes(&read);
     let prediction = predictor.predict(&cells, Some(asked.threshold));
     let explanation = predictor.explain(&cells, asked.explain.then_some(asked.threshold));
     if session.json {
@@ -110,48 +95,6 @@ fn one(
         report::print(&to_text(ready, asked, &prediction, &explanation, &notes))?;
     }
     Ok(Outcome::Done)
-}
-
-/// A note on features that no column brings.
-pub(crate) fn absent(predictor: &Predictor, is_there: impl Fn(&str) -> bool) -> Option<String> {
-    let names = predictor.names().iter();
-    let absent: Vec<&str> = names
-        .map(String::as_str)
-        .filter(|name| !is_there(name))
-        .collect();
-    (!absent.is_empty()).then(|| format!("not given, counts as missing: {}", absent.join(", ")))
-}
-
-fn read_object(text: &str, ready: &Ready) -> Result<Map<String, Json>, InputError> {
-    let pairs = Pairs::parse(text).map_err(|error| InputError::NotAnObject {
-        line: error.line(),
-        column: error.column(),
-    })?;
-    input::columns(&pairs.keys(), &ready.predictor, ready.contract.as_ref())?;
-    let object: Map<String, Json> = pairs.0.into_iter().collect();
-    let features = ready
-        .predictor
-        .names()
-        .iter()
-        .zip(ready.predictor.meanings());
-    for (name, meaning) in features {
-        if let Some(Json::Array(_) | Json::Object(_)) = object.get(name) {
-            let (column, found) = (name.clone(), "a list or an object".to_owned());
-            return Err(InputError::Kind { column, found });
-        }
-        input::check(value_of(&object, name), meaning, name, None)?;
-    }
-    Ok(object)
-}
-
-fn value_of<'a>(object: &'a Map<String, Json>, name: &str) -> Value<'a> {
-    match object.get(name) {
-        Some(Json::String(text)) => Value::Text(text),
-        Some(Json::Bool(true)) => Value::Text("true"),
-        Some(Json::Bool(false)) => Value::Text("false"),
-        Some(Json::Number(number)) => number.as_f64().map_or(Value::Missing, Value::Number),
-        _ => Value::Missing,
-    }
 }
 
 fn to_json(
@@ -270,17 +213,17 @@ fn input_text(kind: InputKind) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use aquifer_shared::domain::predictor::prediction::Value;
+
     use crate::fixtures::ready;
 
     #[track_caller]
-    fn check_object(text: &str, expected: Result<&[(&str, Json)], &str>) {
-        match (read_object(text, &ready()), expected) {
+    fn check_object(text: &str, expected: Result<&[(&str, Value<'_>)], &str>) {
+        match (ready().read(text), expected) {
             (Ok(found), Ok(expected)) => {
-                let expected = expected
-                    .iter()
-                    .map(|(key, value)| ((*key).to_owned(), value.clone()));
-                assert_eq!(found, expected.collect::<Map<_, _>>());
+                for (name, value) in expected {
+                    assert_eq!(found.value(name), *value, "{name} of {text}");
+                }
             }
             (Err(error), Err(expected)) => {
                 let told = error.to_string();
@@ -296,7 +239,10 @@ mod tests {
     #[test]
     fn an_object_names_features_once() {
         check_object("{}", Ok(&[]));
-        check_object(r#"{"tenure": 3}"#, Ok(&[("tenure", json!(3))]));
+        check_object(
+            r#"{"tenure": 3}"#,
+            Ok(&[("tenure", Value::Number(3.0)), ("plan", Value::Missing)]),
+        );
         check_object(
             r#"{"tenure": 3, "plan": "plus", "tenure": 60}"#,
             Err("column \"tenure\" is there twice"),

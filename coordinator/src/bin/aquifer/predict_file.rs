@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
+use aquifer_coordinator::core::scoring::{Ready, absent};
 use aquifer_shared::domain::predictor::prediction::{Explanation, Prediction, Value};
 use aquifer_shared::shell::progress::Progress;
 use aquifer_shared::shell::report::{self, Outcome};
@@ -18,7 +19,6 @@ use crate::args::PredictArguments;
 use crate::client::Session;
 use crate::input::{self, InputError};
 use crate::out::{NewFile, Taken};
-use crate::predict::{Ready, absent};
 use crate::rows::{Column, Rows};
 
 /// What was read so far, for people.

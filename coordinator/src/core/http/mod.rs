@@ -2,6 +2,7 @@
 
 mod answer;
 mod listed;
+mod prediction;
 mod problem;
 mod question;
 
@@ -10,5 +11,6 @@ pub use listed::{
     BudgetBody, CatalogueBody, ModelBody, ModelsBody, ReleaseDetail, ReleasesBody, ShareBody,
     StandingBody, UnitBody, UnitsBody,
 };
+pub use prediction::{InputBody, LineBody, PredictWanted, PredictionBody, in_line};
 pub use problem::{Problem, STATUSES};
 pub use question::QuestionBody;

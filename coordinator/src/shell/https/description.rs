@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 
 use super::gate::Asker;
 use super::problem::{Refusals, guarded, json, text};
-use super::{Shared, ask, listed};
+use super::{Shared, ask, listed, predict, problem};
 use crate::core::http::Problem;
 
 #[derive(OpenApi)]
@@ -38,6 +38,7 @@ impl Modify for Tokens {
         let mut scheme = Http::new(HttpAuthScheme::Bearer);
         scheme.description = Some("A token of `aquifer token issue`.".to_owned());
         let components = openapi.components.get_or_insert_default();
+        components.responses.extend(problem::described());
         components.add_security_scheme("token", SecurityScheme::Http(scheme));
     }
 }
@@ -83,6 +84,7 @@ fn all() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(listed::nodes))
         .routes(routes!(listed::models))
         .routes(routes!(listed::model))
+        .routes(routes!(predict::predict))
         .routes(routes!(described))
         .routes(routes!(health))
 }
@@ -112,3 +114,39 @@ pub fn openapi() -> String {
 }
 
 const DESCRIBED: &str = "GET /v1/openapi.json describes what there is";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where the description is checked in.
+    const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/openapi.json");
+
+    #[test]
+    fn the_description_that_is_checked_in_is_the_one_that_is_served() {
+        if std::env::var_os("AQUIFER_RENEW").is_some() {
+            std::fs::write(FILE, openapi()).unwrap();
+        }
+        let kept = std::fs::read_to_string(FILE).unwrap_or_default();
+        assert!(
+            kept == openapi(),
+            "docs/openapi.json differs from the code; look at what changed, and renew it: \
+             AQUIFER_RENEW=1 cargo nextest run -p aquifer-coordinator the_description"
+        );
+    }
+
+    #[test]
+    fn every_operation_but_health_needs_a_token_and_says_what_it_refuses() {
+        let description: serde_json::Value = serde_json::from_str(&openapi()).unwrap();
+        assert_eq!(description["openapi"], "3.1.0");
+        assert_eq!(description["security"][0]["token"], serde_json::json!([]));
+        for (path, item) in description["paths"].as_object().unwrap() {
+            for operation in item.as_object().unwrap().values() {
+                let open = operation.get("security").is_some();
+                assert_eq!(open, path == "/health", "{path}");
+                let refuses = operation["responses"].get("401").is_some();
+                assert_eq!(refuses, !open, "{path}");
+            }
+        }
+    }
+}

@@ -8,6 +8,7 @@ mod description;
 mod gate;
 mod listed;
 mod places;
+mod predict;
 mod problem;
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -17,8 +18,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use aquifer_shared::base::ids::Name;
 use aquifer_shared::base::limits::{
-    HTTPS_CONNECTIONS_MAX, HTTPS_CONNECTIONS_PER_ADDRESS_MAX, HTTPS_HEAD_BYTES_MAX,
-    HTTPS_HEADERS_MAX, HTTPS_REQUESTS_PER_PARTY_MAX,
+    HTTPS_BATCHES_MAX, HTTPS_CONNECTIONS_MAX, HTTPS_CONNECTIONS_PER_ADDRESS_MAX,
+    HTTPS_HEAD_BYTES_MAX, HTTPS_HEADERS_MAX, HTTPS_REQUESTS_PER_PARTY_MAX,
 };
 use aquifer_shared::shell::platform::within;
 use axum::Router;
@@ -53,6 +54,7 @@ struct Shared {
     /// The description, as it is served.
     description: String,
     running: Arc<Places<Name>>,
+    batches: Arc<Semaphore>,
 }
 
 impl HttpsDoor {
@@ -72,6 +74,7 @@ impl HttpsDoor {
             front: front.clone(),
             description: openapi(),
             running: Places::new(HTTPS_REQUESTS_PER_PARTY_MAX),
+            batches: Arc::new(Semaphore::new(HTTPS_BATCHES_MAX)),
         };
         Ok(Self {
             address: listener.local_addr()?,

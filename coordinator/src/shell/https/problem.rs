@@ -20,17 +20,29 @@ pub(super) struct Refusals;
 
 impl IntoResponses for Refusals {
     fn responses() -> BTreeMap<String, RefOr<Described>> {
-        let described = |(status, when): (u16, &str)| {
-            let schema = Ref::from_schema_name("Problem");
-            let content = ContentBuilder::new().schema(Some(schema)).build();
-            let response = ResponseBuilder::new()
-                .description(when)
-                .content(PROBLEM, content)
-                .build();
-            (status.to_string(), RefOr::T(response))
+        let referred = |(status, _): (u16, &str)| {
+            let name = Ref::from_response_name(response_name(status));
+            (status.to_string(), RefOr::Ref(name))
         };
-        STATUSES.into_iter().map(described).collect()
+        STATUSES.into_iter().map(referred).collect()
     }
+}
+
+/// What those are: one problem document for each status.
+pub(super) fn described() -> impl Iterator<Item = (String, RefOr<Described>)> {
+    STATUSES.into_iter().map(|(status, when)| {
+        let schema = Ref::from_schema_name("Problem");
+        let content = ContentBuilder::new().schema(Some(schema)).build();
+        let response = ResponseBuilder::new()
+            .description(when)
+            .content(PROBLEM, content)
+            .build();
+        (response_name(status), RefOr::T(response))
+    })
+}
+
+fn response_name(status: u16) -> String {
+    format!("Problem{status}")
 }
 
 impl IntoResponse for Problem {

@@ -398,7 +398,7 @@ async fn check_store(url: &str, dir: &Path) {
         .unwrap();
     again.close().await;
     let newer = Store::open(url, dir).await.unwrap_err();
-    assert!(matches!(newer, StoreFault::Newer { found: 5 }));
+    assert!(matches!(newer, StoreFault::Newer { found: 6 }));
 }
 
 #[tokio::test]
