@@ -8,7 +8,9 @@ use aquifer_shared::base::hash::labelled;
 use aquifer_shared::protocol::wire::CloseReason;
 use aquifer_shared::shell::quic::{CLOSE_DONE, join_endpoint, lasting_endpoint};
 use aquifer_shared::shell::report::Outcome;
+use aquifer_shared::shell::tls::SqlTls;
 use quinn::Endpoint;
+use rustls::ServerConfig;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -59,21 +61,9 @@ pub async fn serve(home: Home, json: bool) -> anyhow::Result<Outcome> {
     };
     let (sql_tls, sql_tls_now) = watch::channel(tls.sql);
     let (https_tls, https_tls_now) = watch::channel(tls.https);
-    let sql = match home.config.listen_sql {
-        Some(address) => Some(SqlDoor::open(address, front.clone(), sql_tls_now).await?),
-        None => None,
-    };
-    let https = match home.config.listen_https {
-        Some(address) => Some(HttpsDoor::open(address, front.clone(), https_tls_now).await?),
-        None => None,
-    };
-    let doors = (
-        sql.as_ref().map(SqlDoor::address),
-        https.as_ref().map(HttpsDoor::address),
-    );
-    announce(&main, &join, doors, json)?;
-    let answering = sql.map(|door| tokio::spawn(door.serve()));
-    let replying = https.map(|door| tokio::spawn(door.serve()));
+    let doors = Doors::open(&home, &front, sql_tls_now, https_tls_now).await?;
+    announce(&main, &join, doors.addresses(), json)?;
+    let answering = doors.serve();
     let joining = tokio::spawn(serve_join(join.clone(), desk));
     let renewing = keep_valid(
         front.authority.clone(),
@@ -91,8 +81,7 @@ pub async fn serve(home: Home, json: bool) -> anyhow::Result<Outcome> {
     tokio::spawn(stop_on_signal(commands)?);
     let ended = hub.run(queue).await;
     accepting.abort();
-    answering.inspect(JoinHandle::abort);
-    replying.inspect(JoinHandle::abort);
+    answering.iter().for_each(JoinHandle::abort);
     renewing.abort();
     joining.abort();
     mirroring.abort();
@@ -102,6 +91,43 @@ pub async fn serve(home: Home, json: bool) -> anyhow::Result<Outcome> {
     main.wait_idle().await;
     store.close().await;
     ended.map(|()| Outcome::Done)
+}
+
+/// Doors on TCP, each where the configuration says.
+struct Doors {
+    sql: Option<SqlDoor>,
+    https: Option<HttpsDoor>,
+}
+
+impl Doors {
+    async fn open(
+        home: &Home,
+        front: &Arc<Front>,
+        sql_tls: watch::Receiver<SqlTls>,
+        https_tls: watch::Receiver<Arc<ServerConfig>>,
+    ) -> anyhow::Result<Self> {
+        let sql = match home.config.listen_sql {
+            Some(address) => Some(SqlDoor::open(address, front.clone(), sql_tls).await?),
+            None => None,
+        };
+        let https = match home.config.listen_https {
+            Some(address) => Some(HttpsDoor::open(address, front.clone(), https_tls).await?),
+            None => None,
+        };
+        Ok(Self { sql, https })
+    }
+
+    /// Where they listen.
+    fn addresses(&self) -> (Option<SocketAddr>, Option<SocketAddr>) {
+        let https = self.https.as_ref().map(HttpsDoor::address);
+        (self.sql.as_ref().map(SqlDoor::address), https)
+    }
+
+    fn serve(self) -> Vec<JoinHandle<()>> {
+        let sql = self.sql.map(|door| tokio::spawn(door.serve()));
+        let https = self.https.map(|door| tokio::spawn(door.serve()));
+        sql.into_iter().chain(https).collect()
+    }
 }
 
 fn announce(
