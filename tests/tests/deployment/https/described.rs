@@ -55,7 +55,8 @@ fn what_is_served_is_what_is_described() {
         "--max-examples",
         "40",
         "--workers",
-        "2",
+        // Python 3.11 trips over itself with more.
+        "1",
         "--continue-on-failure",
         "--tls-verify",
     ]);
