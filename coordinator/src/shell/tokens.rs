@@ -125,3 +125,55 @@ impl Hub {
         )))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use aquifer_shared::base::ids::IdentityKey;
+
+    use super::*;
+
+    fn token(role: Role) -> Token {
+        Token {
+            hash: Hash32([1; 32]),
+            owner: "ada".parse().unwrap(),
+            name: "notebook".parse().unwrap(),
+            identity: IdentityKey([7; 32]),
+            role,
+            issued: Timestamp(10),
+            expires: Timestamp(20),
+        }
+    }
+
+    fn ada(identity: u8, role: Role, revoked: bool) -> Party {
+        Party {
+            name: "ada".parse().unwrap(),
+            role,
+            identity: IdentityKey([identity; 32]),
+            fingerprint: Hash32([2; 32]),
+            fingerprint_before: Hash32::default(),
+            certificate_until: Timestamp(1_000),
+            revoked,
+            last_seen: Timestamp(0),
+            ledger_seq: 0,
+            software: String::new(),
+        }
+    }
+
+    #[track_caller]
+    fn check_good(token: &Token, owner: Option<&Party>, now: u64, expected: bool) {
+        assert_eq!(token.is_good(owner, Timestamp(now)), expected);
+    }
+
+    #[test]
+    fn a_token_is_good_until_it_ends_or_its_party_does() {
+        let (own, analyst) = (token(Role::Analyst), ada(7, Role::Analyst, false));
+        check_good(&own, Some(&analyst), 19, true);
+        check_good(&token(Role::Auditor), Some(&analyst), 19, true);
+        check_good(&own, Some(&analyst), 20, false);
+        check_good(&own, None, 19, false);
+        check_good(&own, Some(&ada(7, Role::Analyst, true)), 19, false);
+        check_good(&own, Some(&ada(8, Role::Analyst, false)), 19, false);
+        check_good(&own, Some(&ada(7, Role::Auditor, false)), 19, false);
+        check_good(&token(Role::Operator), Some(&analyst), 19, false);
+    }
+}

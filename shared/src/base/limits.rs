@@ -90,8 +90,10 @@ pub const HTTPS_QUESTION_BYTES_MAX: usize = 6 * STATEMENT_BYTES_MAX + (8 << 10);
 pub const HTTPS_BATCH_BYTES_MAX: usize = 8 << 20;
 /// Lines of one request for predictions.
 pub const HTTPS_BATCH_LINES_MAX: usize = 10_000;
-/// Requests for predictions that are read and carried out at a time.
-pub const HTTPS_BATCHES_MAX: usize = 8;
+/// Requests for predictions that are read and answered at a time.
+pub const HTTPS_BATCHES_MAX: usize = 16;
+/// Such requests of one party.
+pub const HTTPS_BATCHES_PER_PARTY_MAX: usize = 2;
 /// Releases in one list.
 pub const HTTPS_RELEASES_MAX: usize = 100;
 /// Tokens of one party that are good at a time.

@@ -7,6 +7,7 @@ mod body;
 mod description;
 mod gate;
 mod listed;
+mod patience;
 mod places;
 mod predict;
 mod problem;
@@ -18,8 +19,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use aquifer_shared::base::ids::Name;
 use aquifer_shared::base::limits::{
-    HTTPS_BATCHES_MAX, HTTPS_CONNECTIONS_MAX, HTTPS_CONNECTIONS_PER_ADDRESS_MAX,
-    HTTPS_HEAD_BYTES_MAX, HTTPS_HEADERS_MAX, HTTPS_REQUESTS_PER_PARTY_MAX,
+    HTTPS_BATCHES_MAX, HTTPS_BATCHES_PER_PARTY_MAX, HTTPS_CONNECTIONS_MAX,
+    HTTPS_CONNECTIONS_PER_ADDRESS_MAX, HTTPS_HEAD_BYTES_MAX, HTTPS_HEADERS_MAX,
+    HTTPS_REQUESTS_PER_PARTY_MAX,
 };
 use aquifer_shared::shell::platform::within;
 use axum::Router;
@@ -32,6 +34,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use self::patience::Patient;
 use self::places::Places;
 use super::front::Front;
 
@@ -55,6 +58,7 @@ struct Shared {
     description: String,
     running: Arc<Places<Name>>,
     batches: Arc<Semaphore>,
+    own_batches: Arc<Places<Name>>,
 }
 
 impl HttpsDoor {
@@ -75,6 +79,7 @@ impl HttpsDoor {
             description: openapi(),
             running: Places::new(HTTPS_REQUESTS_PER_PARTY_MAX),
             batches: Arc::new(Semaphore::new(HTTPS_BATCHES_MAX)),
+            own_batches: Places::new(HTTPS_BATCHES_PER_PARTY_MAX),
         };
         Ok(Self {
             address: listener.local_addr()?,
@@ -141,6 +146,7 @@ async fn converse(front: &Front, stream: TlsStream<TcpStream>, router: Router) {
         .max_headers(HTTPS_HEADERS_MAX)
         .max_buf_size(HTTPS_HEAD_BYTES_MAX);
     let service = TowerToHyperService::new(router);
+    let stream = Patient::new(stream, front.platform.clone(), SEND_TIMEOUT);
     let connection = http.serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     let platform = &*front.platform;
@@ -173,6 +179,8 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long an answer may take that units are asked for; a question's study ends before.
 const QUESTION_TIMEOUT: Duration = Duration::from_secs(11 * 60);
+/// How long a client may leave what it was sent unread.
+const SEND_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long one connection is used at most.
 const CONNECTION_LIFE: Duration = Duration::from_secs(3_600);
 /// How long a request may go on after that.

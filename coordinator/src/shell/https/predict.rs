@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use aquifer_shared::base::ids::Name;
 use aquifer_shared::base::limits::{HTTPS_BATCH_BYTES_MAX, HTTPS_BATCH_LINES_MAX};
 use aquifer_shared::domain::contract::Contract;
 use aquifer_shared::domain::predictor::model::ModelFile;
@@ -22,10 +23,12 @@ use super::ask::{ask_hub, stopping, unexpected};
 use super::body::{kind_of, read};
 use super::gate::Asker;
 use super::listed::{broken, model_file};
+use super::places::Place;
 use super::problem::{Refusals, json, text};
 use crate::core::http::{LineBody, PredictWanted, PredictionBody, Problem, in_line};
 use crate::core::scoring::{InputError, Ready};
 
+type BatchPlaces = (Place<Name>, OwnedSemaphorePermit);
 type Replied = Result<axum::http::Response<Body>, Problem>;
 
 /// Predict for made-up customers or segments
@@ -52,11 +55,7 @@ pub(super) async fn predict(
     let Query(wanted) = wanted.map_err(|no| Problem::of(400, "query", no.body_text(), ""))?;
     let (declared, _) = wanted.checked()?;
     let kind = kind_of(request.headers(), &["application/json", NDJSON])?;
-    let place = shared.batches.clone().try_acquire_owned();
-    let place = place.map_err(|_| {
-        let hint = "try again in a moment";
-        Problem::state("53400", "too many predictions are made at a time", hint)
-    })?;
+    let places = places(&shared, &asker)?;
     let bytes = read(request, &shared, HTTPS_BATCH_BYTES_MAX).await?;
     let ready = ready(&shared, &asker, &wanted.model).await?;
     let batch = Batch {
@@ -81,7 +80,17 @@ pub(super) async fn predict(
     noted.await.map_err(broken)?;
     Ok(match one {
         Some(one) => json(&one),
-        None => text(Body::new(Lines::new(batch, (asker, place))), NDJSON),
+        None => text(Body::new(Lines::new(batch, (asker, places))), NDJSON),
+    })
+}
+
+/// A place among the party's own batches, and one among all.
+fn places(shared: &Shared, asker: &Asker) -> Result<BatchPlaces, Problem> {
+    let own = shared.own_batches.take(&asker.party.name);
+    let all = shared.batches.clone().try_acquire_owned().ok();
+    own.zip(all).ok_or_else(|| {
+        let hint = "try again in a moment";
+        Problem::state("53400", "too many predictions are made at a time", hint)
     })
 }
 
@@ -163,11 +172,11 @@ struct Lines {
     /// Bytes and lines that are done.
     done: (usize, u64),
     /// Kept until all is sent.
-    _places: (Asker, OwnedSemaphorePermit),
+    _places: (Asker, BatchPlaces),
 }
 
 impl Lines {
-    fn new(batch: Batch, places: (Asker, OwnedSemaphorePermit)) -> Self {
+    fn new(batch: Batch, places: (Asker, BatchPlaces)) -> Self {
         Self {
             batch,
             done: (0, 0),
