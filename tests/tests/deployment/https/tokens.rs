@@ -1,10 +1,13 @@
 //! Tokens: forged, of a lower role, expired, revoked.
 
+use aquifer_tests::cluster::Cluster;
+use aquifer_tests::processes::{command, wait_for};
 use serde_json::json;
 
-use super::super::fixture::check_says;
+use super::super::clocks::shifted;
+use super::super::fixture::{check_says, has_program};
 use super::super::questions::BY_CONTRACT;
-use super::client::Door;
+use super::client::{Client, Door, free_port};
 
 #[test]
 fn only_a_good_token_opens_the_door() {
@@ -94,4 +97,35 @@ fn tokens_end_when_they_are_revoked_or_their_party_is() {
     ended.success().unwrap();
     refused(&door.token);
     assert_eq!(door.reports.spent(), [0; 4]);
+}
+
+#[test]
+fn tokens_end_when_their_time_has_come() {
+    if !has_program("curl") || !has_program("faketime") {
+        return;
+    }
+    let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
+    let address = format!("127.0.0.1:{port}");
+    let mut cluster = Cluster::start_with(folder.path(), &["--listen-https", &address]).unwrap();
+    let client = Client::of(port, &cluster.add_person("ada", "analyst").unwrap());
+    let short = client.new_token("short", &["--expires-in", "1d"]);
+    let list = "/v1/catalogue";
+    assert_eq!(client.with(&short, list, &[]).status, 200);
+    cluster.coordinator().stop().unwrap();
+    let mut late = command("aquifer-coordinator", ["serve", "--dir"]);
+    late.arg(cluster.coordinator_folder()).envs(shifted("+2d"));
+    let log = folder.path().join("late.log");
+    let watcher = cluster.watcher();
+    let mut late = watcher.start("late", &mut late, &log).unwrap();
+    // The certificate of two days from now is not good yet.
+    let insecure = ["-k"];
+    let up = || client.curl("/health", &insecure).output();
+    wait_for("the door to open again", 20_000, || {
+        Ok(up()?.status.success().then_some(()))
+    })
+    .unwrap();
+    let ended = client.with(&short, list, &insecure);
+    ended.is_problem(401, json!({"sqlstate": "28000"}));
+    assert_eq!(client.with(&client.token, list, &insecure).status, 200);
+    late.stop().unwrap();
 }
