@@ -9,27 +9,32 @@ use utoipa::ToSchema;
 pub struct Problem {
     /// Names the kind of problem: `urn:aquifer:problem:` with its SQLSTATE, or a word where it has none.
     #[serde(rename = "type")]
-    pub kind: String,
+    #[schema(value_type = String)]
+    pub kind: Box<str>,
     /// The kind of problem, for people.
-    pub title: String,
+    pub title: &'static str,
     /// The HTTP status.
     #[schema(minimum = 400, maximum = 599)]
     pub status: u16,
     /// What was found and what was expected.
-    pub detail: String,
+    #[schema(value_type = String)]
+    pub detail: Box<str>,
     /// SQLSTATE, where a statement or a limit is meant.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub sqlstate: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub sqlstate: Option<Box<str>>,
     /// Place in the statement in characters, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1)]
     pub position: Option<u32>,
     /// What to write instead, or whom to ask.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub hint: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub hint: Option<Box<str>>,
     /// The rule that says no, by its stable name.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub rule: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub rule: Option<Box<str>>,
 }
 
 /// Every status that a problem may have, and when.
@@ -60,13 +65,13 @@ impl Problem {
     #[must_use]
     pub fn of(status: u16, word: &str, detail: impl Into<String>, hint: &str) -> Self {
         Self {
-            kind: kind(word),
-            title: title(status).to_owned(),
+            kind: kind(word).into(),
+            title: title(status),
             status,
-            detail: detail.into(),
+            detail: detail.into().into(),
             sqlstate: None,
             position: None,
-            hint: (!hint.is_empty()).then(|| hint.to_owned()),
+            hint: (!hint.is_empty()).then(|| hint.into()),
             rule: None,
         }
     }
@@ -76,7 +81,7 @@ impl Problem {
     pub fn state(sqlstate: &str, detail: impl Into<String>, hint: &str) -> Self {
         let status = status_of(sqlstate);
         Self {
-            sqlstate: Some(sqlstate.to_owned()),
+            sqlstate: Some(sqlstate.into()),
             ..Self::of(status, sqlstate, detail, hint)
         }
     }
@@ -89,7 +94,7 @@ impl Problem {
             .and_then(|place| place.checked_sub(before));
         Self {
             position: place.filter(|place| *place > 0),
-            rule: objection.rule.clone(),
+            rule: objection.rule.as_deref().map(Box::from),
             ..Self::state(
                 &objection.sqlstate,
                 objection.message.clone(),
