@@ -7,6 +7,11 @@ pub mod expand;
 mod expand_notes;
 mod expand_standing;
 mod expand_trust;
+/// The finished study that the tests of `aquifer` use.
+#[cfg(test)]
+#[path = "../bin/aquifer/fixtures.rs"]
+#[allow(dead_code)]
+pub(crate) mod finished;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod gather;
@@ -18,6 +23,7 @@ pub mod mirror;
 #[cfg(test)]
 mod mutations;
 mod offering;
+pub mod prediction;
 pub mod price_tag;
 pub mod psql;
 mod record;
@@ -29,6 +35,7 @@ pub mod scoring;
 mod seat;
 mod secure;
 mod secure_steps;
+pub mod shares;
 pub mod sql;
 pub mod study;
 pub mod study_file;

@@ -30,4 +30,5 @@ pub mod session;
 pub mod sql_password;
 pub mod store;
 mod tokens;
+mod understanding;
 mod watchers;

@@ -1,6 +1,7 @@
 //! A statement on its way to the hub, whichever door it came through.
 
 use aquifer_shared::base::ids::Name;
+use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::contract::Contract;
 use aquifer_shared::domain::sum::StudyTerms;
@@ -37,6 +38,8 @@ pub struct OpenStanding {
     pub contract: Contract,
     /// Its terms.
     pub terms: StudyTerms,
+    /// When it was submitted.
+    pub submitted: Timestamp,
 }
 
 /// A unit as everybody may see it.
@@ -85,6 +88,7 @@ impl Hub {
             purpose: live.terms.purpose.clone(),
             contract: live.contract.clone(),
             terms: live.terms.clone(),
+            submitted: live.submitted,
         };
         open.into_iter().map(shown).collect()
     }

@@ -11,33 +11,40 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use super::fixture::{check_says, has_program};
-use super::questions::{BY_CONTRACT, Reports, URHO};
+use super::questions::{BY_CONTRACT, Reports, Shape, URHO};
 
 /// Four units with an open standing study, and a door for SQL clients.
-struct Door {
-    reports: Reports,
-    port: u16,
-    password: String,
+pub struct Door {
+    pub reports: Reports,
+    pub port: u16,
+    pub password: String,
 }
 
 /// How a client proves who it is.
-enum Proof<'a> {
+pub enum Proof<'a> {
     Password(&'a str),
     Certificate,
 }
 
 impl Door {
     /// None where this machine has no `psql`.
-    fn open() -> Option<Self> {
-        has_program("psql").then(Self::opened)
+    pub fn open() -> Option<Self> {
+        Self::shaped(Shape::default())
     }
 
-    fn opened() -> Self {
+    pub fn shaped(shape: Shape<'_>) -> Option<Self> {
+        has_program("psql").then(|| Self::opened(shape))
+    }
+
+    fn opened(shape: Shape<'_>) -> Self {
         let free = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = free.local_addr().unwrap().port();
         drop(free);
         let address = format!("127.0.0.1:{port}");
-        let reports = Reports::on(4, 1_000_000, &["--listen-sql", &address]);
+        let reports = Reports::shaped(&Shape {
+            init: &["--listen-sql", &address],
+            ..shape
+        });
         let mut door = Self {
             reports,
             port,
@@ -47,14 +54,14 @@ impl Door {
         door
     }
 
-    fn new_password(&self, name: &str) -> String {
+    pub fn new_password(&self, name: &str) -> String {
         let cluster = &self.reports.small.cluster;
         let printed = cluster.coordinator_command(["sql-password", name]).unwrap();
         printed.success().unwrap().trim().to_owned()
     }
 
     /// `psql` as this user, with more about the connection.
-    fn client(&self, user: &str, proof: &Proof<'_>, more: &str) -> Command {
+    pub fn client(&self, user: &str, proof: &Proof<'_>, more: &str) -> Command {
         let folder = self.reports.analyst.display();
         let mut place = format!(
             "host=aquifer hostaddr=127.0.0.1 port={} dbname=aquifer user={user} \
@@ -84,7 +91,7 @@ impl Door {
         client
     }
 
-    fn run(&self, mut client: Command, statements: &[&str]) -> Outcome {
+    pub fn run(&self, mut client: Command, statements: &[&str]) -> Outcome {
         for statement in statements {
             client.args(["-c", statement]);
         }
@@ -92,13 +99,13 @@ impl Door {
     }
 
     /// Statements of the analyst, in one session.
-    fn asks(&self, statements: &[&str]) -> Outcome {
+    pub fn asks(&self, statements: &[&str]) -> Outcome {
         let client = self.client("ada", &Proof::Password(&self.password), "");
         self.run(client, statements)
     }
 }
 
-const PURPOSE: &str = "SET aquifer.purpose = 'reporting'";
+pub const PURPOSE: &str = "SET aquifer.purpose = 'reporting'";
 
 #[test]
 fn analysts_ask_with_psql_and_pay_once() {
@@ -346,7 +353,7 @@ fn giving_up_ends_the_wait_and_not_the_question() {
 }
 
 /// Python with the drivers, as `scripts/setup` puts it there; none where it was not run, which fails in CI.
-fn python() -> Option<PathBuf> {
+pub fn python() -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let python = root.join("target/tools/bin/python");
     if python.exists() {

@@ -2,7 +2,6 @@
 
 use aquifer_coordinator::core::expand::{Accountant, Expanded, expand, shapes};
 use aquifer_coordinator::core::learning::learn;
-use aquifer_coordinator::core::scoring::Ready;
 use aquifer_coordinator::core::study_file::StudyFile;
 use aquifer_shared::base::ids::IdentityKey;
 use aquifer_shared::base::time::Timestamp;
@@ -11,7 +10,6 @@ use aquifer_shared::domain::predictor::evaluation;
 use aquifer_shared::domain::predictor::gate::{Rival, decide};
 use aquifer_shared::domain::predictor::model::{Finished, ModelFile, SumRecord};
 use aquifer_shared::domain::predictor::plan::total_sigma;
-use aquifer_shared::domain::predictor::prediction::Predictor;
 use aquifer_shared::domain::sum::StudyTerms;
 use aquifer_shared::protocol::ask::{ReleasedSum, SumsBundle};
 use aquifer_shared::shell::noise;
@@ -83,16 +81,6 @@ pub(crate) fn finished() -> (ModelFile, SumsBundle) {
         sums,
     };
     (file.unwrap(), bundle)
-}
-
-/// The model, ready to predict.
-pub(crate) fn ready() -> Ready {
-    let (file, bundle) = finished();
-    Ready {
-        predictor: Predictor::of(&file).unwrap(),
-        contract: Some(Contract::parse(&bundle.contract).unwrap()),
-        file,
-    }
 }
 
 /// Terms of the sample study for this many nodes, with further lines in its file.

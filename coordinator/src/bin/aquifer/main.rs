@@ -12,7 +12,6 @@ mod contracts;
 mod fixtures;
 mod genuine;
 mod identity;
-mod input;
 mod models;
 mod nodes;
 mod out;

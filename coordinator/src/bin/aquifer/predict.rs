@@ -3,8 +3,11 @@
 use std::path::Path;
 
 use anyhow::ensure;
-use aquifer_coordinator::core::scoring::Ready;
-use aquifer_shared::domain::predictor::prediction::{Explanation, Prediction, Predictor};
+use aquifer_coordinator::core::prediction::{InputError, Predicted, Wanted};
+use aquifer_coordinator::core::scoring::{Pairs, predict_object, read_object};
+use aquifer_shared::domain::contract::Contract;
+use aquifer_shared::domain::predictor::model::ModelFile;
+use aquifer_shared::domain::predictor::prediction::Predictor;
 use aquifer_shared::shell::report::{self, Outcome, Table, printable};
 use serde_json::{Value as Json, json};
 
@@ -12,6 +15,16 @@ use crate::args::{InputKind, PredictArguments};
 use crate::client::{Client, Session, not_expected};
 use crate::genuine::{self, Found};
 use crate::predict_file;
+
+/// A model with all that a prediction needs.
+pub(crate) struct Ready {
+    /// The signed file.
+    pub(crate) file: ModelFile,
+    /// Ready to predict.
+    pub(crate) predictor: Predictor,
+    /// The model's contract; none where nobody was asked for it.
+    pub(crate) contract: Option<Contract>,
+}
 
 /// Predicts.
 ///
@@ -80,30 +93,33 @@ fn one(
     asked: &PredictArguments,
     object: &str,
 ) -> anyhow::Result<Outcome> {
-    let read = match ready.read(object) {
-        Ok(read) => read,
+    let predicted = read_object(object).and_then(|pairs| predicted(&pairs, ready, asked));
+    let predicted = match predicted {
+        Ok(predicted) => predicted,
         Err(error) => return report::refuse(session.json, "input", &error.to_string()),
     };
-    let predictor = &ready.predictor;
-    let cells = predictor.cells(|name| read.value(name));
-    let notes = ready.notes(&read);
-    let prediction = predictor.predict(&cells, Some(asked.threshold));
-    let explanation = predictor.explain(&cells, asked.explain.then_some(asked.threshold));
     if session.json {
-        report::print_json(&to_json(ready, asked, &prediction, &explanation, &notes))?;
+        report::print_json(&to_json(ready, asked, &predicted))?;
     } else {
-        report::print(&to_text(ready, asked, &prediction, &explanation, &notes))?;
+        report::print(&to_text(ready, asked, &predicted))?;
     }
     Ok(Outcome::Done)
 }
 
-fn to_json(
+fn predicted(
+    pairs: &Pairs,
     ready: &Ready,
     asked: &PredictArguments,
-    prediction: &Prediction,
-    explanation: &Explanation,
-    notes: &[String],
-) -> Json {
+) -> Result<Predicted, InputError> {
+    let wanted = Wanted {
+        threshold: Some(asked.threshold),
+        change: asked.explain,
+    };
+    predict_object(pairs, &ready.predictor, ready.contract.as_ref(), wanted)
+}
+
+fn to_json(ready: &Ready, asked: &PredictArguments, predicted: &Predicted) -> Json {
+    let (prediction, explanation) = (&predicted.prediction, &predicted.explanation);
     let (card, privacy) = (ready.file.card(), ready.file.privacy());
     let mut value = json!({
         "model": {
@@ -125,7 +141,8 @@ fn to_json(
             "statement": privacy.sentence(),
         },
         "warnings": card.warnings,
-        "notes": notes,
+        "clipped": predicted.clipped,
+        "notes": predicted.notes,
     });
     if asked.explain {
         value["counterfactual"] = json!(explanation.counterfactual);
@@ -133,13 +150,8 @@ fn to_json(
     value
 }
 
-fn to_text(
-    ready: &Ready,
-    asked: &PredictArguments,
-    prediction: &Prediction,
-    explanation: &Explanation,
-    notes: &[String],
-) -> String {
+fn to_text(ready: &Ready, asked: &PredictArguments, predicted: &Predicted) -> String {
+    let (prediction, explanation) = (&predicted.prediction, &predicted.explanation);
     let card = ready.file.card();
     let decision = match prediction.decision {
         Some(true) => "yes",
@@ -197,7 +209,7 @@ fn to_text(
         .warnings
         .iter()
         .map(|warning| format!("warning: {warning}\n"));
-    let notes = notes.iter().map(|note| format!("note: {note}\n"));
+    let notes = predicted.notes.iter().map(|note| format!("note: {note}\n"));
     warnings
         .chain(notes)
         .for_each(|line| text.push_str(&printable(&line)));
@@ -211,20 +223,40 @@ fn input_text(kind: InputKind) -> &'static str {
     }
 }
 
+/// The model of the sample study, ready to predict.
+#[cfg(test)]
+pub(crate) fn ready() -> Ready {
+    let (file, bundle) = crate::fixtures::finished();
+    Ready {
+        predictor: Predictor::of(&file).unwrap(),
+        contract: Some(Contract::parse(&bundle.contract).unwrap()),
+        file,
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use aquifer_shared::domain::predictor::prediction::Value;
+    use super::*;
 
-    use crate::fixtures::ready;
+    fn asked() -> PredictArguments {
+        PredictArguments {
+            model: None,
+            model_file: None,
+            input: InputKind::Hypothetical,
+            object: None,
+            file: None,
+            out: None,
+            threshold: 0.5,
+            explain: false,
+        }
+    }
 
     #[track_caller]
-    fn check_object(text: &str, expected: Result<&[(&str, Value<'_>)], &str>) {
-        match (ready().read(text), expected) {
-            (Ok(found), Ok(expected)) => {
-                for (name, value) in expected {
-                    assert_eq!(found.value(name), *value, "{name} of {text}");
-                }
-            }
+    fn check_object(text: &str, expected: Result<&[&str], &str>) {
+        let ready = ready();
+        let found = read_object(text).and_then(|pairs| predicted(&pairs, &ready, &asked()));
+        match (found, expected) {
+            (Ok(found), Ok(expected)) => assert_eq!(found.clipped, expected),
             (Err(error), Err(expected)) => {
                 let told = error.to_string();
                 assert!(
@@ -239,10 +271,9 @@ mod tests {
     #[test]
     fn an_object_names_features_once() {
         check_object("{}", Ok(&[]));
-        check_object(
-            r#"{"tenure": 3}"#,
-            Ok(&[("tenure", Value::Number(3.0)), ("plan", Value::Missing)]),
-        );
+        check_object(r#"{"tenure": 3}"#, Ok(&[]));
+        check_object(r#"{"tenure": 65}"#, Ok(&["tenure"]));
+        check_object(r#"{"tenure": "-1", "plan": "gold"}"#, Ok(&["tenure"]));
         check_object(
             r#"{"tenure": 3, "plan": "plus", "tenure": 60}"#,
             Err("column \"tenure\" is there twice"),

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use aquifer_coordinator::core::scoring::{Ready, absent};
+use aquifer_coordinator::core::prediction::{self, InputError, absent};
 use aquifer_shared::domain::predictor::prediction::{Explanation, Prediction, Value};
 use aquifer_shared::shell::progress::Progress;
 use aquifer_shared::shell::report::{self, Outcome};
@@ -17,8 +17,8 @@ use serde_json::json;
 
 use crate::args::PredictArguments;
 use crate::client::Session;
-use crate::input::{self, InputError};
 use crate::out::{NewFile, Taken};
+use crate::predict::Ready;
 use crate::rows::{Column, Rows};
 
 /// What was read so far, for people.
@@ -65,7 +65,7 @@ fn predict(
     out: &Path,
 ) -> anyhow::Result<(Told, Vec<String>)> {
     let mut rows = Rows::open(input)?;
-    let places = input::columns(&rows.names, &ready.predictor, ready.contract.as_ref())?;
+    let places = prediction::columns(&rows.names, &ready.predictor, ready.contract.as_ref())?;
     let names = rows.names.clone();
     let notes = absent(&ready.predictor, |name| {
         names.iter().any(|known| known == name)
@@ -111,8 +111,8 @@ fn predict_batch(
         let number = told.rows + row as u64 + 1;
         let features = predictor.names().iter().zip(predictor.meanings());
         for (feature, (name, meaning)) in features.enumerate() {
-            input::check(value(feature, row), meaning, name, Some(number))?;
-            if input::is_unlisted(value(feature, row), meaning) {
+            prediction::check(value(feature, row), meaning, name, Some(number))?;
+            if prediction::is_unlisted(value(feature, row), meaning) {
                 *told.unlisted.entry(name.clone()).or_default() += 1;
             }
         }
@@ -255,7 +255,7 @@ mod tests {
 
     use super::*;
     use crate::args::InputKind;
-    use crate::fixtures::ready;
+    use crate::predict::ready;
 
     fn asked(explain: bool) -> PredictArguments {
         PredictArguments {

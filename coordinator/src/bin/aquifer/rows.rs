@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use anyhow::Context;
+use aquifer_coordinator::core::prediction::InputError;
 use aquifer_shared::domain::predictor::prediction::Value;
 use aquifer_shared::shell::progress::Counted;
 use arrow::array::{Array, AsArray, Float64Array, RecordBatch, StringArray};
@@ -17,8 +18,6 @@ use arrow::csv::reader::Format;
 use arrow::datatypes::{DataType, Field, Float64Type, Schema};
 use arrow::error::ArrowError;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-
-use crate::input::InputError;
 
 /// A file's rows, batch by batch.
 pub(crate) struct Rows {

@@ -1,7 +1,6 @@
 //! What may be listed over HTTPS: published tables, shares, units, models, releases. Public within the company.
 
 use aquifer_shared::base::calendar;
-use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::contract::{
     Contract, NumberColumn, Published, PublishedColumn, PublishedKind,
 };
@@ -13,6 +12,7 @@ use utoipa::ToSchema;
 
 use super::ReleaseBody;
 use crate::core::asking::{question_of, standing_of};
+use crate::core::shares::Share;
 
 /// What may be asked about.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
@@ -122,12 +122,16 @@ pub struct ShareBody {
     pub name: String,
     /// Its purpose.
     pub purpose: String,
-    /// The share.
+    /// How long a share lasts, until it is filled again: privacy is not.
+    pub window: String,
+    /// The share of one window.
     pub rho_micro: u64,
-    /// What the asker's questions for this purpose may have cost.
+    /// What the asker's questions for this purpose may have cost in this window.
     pub rho_micro_used: u64,
-    /// What is left of the share.
+    /// What is left of the share in this window.
     pub rho_micro_left: u64,
+    /// What they have cost in windows before.
+    pub rho_micro_before: u64,
     /// Price of a question that names none, for each attempt.
     pub rho_micro_default: u64,
     /// Largest price of one question, all its attempts together.
@@ -236,17 +240,19 @@ impl StandingBody {
 }
 
 impl ShareBody {
-    /// What is left of the share of somebody whose questions have cost this; none where the terms are another study's.
+    /// A share of a standing study; none where the terms are another study's.
     #[must_use]
-    pub fn of(terms: &StudyTerms, used: MicroRho) -> Option<Self> {
+    pub fn of(terms: &StudyTerms, share: &Share) -> Option<Self> {
         let standing = standing_of(terms)?;
         Some(Self {
             standing: study_hash(&encode(terms)).to_string(),
             name: standing.name.to_string(),
             purpose: terms.purpose.to_string(),
-            rho_micro: standing.urho_max.0,
-            rho_micro_used: used.0,
-            rho_micro_left: standing.urho_max.left_after(used).0,
+            window: share.window.to_string(),
+            rho_micro: share.allowed.0,
+            rho_micro_used: share.now.0,
+            rho_micro_left: share.left().0,
+            rho_micro_before: share.before.0,
             rho_micro_default: standing.urho_question_default.0,
             rho_micro_question_max: standing.urho_question_max.0,
         })

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Problem;
-use crate::core::scoring::{Input, InputError, Ready};
+use crate::core::prediction::{Declared, InputError, Wanted};
+use crate::core::scoring::Ready;
 
 /// Which model is to predict, and for whom.
 #[derive(Clone, Debug, Deserialize, IntoParams)]
@@ -16,7 +17,7 @@ pub struct PredictWanted {
     #[param(min_length = 1, max_length = 160, example = "churn")]
     pub model: String,
     /// Whom the inputs stand for. Customers who exist are refused: their own unit scores them, and knows who objected.
-    #[param(value_type = Declared)]
+    #[param(value_type = DeclaredBody)]
     pub input: InputBody,
     /// Probability from which the decision is yes; a half where it is left out.
     #[param(minimum = 0.0, maximum = 1.0)]
@@ -40,7 +41,7 @@ pub enum InputBody {
 /// Whom inputs may stand for.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Declared {
+pub enum DeclaredBody {
     /// Made-up customers.
     Hypothetical,
     /// Typical members of groups, not single people.
@@ -58,7 +59,7 @@ pub struct PredictionBody {
     #[schema(pattern = "^[0-9a-f]{64}$")]
     pub hash: String,
     /// Whom the input was declared to stand for.
-    pub input: Declared,
+    pub input: DeclaredBody,
     /// What is predicted.
     pub label: String,
     /// Probability of the label.
@@ -79,6 +80,8 @@ pub struct PredictionBody {
     pub statement: String,
     /// Warnings of the model's card.
     pub warnings: Vec<String>,
+    /// Features whose number lies outside the contract's bounds: it counts as the bound.
+    pub clipped: Vec<String>,
     /// How values were read: what counts as missing.
     pub notes: Vec<String>,
 }
@@ -113,32 +116,38 @@ pub struct LineBody {
     /// The smallest change that turns the decision, where it was asked for and there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub change: Option<String>,
+    /// Features whose number lies outside the contract's bounds: it counts as the bound.
+    pub clipped: Vec<String>,
     /// How values were read: what counts as missing.
     pub notes: Vec<String>,
 }
 
 impl PredictWanted {
-    /// For whom, and from which probability the decision is yes.
+    /// For whom, and what is asked beside the inputs.
     ///
     /// # Errors
     ///
     /// Customers who exist, or no probability.
-    pub fn checked(&self) -> Result<(Declared, f64), Problem> {
+    pub fn checked(&self) -> Result<(Declared, Wanted), Problem> {
         let declared = match self.input {
             InputBody::Hypothetical => Declared::Hypothetical,
             InputBody::Segment => Declared::Segment,
-            InputBody::Real => return Err(real("the input stands for a customer who exists")),
+            InputBody::Real => return Err(in_line(None, &InputError::Real)),
         };
-        let threshold = self.threshold.unwrap_or(0.5);
+        let threshold = self.threshold();
         if !(0.0..=1.0).contains(&threshold) {
             let found = format!("threshold is {threshold}, expected a probability from 0 to 1");
             return Err(Problem::of(400, "query", found, ""));
         }
-        Ok((declared, threshold))
+        let wanted = Wanted {
+            threshold: Some(threshold),
+            change: self.explain.unwrap_or_default(),
+        };
+        Ok((declared, wanted))
     }
 
-    fn explains(&self) -> bool {
-        self.explain.unwrap_or_default()
+    fn threshold(&self) -> f64 {
+        self.threshold.unwrap_or(0.5)
     }
 }
 
@@ -147,29 +156,33 @@ impl PredictionBody {
     ///
     /// # Errors
     ///
-    /// As [`PredictWanted::checked`].
-    pub fn of(ready: &Ready, wanted: &PredictWanted, input: &Input) -> Result<Self, Problem> {
-        let (declared, threshold) = wanted.checked()?;
-        let (card, predictor) = (ready.file.card(), &ready.predictor);
-        let cells = predictor.cells(|name| input.value(name));
-        let prediction = predictor.predict(&cells, Some(threshold));
-        let explanation = predictor.explain(&cells, wanted.explains().then_some(threshold));
+    /// As [`PredictWanted::checked`], and an input that is refused.
+    pub fn of(ready: &Ready, wanted: &PredictWanted, text: &str) -> Result<Self, Problem> {
+        let (declared, asked) = wanted.checked()?;
+        let predicted = ready
+            .predict(text, asked)
+            .map_err(|error| in_line(None, &error))?;
+        let (card, explanation) = (ready.file.card(), predicted.explanation);
         Ok(Self {
             model: card.name.to_string(),
             version: card.version,
             hash: ready.file.model_hash().to_string(),
-            input: declared,
-            label: predictor.label().to_owned(),
-            probability: prediction.probability,
-            score: prediction.score,
-            threshold,
-            decision: prediction.decision == Some(true),
+            input: match declared {
+                Declared::Hypothetical => DeclaredBody::Hypothetical,
+                Declared::Segment => DeclaredBody::Segment,
+            },
+            label: ready.predictor.label().to_owned(),
+            probability: predicted.prediction.probability,
+            score: predicted.prediction.score,
+            threshold: wanted.threshold(),
+            decision: predicted.prediction.decision == Some(true),
             base: explanation.base,
             contributions: explanation.contributions.into_iter().map(shown).collect(),
             change: explanation.counterfactual.as_ref().map(Change::sentence),
             statement: ready.file.privacy().sentence(),
             warnings: card.warnings.clone(),
-            notes: ready.notes(input),
+            clipped: predicted.clipped,
+            notes: predicted.notes,
         })
     }
 }
@@ -179,31 +192,31 @@ impl LineBody {
     ///
     /// # Errors
     ///
-    /// As [`PredictWanted::checked`].
+    /// As [`PredictWanted::checked`], and an input that is refused.
     pub fn of(
         ready: &Ready,
         wanted: &PredictWanted,
         line: u64,
-        input: &Input,
+        text: &str,
     ) -> Result<Self, Problem> {
-        let (_, threshold) = wanted.checked()?;
-        let cells = ready.predictor.cells(|name| input.value(name));
-        let prediction = ready.predictor.predict(&cells, Some(threshold));
-        let explain = || ready.predictor.explain(&cells, Some(threshold));
-        let explanation = wanted.explains().then(explain);
+        let (_, asked) = wanted.checked()?;
+        let predicted = ready.predict(text, asked);
+        let predicted = predicted.map_err(|error| in_line(Some(line), &error))?;
+        let explanation = asked.change.then_some(predicted.explanation);
         let change = explanation
             .as_ref()
             .and_then(|own| own.counterfactual.as_ref());
         Ok(Self {
             line,
-            probability: prediction.probability,
-            score: prediction.score,
-            decision: prediction.decision == Some(true),
+            probability: predicted.prediction.probability,
+            score: predicted.prediction.score,
+            decision: predicted.prediction.decision == Some(true),
             change: change.map(Change::sentence),
             contributions: explanation.map_or(Vec::new(), |explanation| {
                 explanation.contributions.into_iter().map(shown).collect()
             }),
-            notes: ready.notes(input),
+            clipped: predicted.clipped,
+            notes: predicted.notes,
         })
     }
 }
@@ -223,7 +236,7 @@ pub fn in_line(line: Option<u64>, error: &InputError) -> Problem {
     let place = line.map_or(String::new(), |line| format!("line {line}: "));
     let text = format!("{place}{error}");
     match error {
-        InputError::Identifies { .. } => real(&text),
+        InputError::Identifies { .. } | InputError::Real => real(&text),
         _ => Problem::of(400, "input", text, ""),
     }
 }
@@ -247,7 +260,7 @@ mod tests {
             explain: None,
         };
         let found = wanted.checked();
-        let found = found.map(|(_, threshold)| threshold);
+        let found = found.map(|(_, wanted)| wanted.threshold.unwrap());
         assert_eq!(found.map_err(|problem| problem.status), expected);
     }
 

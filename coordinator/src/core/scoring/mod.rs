@@ -1,87 +1,83 @@
-//! Predictions of a released model for made-up customers and segments: which inputs are taken, and what is read out of them.
-//!
-//! Post-processing of a release: knows a model's file and the caller's own values, and costs nothing.
+//! One JSON object of feature names and values, and a released model: a prediction. What may come is said by [`super::prediction`].
 
-mod input;
 mod object;
 
 use aquifer_shared::domain::contract::Contract;
 use aquifer_shared::domain::predictor::model::ModelFile;
 use aquifer_shared::domain::predictor::prediction::{Predictor, Value};
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
 
-pub use input::{InputError, check, columns, is_unlisted};
 pub use object::Pairs;
 
-/// A model with all that a prediction needs.
+use super::prediction::{InputError, Predicted, Wanted, columns, predict};
+
+/// A released model with all that a prediction needs.
 #[derive(Clone, Debug)]
 pub struct Ready {
     /// The signed file.
     pub file: ModelFile,
     /// Ready to predict.
     pub predictor: Predictor,
-    /// The model's contract; none where nobody was asked for it.
-    pub contract: Option<Contract>,
+    /// The model's contract.
+    pub contract: Contract,
 }
 
-/// The values of one input, each of a kind that its feature takes.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Input(Map<String, Json>);
-
 impl Ready {
-    /// Reads one JSON object of feature names and values.
+    /// The prediction for a text that holds one object.
     ///
     /// # Errors
     ///
-    /// Another text, a column that is no feature or names customers, or a value of another kind.
-    pub fn read(&self, text: &str) -> Result<Input, InputError> {
-        let pairs = Pairs::parse(text).map_err(|error| InputError::NotAnObject {
-            line: error.line(),
-            column: error.column(),
-        })?;
-        columns(&pairs.keys(), &self.predictor, self.contract.as_ref())?;
-        let input = Input(pairs.0.into_iter().collect());
-        let (names, meanings) = (self.predictor.names(), self.predictor.meanings());
-        for (name, meaning) in names.iter().zip(meanings) {
-            if let Some(Json::Array(_) | Json::Object(_)) = input.0.get(name) {
-                let (column, found) = (name.clone(), "a list or an object".to_owned());
-                return Err(InputError::Kind { column, found });
-            }
-            check(input.value(name), meaning, name, None)?;
-        }
-        Ok(input)
-    }
-
-    /// What a person should know about how the values of an input were read.
-    #[must_use]
-    pub fn notes(&self, input: &Input) -> Vec<String> {
-        let mut notes = self.predictor.notes(|name| input.value(name));
-        notes.extend(absent(&self.predictor, |name| input.0.contains_key(name)));
-        notes
+    /// Another text, or as [`predict_object`].
+    pub fn predict(&self, text: &str, wanted: Wanted) -> Result<Predicted, InputError> {
+        predict_object(
+            &read_object(text)?,
+            &self.predictor,
+            Some(&self.contract),
+            wanted,
+        )
     }
 }
 
-impl Input {
-    /// The value of a feature.
-    #[must_use]
-    pub fn value(&self, name: &str) -> Value<'_> {
-        match self.0.get(name) {
-            Some(Json::String(text)) => Value::Text(text),
-            Some(Json::Bool(true)) => Value::Text("true"),
-            Some(Json::Bool(false)) => Value::Text("false"),
-            Some(Json::Number(number)) => number.as_f64().map_or(Value::Missing, Value::Number),
-            _ => Value::Missing,
-        }
-    }
+/// Reads a text that holds one object.
+///
+/// # Errors
+///
+/// It holds something else.
+pub fn read_object(text: &str) -> Result<Pairs, InputError> {
+    Pairs::parse(text).map_err(|error| InputError::NotAnObject {
+        line: error.line(),
+        column: error.column(),
+    })
 }
 
-/// A note on features that no column brings.
-#[must_use]
-pub fn absent(predictor: &Predictor, is_there: impl Fn(&str) -> bool) -> Option<String> {
-    let names = predictor.names().iter();
-    let absent: Vec<&str> = names
-        .map(String::as_str)
-        .filter(|name| !is_there(name))
-        .collect();
-    (!absent.is_empty()).then(|| format!("not given, counts as missing: {}", absent.join(", ")))
+/// The prediction for the values of one object.
+///
+/// # Errors
+///
+/// As [`predict`], and values that are lists or objects.
+pub fn predict_object(
+    pairs: &Pairs,
+    predictor: &Predictor,
+    contract: Option<&Contract>,
+    wanted: Wanted,
+) -> Result<Predicted, InputError> {
+    // What is wrong with a name is said before what is wrong with a value.
+    columns(&pairs.keys(), predictor, contract)?;
+    let given: Vec<_> = pairs.0.iter().map(value_of).collect::<Result<_, _>>()?;
+    predict(predictor, contract, &given, wanted)
+}
+
+fn value_of((name, value): &(String, Json)) -> Result<(String, Value<'_>), InputError> {
+    let value = match value {
+        Json::String(text) => Value::Text(text),
+        Json::Bool(true) => Value::Text("true"),
+        Json::Bool(false) => Value::Text("false"),
+        Json::Number(number) => number.as_f64().map_or(Value::Missing, Value::Number),
+        Json::Null => Value::Missing,
+        Json::Array(_) | Json::Object(_) => {
+            let (column, found) = (name.clone(), "a list or an object".to_owned());
+            return Err(InputError::Kind { column, found });
+        }
+    };
+    Ok((name.clone(), value))
 }

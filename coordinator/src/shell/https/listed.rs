@@ -28,6 +28,7 @@ use crate::shell::front::Command;
 use crate::shell::put::{OpenStanding, Unit};
 use crate::shell::requests::ACCOUNTANT;
 use crate::shell::store::{StoreFault, StoredAnswer};
+use crate::shell::understanding::share_of;
 
 type Replied = Result<axum::http::Response<Body>, Problem>;
 
@@ -57,9 +58,14 @@ pub(super) async fn catalogue(State(shared): State<Arc<Shared>>, _asker: Asker) 
 pub(super) async fn budget(State(shared): State<Arc<Shared>>, asker: Asker) -> Replied {
     let mut shares = Vec::new();
     for open in standings(&shared).await? {
-        let store = &shared.front.store;
-        let used = store.share_used(&asker.party.name, &open.purpose).await;
-        shares.extend(ShareBody::of(&open.terms, used.map_err(broken)?));
+        let share = share_of(
+            &shared.front.store,
+            &asker.party,
+            &open.terms,
+            open.submitted,
+        )
+        .await;
+        shares.extend(ShareBody::of(&open.terms, &share.map_err(broken)?));
     }
     Ok(json(&BudgetBody { shares }))
 }
@@ -216,7 +222,13 @@ pub(super) async fn one_release(
 fn detail(stored: &StoredAnswer) -> Option<ReleaseDetail> {
     let terms: StudyTerms = decode("study terms", &stored.terms, Offer::BYTES_MAX).ok()?;
     let made = (true, stored.created);
-    let line = release(stored.study, &terms, &stored.sum, made, ACCOUNTANT)?;
+    let line = release(
+        (stored.study, stored.attempts),
+        &terms,
+        &stored.sum,
+        made,
+        ACCOUNTANT,
+    )?;
     ReleaseDetail::of(&terms, ReleaseBody::from(&line), stored.sum.cells.len())
 }
 

@@ -26,7 +26,8 @@ use super::listed::{broken, model_file};
 use super::places::Place;
 use super::problem::{Refusals, json, text};
 use crate::core::http::{LineBody, PredictWanted, PredictionBody, Problem, in_line};
-use crate::core::scoring::{InputError, Ready};
+use crate::core::prediction::{InputError, Wanted};
+use crate::core::scoring::Ready;
 
 type BatchPlaces = (Place<Name>, OwnedSemaphorePermit);
 type Replied = Result<axum::http::Response<Body>, Problem>;
@@ -72,8 +73,10 @@ pub(super) async fn predict(
     let (lines, one) = checked.await.map_err(|_| stopping())??;
     let (card, who) = (batch.ready.file.card(), asker.party.name.as_str());
     let subject = format!(
-        "{}@{}: {lines} inputs, {declared:?}",
-        card.name, card.version
+        "{}@{}: {lines} inputs, {}",
+        card.name,
+        card.version,
+        declared.name()
     );
     let now = shared.front.platform.now();
     let noted = shared.front.store.audit(now, who, "predict", &subject);
@@ -108,7 +111,7 @@ async fn ready(shared: &Shared, asker: &Asker, which: &str) -> Result<Ready, Pro
     }
     Ok(Ready {
         predictor: Predictor::of(&file).map_err(|_| damaged())?,
-        contract: Some(contract),
+        contract,
         file,
     })
 }
@@ -132,11 +135,7 @@ struct Batch {
 impl Batch {
     /// The prediction for the only input.
     fn one(&self) -> Result<PredictionBody, Problem> {
-        let input = self
-            .ready
-            .read(self.text()?)
-            .map_err(|error| in_line(None, &error))?;
-        PredictionBody::of(&self.ready, &self.wanted, &input)
+        PredictionBody::of(&self.ready, &self.wanted, self.text()?)
     }
 
     /// How many lines there are: all of them are looked at before the first is answered.
@@ -148,8 +147,8 @@ impl Batch {
                 let text = format!("more than {HTTPS_BATCH_LINES_MAX} lines");
                 return Err(Problem::of(413, "length", text, "send less at a time"));
             }
-            let read = self.ready.read(line);
-            read.map_err(|error| in_line(Some(lines as u64), &error))?;
+            let checked = self.ready.predict(line, Wanted::default());
+            checked.map_err(|error| in_line(Some(lines as u64), &error))?;
         }
         match lines {
             0 => Err(in_line(
@@ -192,11 +191,9 @@ impl Lines {
             let (bytes, number) = (self.done.0 + line.len(), self.done.1 + 1);
             self.done = (bytes, number);
             let text = str::from_utf8(line).unwrap_or_default();
-            let input = self.batch.ready.read(text.trim_end_matches(['\r', '\n']));
-            let said = input.ok().and_then(|input| {
-                LineBody::of(&self.batch.ready, &self.batch.wanted, number, &input).ok()
-            });
-            if serde_json::to_writer(&mut chunk, &said).is_ok() {
+            let text = text.trim_end_matches(['\r', '\n']);
+            let said = LineBody::of(&self.batch.ready, &self.batch.wanted, number, text);
+            if serde_json::to_writer(&mut chunk, &said.ok()).is_ok() {
                 chunk.push(b'\n');
             }
             if chunk.len() >= CHUNK_BYTES {

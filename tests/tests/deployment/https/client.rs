@@ -9,7 +9,7 @@ use aquifer_tests::processes::{Outcome, command, run};
 use serde_json::{Value, json};
 
 use super::super::fixture::has_program;
-use super::super::questions::Reports;
+use super::super::questions::{Reports, Shape};
 
 /// Four units with an open standing study, and a door for HTTPS clients.
 pub struct Door {
@@ -80,11 +80,11 @@ impl Door {
     pub fn opened(more: &[&str]) -> Self {
         let port = free_port();
         let address = format!("127.0.0.1:{port}");
-        let reports = Reports::on(
-            4,
-            1_000_000,
-            &[&["--listen-https", &address], more].concat(),
-        );
+        let init = [&["--listen-https", &*address], more].concat();
+        let reports = Reports::shaped(&Shape {
+            init: &init,
+            ..Shape::default()
+        });
         let client = Client::of(port, &reports.analyst);
         Self { reports, client }
     }
