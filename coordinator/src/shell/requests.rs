@@ -116,14 +116,9 @@ impl Hub {
             Request::Nodes => self.nodes().await,
             Request::ContractShow(which) => self.contract(&which).await,
             Request::Ledger { from } => self.ledger(party, from).await,
-            Request::TokenIssue {
-                name,
-                role,
-                hash,
-                life_ms,
-            } => self.issue_token(party, name, role, hash, life_ms).await,
-            Request::TokenList => self.list_tokens(party).await,
-            Request::TokenRevoke { owner, name } => self.revoke_token(party, owner, name).await,
+            asked @ (Request::TokenIssue { .. }
+            | Request::TokenList
+            | Request::TokenRevoke { .. }) => self.tokens(party, asked).await,
             Request::Ask(ask) => match self.question(party, &Put::from(*ask), answers).await {
                 Ok(Some(response)) => Ok(response),
                 Ok(None) => return None,

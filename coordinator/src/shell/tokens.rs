@@ -3,7 +3,7 @@
 use aquifer_shared::base::ids::{Hash32, Name, Role};
 use aquifer_shared::base::limits::{TOKEN_LIFE_MS_MAX, TOKENS_PER_PARTY_MAX};
 use aquifer_shared::base::time::Timestamp;
-use aquifer_shared::protocol::ask::{Response, TokenEntry};
+use aquifer_shared::protocol::ask::{Request, Response, TokenEntry};
 
 use super::clock::now;
 use super::hub::Hub;
@@ -34,8 +34,26 @@ impl Token {
 }
 
 impl Hub {
+    /// Answers what is asked about tokens.
+    pub(super) async fn tokens(
+        &self,
+        party: &Party,
+        request: Request,
+    ) -> Result<Response, StoreFault> {
+        match request {
+            Request::TokenIssue {
+                name,
+                role,
+                hash,
+                life_ms,
+            } => self.issue_token(party, name, role, hash, life_ms).await,
+            Request::TokenRevoke { owner, name } => self.revoke_token(party, owner, name).await,
+            _ => self.list_tokens(party).await,
+        }
+    }
+
     /// Keeps a token that the asker has made.
-    pub(super) async fn issue_token(
+    async fn issue_token(
         &self,
         party: &Party,
         name: Name,
@@ -87,7 +105,7 @@ impl Hub {
     }
 
     /// The asker's own tokens, or everybody's.
-    pub(super) async fn list_tokens(&self, party: &Party) -> Result<Response, StoreFault> {
+    async fn list_tokens(&self, party: &Party) -> Result<Response, StoreFault> {
         let (parties, at) = (self.store.parties().await?, now());
         let mut tokens = self.store.tokens().await?;
         if party.role != Role::Operator {
@@ -101,7 +119,7 @@ impl Hub {
     }
 
     /// Forgets a token.
-    pub(super) async fn revoke_token(
+    async fn revoke_token(
         &self,
         party: &Party,
         owner: Option<Name>,
