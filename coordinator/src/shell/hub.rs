@@ -186,6 +186,10 @@ impl Hub {
             Command::Standings(answer) => {
                 let _ = answer.send(self.open_standings());
             }
+            Command::Units(answer) => match self.units().await {
+                Ok(units) => drop(answer.send(units)),
+                Err(error) => tracing::error!(%error, "the registry could not be read"),
+            },
             Command::Stop => {}
         }
     }

@@ -88,6 +88,32 @@ pub const SQL_CONNECTIONS_PER_PARTY_MAX: usize = 64;
 pub const SQL_STATEMENTS_MAX: usize = 256;
 /// Bytes of all statements and values that one such connection keeps.
 pub const SQL_KEPT_BYTES_MAX: usize = 1 << 20;
+/// Connections of HTTPS clients at a time.
+pub const HTTPS_CONNECTIONS_MAX: usize = 512;
+/// Connections of HTTPS clients from one address.
+pub const HTTPS_CONNECTIONS_PER_ADDRESS_MAX: usize = 128;
+/// Requests of one party that run at a time, those included whose clients have gone.
+pub const HTTPS_REQUESTS_PER_PARTY_MAX: usize = 64;
+/// Bytes of the first line and the headers of a request.
+pub const HTTPS_HEAD_BYTES_MAX: usize = 16 << 10;
+/// Headers of a request.
+pub const HTTPS_HEADERS_MAX: usize = 64;
+/// Bytes of the JSON around a statement: JSON may write one character in up to six.
+pub const HTTPS_QUESTION_BYTES_MAX: usize = 6 * STATEMENT_BYTES_MAX + (8 << 10);
+/// Bytes of the inputs of one request for predictions.
+pub const HTTPS_BATCH_BYTES_MAX: usize = 8 << 20;
+/// Lines of one request for predictions.
+pub const HTTPS_BATCH_LINES_MAX: usize = 10_000;
+/// Requests for predictions that are read and answered at a time.
+pub const HTTPS_BATCHES_MAX: usize = 16;
+/// Such requests of one party.
+pub const HTTPS_BATCHES_PER_PARTY_MAX: usize = 2;
+/// Releases in one list.
+pub const HTTPS_RELEASES_MAX: usize = 100;
+/// Tokens of one party that are good at a time.
+pub const TOKENS_PER_PARTY_MAX: usize = 32;
+/// Longest life of a token.
+pub const TOKEN_LIFE_MS_MAX: u64 = 90 * 86_400_000;
 /// Bytes of an encoded question.
 pub const QUESTION_BYTES_MAX: usize = 1 << 19;
 /// Bytes of a name (node, study, model, column, level).
