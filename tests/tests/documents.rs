@@ -64,9 +64,12 @@ fn every_command_of_the_guides_works() {
     let [port, port_join] = free_ports().unwrap();
     let port_sql = TcpListener::bind(("127.0.0.1", 0)).and_then(|free| free.local_addr());
     let port_sql = port_sql.unwrap().port();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    // The second is where scripts/setup puts Python with the drivers.
     let path = format!(
-        "{}:{}",
+        "{}:{}:{}",
         programs().display(),
+        root.join("target/tools/bin").display(),
         std::env::var("PATH").unwrap()
     );
     let outcome = run(Command::new("bash")
@@ -149,6 +152,7 @@ fn links_between_documents_lead_somewhere() {
         "docs/sources.md",
         "docs/CHANGELOG.md",
         "docs/published-tables.md",
+        "docs/analysts.md",
         "docs/questions.md",
         "docs/sql.md",
     ] {

@@ -221,7 +221,9 @@ pub fn answer_of(
     })
 }
 
-fn release(
+/// What was paid for an answer, and by whom it was given; `made` as in [`answer_of`].
+#[must_use]
+pub fn release(
     study: StudyHash,
     terms: &StudyTerms,
     sum: &ReleasedSum,

@@ -54,6 +54,8 @@ pub struct Hub {
     /// What the studies of questions answer.
     pub(super) running_keys: HashMap<StudyHash, Hash32>,
     watchers: Watchers,
+    /// Standing studies that everybody was told are open.
+    pub(super) told_open: Option<Vec<StudyHash>>,
     /// Studies that have heard something since their effects were last performed.
     moved: BTreeSet<StudyHash>,
     pub(super) frames: Frames,
@@ -83,6 +85,7 @@ impl Hub {
             askers: HashMap::new(),
             running_keys: HashMap::new(),
             watchers: Watchers::default(),
+            told_open: None,
             moved: BTreeSet::new(),
             frames: Frames::default(),
             retry_at: None,
@@ -107,6 +110,7 @@ impl Hub {
             if let Some(fault) = self.broken.take() {
                 return Err(fault.into());
             }
+            self.tell_open();
             let wakeup = self.wakeup();
             tokio::select! {
                 command = commands.recv() => match command {
@@ -174,9 +178,6 @@ impl Hub {
                 put,
                 answers,
             } => self.put(&party, &put, &answers).await,
-            Command::Standings(answer) => {
-                let _ = answer.send(self.open_standings());
-            }
             Command::Stop => {}
         }
     }

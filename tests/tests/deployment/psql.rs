@@ -14,30 +14,32 @@ use super::fixture::{check_says, has_program};
 use super::questions::{BY_CONTRACT, Reports, URHO};
 
 /// Four units with an open standing study, and a door for SQL clients.
-struct Door {
-    reports: Reports,
-    port: u16,
-    password: String,
+pub struct Door {
+    pub reports: Reports,
+    pub port: u16,
+    pub password: String,
 }
 
 /// How a client proves who it is.
-enum Proof<'a> {
+pub enum Proof<'a> {
     Password(&'a str),
     Certificate,
 }
 
 impl Door {
     /// None where this machine has no `psql`.
-    fn open() -> Option<Self> {
-        has_program("psql").then(Self::opened)
+    pub fn open() -> Option<Self> {
+        let made = |listen: &[&str]| Reports::on(4, 1_000_000, listen);
+        has_program("psql").then(|| Self::of(made))
     }
 
-    fn opened() -> Self {
+    /// The door of a deployment that is made with these arguments of `init`.
+    pub fn of(made: impl FnOnce(&[&str]) -> Reports) -> Self {
         let free = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = free.local_addr().unwrap().port();
         drop(free);
         let address = format!("127.0.0.1:{port}");
-        let reports = Reports::on(4, 1_000_000, &["--listen-sql", &address]);
+        let reports = made(&["--listen-sql", &address]);
         let mut door = Self {
             reports,
             port,
@@ -54,7 +56,7 @@ impl Door {
     }
 
     /// `psql` as this user, with more about the connection.
-    fn client(&self, user: &str, proof: &Proof<'_>, more: &str) -> Command {
+    pub fn client(&self, user: &str, proof: &Proof<'_>, more: &str) -> Command {
         let folder = self.reports.analyst.display();
         let mut place = format!(
             "host=aquifer hostaddr=127.0.0.1 port={} dbname=aquifer user={user} \
@@ -84,7 +86,7 @@ impl Door {
         client
     }
 
-    fn run(&self, mut client: Command, statements: &[&str]) -> Outcome {
+    pub fn run(&self, mut client: Command, statements: &[&str]) -> Outcome {
         for statement in statements {
             client.args(["-c", statement]);
         }
@@ -92,13 +94,13 @@ impl Door {
     }
 
     /// Statements of the analyst, in one session.
-    fn asks(&self, statements: &[&str]) -> Outcome {
+    pub fn asks(&self, statements: &[&str]) -> Outcome {
         let client = self.client("ada", &Proof::Password(&self.password), "");
         self.run(client, statements)
     }
 }
 
-const PURPOSE: &str = "SET aquifer.purpose = 'reporting'";
+pub const PURPOSE: &str = "SET aquifer.purpose = 'reporting'";
 
 #[test]
 fn analysts_ask_with_psql_and_pay_once() {
@@ -274,29 +276,6 @@ fn whoever_is_revoked_is_sent_away() {
     }
 }
 
-#[test]
-fn clients_find_what_there_is_to_ask_about() {
-    let Some(door) = Door::open() else { return };
-    let shows = |command: &str, words: &[&str]| check_says(&door.asks(&[command]), 0, words);
-    shows("\\dt", &["public|customers|table|aquifer"]);
-    shows("\\dt+", &["privacy unit customer_id"]);
-    shows(
-        "\\d customers",
-        &["Table \"public.customers\"", "contract|text|"],
-    );
-    shows("\\d+ customers", &["levels month"]);
-    shows("\\l", &["aquifer|"]);
-    shows("\\df", &["(0 rows)"]);
-    shows("\\dn", &["public|aquifer"]);
-    shows("SELECT version()", &["PostgreSQL 15.0 (Aquifer"]);
-    check_says(
-        &door.asks(&["\\d invoices"]),
-        1,
-        &["Did not find any relation"],
-    );
-    assert_eq!(door.reports.spent(), [0; 4]);
-}
-
 fn signal(pid: u32, signal: Signal) {
     let pid = Pid::from_raw(pid.cast_signed()).unwrap();
     kill_process(pid, signal).unwrap();
@@ -346,7 +325,7 @@ fn giving_up_ends_the_wait_and_not_the_question() {
 }
 
 /// Python with the drivers, as `scripts/setup` puts it there; none where it was not run, which fails in CI.
-fn python() -> Option<PathBuf> {
+pub fn python() -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let python = root.join("target/tools/bin/python");
     if python.exists() {
