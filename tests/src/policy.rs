@@ -21,6 +21,8 @@ pub struct Policy {
     pub allow_synthetic: bool,
     /// Trust modes that are taken.
     pub trust: Vec<&'static str>,
+    /// Lines that map published tables.
+    pub published: String,
 }
 
 impl Default for Policy {
@@ -31,6 +33,7 @@ impl Default for Policy {
             approval: "automatic",
             allow_synthetic: false,
             trust: vec!["node-noise", "shared-noise"],
+            published: String::new(),
         }
     }
 }
@@ -59,7 +62,7 @@ impl Policy {
             .collect();
         let text = format!(
             "[data]\ncontract = \"contract.toml\"\nquery = \"SELECT * FROM customers\"\nbasis = \"made-up or public data\"\n\
-             customers_max = {}\nholdout_column = \"{SPLIT_COLUMN}\"\n{epoch}[data.tables]\ncustomers = \"customers.csv\"\n\
+             customers_max = {}\nholdout_column = \"{SPLIT_COLUMN}\"\n{epoch}[data.tables]\ncustomers = \"customers.csv\"\n{published}\
              [ledger]\nwitness = {:?}\n[policy]\nrho_micro_per_contract = {cap}\nrho_micro_per_year = {cap}\n\
              purposes = [{}]\napprovers = [\"{approver}\"]\napproval = \"{}\"\nallow_synthetic = {}\n\
              trust = {:?}\noperator = {name:?}\ncoordinator_operator = \"head-office\"\n",
@@ -72,6 +75,10 @@ impl Policy {
             epoch = match company.contract.published.is_empty() {
                 true => "",
                 false => "epoch = \"2026-11\"\n",
+            },
+            published = match self.published.is_empty() {
+                true => String::new(),
+                false => format!("[data.published]\n{}\n", self.published),
             },
             cap = self.cap.0,
         );

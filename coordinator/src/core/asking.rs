@@ -2,6 +2,8 @@
 //!
 //! Pure: prices, identities and the time come in as arguments. Spends nothing.
 
+use std::collections::BTreeSet;
+
 use aquifer_shared::base::calendar;
 use aquifer_shared::base::hash::labelled;
 use aquifer_shared::base::ids::{Hash32, Name, StudyHash};
@@ -17,7 +19,7 @@ use aquifer_shared::protocol::ask::{
 use aquifer_shared::protocol::codec::{decode, encode};
 
 use super::expand::Accountant;
-use super::sql::{self, Noise, PRICE_MIN, PriceWish, Query, Refusal, Value, ValueKind, present};
+use super::sql::{self, Noise, PublicTerms, Query, Refusal, Value, ValueKind, present};
 
 /// What an analyst wants to pay, and under which standing study.
 #[derive(Clone, Debug)]
@@ -37,26 +39,6 @@ pub struct Wish<'a> {
 /// Why a question has no study.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum NoStudy {
-    /// More than the approvers allow for one question.
-    #[error(
-        "the question costs {got} with its repeated attempts, expected at least 10 micro-rho an attempt and at most {max}"
-    )]
-    AboveMaximum {
-        /// Found.
-        got: MicroRho,
-        /// Allowed.
-        max: MicroRho,
-    },
-    /// More than is left of the asker's share.
-    #[error(
-        "the question costs {got} with its repeated attempts, {left} is left of the asker's share for this purpose"
-    )]
-    Share {
-        /// Found.
-        got: MicroRho,
-        /// Left.
-        left: MicroRho,
-    },
     /// Too little for any scale within limits, or more cells than fit.
     #[error("at {0} no noise within limits fits the question")]
     Unpriced(MicroRho),
@@ -104,40 +86,39 @@ pub fn question_of(terms: &StudyTerms) -> Option<Question> {
     }
 }
 
-/// The price of one attempt of a question: what the asker names, what the statement says, or the standing study's usual price.
-/// `used` is what the asker's questions for this purpose have cost.
+/// The public terms under which a question is asked, as its price tag needs them.
 ///
 /// # Errors
 ///
-/// More than one question may cost, or than is left of the asker's share.
-pub fn price_of(
+/// What was read is no standing study.
+pub fn public_terms(
     standing: &StudyTerms,
-    query: &Query,
-    named: Option<MicroRho>,
-    used: MicroRho,
-    accountant: Accountant,
-) -> Result<MicroRho, NoStudy> {
+    table: &Published,
+    question: &Question,
+    data: &[Name],
+) -> Result<PublicTerms, NoStudy> {
     let allowed = standing_of(standing).ok_or(NoStudy::NotStanding)?;
-    let left = allowed.urho_max.left_after(used);
-    let attempts = u64::from(standing.attempts_max.max(1));
-    let urho = named.unwrap_or_else(|| match query.price {
-        PriceWish::Usual => allowed.urho_question_default,
-        PriceWish::Rho(urho) => urho,
-        PriceWish::Epsilon(epsilon, delta) => {
-            (accountant.largest_urho)(epsilon, delta.unwrap_or(standing.delta))
-        }
-        // Rounded down: a share is never more than was asked for.
-        PriceWish::Share(share) => MicroRho((left.0 as f64 * share / attempts as f64) as u64),
-    });
-    let max = allowed.urho_question_max;
-    let all = urho.checked_mul(attempts).unwrap_or(MicroRho(u64::MAX));
-    if all > max || urho < PRICE_MIN {
-        return Err(NoStudy::AboveMaximum { got: all, max });
-    }
-    if all > left {
-        return Err(NoStudy::Share { got: all, left });
-    }
-    Ok(urho)
+    let versions: BTreeSet<&str> = data.iter().map(Name::as_str).collect();
+    let versions: Vec<&str> = versions.into_iter().collect();
+    Ok(PublicTerms {
+        mode: standing.mode,
+        share: standing.noise_share().ok_or(NoStudy::NotStanding)?,
+        nodes: u32::try_from(standing.roster.len()).unwrap_or(u32::MAX),
+        customers_max: standing.customers_max,
+        price_usual: allowed.urho_question_default,
+        // What is signed covers repeated attempts.
+        price_max: MicroRho(allowed.urho_question_max.0 / attempts(standing)),
+        delta: standing.delta,
+        cohort_floor: allowed.cohort_floor.into(),
+        slot_ms: question.slot_ms(table, standing.customers_max),
+        data_version: versions.join(", "),
+    })
+}
+
+/// Attempts that a question may cost.
+#[must_use]
+pub fn attempts(standing: &StudyTerms) -> u64 {
+    standing.attempts_max.max(1).into()
 }
 
 /// The terms of the study that answers a question, with their encoding and identity.
@@ -189,10 +170,10 @@ const PHASE_MS_MIN: u32 = 2_000;
 
 /// Rows for one asker from the released sum of a question, with what was paid; none where they do not belong together.
 ///
-/// `made` says whether the answer was there before, and when it was released.
+/// `attempts` is how many were paid, `made` says whether the answer was there before, and when it was released.
 #[must_use]
 pub fn answer_of(
-    study: StudyHash,
+    (study, attempts): (StudyHash, u32),
     terms: &StudyTerms,
     sum: &ReleasedSum,
     query: &Query,
@@ -207,11 +188,11 @@ pub fn answer_of(
     };
     let floor = standing.cohort_floor.into();
     let shown = present(query, table, &sum.cells, noise, terms.customers_max, floor).ok()?;
-    let release = release(study, terms, sum, made, accountant)?;
+    let release = release((study, attempts), terms, sum, made, accountant)?;
     let mut notices = vec![notice(&release)];
     if shown.suppressed > 0 {
         notices.push(format!(
-            "{} groups are suppressed: their noisy counts are below {} (cohort floor of {})",
+            "suppressed groups: {}; a noisy count below {} (cohort floor of {}), or noise that leaves nothing to say",
             shown.suppressed, standing.cohort_floor, standing.name
         ));
     }
@@ -221,10 +202,10 @@ pub fn answer_of(
     })
 }
 
-/// What was paid for an answer, and by whom it was given; `made` as in [`answer_of`].
+/// What was paid for an answer, and by whom it was given; the arguments are those of [`answer_of`].
 #[must_use]
 pub fn release(
-    study: StudyHash,
+    (study, attempts): (StudyHash, u32),
     terms: &StudyTerms,
     sum: &ReleasedSum,
     (stored, created): (bool, Timestamp),
@@ -236,7 +217,7 @@ pub fn release(
     let mut data_versions = data.clone();
     data_versions.sort();
     data_versions.dedup();
-    let quoted = terms.quoted(terms.urho)?;
+    let quoted = terms.quoted(terms.urho.checked_mul(attempts.max(1).into())?)?;
     Some(ReleaseLine {
         study,
         standing: study_hash(&encode(&terms.template())),

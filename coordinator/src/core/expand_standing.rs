@@ -38,6 +38,8 @@ pub(super) fn standing(
             urho_question_max: MicroRho(wish.urho_max),
             urho_question_default: MicroRho(wish.urho_default),
             urho_max,
+            urho_share: wish.urho_share.map_or(urho_max, MicroRho),
+            window: wish.window,
             cohort_floor: wish.cohort_floor,
             expires,
         },

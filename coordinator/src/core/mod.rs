@@ -34,6 +34,7 @@ mod rounds;
 mod seat;
 mod secure;
 mod secure_steps;
+pub mod shares;
 pub mod sql;
 pub mod study;
 pub mod study_file;

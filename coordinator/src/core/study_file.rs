@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer};
 use aquifer_shared::base::ids::{Hash32, Name};
 use aquifer_shared::base::limits::DOCUMENT_BYTES_MAX;
 use aquifer_shared::base::units::{Delta, Epsilon, OutOfRange};
-use aquifer_shared::domain::sum::{Gate, TrustMode};
+use aquifer_shared::domain::sum::{Gate, TrustMode, Window};
 
 /// A study as its operator states it.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -120,6 +120,11 @@ pub struct QuestionsChoice {
     pub urho_max: u64,
     /// Price of a question that names none, in micro-rho.
     pub urho_default: u64,
+    /// Largest price of one analyst's questions in one window, in micro-rho; the price of all where it is left out.
+    pub urho_share: Option<u64>,
+    /// How long a share lasts before it is filled again; as long as the study where it is left out.
+    #[serde(default)]
+    pub window: Window,
     /// Groups whose noisy count is below this are not shown.
     pub cohort_floor: u32,
 }

@@ -3,11 +3,12 @@
 //! Order: price, share, note durable, study durable, charges at the nodes, sum, answer durable, rows. A question that is lost on the way
 //! is asked again under the same request id; what was charged stays charged.
 
-use aquifer_shared::base::ids::{Hash32, Name, StudyHash};
+use aquifer_shared::base::ids::StudyHash;
+use aquifer_shared::base::limits::{ASKERS_MAX, QUESTIONS_RUNNING_MAX};
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::contract::Contract;
 use aquifer_shared::domain::sum::{StudyTerms, TrustMode, study_hash};
-use aquifer_shared::protocol::ask::{Answer, Response, StudyState};
+use aquifer_shared::protocol::ask::{Response, StudyState};
 use aquifer_shared::protocol::codec::{decode, encode};
 use aquifer_shared::protocol::wire::{Message, Offer};
 use aquifer_shared::shell::keys::random_bytes32;
@@ -16,39 +17,24 @@ use tokio::sync::mpsc;
 
 use super::clock::now;
 use super::hub::Hub;
-use super::live::Live;
-use super::objections::{failed, no_study, object, refusal_response};
+use super::live::{Live, encoded};
+use super::objections::{failed, no_study, object};
 use super::put::Put;
 use super::requests::{ACCOUNTANT, refused};
 use super::store::{Asked, Party, StoreFault, StoredAnswer, StoredStudy};
-use crate::core::asking::{Wish, answer_key, answer_of, columns, price_of, standing_of, study_of};
-use crate::core::event::Event;
-use crate::core::price_tag::{Priced, price_tag};
-use crate::core::sql::{self, CacheUse, Query, Statement};
+use super::understanding::{Asking, Step};
+use crate::core::asking::{Wish, answer_of, standing_of, study_of};
+use crate::core::event::{Event, Record};
+use crate::core::sql::{CacheUse, Query};
 
 /// A question that waits for its answer.
 #[derive(Debug)]
 pub(super) struct Asker {
     answers: mpsc::Sender<Response>,
     query: Box<Query>,
+    /// What to say beside the answer.
+    notice: Option<String>,
 }
-
-/// A question with everything that its answer depends on.
-struct Asking {
-    query: Box<Query>,
-    standing: StudyHash,
-    terms: StudyTerms,
-    contract: Contract,
-    data: Vec<Name>,
-    key: Hash32,
-    urho: MicroRho,
-    /// What the asker's questions for this purpose have cost.
-    used: MicroRho,
-    request: Option<String>,
-}
-
-/// What a step of asking comes to: go on with this, or say that.
-type Step<T> = Result<T, Box<Response>>;
 
 impl Hub {
     /// The answer to a statement, or none where the asker hears when its study has ended.
@@ -70,96 +56,42 @@ impl Hub {
         if let Some(stored) = self.store.answer_to(&asking.key).await?
             && stored.urho >= asking.urho
         {
-            self.note_asked(party, &asking, stored.study, MicroRho::ZERO)
+            self.note_asked(&asking, &asking.asked(party, stored.study, MicroRho::ZERO))
                 .await?;
             return Ok(Some(shown(&stored, &asking.query, &asking.contract, true)));
         }
         if let Some(running) = self.running_for(&asking) {
-            self.note_asked(party, &asking, running, MicroRho::ZERO)
+            self.note_asked(&asking, &asking.asked(party, running, MicroRho::ZERO))
                 .await?;
-            self.wait_for(running, asking.query, answers);
-            return Ok(None);
+            return Ok(self.wait_for(running, asking, answers));
         }
+        match self.may_ask(&asking) {
+            Ok(()) => self.ask_units(party, asking, answers).await,
+            Err(response) => Ok(Some(*response)),
+        }
+    }
+
+    /// What stands against a fresh answer; nothing was noted or charged yet.
+    pub(super) fn may_ask(&self, asking: &Asking) -> Step<()> {
+        let no = |state, text: &str, hint| Err(Box::new(object(state, text, hint)));
         if asking.query.settings.cache == CacheUse::Only {
-            let text = "there is no stored answer to this question";
-            return Ok(Some(object(
-                "55000",
-                text,
-                "allow a fresh answer: it is priced and paid for",
-            )));
+            let hint = "allow a fresh answer: it is priced and paid for";
+            return no("55000", "there is no stored answer to this question", hint);
         }
-        if let Err(response) = self.enough_units(&asking) {
-            return Ok(Some(*response));
+        let (cost, left) = (asking.cost(), asking.used.left());
+        if cost > left {
+            let text = format!(
+                "the question costs {cost} with its repeated attempts, {left} is left of your share for this purpose (questions under way are set aside)"
+            );
+            let hint =
+                "name a smaller price, wait for the next window of your share, or ask the operator";
+            return no("QP002", &text, hint);
         }
-        self.ask_units(party, asking, answers).await
-    }
-
-    /// The statement under the standing study that serves its purpose; price tags and other statements are answered here.
-    async fn understand(&mut self, party: &Party, put: &Put) -> Result<Step<Asking>, StoreFault> {
-        let Some(live) = self.standing_for(put) else {
-            let hint = "`aquifer study list` shows open studies; an operator submits one with plan = questions";
-            let text = format!("no standing study is open for purpose {}", put.purpose);
-            return Ok(Err(Box::new(object("QP004", &text, hint))));
-        };
-        let (standing, terms, contract) = (live.hash, live.terms.clone(), live.contract.clone());
-        let bound = Some(&put.parameters[..]);
-        let (query, only_price) = match sql::compile(&put.sql, &put.settings, &contract, bound) {
-            Ok(Statement::Query(query)) => (query, false),
-            Ok(Statement::Explain { query, .. }) => (query, true),
-            Ok(_) => {
-                let text = "the statement asks nothing";
-                return Ok(Err(Box::new(object(
-                    "0A000",
-                    text,
-                    "write SELECT or EXPLAIN SELECT",
-                ))));
-            }
-            Err(refusal) => return Ok(Err(Box::new(refusal_response(&refusal)))),
-        };
-        if query.is_empty() && !only_price {
-            return Ok(Err(Box::new(no_rows(&query))));
+        if self.running_keys.len() >= QUESTIONS_RUNNING_MAX {
+            let text = format!("{QUESTIONS_RUNNING_MAX} questions are under way");
+            return no("53400", &text, "ask again when some have been answered");
         }
-        let used = self.store.share_used(&party.name, &put.purpose).await?;
-        let urho = match price_of(&terms, &query, put.urho, used, ACCOUNTANT) {
-            Ok(urho) => urho,
-            Err(no) => return Ok(Err(Box::new(no_study(&no)))),
-        };
-        let data = self.data_of(&terms);
-        let key = answer_key(&terms, &query.question, &data);
-        let asking = Asking {
-            query,
-            standing,
-            terms,
-            contract,
-            data,
-            key,
-            urho,
-            used,
-            request: put.settings.request_id.clone(),
-        };
-        if only_price {
-            return Ok(Err(Box::new(self.price_tag(&asking).await?)));
-        }
-        Ok(Ok(asking))
-    }
-
-    /// The newest open standing study for a purpose, or the one that is named.
-    fn standing_for(&self, put: &Put) -> Option<&Live> {
-        let open = self.studies.values().filter(|live| {
-            let named = put.standing.as_ref().is_none_or(|named| {
-                live.terms.name.as_str() == named
-                    || live.hash.to_string().starts_with(named.as_str())
-            });
-            live.machine.state() == StudyState::Open && live.terms.purpose == put.purpose && named
-        });
-        open.max_by_key(|live| (live.submitted, live.hash))
-    }
-
-    /// Which state of the tables each member serves, as far as it has said so.
-    fn data_of(&self, terms: &StudyTerms) -> Vec<Name> {
-        let unknown = || "unknown".parse().expect("a name");
-        let of = |key| self.data_versions.get(key).cloned().unwrap_or_else(unknown);
-        terms.roster.iter().map(of).collect()
+        self.enough_units(asking)
     }
 
     /// A study that is under way and will answer the same question at least as exactly.
@@ -217,8 +149,7 @@ impl Hub {
             .get(&before.study)
             .is_some_and(Live::is_running)
         {
-            self.wait_for(before.study, asking.query, answers);
-            return Ok(None);
+            return Ok(self.wait_for(before.study, asking, answers));
         }
         let text = "the question was asked under this request id and ended without an answer";
         Ok(Some(object(
@@ -247,7 +178,6 @@ impl Hub {
         let members = members
             .filter_map(|(key, name)| Some((*key, name.clone()?)))
             .collect();
-        let (contract, version) = (asking.contract.name.clone(), asking.contract.version);
         let stored = StoredStudy {
             hash,
             name: terms.name.clone(),
@@ -256,29 +186,26 @@ impl Hub {
             submitted: now(),
             ended: Default::default(),
         };
-        self.store
-            .add_study(&stored, &contract, version, &text)
-            .await?;
-        if !self
-            .note_asked(party, &asking, hash, terms.urho_cap)
-            .await?
-        {
-            return Ok(Some(object(
-                "QP007",
-                "the request id is in use",
-                "take a new request id",
-            )));
+        let asked = asking.asked(party, hash, terms.urho_cap);
+        // The signatures of the standing study are the question's: durable with it.
+        let at = now();
+        let approved = approvals.into_iter();
+        let approved: Vec<Record> = approved
+            .map(|approval| Record::Approved { approval, at })
+            .collect();
+        let first = encoded(&approved);
+        if !self.store.add_question(&stored, &asked, &first).await? {
+            let hint = "take a new request id";
+            return Ok(Some(object("QP007", "the request id is in use", hint)));
         }
         self.running_keys.insert(hash, asking.key);
-        self.wait_for(hash, asking.query, answers);
-        if let Err(error) = self.take_up(stored, &text, members).await {
+        // There is room: nobody waits for a study that is new.
+        let full = self.wait_for(hash, asking, answers);
+        if let Err(error) = self.take_up(stored, &text, members, approved).await {
             self.askers.remove(&hash);
             return Ok(Some(refused("study", format!("{error:#}"))));
         }
-        for approval in approvals {
-            self.handle(hash, Event::Approved(approval)).await;
-        }
-        Ok(None)
+        Ok(full)
     }
 
     /// Questions that were stored when the process stopped before their approvals were: they go on.
@@ -299,38 +226,37 @@ impl Hub {
         }
     }
 
-    async fn note_asked(
-        &self,
-        party: &Party,
-        asking: &Asking,
-        study: StudyHash,
-        urho: MicroRho,
-    ) -> Result<bool, StoreFault> {
-        let request = match &asking.request {
-            Some(request) => request.clone(),
-            // A stored answer that nobody asks for by name costs nothing and is not noted.
-            None if urho == MicroRho::ZERO => return Ok(true),
-            None => study.to_string(),
-        };
-        self.store
-            .add_asked(&Asked {
-                analyst: party.name.clone(),
-                request,
-                key: asking.key,
-                study,
-                purpose: asking.terms.purpose.clone(),
-                urho,
-                at: now(),
-            })
-            .await
+    /// A stored answer that nobody asks for by name costs nothing and is not noted.
+    async fn note_asked(&self, asking: &Asking, asked: &Asked) -> Result<(), StoreFault> {
+        if asking.request.is_some() {
+            self.store.add_asked(asked).await?;
+        }
+        Ok(())
     }
 
-    fn wait_for(&mut self, study: StudyHash, query: Box<Query>, answers: &mpsc::Sender<Response>) {
-        let asker = Asker {
+    /// Adds somebody who waits for the answer of a study; a refusal where too many do.
+    fn wait_for(
+        &mut self,
+        study: StudyHash,
+        asking: Asking,
+        answers: &mpsc::Sender<Response>,
+    ) -> Option<Response> {
+        let askers = self.askers.entry(study).or_default();
+        askers.retain(|asker| !asker.answers.is_closed());
+        if askers.len() >= ASKERS_MAX {
+            let text = format!("{ASKERS_MAX} askers wait for this answer");
+            return Some(object(
+                "53300",
+                &text,
+                "ask again: the answer will be stored",
+            ));
+        }
+        askers.push(Asker {
             answers: answers.clone(),
-            query,
-        };
-        self.askers.entry(study).or_default().push(asker);
+            notice: asking.used.notice(),
+            query: asking.query,
+        });
+        None
     }
 
     /// Tells those who wait what came of a study that has ended, and forgets the study: its answer is in the store.
@@ -341,44 +267,25 @@ impl Hub {
         if !live.is_settled() || standing_of(&live.terms).is_none() || live.terms.is_standing() {
             return;
         }
-        let stored = match self.store.answer_of(&hash).await {
-            Ok(stored) => stored,
-            Err(error) => return tracing::error!(%error, "an answer was not read"),
-        };
+        // With an answer, what it has cost is settled already.
+        if live.answer.is_none()
+            && let Err(error) = self.store.settle_asked(&hash, live.paid()).await
+        {
+            tracing::error!(%error, "a share keeps what was set aside for all attempts");
+        }
         for asker in self.askers.remove(&hash).unwrap_or_default() {
-            let response = match &stored {
+            let mut response = match &live.answer {
                 Some(stored) => shown(stored, &asker.query, &live.contract, false),
                 None => failed(live),
             };
+            if let Response::Answer(answer) = &mut response {
+                answer.notices.extend(asker.notice);
+            }
             // Who asked may have gone; the answer stays, and the charge.
             let _ = asker.answers.try_send(response);
         }
         self.running_keys.remove(&hash);
         self.studies.remove(&hash);
-    }
-
-    async fn price_tag(&self, asking: &Asking) -> Result<Response, StoreFault> {
-        let stored = self.store.answer_to(&asking.key).await?;
-        let free = stored.is_some_and(|stored| stored.urho >= asking.urho);
-        let Some(table) = asking.contract.published(&asking.query.question.table) else {
-            return Ok(object("42P01", "the table is not published", ""));
-        };
-        let allowed = standing_of(&asking.terms).map_or(MicroRho::ZERO, |allowed| allowed.urho_max);
-        let left = allowed.left_after(asking.used);
-        let priced = Priced {
-            standing: &asking.terms,
-            table,
-            query: &asking.query,
-            urho: asking.urho,
-            data: &asking.data,
-            stored: free,
-            left,
-        };
-        let tag = price_tag(&priced, ACCOUNTANT);
-        Ok(match tag {
-            Ok(answer) => Response::Answer(Box::new(answer)),
-            Err(no) => no_study(&no),
-        })
     }
 }
 
@@ -410,7 +317,7 @@ fn shown(stored: &StoredAnswer, query: &Query, contract: &Contract, was_there: b
     let made = (was_there, stored.created);
     let answer = terms.zip(table).and_then(|(terms, table)| {
         answer_of(
-            stored.study,
+            (stored.study, stored.attempts),
             &terms,
             &stored.sum,
             query,
@@ -426,14 +333,4 @@ fn shown(stored: &StoredAnswer, query: &Query, contract: &Contract, was_there: b
             "a stored answer does not fit its question; tell the coordinator's operator".into(),
         ),
     }
-}
-
-/// The columns of a question that wants no rows: nothing is asked.
-fn no_rows(query: &Query) -> Response {
-    Response::Answer(Box::new(Answer {
-        columns: columns(sql::columns(query)),
-        rows: Vec::new(),
-        notices: Vec::new(),
-        release: None,
-    }))
 }

@@ -3,6 +3,7 @@
 use anyhow::Context as _;
 use aquifer_shared::base::ids::{IdentityKey, Name, StudyHash};
 use aquifer_shared::base::time::Timestamp;
+use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::contract::Contract;
 use aquifer_shared::domain::sum::StudyTerms;
 use aquifer_shared::protocol::ask::{
@@ -12,7 +13,7 @@ use aquifer_shared::protocol::codec::encode;
 use aquifer_shared::protocol::wire::Offer;
 
 use super::requests::ACCOUNTANT;
-use super::store::{SpoolWrite, Spooled, StoredStudy};
+use super::store::{Closing, SpoolWrite, Spooled, StoredAnswer, StoredStudy};
 use crate::core::event::{Effect, Ending, Record, Spool, Token};
 use crate::core::expand::{quoted_urho, shapes};
 use crate::core::resume::Durables;
@@ -30,6 +31,8 @@ pub struct Unsaved {
     pub records: Vec<Vec<u8>>,
     /// Changes of the spool, in this order.
     pub spool: Vec<SpoolWrite>,
+    /// What a question that is answered leaves behind, with the record of its end.
+    pub closing: Option<Closing>,
     /// The store was asked and failed: it may have them all the same, so that nothing may be added.
     pub tried: bool,
 }
@@ -58,6 +61,8 @@ pub struct Live {
     pub unsaved: Unsaved,
     /// What is to be done when that is durable.
     pub next: Option<Effect>,
+    /// The answer to a question, once it is durable.
+    pub answer: Option<StoredAnswer>,
     /// The model waits for the store.
     pub unconcluded: bool,
     /// What watchers heard last.
@@ -99,6 +104,7 @@ impl Live {
             saved,
             unsaved: Unsaved::default(),
             next: None,
+            answer: None,
             unconcluded: false,
             told: None,
         })
@@ -185,11 +191,26 @@ impl Live {
         }))
     }
 
+    /// What all its attempts have cost.
+    #[must_use]
+    pub fn paid(&self) -> MicroRho {
+        let attempts = self.machine.rounds().iter();
+        let attempts: u64 = attempts.map(|round| u64::from(round.attempts)).sum();
+        let paid = self.terms.urho.checked_mul(attempts);
+        paid.unwrap_or(self.terms.urho_cap)
+    }
+
     /// Nothing is left to do for it, not even a durable write.
     #[must_use]
     pub fn is_settled(&self) -> bool {
         !self.is_running() && self.unsaved.is_empty() && self.machine.state() != StudyState::Running
     }
+}
+
+/// Records as they are stored.
+#[must_use]
+pub fn encoded(records: &[Record]) -> Vec<Vec<u8>> {
+    records.iter().map(encode).collect()
 }
 
 impl Unsaved {
@@ -202,7 +223,7 @@ impl Unsaved {
     /// Adds a write behind the others.
     pub fn add(&mut self, token: Token, records: &[Record], spool: &[Spool]) {
         self.tokens.push(token);
-        self.records.extend(records.iter().map(encode));
+        self.records.extend(encoded(records));
         for change in spool {
             match change {
                 Spool::Keep { group, dealt } => {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use aquifer_shared::base::ids::{IdentityKey, Name, StudyHash};
 use aquifer_shared::base::limits::FRAME_BYTES_MAX;
+use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::domain::sum::{Plan, StudyTerms};
 use aquifer_shared::protocol::ask::{StudyState, StudyStatus};
 use aquifer_shared::protocol::codec::{CodecError, decode};
@@ -17,7 +18,7 @@ use super::front::Front;
 use super::hub::Hub;
 use super::live::Live;
 use super::store::{Spooled, Store, StoreFault, StoredStudy};
-use crate::core::asking::{answer_key, question_of};
+use crate::core::asking::{answer_key, question_of, standing_of};
 use crate::core::event::Record;
 use crate::core::resume::Durables;
 
@@ -39,6 +40,9 @@ impl Hub {
         let parties = hub.store.parties().await?.into_iter();
         let names: Names = parties.map(|party| (party.identity, party.name)).collect();
         for stored in hub.store.studies().await? {
+            if is_answered(&stored) {
+                continue;
+            }
             let line = damaged(&stored);
             match hub.read(stored, &names).await {
                 Ok(live) => hub.take_in(live),
@@ -89,6 +93,13 @@ impl Hub {
         let spool = spooled.map(read).collect::<Result<_, _>>()?;
         Ok(Durables { records, spool })
     }
+}
+
+/// Whether it is a question that has ended: its answer is in the store, and nothing of it is read at start.
+fn is_answered(stored: &StoredStudy) -> bool {
+    let ended = stored.ended != Timestamp::default();
+    let terms = || decode::<StudyTerms>("study terms", &stored.terms, Offer::BYTES_MAX).ok();
+    ended && terms().is_some_and(|terms| standing_of(&terms).is_some() && !terms.is_standing())
 }
 
 /// Whether it is the database that fails, and not what it holds: that may pass, and says nothing of the study.
@@ -209,7 +220,10 @@ levels = ["basic", "plus"]
         check_damaged(async |_, study| study.terms.truncate(9)).await;
         check_damaged(async |store, study| {
             let records = [vec![0xff; 9]];
-            store.append(&study.hash, 0, &records, &[]).await.unwrap();
+            store
+                .append(&study.hash, 0, &records, &[], None)
+                .await
+                .unwrap();
         })
         .await;
     }

@@ -29,4 +29,5 @@ pub mod server_certificate;
 pub mod session;
 pub mod sql_password;
 pub mod store;
+mod understanding;
 mod watchers;

@@ -58,11 +58,6 @@ pub(super) fn refusal_response(refusal: &Refusal) -> Response {
 
 pub(super) fn no_study(no: &NoStudy) -> Response {
     let (state, hint) = match no {
-        NoStudy::AboveMaximum { .. } => ("QP003", "name a smaller price"),
-        NoStudy::Share { .. } => (
-            "QP002",
-            "name a smaller price, or ask the operator for a larger share",
-        ),
         NoStudy::Unpriced(_) => ("QP003", "name a larger price, or ask for fewer cells"),
         NoStudy::NotStanding => ("QP004", "ask the operator"),
     };
@@ -76,6 +71,22 @@ pub(super) fn object(sqlstate: &str, message: &str, hint: &str) -> Response {
         message: message.to_owned(),
         hint: hint.to_owned(),
         position: None,
-        rule: None,
+        rule: rule_of(sqlstate).map(str::to_owned),
     }))
+}
+
+/// The rule behind a refusal that is not of the statement's text, stable.
+fn rule_of(sqlstate: &str) -> Option<&'static str> {
+    Some(match sqlstate {
+        "QP001" => "budget.units",
+        "QP002" => "budget.share",
+        "QP003" => "budget.question",
+        "QP004" => "policy.purpose",
+        "QP006" => "units.quorum",
+        "QP007" | "QP008" => "request.id",
+        "42501" => "policy.tables",
+        "53300" | "53400" => "limits.queue",
+        "55000" => "settings.cache",
+        _ => return None,
+    })
 }

@@ -1,6 +1,7 @@
 //! A statement on its way to the hub, whichever door it came through.
 
 use aquifer_shared::base::ids::{Name, StudyHash};
+use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::contract::Contract;
 use aquifer_shared::domain::sum::StudyTerms;
@@ -33,6 +34,8 @@ pub struct Put {
 pub struct OpenStanding {
     /// Its hash.
     pub hash: StudyHash,
+    /// When it was submitted.
+    pub submitted: Timestamp,
     /// Its purpose.
     pub purpose: Name,
     /// Its terms.
@@ -80,6 +83,7 @@ impl Hub {
         }
         let shown = |live: &Live| OpenStanding {
             hash: live.hash,
+            submitted: live.submitted,
             purpose: live.terms.purpose.clone(),
             tables: standing_of(&live.terms).map_or(Vec::new(), |own| own.tables.clone()),
             terms: live.terms.clone(),

@@ -15,7 +15,7 @@ use super::live::Live;
 use super::publish;
 use super::put::Put;
 use super::store::{Party, StoreFault, StoredModel, StoredStudy};
-use crate::core::event::Event;
+use crate::core::event::{Event, Record};
 use crate::core::expand::{Accountant, Expanded, expand};
 use crate::core::resume::Durables;
 use crate::core::study_file::StudyFile;
@@ -179,18 +179,20 @@ impl Hub {
             .into_iter()
             .zip(expanded.members)
             .collect();
-        if let Err(error) = self.take_up(stored, contract_text, members).await {
+        let new = Vec::new();
+        if let Err(error) = self.take_up(stored, contract_text, members, new).await {
             return Ok(refused("study", format!("{error:#}")));
         }
         Ok(response)
     }
 
-    /// Starts a study that is stored, and tells it who is there.
+    /// Starts a study that is stored with these records, and tells it who is there.
     pub(super) async fn take_up(
         &mut self,
         stored: StoredStudy,
         contract_text: &str,
         members: Vec<(IdentityKey, Name)>,
+        records: Vec<Record>,
     ) -> anyhow::Result<()> {
         let name_of = |key: &IdentityKey| {
             members
@@ -198,7 +200,10 @@ impl Hub {
                 .find(|(known, _)| known == key)
                 .map(|(_, name)| name.clone())
         };
-        let durable = Durables::default();
+        let durable = Durables {
+            records,
+            ..Durables::default()
+        };
         let live = Live::resume(stored, contract_text.to_owned(), durable, now(), name_of)?;
         let hash = live.hash;
         self.studies.insert(hash, live);

@@ -4,7 +4,9 @@ use aquifer_shared::base::ids::Name;
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::contract::Contract;
 use aquifer_shared::domain::question::{Block, BlockKind, Filter, Key, Question};
-use aquifer_shared::domain::sum::{HoldOut, NoiseShare, Plan, Standing, StudyTerms, study_hash};
+use aquifer_shared::domain::sum::{
+    HoldOut, NoiseShare, Plan, Standing, StudyTerms, Window, study_hash,
+};
 use aquifer_shared::protocol::codec::encode;
 use aquifer_shared::protocol::wire::{Approval, RefusalCode, approve_digest};
 
@@ -78,6 +80,8 @@ fn asked(question: &Question, urho: MicroRho) -> StudyTerms {
                 urho_question_max: MicroRho(2 * URHO.0),
                 urho_question_default: URHO,
                 urho_max: MicroRho(6 * URHO.0),
+                urho_share: MicroRho(6 * URHO.0),
+                window: Window::Whole,
                 cohort_floor: 50,
                 expires: NOW.after_ms(7_200_000),
             },

@@ -56,6 +56,10 @@ pub const TERMS_MAX: usize = 64;
 pub const FILTER_VALUES_MAX: usize = 1 << 14;
 /// Levels of nesting of a question's filter, in its text and in canonical form.
 pub const FILTER_DEPTH_MAX: usize = 32;
+/// Questions that are under way at a time.
+pub const QUESTIONS_RUNNING_MAX: usize = 64;
+/// Askers who wait for one answer.
+pub const ASKERS_MAX: usize = 256;
 /// Bytes of the text of a statement.
 pub const STATEMENT_BYTES_MAX: usize = 64 << 10;
 /// Bytes of one message of a SQL client: a statement, or its values; before it has proved who it is, [`SQL_GREETING_BYTES_MAX`].

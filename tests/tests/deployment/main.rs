@@ -1,6 +1,10 @@
 //! Real processes on loopback, through the commands that people use: the way to a release, and what may go wrong on it.
 
 #[cfg(test)]
+mod analyst;
+#[cfg(test)]
+mod analyst_floods;
+#[cfg(test)]
 mod canaries;
 #[cfg(test)]
 mod catalogue;
@@ -22,6 +26,8 @@ mod inputs;
 mod kills;
 #[cfg(test)]
 mod mirror;
+#[cfg(test)]
+mod notebook;
 #[cfg(test)]
 mod postgres;
 #[cfg(test)]

@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use super::fixture::{check_says, has_program};
-use super::questions::{BY_CONTRACT, Reports, URHO};
+use super::questions::{BY_CONTRACT, Reports, Shape, URHO};
 
 /// Four units with an open standing study, and a door for SQL clients.
 pub struct Door {
@@ -29,8 +29,15 @@ pub enum Proof<'a> {
 impl Door {
     /// None where this machine has no `psql`.
     pub fn open() -> Option<Self> {
-        let made = |listen: &[&str]| Reports::on(4, 1_000_000, listen);
-        has_program("psql").then(|| Self::of(made))
+        Self::shaped(Shape::default())
+    }
+
+    pub fn shaped(shape: Shape<'_>) -> Option<Self> {
+        has_program("psql").then(|| Self::opened(shape))
+    }
+
+    fn opened(shape: Shape<'_>) -> Self {
+        Self::of(|init| Reports::shaped(&Shape { init, ..shape }))
     }
 
     /// The door of a deployment that is made with these arguments of `init`.
@@ -49,7 +56,7 @@ impl Door {
         door
     }
 
-    fn new_password(&self, name: &str) -> String {
+    pub fn new_password(&self, name: &str) -> String {
         let cluster = &self.reports.small.cluster;
         let printed = cluster.coordinator_command(["sql-password", name]).unwrap();
         printed.success().unwrap().trim().to_owned()

@@ -1,13 +1,13 @@
 //! Analysts ask on real processes: private answers, stored answers for free, prices, refusals, hard budgets.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use aquifer_shared::base::units::MicroRho;
-use aquifer_shared::domain::contract::Contract;
 use aquifer_tests::company::Company;
 use aquifer_tests::policy::Policy;
 use aquifer_tests::processes::{Outcome, command, run};
+use aquifer_tests::standing::{PURPOSE, Standing, publish_customers};
 use serde_json::Value;
 
 use super::fixture::{Small, check_says};
@@ -17,17 +17,17 @@ pub const URHO: u64 = 20_000;
 const QUESTION_URHO_MAX: u64 = 100_000;
 const CUSTOMERS: usize = 4_000;
 
-const STANDING: &str = r#"name = "reports"
-purpose = "reporting"
-contract = { name = "NAME", version = VERSION }
-plan = { questions = { tables = ["customers"], urho_max = 100000, urho_default = 20000, cohort_floor = 50 } }
-urho = 1000000
-delta = 1e-6
-nodes = "all"
-customers_max = CUSTOMERS_MAX
-population = 10000
-expires_in_hours = 24
-"#;
+/// What may be asked here.
+pub const STANDING: Standing<'static> = Standing {
+    name: "reports",
+    nodes: "\"all\"",
+    tables: &["customers"],
+    urho_max: QUESTION_URHO_MAX,
+    urho_default: URHO,
+    urho: 1_000_000,
+    cohort_floor: 50,
+    plan: "",
+};
 
 /// Units that publish their customers to analysts, a standing study that is open, and an analyst.
 pub struct Reports {
@@ -35,42 +35,83 @@ pub struct Reports {
     pub analyst: PathBuf,
 }
 
+/// What is different from one deployment to another.
+#[derive(Clone, Copy)]
+pub struct Shape<'a> {
+    pub units: usize,
+    /// What a unit allows per year.
+    pub cap: u64,
+    /// Further arguments for `aquifer-coordinator init`.
+    pub init: &'a [&'a str],
+    /// Further entries of the plan.
+    pub plan: &'a str,
+    /// What is done to the customers.
+    pub edit: fn(&mut Company),
+    /// What the coordinator logs.
+    pub log: Option<&'static str>,
+}
+
+impl Default for Shape<'_> {
+    fn default() -> Self {
+        Self {
+            units: 4,
+            cap: 1_000_000,
+            init: &[],
+            plan: "",
+            edit: |_| {},
+            log: None,
+        }
+    }
+}
+
 impl Reports {
     pub fn open(units: usize, cap: u64) -> Self {
-        Self::on(units, cap, &[])
+        Self::shaped(&Shape {
+            units,
+            cap,
+            ..Shape::default()
+        })
     }
 
-    /// With further arguments for `aquifer-coordinator init`.
-    pub fn on(units: usize, cap: u64, init: &[&str]) -> Self {
+    pub fn shaped(shape: &Shape<'_>) -> Self {
         let mut company = Company::synthetic(5, CUSTOMERS);
-        company.keep_units(units);
-        let limit = company.customers_max();
-        let text = company.contract.to_toml();
-        let published = format!("[table.customers]\nsize_band = [1, {limit}]\n");
-        let text = text.replace("[table.customers]\n", &published);
-        company.contract = Contract::parse(&text).unwrap();
+        company.keep_units(shape.units);
+        publish_customers(&mut company).unwrap();
+        (shape.edit)(&mut company);
         let policy = Policy {
-            cap: MicroRho(cap),
-            purposes: vec!["reporting".to_owned()],
+            cap: MicroRho(shape.cap),
+            purposes: vec![PURPOSE.to_owned()],
             ..Policy::default()
         };
-        let mut small = Small::on(company, &policy, init);
+        let mut small = Small::on(company, &policy, shape.init);
+        if let Some(filter) = shape.log {
+            small.cluster.log(filter);
+            small.cluster.coordinator().stop().unwrap();
+            small.cluster.start_coordinator().unwrap();
+        }
         small.cluster.start_nodes().unwrap();
-        let contract = &small.company.contract;
-        let standing = STANDING
-            .replace("NAME", contract.name.as_str())
-            .replace("VERSION", &contract.version.to_string())
-            .replace("CUSTOMERS_MAX", &limit.to_string());
-        let hash = small.cluster.submit(&standing).unwrap();
-        small.cluster.approve(&hash).unwrap();
+        let standing = Standing {
+            plan: shape.plan,
+            ..STANDING
+        };
+        standing.open(&small.cluster, &small.company).unwrap();
         let analyst = small.cluster.add_person("ada", "analyst").unwrap();
         Self { small, analyst }
     }
 
-    fn ask<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Outcome {
+    pub fn ask<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Outcome {
+        self.ask_as(&self.analyst, arguments)
+    }
+
+    /// Somebody else asks.
+    pub fn ask_as<S: AsRef<OsStr>>(
+        &self,
+        folder: &Path,
+        arguments: impl IntoIterator<Item = S>,
+    ) -> Outcome {
         let mut asked = command("aquifer", arguments);
         asked.args(["--purpose", "reporting", "--dir"]);
-        run(asked.arg(&self.analyst)).unwrap()
+        run(asked.arg(folder)).unwrap()
     }
 
     /// The answer to a question, as JSON.

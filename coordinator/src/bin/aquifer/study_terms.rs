@@ -2,7 +2,7 @@
 
 use aquifer_shared::base::ids::Name;
 use aquifer_shared::base::units::MicroRho;
-use aquifer_shared::domain::sum::{Part, Plan, StudyTerms, TrustMode};
+use aquifer_shared::domain::sum::{Part, Plan, StudyTerms, TrustMode, Window};
 use aquifer_shared::shell::noise::epsilon;
 use aquifer_shared::shell::report::{self, Table};
 
@@ -128,9 +128,17 @@ fn questions(terms: &StudyTerms) -> Vec<(&'static str, String)> {
         standing.urho_question_default.0, standing.urho_question_max.0
     );
     let floor = format!("a noisy count below {} is not shown", standing.cohort_floor);
+    let share = match standing.window {
+        Window::Whole => format!("{} micro-rho", standing.urho_share.0),
+        window => format!(
+            "{} micro-rho a {window}; a new {window} restores no privacy",
+            standing.urho_share.0
+        ),
+    };
     vec![
         ("tables", standing.tables.join(", ")),
         ("a question", one),
+        ("an analyst", share),
         ("small groups", floor),
     ]
 }

@@ -122,6 +122,7 @@ pub(super) fn columns(table: &str) -> Vec<(&'static str, AnswerKind)> {
         "budget" => vec![
             ("purpose", T),
             ("standing_study", T),
+            ("window", T),
             ("share_urho", I),
             ("used_urho", I),
             ("left_urho", I),
@@ -287,13 +288,14 @@ fn budget(record: &PurposeRecord) -> Row {
     let Plan::Question { standing, .. } = &record.terms.plan else {
         return vec![AnswerValue::Null; columns("budget").len()];
     };
-    let left = standing.urho_max.left_after(record.used);
+    let left = standing.urho_share.left_after(record.used);
     let attempts = u64::from(record.terms.attempts_max.max(1));
     let usual = standing.urho_question_default.0.saturating_mul(attempts);
     vec![
         text(record.terms.purpose.as_str()),
         text(standing.name.as_str()),
-        whole(standing.urho_max.0),
+        text(standing.window.to_string()),
+        whole(standing.urho_share.0),
         whole(record.used.0),
         whole(left.0),
         whole(standing.urho_question_default.0),

@@ -31,7 +31,7 @@ pub struct PurposeRecord {
     pub terms: StudyTerms,
     /// Its contract.
     pub contract: Contract,
-    /// What the analyst's questions for this purpose have cost.
+    /// What the analyst's questions under it have cost in this window.
     pub used: MicroRho,
 }
 

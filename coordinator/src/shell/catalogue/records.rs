@@ -13,7 +13,9 @@ use aquifer_shared::protocol::wire::{Message as _, Offer};
 use crate::core::asking::{question_of, release, standing_of};
 use crate::core::catalogue::answers::statement_of;
 use crate::core::catalogue::{AnswerRecord, ModelRecord, NodeRecord, PurposeRecord, Records};
+use crate::core::shares::window_start;
 use crate::core::sql::{self, Settings, Statement};
+use crate::shell::clock::now;
 use crate::shell::front::Front;
 use crate::shell::put::OpenStanding;
 use crate::shell::requests::ACCOUNTANT;
@@ -32,11 +34,15 @@ pub async fn records(
     let store = &front.store;
     let mut purposes = Vec::with_capacity(open.len());
     for standing in open.iter() {
+        let window = standing_of(&standing.terms).map(|own| window_start(own.window, now()));
+        let window = window.unwrap_or_default().max(standing.submitted);
+        let paid = store.share_used(Some(analyst), &standing.purpose, standing.submitted, window);
+        let (_, used) = paid.await?;
         purposes.push(PurposeRecord {
             hash: standing.hash,
             terms: standing.terms.clone(),
             contract: standing.contract.clone(),
-            used: store.share_used(analyst, &standing.purpose).await?,
+            used,
         });
     }
     let connected = front.connected();
@@ -109,7 +115,13 @@ fn answer(stored: &StoredAnswer, open: &[OpenStanding]) -> Option<AnswerRecord> 
     let question = question_of(&terms)?;
     let table = standing.contract.published(&question.table)?;
     let made = (true, stored.created);
-    let line = release(stored.study, &terms, &stored.sum, made, ACCOUNTANT)?;
+    let line = release(
+        (stored.study, stored.attempts),
+        &terms,
+        &stored.sum,
+        made,
+        ACCOUNTANT,
+    )?;
     let sql = statement_of(&question, table);
     let settings = Settings {
         purpose: Some(standing.purpose.to_string()),

@@ -8,11 +8,13 @@ use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::protocol::ask::ReleasedSum;
 use aquifer_shared::protocol::codec::{decode, encode};
-use sqlx::Row;
-use sqlx::any::AnyRow;
+use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::{Any, AnyConnection, Row};
 
 use super::registry::{number, text};
-use super::{Store, StoreFault, fault, intact};
+use super::spool::insert_record;
+use super::studies::{end_study, insert_study};
+use super::{Store, StoreFault, StoredStudy, fault, intact};
 
 /// A released answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +27,8 @@ pub struct StoredAnswer {
     pub urho: MicroRho,
     /// Encoded terms of its study.
     pub terms: Vec<u8>,
+    /// How many attempts were paid.
+    pub attempts: u32,
     /// The sum.
     pub sum: ReleasedSum,
     /// When.
@@ -50,36 +54,39 @@ pub struct Asked {
     pub at: Timestamp,
 }
 
-impl Store {
-    /// Keeps an answer; one that is there already stays as it is.
-    ///
-    /// # Errors
-    ///
-    /// If the store fails.
-    pub async fn add_answer(&self, answer: &StoredAnswer) -> Result<(), StoreFault> {
-        sqlx::query(
-            "INSERT INTO answers (study, plan_key, urho, terms, released, created) VALUES ($1, $2, $3, $4, $5, $6) \
-             ON CONFLICT DO NOTHING",
-        )
-        .bind(answer.study.to_string())
-        .bind(answer.key.to_string())
-        .bind(answer.urho.0 as i64)
-        .bind(answer.terms.clone())
-        .bind(encode(&answer.sum))
-        .bind(answer.created.0 as i64)
-        .execute(&self.pool)
-        .await
-        .map(drop)
-        .map_err(fault("keep an answer"))
-    }
+/// What a question that is answered leaves behind, written with the record of its end.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Closing {
+    /// The answer; one that is there already stays as it is.
+    pub answer: StoredAnswer,
+    /// What all attempts have cost.
+    pub paid: MicroRho,
+    /// When it ended.
+    pub ended: Timestamp,
+}
 
+impl Closing {
+    /// Answer, cost and end, in the transaction of their record.
+    pub(super) async fn write(&self, transaction: &mut AnyConnection) -> Result<(), StoreFault> {
+        let what = "keep an answer";
+        let kept = insert_answer(&self.answer).execute(&mut *transaction).await;
+        kept.map_err(fault(what))?;
+        let study = &self.answer.study;
+        let settled = settle(study, self.paid).execute(&mut *transaction).await;
+        settled.map_err(fault(what))?;
+        let ended = end_study(study, self.ended).execute(transaction).await;
+        ended.map(drop).map_err(fault(what))
+    }
+}
+
+impl Store {
     /// The dearest answer to a question.
     ///
     /// # Errors
     ///
     /// If the store fails.
     pub async fn answer_to(&self, key: &Hash32) -> Result<Option<StoredAnswer>, StoreFault> {
-        let text = "SELECT study, plan_key, urho, terms, released, created FROM answers WHERE plan_key = $1 \
+        let text = "SELECT study, plan_key, urho, terms, released, created, attempts FROM answers WHERE plan_key = $1 \
                     ORDER BY urho DESC, created, study LIMIT 1";
         self.one_answer(text, key.to_string()).await
     }
@@ -91,7 +98,7 @@ impl Store {
     /// If the store fails.
     pub async fn answers(&self, count: usize) -> Result<Vec<StoredAnswer>, StoreFault> {
         let rows = sqlx::query(
-            "SELECT study, plan_key, urho, terms, released, created FROM answers \
+            "SELECT study, plan_key, urho, terms, released, created, attempts FROM answers \
              ORDER BY created DESC, study LIMIT $1",
         )
         .bind(count as i64)
@@ -107,8 +114,7 @@ impl Store {
     ///
     /// If the store fails.
     pub async fn answer_of(&self, study: &StudyHash) -> Result<Option<StoredAnswer>, StoreFault> {
-        let text =
-            "SELECT study, plan_key, urho, terms, released, created FROM answers WHERE study = $1";
+        let text = "SELECT study, plan_key, urho, terms, released, created, attempts FROM answers WHERE study = $1";
         self.one_answer(text, study.to_string()).await
     }
 
@@ -125,27 +131,53 @@ impl Store {
         row.as_ref().map(read_answer).transpose()
     }
 
-    /// Notes a question before anything is asked; false where this person used the number already.
+    /// Notes a question that costs nothing; one whose number this person has used already is left as it is.
     ///
     /// # Errors
     ///
     /// If the store fails.
-    pub async fn add_asked(&self, asked: &Asked) -> Result<bool, StoreFault> {
-        let done = sqlx::query(
-            "INSERT INTO asked (analyst, request, plan_key, study, purpose, urho, at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
-        )
-        .bind(asked.analyst.as_str().to_owned())
-        .bind(asked.request.clone())
-        .bind(asked.key.to_string())
-        .bind(asked.study.to_string())
-        .bind(asked.purpose.as_str().to_owned())
-        .bind(asked.urho.0 as i64)
-        .bind(asked.at.0 as i64)
-        .execute(&self.pool)
-        .await
-        .map_err(fault("note a question"))?;
-        Ok(done.rows_affected() == 1)
+    pub async fn add_asked(&self, asked: &Asked) -> Result<(), StoreFault> {
+        let noted = insert_asked(asked).execute(&self.pool).await;
+        noted.map(drop).map_err(fault("note a question"))
+    }
+
+    /// Notes a question with the study that answers it and its first records, all or none; false, and nothing kept, where this
+    /// person used the number already. The contract is there: the standing study has brought it.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub async fn add_question(
+        &self,
+        study: &StoredStudy,
+        asked: &Asked,
+        records: &[Vec<u8>],
+    ) -> Result<bool, StoreFault> {
+        let what = "note a question";
+        let mut transaction = self.pool.begin().await.map_err(fault(what))?;
+        let noted = insert_asked(asked).execute(&mut *transaction).await;
+        if noted.map_err(fault(what))?.rows_affected() == 0 {
+            return Ok(false);
+        }
+        let kept = insert_study(study).execute(&mut *transaction).await;
+        kept.map_err(fault(what))?;
+        for (seq, record) in (0..).zip(records) {
+            let kept = insert_record(&study.hash, seq, record).execute(&mut *transaction);
+            kept.await.map_err(fault(what))?;
+        }
+        transaction.commit().await.map_err(fault(what))?;
+        Ok(true)
+    }
+
+    /// Sets what a question has cost in the end. One that cost nothing is forgotten where it brought no answer either: its number is
+    /// free again.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub async fn settle_asked(&self, study: &StudyHash, paid: MicroRho) -> Result<(), StoreFault> {
+        let settled = settle(study, paid).execute(&self.pool).await;
+        settled.map(drop).map_err(fault("settle a question"))
     }
 
     /// What a person asked under a number.
@@ -165,25 +197,87 @@ impl Store {
         row.as_ref().map(read_asked).transpose()
     }
 
-    /// What a person's questions for a purpose have cost.
+    /// What a person's questions for a purpose have cost, or everybody's: from `opened` until before `window`, and from `window` on.
     ///
     /// # Errors
     ///
     /// If the store fails.
-    pub async fn share_used(&self, analyst: &Name, purpose: &Name) -> Result<MicroRho, StoreFault> {
+    pub async fn share_used(
+        &self,
+        analyst: Option<&Name>,
+        purpose: &Name,
+        opened: Timestamp,
+        window: Timestamp,
+    ) -> Result<(MicroRho, MicroRho), StoreFault> {
         let what = "add up a share";
-        let rows =
-            sqlx::query("SELECT urho FROM asked WHERE analyst = $1 AND purpose = $2 AND urho > 0")
-                .bind(analyst.as_str().to_owned())
-                .bind(purpose.as_str().to_owned())
-                .fetch_all(&self.pool)
-                .await
-                .map_err(fault(what))?;
-        let prices = rows.iter().map(|row| number(row, 0, what).map(MicroRho));
-        prices.into_iter().try_fold(MicroRho::ZERO, |sum, one| {
-            Ok(sum.checked_add(one?).unwrap_or(MicroRho(u64::MAX)))
-        })
+        let text = match analyst {
+            Some(_) => concat!(share_sums!(), " AND analyst = $4"),
+            None => share_sums!(),
+        };
+        let sums = sqlx::query(text)
+            .bind(window.0 as i64)
+            .bind(purpose.as_str().to_owned())
+            .bind(opened.0 as i64);
+        let sums = match analyst {
+            Some(analyst) => sums.bind(analyst.as_str().to_owned()),
+            None => sums,
+        };
+        let row = sums.fetch_one(&self.pool).await.map_err(fault(what))?;
+        let sum = |at| number(&row, at, what).map(MicroRho);
+        Ok((sum(0)?, sum(1)?))
     }
+}
+
+/// Prices before and from the start of a window, of questions for a purpose since a moment.
+macro_rules! share_sums {
+    () => {
+        "SELECT CAST(COALESCE(SUM(CASE WHEN at < $1 THEN urho ELSE 0 END), 0) AS BIGINT), \
+         CAST(COALESCE(SUM(CASE WHEN at < $1 THEN 0 ELSE urho END), 0) AS BIGINT) \
+         FROM asked WHERE purpose = $2 AND at >= $3"
+    };
+}
+use share_sums;
+
+fn settle<'q>(study: &StudyHash, paid: MicroRho) -> sqlx::query::Query<'q, Any, AnyArguments> {
+    let text = match paid {
+        MicroRho::ZERO => {
+            "DELETE FROM asked WHERE study = $1 AND NOT EXISTS (SELECT study FROM answers WHERE study = $1)"
+        }
+        _ => "UPDATE asked SET urho = $2 WHERE study = $1 AND urho > 0",
+    };
+    let settle = sqlx::query(text).bind(study.to_string());
+    match paid {
+        MicroRho::ZERO => settle,
+        paid => settle.bind(paid.0 as i64),
+    }
+}
+
+fn insert_answer(answer: &StoredAnswer) -> sqlx::query::Query<'_, Any, AnyArguments> {
+    sqlx::query(
+        "INSERT INTO answers (study, plan_key, urho, terms, released, created, attempts) VALUES ($1, $2, $3, $4, $5, $6, $7) \
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(answer.study.to_string())
+    .bind(answer.key.to_string())
+    .bind(answer.urho.0 as i64)
+    .bind(answer.terms.clone())
+    .bind(encode(&answer.sum))
+    .bind(answer.created.0 as i64)
+    .bind(i64::from(answer.attempts))
+}
+
+fn insert_asked(asked: &Asked) -> sqlx::query::Query<'_, Any, AnyArguments> {
+    sqlx::query(
+        "INSERT INTO asked (analyst, request, plan_key, study, purpose, urho, at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
+    )
+    .bind(asked.analyst.as_str().to_owned())
+    .bind(asked.request.clone())
+    .bind(asked.key.to_string())
+    .bind(asked.study.to_string())
+    .bind(asked.purpose.as_str().to_owned())
+    .bind(asked.urho.0 as i64)
+    .bind(asked.at.0 as i64)
 }
 
 fn read_answer(row: &AnyRow) -> Result<StoredAnswer, StoreFault> {
@@ -196,6 +290,7 @@ fn read_answer(row: &AnyRow) -> Result<StoredAnswer, StoreFault> {
         terms: intact(what)(row.try_get(3))?,
         sum: intact(what)(decode("released sum", &released, FRAME_BYTES_MAX))?,
         created: Timestamp(number(row, 5, what)?),
+        attempts: intact(what)(number(row, 6, what)?.try_into())?,
     })
 }
 

@@ -28,7 +28,7 @@ use aquifer_shared::base::ids::{Name, StudyHash};
 use sqlx::any::AnyPoolOptions;
 use sqlx::{AnyConnection, AnyPool, Connection, Executor};
 
-pub use answers::{Asked, StoredAnswer};
+pub use answers::{Asked, Closing, StoredAnswer};
 pub use mirror::{Fork, MirrorWrite};
 pub use models::StoredModel;
 pub use passwords::SqlPassword;

@@ -4,8 +4,14 @@
 
 use super::{Store, StoreFault, fault};
 
-/// Raised with every change of [`TABLES`]; from the first release on, together with statements that bring older stores up.
-const SCHEMA: i64 = 4;
+/// Raised with every change of [`TABLES`] and with every entry of [`CHANGES`].
+const SCHEMA: i64 = 5;
+
+/// What tables have learned since they were first made, and with which number: older stores are brought up with these.
+const CHANGES: [(i64, &str); 1] = [(
+    5,
+    "ALTER TABLE answers ADD COLUMN attempts BIGINT NOT NULL DEFAULT 1",
+)];
 
 const TABLES: [&str; 21] = [
     "CREATE TABLE IF NOT EXISTS schema_version (only_row BIGINT PRIMARY KEY, number BIGINT NOT NULL)",
@@ -98,11 +104,18 @@ impl Store {
                 .await
                 .map_err(fault(what))?;
         }
-        for table in TABLES {
-            sqlx::query(table)
-                .execute(&mut *transaction)
+        // The first of them takes the lock of a SQLite file; whoever was quicker has left the number.
+        let [versions, rest @ ..] = TABLES;
+        execute(&mut transaction, versions).await?;
+        let found: Option<i64> =
+            sqlx::query_scalar("SELECT number FROM schema_version WHERE only_row = 1")
+                .fetch_optional(&mut *transaction)
                 .await
                 .map_err(fault(what))?;
+        let newer = |(number, _): &(i64, &str)| *number > found.unwrap_or(0);
+        let changes = CHANGES.into_iter().filter(newer);
+        for statement in rest.into_iter().chain(changes.map(|(_, change)| change)) {
+            execute(&mut transaction, statement).await?;
         }
         sqlx::query("INSERT INTO schema_version (only_row, number) VALUES (1, $1) ON CONFLICT (only_row) DO UPDATE SET number = excluded.number")
             .bind(SCHEMA)
@@ -111,4 +124,12 @@ impl Store {
             .map_err(fault(what))?;
         transaction.commit().await.map_err(fault(what))
     }
+}
+
+async fn execute(
+    transaction: &mut sqlx::Transaction<'_, sqlx::Any>,
+    statement: &'static str,
+) -> Result<(), StoreFault> {
+    let done = sqlx::query(statement).execute(&mut **transaction).await;
+    done.map(drop).map_err(fault("make its tables"))
 }

@@ -2,8 +2,8 @@
 
 use aquifer_shared::base::ids::{Hash32, Name, StudyHash};
 use aquifer_shared::base::time::Timestamp;
-use sqlx::Row;
-use sqlx::any::AnyRow;
+use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::{Any, Row};
 
 use super::registry::{number, text};
 use super::{Store, StoreFault, fault, intact};
@@ -47,18 +47,8 @@ impl Store {
             .execute(&mut *transaction)
             .await
             .map_err(fault("keep a contract"))?;
-        sqlx::query(
-            "INSERT INTO studies (hash, name, terms, contract_hash, submitted, ended) VALUES ($1, $2, $3, $4, $5, 0) \
-             ON CONFLICT (hash) DO NOTHING",
-        )
-        .bind(study.hash.to_string())
-        .bind(study.name.as_str().to_owned())
-        .bind(study.terms.clone())
-        .bind(study.contract_hash.to_string())
-        .bind(study.submitted.0 as i64)
-        .execute(&mut *transaction)
-        .await
-        .map_err(fault("keep a study"))?;
+        let kept = insert_study(study).execute(&mut *transaction).await;
+        kept.map_err(fault("keep a study"))?;
         transaction.commit().await.map_err(fault("keep a study"))
     }
 
@@ -110,13 +100,8 @@ impl Store {
     ///
     /// If the store fails.
     pub async fn end_study(&self, study: &StudyHash, now: Timestamp) -> Result<(), StoreFault> {
-        sqlx::query("UPDATE studies SET ended = $1 WHERE hash = $2 AND ended = 0")
-            .bind(now.0 as i64)
-            .bind(study.to_string())
-            .execute(&self.pool)
-            .await
-            .map(drop)
-            .map_err(fault("end a study"))
+        let ended = end_study(study, now).execute(&self.pool).await;
+        ended.map(drop).map_err(fault("end a study"))
     }
 
     /// A contract's text by its hash.
@@ -151,6 +136,27 @@ impl Store {
         .await
         .map_err(fault("read a contract"))
     }
+}
+
+pub(super) fn end_study<'q>(
+    study: &StudyHash,
+    now: Timestamp,
+) -> sqlx::query::Query<'q, Any, AnyArguments> {
+    sqlx::query("UPDATE studies SET ended = $1 WHERE hash = $2 AND ended = 0")
+        .bind(now.0 as i64)
+        .bind(study.to_string())
+}
+
+pub(super) fn insert_study(study: &StoredStudy) -> sqlx::query::Query<'_, Any, AnyArguments> {
+    sqlx::query(
+        "INSERT INTO studies (hash, name, terms, contract_hash, submitted, ended) VALUES ($1, $2, $3, $4, $5, 0) \
+         ON CONFLICT (hash) DO NOTHING",
+    )
+    .bind(study.hash.to_string())
+    .bind(study.name.as_str().to_owned())
+    .bind(study.terms.clone())
+    .bind(study.contract_hash.to_string())
+    .bind(study.submitted.0 as i64)
 }
 
 fn read_study(row: &AnyRow) -> Result<StoredStudy, StoreFault> {

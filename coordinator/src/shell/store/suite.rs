@@ -1,5 +1,6 @@
 //! What a store must do, whichever database is below it.
 
+mod questions;
 mod secure;
 
 use std::path::Path;
@@ -200,22 +201,25 @@ async fn records_are_appended_all_or_none(store: &Store) {
     store.add_study(&study, &contract, 2, "text").await.unwrap();
     assert_eq!(store.studies().await.unwrap(), std::slice::from_ref(&study));
     store
-        .append(&study.hash, 0, &[vec![1], vec![2, 0]], &[])
+        .append(&study.hash, 0, &[vec![1], vec![2, 0]], &[], None)
         .await
         .unwrap();
     let overtaken = |fault: StoreFault| matches!(fault, StoreFault::Overtaken { .. });
     for other in [vec![vec![3]], vec![vec![2, 0], vec![3]]] {
-        let tried = store.append(&study.hash, 1, &other, &[]).await;
+        let tried = store.append(&study.hash, 1, &other, &[], None).await;
         assert!(overtaken(tried.unwrap_err()), "{other:?}");
     }
     // The same again, as after a commit whose answer was lost.
     let again = [vec![1], vec![2, 0]];
-    store.append(&study.hash, 0, &again, &[]).await.unwrap();
-    let part = store.append(&study.hash, 0, &again[..1], &[]).await;
+    store
+        .append(&study.hash, 0, &again, &[], None)
+        .await
+        .unwrap();
+    let part = store.append(&study.hash, 0, &again[..1], &[], None).await;
     assert!(overtaken(part.unwrap_err()));
     assert!(
         store
-            .append(&study.hash, 2, &[vec![3], vec![4]], &[])
+            .append(&study.hash, 2, &[vec![3], vec![4]], &[], None)
             .await
             .is_ok()
     );
@@ -344,6 +348,11 @@ async fn check_store(url: &str, dir: &Path) {
     secure::what_contradicts_a_mirror_is_kept_apart(&store).await;
     secure::lost_entries_make_room_when_they_are_written_off(&store).await;
     secure::a_mirror_is_read_in_pieces(&store).await;
+    questions::a_question_and_its_study_are_kept_both_or_neither(&store).await;
+    questions::shares_count_by_person_purpose_and_time(&store).await;
+    questions::a_question_costs_what_it_came_to(&store).await;
+    questions::an_answer_its_cost_and_its_end_are_kept_together(&store).await;
+    questions::the_dearest_answer_answers(&store).await;
     store.close().await;
     let again = Store::open(url, dir).await.unwrap();
     assert_eq!(again.models().await.unwrap().len(), 1);
@@ -354,7 +363,7 @@ async fn check_store(url: &str, dir: &Path) {
         .unwrap();
     again.close().await;
     let newer = Store::open(url, dir).await.unwrap_err();
-    assert!(matches!(newer, StoreFault::Newer { found: 5 }));
+    assert!(matches!(newer, StoreFault::Newer { found: 6 }));
 }
 
 #[tokio::test]
@@ -400,7 +409,7 @@ async fn a_database_that_is_gone_is_a_fault() {
     let store = Store::open(&url, dir.path()).await.unwrap();
     if server.crash() {
         let fault = store
-            .append(&StudyHash([5; 32]), 0, &[vec![1]], &[])
+            .append(&StudyHash([5; 32]), 0, &[vec![1]], &[], None)
             .await
             .unwrap_err();
         assert!(matches!(fault, StoreFault::Database { .. }), "{fault}");
@@ -415,11 +424,14 @@ async fn check_unwritable(before: &'static str, after: &'static str) {
         .await
         .unwrap();
     let study = StudyHash([5; 32]);
-    store.append(&study, 0, &[vec![1]], &[]).await.unwrap();
+    store
+        .append(&study, 0, &[vec![1]], &[], None)
+        .await
+        .unwrap();
     invite(&store, 1, "north", 100).await;
     sqlx::query(before).execute(&store.pool).await.unwrap();
     let big = vec![vec![2; 1 << 20], vec![3; 1 << 20]];
-    let fault = store.append(&study, 1, &big, &[]).await.unwrap_err();
+    let fault = store.append(&study, 1, &big, &[], None).await.unwrap_err();
     assert!(
         matches!(
             fault,
@@ -441,7 +453,7 @@ async fn check_unwritable(before: &'static str, after: &'static str) {
         None
     );
     sqlx::query(after).execute(&store.pool).await.unwrap();
-    store.append(&study, 1, &big, &[]).await.unwrap();
+    store.append(&study, 1, &big, &[], None).await.unwrap();
     check(redeem(&store, 1, &joiner("north"), 1).await, Redeemed::Done);
     store.close().await;
     let again = Store::open("sqlite://store.sqlite", dir.path())
@@ -489,7 +501,7 @@ async fn an_older_store_is_brought_up_to_date() {
     let store = open().await.unwrap();
     assert_eq!(store.spool(&StudyHash([5; 32])).await.unwrap(), []);
     assert!(store.ticket(Hash32([1; 32])).await.unwrap().is_some());
-    assert_eq!(store.schema().await.unwrap(), Some(4));
+    assert_eq!(store.schema().await.unwrap(), Some(5));
 }
 
 #[tokio::test]

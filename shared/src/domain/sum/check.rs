@@ -194,6 +194,14 @@ impl StudyTerms {
                 expected: "1 to the price of one question, that at most the price of all, that at most 2^40",
             });
         }
+        let (share, all) = (standing.urho_share, standing.urho_max);
+        if !(MicroRho(1)..=all).contains(&share) {
+            return Err(BrokenRule::Range {
+                what: "share of one analyst",
+                got: share.0,
+                expected: "1 to the price of all questions",
+            });
+        }
         let tables = standing.tables.len();
         let rising = standing.tables.windows(2).all(|pair| pair[0] < pair[1]);
         if !(1..=PUBLISHED_TABLES_MAX).contains(&tables) || !rising {

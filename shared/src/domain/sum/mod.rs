@@ -21,7 +21,7 @@ use crate::base::units::{Delta, MicroRho};
 
 pub use check::BrokenRule;
 pub use noise_share::NoiseShare;
-pub use standing::{Outside, Standing};
+pub use standing::{Outside, Standing, Window};
 pub use thresholds::{BadThresholds, Thresholds, groups};
 
 /// Version of the protocol that these terms belong to; anything else is refused.

@@ -3,6 +3,8 @@
 //! The approvals of a question are those of its standing study: the question's own terms with everything taken out that differs
 //! from question to question. So whatever is not named here cannot differ from what was signed.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Plan, StudyTerms};
@@ -26,10 +28,43 @@ pub struct Standing {
     pub urho_question_default: MicroRho,
     /// Largest price of all questions under it at one node.
     pub urho_max: MicroRho,
+    /// Largest price of one analyst's questions in one window; the coordinator watches over it, nodes do not.
+    pub urho_share: MicroRho,
+    /// How long a share lasts before it is filled again.
+    pub window: Window,
     /// Groups whose noisy count is below this are not shown.
     pub cohort_floor: u32,
     /// Nodes refuse questions after this.
     pub expires: Timestamp,
+}
+
+/// How long an analyst's share lasts. It paces spending and restores no privacy.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Window {
+    /// As long as the standing study.
+    #[default]
+    Whole,
+    /// From Monday on, UTC.
+    Week,
+    /// A month of the calendar.
+    Month,
+    /// A quarter of a year.
+    Quarter,
+    /// A year of the calendar.
+    Year,
+}
+
+impl fmt::Display for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Whole => "study",
+            Self::Week => "week",
+            Self::Month => "month",
+            Self::Quarter => "quarter",
+            Self::Year => "year",
+        })
+    }
 }
 
 /// Why terms are not a question of their standing study.

@@ -1,0 +1,255 @@
+//! A statement under the standing study that serves its purpose: what is asked, at which price, and what is left to pay it with.
+//!
+//! Reads the store and spends nothing; price tags, statements that want no rows, and refusals are answered here.
+
+use aquifer_shared::base::ids::{Hash32, Name, StudyHash};
+use aquifer_shared::base::units::MicroRho;
+use aquifer_shared::domain::contract::{Contract, Published};
+use aquifer_shared::domain::sum::StudyTerms;
+use aquifer_shared::protocol::ask::{Answer, Response, StudyState};
+
+use super::clock::now;
+use super::hub::Hub;
+use super::live::Live;
+use super::objections::{no_study, object, refusal_response};
+use super::put::Put;
+use super::requests::ACCOUNTANT;
+use super::store::{Asked, Party, StoreFault};
+use crate::core::asking::{answer_key, attempts, columns, public_terms, standing_of};
+use crate::core::price_tag::{Surroundings, price_tag};
+use crate::core::shares::{Share, window_start};
+use crate::core::sql::{self, Left, PriceWish, PublicTerms, Query, Statement};
+
+/// A question with everything that its answer depends on.
+pub(super) struct Asking {
+    pub(super) query: Box<Query>,
+    pub(super) standing: StudyHash,
+    pub(super) terms: StudyTerms,
+    pub(super) contract: Contract,
+    /// Data version of each member.
+    pub(super) data: Vec<Name>,
+    pub(super) key: Hash32,
+    /// Price of one attempt.
+    pub(super) urho: MicroRho,
+    /// What the asker has paid for this purpose.
+    pub(super) used: Share,
+    pub(super) request: Option<String>,
+    public: PublicTerms,
+}
+
+/// What a step of asking comes to: go on with this, or say that.
+pub(super) type Step<T> = Result<T, Box<Response>>;
+
+impl Asking {
+    /// What all attempts cost.
+    pub(super) fn cost(&self) -> MicroRho {
+        let all = self.urho.checked_mul(attempts(&self.terms));
+        all.unwrap_or(MicroRho(u64::MAX))
+    }
+
+    /// The question as it is noted, with what it counts against the asker's share.
+    pub(super) fn asked(&self, party: &Party, study: StudyHash, urho: MicroRho) -> Asked {
+        Asked {
+            analyst: party.name.clone(),
+            request: self.request.clone().unwrap_or_else(|| study.to_string()),
+            key: self.key,
+            study,
+            purpose: self.terms.purpose.clone(),
+            urho,
+            at: now(),
+        }
+    }
+}
+
+impl Hub {
+    /// The statement under the standing study that serves its purpose; price tags and other statements are answered here.
+    pub(super) async fn understand(
+        &self,
+        party: &Party,
+        put: &Put,
+    ) -> Result<Step<Asking>, StoreFault> {
+        let Some(live) = self.standing_for(put) else {
+            let hint = "`aquifer study list` shows open studies; an operator submits one with plan = questions";
+            let text = format!("no standing study is open for purpose {}", put.purpose);
+            return no("QP004", &text, hint);
+        };
+        let bound = Some(&put.parameters[..]);
+        let (query, tag) = match sql::compile(&put.sql, &put.settings, &live.contract, bound) {
+            Ok(Statement::Query(query)) => (query, None),
+            Ok(Statement::Explain { query, json }) => (query, Some(json)),
+            Ok(_) => {
+                let hint = "write SELECT or EXPLAIN SELECT";
+                return no("0A000", "the statement asks nothing", hint);
+            }
+            Err(refusal) => return Ok(Err(Box::new(refusal_response(&refusal)))),
+        };
+        if query.is_empty() && tag.is_none() {
+            return Ok(Err(Box::new(no_rows(&query))));
+        }
+        let table = match listed(live, &query) {
+            Ok(table) => table,
+            Err(response) => return Ok(Err(response)),
+        };
+        let used = self.share_of(party, live).await?;
+        let asking = match self.priced(live, query, table, used, put) {
+            Ok(asking) => asking,
+            Err(response) => return Ok(Err(response)),
+        };
+        Ok(match tag {
+            Some(json) => Err(Box::new(self.price_tag(&asking, table, json).await?)),
+            None => Ok(asking),
+        })
+    }
+
+    fn priced(
+        &self,
+        live: &Live,
+        mut query: Box<Query>,
+        table: &Published,
+        used: Share,
+        put: &Put,
+    ) -> Step<Asking> {
+        let terms = live.terms.clone();
+        let data = self.data_of(&terms);
+        let public = public_terms(&terms, table, &query.question, &data);
+        let public = public.map_err(|no| Box::new(no_study(&no)))?;
+        if let Some(urho) = put.urho {
+            query.price = PriceWish::Rho(urho);
+        }
+        let left = Left {
+            hard: None,
+            share: Some(MicroRho(used.left().0 / attempts(&terms))),
+        };
+        let urho = sql::price(&query, &public, left, ACCOUNTANT.largest_urho)
+            .map_err(|refusal| Box::new(refusal_response(&refusal)))?;
+        Ok(Asking {
+            standing: live.hash,
+            contract: live.contract.clone(),
+            key: answer_key(&terms, &query.question, &data),
+            request: put.settings.request_id.clone(),
+            query,
+            terms,
+            data,
+            urho,
+            used,
+            public,
+        })
+    }
+
+    /// The newest open standing study for a purpose, or the one that is named.
+    fn standing_for(&self, put: &Put) -> Option<&Live> {
+        let open = self.studies.values().filter(|live| {
+            let named = put.standing.as_ref().is_none_or(|named| {
+                live.terms.name.as_str() == named
+                    || live.hash.to_string().starts_with(named.as_str())
+            });
+            live.machine.state() == StudyState::Open && live.terms.purpose == put.purpose && named
+        });
+        open.max_by_key(|live| (live.submitted, live.hash))
+    }
+
+    /// Which state of the tables each member serves, as far as it has said so.
+    fn data_of(&self, terms: &StudyTerms) -> Vec<Name> {
+        let unknown = || "unknown".parse().expect("a name");
+        let of = |key| self.data_versions.get(key).cloned().unwrap_or_else(unknown);
+        terms.roster.iter().map(of).collect()
+    }
+
+    /// What a person has paid under a standing study, and may pay.
+    async fn share_of(&self, party: &Party, live: &Live) -> Result<Share, StoreFault> {
+        let Some(allowed) = standing_of(&live.terms) else {
+            return Ok(Share::default());
+        };
+        let window = window_start(allowed.window, now()).max(live.submitted);
+        let purpose = &live.terms.purpose;
+        let paid = self
+            .store
+            .share_used(Some(&party.name), purpose, live.submitted, window);
+        let (before, now) = paid.await?;
+        Ok(Share {
+            allowed: allowed.urho_share,
+            before,
+            now,
+            window: allowed.window,
+        })
+    }
+
+    async fn price_tag(
+        &self,
+        asking: &Asking,
+        table: &Published,
+        as_json: bool,
+    ) -> Result<Response, StoreFault> {
+        let stored = self.store.answer_to(&asking.key).await?;
+        let stored = stored.is_some_and(|stored| stored.urho >= asking.urho);
+        let Some((live, allowed)) = self
+            .studies
+            .get(&asking.standing)
+            .zip(standing_of(&asking.terms))
+        else {
+            return Ok(object("QP004", "the standing study has ended", ""));
+        };
+        let (opened, purpose) = (live.submitted, &asking.terms.purpose);
+        let (_, everybody) = self.store.share_used(None, purpose, opened, opened).await?;
+        let attempts = attempts(&asking.terms);
+        let one = |left: MicroRho| Some(MicroRho(left.0 / attempts));
+        let left = Left {
+            hard: one(allowed.urho_max.left_after(everybody)),
+            share: one(asking.used.left()),
+        };
+        let quoted = asking.terms.quoted(asking.urho).unwrap_or(asking.urho);
+        let epsilon = (ACCOUNTANT.epsilon)(quoted, asking.terms.delta);
+        let (query, public) = (&asking.query, &asking.public);
+        let explanation = match sql::explain(query, table, public, asking.urho, epsilon, left) {
+            Ok(explanation) => explanation,
+            Err(refusal) => return Ok(refusal_response(&refusal)),
+        };
+        let refused = match self.may_ask(asking) {
+            Err(response) if !stored => match *response {
+                Response::Objection(no) => Some(format!("{}: {}", no.sqlstate, no.message)),
+                _ => None,
+            },
+            _ => None,
+        };
+        let surroundings = Surroundings {
+            standing: &asking.terms,
+            attempts,
+            stored,
+            refused,
+        };
+        Ok(Response::Answer(Box::new(price_tag(
+            &explanation,
+            &surroundings,
+            as_json,
+        ))))
+    }
+}
+
+/// The table that a question reads, where the standing study lists it.
+fn listed<'a>(live: &'a Live, query: &Query) -> Step<&'a Published> {
+    let name = &query.question.table;
+    let is_listed = standing_of(&live.terms).is_some_and(|allowed| allowed.tables.contains(name));
+    let table = live.contract.published(name).filter(|_| is_listed);
+    table.ok_or_else(|| {
+        let text = format!(
+            "standing study {} does not list table {name}",
+            live.terms.name
+        );
+        let hint = "ask the operator for a standing study that lists it";
+        Box::new(object("42501", &text, hint))
+    })
+}
+
+/// The columns of a question that wants no rows: nothing is asked.
+fn no_rows(query: &Query) -> Response {
+    Response::Answer(Box::new(Answer {
+        columns: columns(sql::columns(query)),
+        rows: Vec::new(),
+        notices: Vec::new(),
+        release: None,
+    }))
+}
+
+fn no<T>(state: &str, text: &str, hint: &str) -> Result<Step<T>, StoreFault> {
+    Ok(Err(Box::new(object(state, text, hint))))
+}

@@ -1,0 +1,550 @@
+//! Analysts who want more than they are given: repetition, rewriting, collusion, forged settings, races, crashes. No answer is had
+//! twice for one price, none is had below its price, and nothing that customers' data decide is said beside the answers.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use aquifer_tests::company::Company;
+use aquifer_tests::processes::{Outcome, wait_for};
+use aquifer_tests::standing::Standing;
+use serde_json::Value;
+
+use super::fixture::check_says;
+use super::psql::{Door, PURPOSE, Proof};
+use super::questions::{BY_CONTRACT, Reports, STANDING, Shape, URHO};
+
+/// Which releases notices name.
+fn releases(said: &str) -> BTreeSet<String> {
+    let named = said.split("release ").skip(1);
+    let named = named.filter_map(|rest| rest.split(':').next());
+    named.map(str::to_owned).collect()
+}
+
+/// A statement from a file, as long as it is.
+fn asks_file(door: &Door, statements: &str) -> Outcome {
+    let file = door.reports.small.folder.path().join("statements.sql");
+    fs::write(&file, statements).unwrap();
+    let mut client = door.client("ada", &Proof::Password(&door.password), "");
+    client.args(["-q", "-f"]).arg(&file);
+    door.run(client, &[])
+}
+
+#[test]
+fn a_thousand_repetitions_are_one_release() {
+    let Some(door) = Door::open() else { return };
+    let conditions = [
+        "age BETWEEN 30 AND 60 AND contract <> 'other'",
+        "contract IN ('two years', 'month', 'one year', 'month') AND age >= 30 AND age <= 60",
+        "NOT (age < 30 OR age > 60) AND NOT contract = 'other'",
+        "NOT contract IN ('other') AND NOT (NOT (age >= 30 AND 60 >= age))",
+        "(age <= 60 AND (contract = 'month' OR contract = 'one year' OR contract = 'two years')) AND (age >= 30)",
+    ];
+    let lists = [
+        "contract, COUNT(*) AS n, AVG(tenure) AS t",
+        "avg ( tenure ) as mean, CoUnT(*), contract",
+        "COUNT(*), AVG(customers.tenure), customers.contract",
+        "contract AS c, AVG(tenure), COUNT(*), COUNT(*) AS again",
+    ];
+    let ends = [
+        "",
+        " ORDER BY 1 LIMIT 2",
+        " HAVING COUNT(*) > 10",
+        " ORDER BY 2 DESC LIMIT 3 OFFSET 1",
+    ];
+    let mut statements = format!("{PURPOSE};\n");
+    for number in 0..1_000 {
+        let (list, end) = (lists[number / 5 % 4], ends[number / 20 % 4]);
+        let sql = format!(
+            "SELECT {list} FROM customers WHERE {} GROUP BY contract{end}",
+            conditions[number % 5]
+        );
+        let wrapped = format!("SELECT * FROM ({sql}) AS inner_{number}");
+        statements += if number % 3 == 0 { &wrapped } else { &sql };
+        statements += &format!(" /* {number} */;\n");
+    }
+    let outcome = asks_file(&door, &statements);
+    check_says(&outcome, 0, &["fresh"]);
+    let notices = outcome.stderr.matches("NOTICE").count();
+    assert!(notices >= 1_000, "{notices} answers");
+    assert_eq!(releases(&outcome.stderr).len(), 1, "one release");
+    assert_eq!(door.reports.spent(), [URHO; 4], "one charge");
+}
+
+#[test]
+fn what_is_another_question_is_paid_for_in_full() {
+    let reports = Reports::open(4, 1_000_000);
+    // Two groups that differ by whoever is 41: their difference costs two questions.
+    let all = "SELECT COUNT(*) AS n FROM customers WHERE age >= 40";
+    let but = "SELECT COUNT(*) AS n FROM customers WHERE age >= 40 AND age <> 41";
+    let answers = [all, but].map(|sql| reports.answer(&[], sql));
+    assert_ne!(
+        answers[0]["release"]["release_id"],
+        answers[1]["release"]["release_id"]
+    );
+    assert_eq!(reports.spent(), [2 * URHO; 4]);
+    // The same question ever more exactly: each is paid for, and averaging is worth no more than the sum of what was paid.
+    let mut paid = 2 * URHO;
+    for price in [25_000, 30_000, 45_000] {
+        let answer = reports.answer(&["--rho-micro", &price.to_string()], all);
+        assert_eq!(answer["release"]["cached"], false);
+        paid += price;
+        assert_eq!(reports.spent(), [paid; 4]);
+    }
+    // A cheaper one is answered by what is there.
+    let answer = reports.answer(&["--rho-micro", "12000"], all);
+    assert_eq!(answer["release"]["cached"], true);
+    assert_eq!(reports.spent(), [paid; 4]);
+}
+
+#[test]
+fn bounds_and_settings_cannot_be_forged() {
+    let Some(door) = Door::open() else { return };
+    let refused = |statements: &[&str], code: &str| {
+        check_says(&door.asks(&[&[PURPOSE], statements].concat()), 1, &[code]);
+    };
+    let options = |options: &str, code: &str| {
+        let sql =
+            format!("SELECT WITH DIFFERENTIAL_PRIVACY OPTIONS ({options}) COUNT(*) FROM customers");
+        refused(&[&sql], code);
+    };
+    for (option, code) in [
+        ("epsilon = 60", "QP003"),
+        ("epsilon = 1000", "22023"),
+        ("epsilon = 1e308", "22023"),
+        ("epsilon = NaN", "22023"),
+        ("epsilon = -1", "0A000"),
+        ("epsilon = 0", "22023"),
+        ("rho = 0.000000001", "22023"),
+        ("rho = 1", "QP003"),
+        ("delta = 2", "22023"),
+        ("max_groups_contributed = 5", "22023"),
+        ("max_groups_contributed = 0", "22023"),
+        ("privacy_unit_column = contract", "22023"),
+        ("noise = 0", "42704"),
+    ] {
+        options(option, code);
+    }
+    for (setting, code) in [
+        ("SET aquifer.rho_share = 2", "22023"),
+        ("SET aquifer.rho_share = 'NaN'", "22023"),
+        ("SET aquifer.cohort_floor = 0", "42704"),
+        ("SET aquifer.standing = 'x'", "42704"),
+        ("SET ROLE operator", "42601"),
+        ("SET SESSION AUTHORIZATION ops", "42601"),
+    ] {
+        refused(&[setting], code);
+    }
+    refused(
+        &[
+            "SET default_transaction_read_only = off",
+            "DELETE FROM customers",
+        ],
+        "25006",
+    );
+    for written in [
+        "INSERT INTO customers VALUES (1)",
+        "UPDATE customers SET age = 1",
+        "CREATE TABLE mine (x int)",
+        "COPY customers TO STDOUT",
+        "TRUNCATE customers",
+        "GRANT ALL ON customers TO ada",
+    ] {
+        refused(&[written], "25006");
+    }
+    assert_eq!(door.reports.spent(), [0; 4]);
+}
+
+#[test]
+fn what_is_written_reaches_no_unit_as_sql() {
+    let Some(door) = Door::open() else { return };
+    let refused = |sql: &str, code: &str| check_says(&door.asks(&[PURPOSE, sql]), 1, &[code]);
+    refused(
+        "SELECT COUNT(*) FROM customers WHERE contract = 'month''; DROP TABLE customers; --'",
+        "22023",
+    );
+    refused(
+        "SELECT COUNT(*) FROM customers WHERE contract = E'month\\'; SELECT 1'",
+        "22023",
+    );
+    refused(
+        "SELECT COUNT(*) AS \"n\"\"; DROP TABLE customers\" FROM \"customers\"\"; DROP\"",
+        "42P01",
+    );
+    refused(
+        "DROP TABLE customers; SELECT COUNT(*) FROM customers",
+        "25006",
+    );
+    refused(
+        "SELECT COUNT(*) FROM customers UNION SELECT customer_id FROM customers",
+        "0A000",
+    );
+    refused(
+        "SELECT (SELECT customer_id FROM customers LIMIT 1), COUNT(*) FROM customers",
+        "0A000",
+    );
+    refused("SELECT COUNT(*) FROM customers WHERE age / 0 = 1", "0A000");
+    refused(
+        "SELECT COUNT(*) FROM customers WHERE pg_read_file('/etc/passwd') = 'x'",
+        "42883",
+    );
+    refused("SELECT SUM(CAST(contract AS int)) FROM customers", "0A000");
+    let named = "SELECT COUNT(*) AS \"n; DROP TABLE customers; --\" FROM customers";
+    check_says(&door.asks(&[PURPOSE, named]), 0, &["fresh"]);
+    assert_eq!(door.reports.spent(), [URHO; 4]);
+}
+
+#[test]
+fn too_many_groups_are_refused_before_a_unit_is_asked() {
+    let mut reports = Reports::open(4, 1_000_000);
+    for node in &mut reports.small.cluster.nodes {
+        node.process.take().unwrap().kill().unwrap();
+    }
+    let sql = "SELECT COUNT(*) FROM customers GROUP BY width_bucket(age, 18, 90, 72), width_bucket(tenure, 0, 72, 72), contract";
+    check_says(&reports.ask(["query", sql]), 1, &["54001"]);
+    let five = "SELECT COUNT(*) FROM customers GROUP BY 1, 2, 3, 4, 5";
+    assert_eq!(reports.ask(["query", five]).code, Some(1));
+    // And what fits finds nobody who would answer: nothing is charged.
+    check_says(&reports.ask(["query", BY_CONTRACT]), 1, &["QP006"]);
+}
+
+/// All bytes of the units' ledgers.
+fn ledgers(reports: &Reports) -> Vec<Vec<u8>> {
+    let units = reports.small.cluster.nodes.iter();
+    let ledger = units.map(|unit| {
+        let files = fs::read_dir(&unit.folder).unwrap();
+        let files = files.map(|file| file.unwrap().path());
+        let of_ledger =
+            |path: &PathBuf| path.is_file() && path.to_string_lossy().contains("ledger");
+        let mut files: Vec<_> = files.filter(of_ledger).collect();
+        files.sort();
+        files
+            .iter()
+            .flat_map(|file| fs::read(file).unwrap())
+            .collect()
+    });
+    ledger.collect()
+}
+
+#[test]
+fn describing_and_pricing_leave_every_ledger_as_it_is() {
+    let Some(door) = Door::open() else { return };
+    let before = ledgers(&door.reports);
+    assert!(before.iter().all(|ledger| !ledger.is_empty()));
+    let file = format!(
+        "{PURPOSE};\nEXPLAIN {BY_CONTRACT};\nEXPLAIN (FORMAT JSON) {BY_CONTRACT};\n{BY_CONTRACT} \\gdesc\n\
+         PREPARE mine AS {BY_CONTRACT};\nSELECT COUNT(*) AS n FROM customers LIMIT 0;\n\\dt\n"
+    );
+    let outcome = asks_file(&door, &file);
+    assert!(!outcome.stderr.contains("NOTICE"), "{}", outcome.stderr);
+    let none = door.reports.ask(["explain", BY_CONTRACT, "--json"]);
+    check_says(&none, 0, &["20000 micro-rho"]);
+    assert_eq!(ledgers(&door.reports), before);
+    assert_eq!(door.reports.spent(), [0; 4]);
+}
+
+#[test]
+fn analysts_who_collude_share_one_hard_budget() {
+    // Room for three questions, and for the repeated attempt that each sets aside.
+    let reports = Reports::open(4, 4 * URHO + 10);
+    let bob = reports.small.cluster.add_person("bob", "analyst").unwrap();
+    let mut answered = 0;
+    for age in 30..36 {
+        let sql = format!("SELECT COUNT(*) AS n FROM customers WHERE age >= {age}");
+        let person = if age % 2 == 0 { &reports.analyst } else { &bob };
+        let outcome = reports.ask_as(person, ["query", &sql]);
+        match outcome.code {
+            Some(0) => answered += 1,
+            _ => check_says(&outcome, 1, &["QP001", "budget.units"]),
+        }
+    }
+    assert_eq!(answered, 3);
+    assert_eq!(reports.spent(), [3 * URHO; 4]);
+}
+
+#[test]
+fn a_share_is_one_analysts_own() {
+    let plan = ", urho_share = 80000, window = \"month\"";
+    let reports = Reports::shaped(&Shape {
+        plan,
+        ..Shape::default()
+    });
+    let question = |age: u32| format!("SELECT COUNT(*) AS n FROM customers WHERE age >= {age}");
+    for age in 30..33 {
+        reports.answer(&[], &question(age));
+    }
+    // 60,000 are used; the next could cost twice 20,000.
+    let fourth = question(33);
+    let refused = reports.ask(["query", &fourth]);
+    check_says(&refused, 1, &["QP002", "budget.share", "20000"]);
+    let priced = reports.ask(["explain", &fourth]);
+    check_says(
+        &priced,
+        0,
+        &["would be refused", "QP002", "0 such questions"],
+    );
+    let dear = ["query", &fourth, "--rho-micro", "10000"];
+    check_says(&reports.ask(dear), 0, &[]);
+    let stored = reports.answer(&[], &question(30));
+    assert_eq!(stored["release"]["cached"], true, "what is stored is free");
+    let bob = reports.small.cluster.add_person("bob", "analyst").unwrap();
+    check_says(&reports.ask_as(&bob, ["query", &fourth]), 0, &[]);
+    assert_eq!(reports.spent(), [4 * URHO + 10_000; 4]);
+}
+
+#[test]
+fn sixty_four_sessions_race_for_one_budget() {
+    let cap = 8 * URHO + 10;
+    let shape = Shape {
+        cap,
+        ..Shape::default()
+    };
+    let Some(door) = Door::shaped(shape) else {
+        return;
+    };
+    let sessions: Vec<_> = (0..64)
+        .map(|number| {
+            let mut client = door.client("ada", &Proof::Password(&door.password), "");
+            let sql = format!(
+                "SELECT COUNT(*) AS n FROM customers WHERE age >= {}",
+                20 + number
+            );
+            client.args(["-c", PURPOSE, "-c", &sql]);
+            client.stdin(Stdio::null());
+            client.stdout(Stdio::piped()).stderr(Stdio::piped());
+            client.spawn().unwrap()
+        })
+        .collect();
+    let mut answered = 0;
+    for session in sessions {
+        let ended = session.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr);
+        if ended.status.success() {
+            answered += 1;
+            continue;
+        }
+        let known = ["QP001", "QP002", "QP006", "QP008", "53400"];
+        assert!(known.iter().any(|code| said.contains(code)), "{said}");
+    }
+    let spent = door.reports.spent();
+    println!("{answered} of 64 answered, spent {spent:?} of {cap}");
+    assert!(spent.iter().all(|spent| *spent <= cap), "{spent:?}");
+    assert!(answered >= 1 && spent.iter().all(|spent| *spent >= answered * URHO));
+}
+
+/// Somebody kills the coordinator or a unit once this many steps of the sum have been taken; what was asked is asked again under its
+/// request id until it is answered.
+fn check_crash(steps: usize, kill_unit: bool) {
+    let mut reports = Reports::shaped(&Shape {
+        log: Some("info,aquifer_coordinator=debug"),
+        ..Shape::default()
+    });
+    let request = ["query", BY_CONTRACT, "--json", "--request-id", "december"];
+    let mut asking = aquifer_tests::processes::command("aquifer", request);
+    asking.args(["--purpose", "reporting", "--dir"]);
+    asking.arg(&reports.analyst).stdin(Stdio::null());
+    asking.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let asking = asking.spawn().unwrap();
+    let log = reports.small.cluster.folder.join("coordinator.log");
+    wait_for("steps of the sum", 20_000, || {
+        let log = fs::read_to_string(&log)?;
+        Ok((log.matches("a step of a secure sum").count() >= steps).then_some(()))
+    })
+    .unwrap();
+    if kill_unit {
+        let unit = &mut reports.small.cluster.nodes[1];
+        unit.process.take().unwrap().kill().unwrap();
+        reports.small.cluster.start_node(1).unwrap();
+    } else {
+        reports.small.cluster.coordinator().kill().unwrap();
+        reports.small.cluster.start_coordinator().unwrap();
+    }
+    let first = asking.wait_with_output().unwrap();
+    reports.small.cluster.wait_connected().unwrap();
+    let mut answer = None;
+    wait_for("an answer under the request id", 60_000, || {
+        let again = reports.ask(request);
+        if again.code == Some(0) {
+            answer = Some(serde_json::from_str::<Value>(&again.stdout)?);
+        } else {
+            // Tables that are not served yet; or charged, and no answer: that is said, and stays so.
+            assert!(
+                ["QP006", "QP008"]
+                    .iter()
+                    .any(|code| again.stderr.contains(code)),
+                "{again:?}"
+            );
+            if again.stderr.contains("QP008") {
+                return Ok(Some(()));
+            }
+        }
+        Ok(answer.as_ref().map(|_| ()))
+    })
+    .unwrap();
+    let spent = reports.spent();
+    assert!(spent.iter().all(|spent| *spent <= 2 * URHO), "{spent:?}");
+    if let Some(answer) = &answer {
+        assert!(
+            spent.iter().filter(|spent| **spent >= URHO).count() >= 3,
+            "never free: {spent:?}"
+        );
+        if first.status.success() {
+            let first: Value = serde_json::from_slice(&first.stdout).unwrap();
+            assert_eq!(
+                first["release"]["release_id"],
+                answer["release"]["release_id"]
+            );
+        }
+        let again = reports.answer(&["--request-id", "december"], BY_CONTRACT);
+        assert_eq!(
+            again["release"]["release_id"],
+            answer["release"]["release_id"]
+        );
+        assert_eq!(again["rows"], answer["rows"]);
+    }
+    assert_eq!(reports.spent(), spent, "never twice");
+}
+
+#[test]
+fn a_question_whose_coordinator_dies_goes_on_under_its_request_id() {
+    for steps in [0, 1, 5, 9] {
+        check_crash(steps, false);
+    }
+}
+
+#[test]
+fn a_question_whose_unit_dies_goes_on_under_its_request_id() {
+    for steps in [2, 6] {
+        check_crash(steps, true);
+    }
+}
+
+/// One customer of each unit has what no column expects, and one unit has nobody.
+fn broken(company: &mut Company) {
+    let last = company.units.len() - 1;
+    company.customers.retain(|customer| customer.unit != last);
+    let wild = [
+        "1e308",
+        "NaN",
+        "-inf",
+        "",
+        "\u{1F980}",
+        "99999999999999999999",
+        "month;DROP",
+    ];
+    for unit in 0..last {
+        let customers = company.customers.iter_mut();
+        let of_unit = customers.filter(|customer| customer.unit == unit);
+        for (customer, number) in of_unit.zip(0..40) {
+            for (place, value) in customer.values.iter_mut().enumerate() {
+                *value = wild[(number + place) % wild.len()].to_owned();
+            }
+        }
+    }
+}
+
+#[test]
+fn data_decide_nothing_that_is_said_beside_the_answers() {
+    let plain = Reports::shaped(&Shape::default());
+    let strange = Reports::shaped(&Shape {
+        edit: broken,
+        ..Shape::default()
+    });
+    let statements = [
+        "SELECT contract, AVG(age) AS a, STDDEV(age) AS s, MEDIAN(tenure) AS m FROM customers WHERE age >= 89 GROUP BY contract",
+        "SELECT SUM(monthly_charge) AS s, COUNT(monthly_charge) AS n FROM customers WHERE tenure IS NULL",
+        "SELECT AVG(monthly_charge) AS a FROM customers WHERE contract = 'other'",
+        "SELECT width_bucket(age, 20, 80, 6) AS b, COUNT(DISTINCT customer_id) AS n FROM customers GROUP BY 1",
+        "SELECT SUM(age) / 0 FROM customers",
+        "SELECT COUNT(*) FROM customers WHERE contract = 'weekly'",
+        "SELECT MAX(age) FROM customers",
+    ];
+    for sql in statements {
+        let said = [&plain, &strange].map(|reports| reports.ask(["query", sql, "--json"]));
+        assert_eq!(said[0].code, said[1].code, "{said:?}");
+        if said[0].code != Some(0) {
+            assert_eq!(
+                said[0].stderr, said[1].stderr,
+                "one text, whatever the data"
+            );
+            continue;
+        }
+        let shape = |outcome: &Outcome| -> Vec<Vec<String>> {
+            let answer: Value = serde_json::from_str(&outcome.stdout).unwrap();
+            let rows = answer["rows"].as_array().unwrap().iter();
+            let keys = |row: &Value| {
+                let row = row.as_object().unwrap();
+                let key = row.get("contract").or(row.get("b")).map(Value::to_string);
+                row.keys().cloned().chain(key).collect()
+            };
+            rows.map(keys).collect()
+        };
+        assert_eq!(
+            shape(&said[0]),
+            shape(&said[1]),
+            "the same columns and keys"
+        );
+    }
+    assert_eq!(plain.spent(), strange.spent());
+}
+
+/// Reads every unit's tables again, as another epoch, without some customer.
+fn refresh(reports: &Reports, unit: usize, epoch: &str) {
+    let folder = &reports.small.cluster.nodes[unit].folder;
+    let table = fs::read_to_string(folder.join("customers.csv")).unwrap();
+    let mut lines: Vec<&str> = table.lines().collect();
+    lines.pop();
+    fs::write(folder.join("customers.csv"), lines.join("\n") + "\n").unwrap();
+    let config = fs::read_to_string(folder.join("node.toml")).unwrap();
+    let config = config.replace("epoch = \"2026-11\"", &format!("epoch = {epoch:?}"));
+    fs::write(folder.join("node.toml"), config).unwrap();
+    check_says(&reports.small.node(unit, &["refresh"]), 0, &[epoch]);
+}
+
+#[test]
+fn another_state_of_the_data_is_another_question() {
+    let reports = Reports::open(4, 1_000_000);
+    let before = reports.answer(&[], BY_CONTRACT);
+    refresh(&reports, 0, "2026-12");
+    // Served by one unit, it is already another state; nobody gets the old answer for the new data or is charged for nothing.
+    let mixed = reports.answer(&[], BY_CONTRACT);
+    assert_eq!(mixed["release"]["cached"], false, "{mixed}");
+    (1..4).for_each(|unit| refresh(&reports, unit, "2026-12"));
+    let after = reports.answer(&[], BY_CONTRACT);
+    assert_eq!(after["release"]["cached"], false, "{after}");
+    assert_eq!(
+        after["release"]["data_versions"],
+        Value::from(vec!["2026-12"])
+    );
+    assert_eq!(reports.spent(), [3 * URHO; 4], "each is charged");
+    let ids = [&before, &mixed, &after].map(|answer| answer["release"]["release_id"].to_string());
+    assert_eq!(BTreeSet::from(ids).len(), 3);
+    // An epoch that was served stands for that state for good.
+    check_says(&reports.small.node(1, &["refresh"]), 1, &["2026-12"]);
+}
+
+#[test]
+fn asking_a_part_of_the_units_is_another_question() {
+    let reports = Reports::open(4, 1_000_000);
+    let cluster = &reports.small.cluster;
+    let names: Vec<&str> = cluster.nodes[..3].iter().map(|node| &*node.name).collect();
+    let nodes = format!("{names:?}");
+    let part = Standing {
+        name: "part",
+        nodes: &nodes,
+        ..STANDING
+    };
+    part.open(cluster, &reports.small.company).unwrap();
+    let all = reports.answer(&["--standing", "reports"], BY_CONTRACT);
+    let part = reports.answer(&["--standing", "part"], BY_CONTRACT);
+    assert_eq!(
+        part["release"]["cached"], false,
+        "the fourth unit is not had by a difference for free"
+    );
+    assert_eq!(
+        (&all["release"]["updates"], &part["release"]["updates"]),
+        (&Value::from(4), &Value::from(3))
+    );
+    assert_eq!(reports.spent(), [2 * URHO, 2 * URHO, 2 * URHO, URHO]);
+}
