@@ -144,10 +144,10 @@ fn published(table: &Published) -> Relation {
 }
 
 fn view(name: &str, comment: &str) -> Relation {
-    let columns = own::columns(name).into_iter();
-    let column = |(name, kind): (&str, _)| {
-        let oid = types::of_kind(kind).oid;
-        (name.to_owned(), oid, String::new())
+    let columns = own::columns(name).iter();
+    let column = |(name, kind): &(&str, _)| {
+        let oid = types::of_kind(*kind).oid;
+        ((*name).to_owned(), oid, String::new())
     };
     Relation {
         oid: oid("aquifer", name),

@@ -21,10 +21,14 @@ pub struct Grid {
 /// Some values of a row, by the names of their columns.
 pub(super) type Some<'a> = Vec<(&'a str, AnswerValue)>;
 
-type Columns = Vec<(&'static str, AnswerKind)>;
+/// Columns by schema and table.
+pub(super) type Tables = BTreeMap<(&'static str, &'static str), Vec<(&'static str, AnswerKind)>>;
 
 /// Columns of every table of PostgreSQL's own schemas that is known here.
-static KNOWN: LazyLock<BTreeMap<(&'static str, &'static str), Columns>> = LazyLock::new(|| {
+static KNOWN: LazyLock<Tables> = LazyLock::new(|| read(include_str!("columns.txt")));
+
+/// Reads lines of the form `schema.table column:kind column:kind ...`.
+pub(super) fn read(text: &'static str) -> Tables {
     let line = |line: &'static str| {
         let mut words = line.split(' ');
         let (schema, table) = words.next()?.split_once('.')?;
@@ -40,11 +44,8 @@ static KNOWN: LazyLock<BTreeMap<(&'static str, &'static str), Columns>> = LazyLo
         };
         Some(((schema, table), words.filter_map(column).collect()))
     };
-    include_str!("columns.txt")
-        .lines()
-        .filter_map(line)
-        .collect()
-});
+    text.lines().filter_map(line).collect()
+}
 
 /// Schema and name of every table of PostgreSQL's own schemas that is known here.
 pub fn known() -> impl Iterator<Item = (&'static str, &'static str)> {

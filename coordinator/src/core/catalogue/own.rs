@@ -1,5 +1,7 @@
 //! Tables of schema `aquifer`: bounds, purposes, models, budgets and past answers.
 
+use std::sync::LazyLock;
+
 use aquifer_shared::base::calendar;
 use aquifer_shared::base::decimal::written;
 use aquifer_shared::base::ids::Name;
@@ -10,7 +12,7 @@ use aquifer_shared::domain::sum::{Plan, TrustMode};
 use aquifer_shared::protocol::ask::{AnswerColumn, AnswerKind, AnswerValue};
 
 use super::book::{Book, Offered};
-use super::grid::{Grid, column, text, truth, whole};
+use super::grid::{Grid, Tables, column, read, text, truth, whole};
 use super::records::{AnswerRecord, ModelRecord, NodeRecord, PurposeRecord, Records};
 use super::types;
 
@@ -46,122 +48,13 @@ pub const OWN_TABLES: [(&str, &str); 10] = [
     ("nodes", "units, and whether they are connected"),
 ];
 
+static COLUMNS: LazyLock<Tables> = LazyLock::new(|| read(include_str!("own.txt")));
+
 /// Columns of a table, in order.
-pub(super) fn columns(table: &str) -> Vec<(&'static str, AnswerKind)> {
-    use AnswerKind::{Number as F, Text as T, Truth as B, Whole as I};
-    match table {
-        "contract_columns" => vec![
-            ("purpose", T),
-            ("contract", T),
-            ("contract_version", I),
-            ("table_name", T),
-            ("column_name", T),
-            ("data_type", T),
-            ("low", F),
-            ("high", F),
-            ("step", F),
-            ("grid", I),
-            ("unit", T),
-            ("on_null", F),
-            ("levels", T),
-            ("unknown_level", T),
-            ("first_day", T),
-            ("last_day", T),
-            ("description", T),
-        ],
-        "purposes" => vec![
-            ("purpose", T),
-            ("standing_study", T),
-            ("contract", T),
-            ("contract_version", I),
-            ("tables", T),
-            ("question_default_urho", I),
-            ("question_max_urho", I),
-            ("total_max_urho", I),
-            ("delta", F),
-            ("cohort_floor", I),
-            ("trust_mode", T),
-            ("units", I),
-            ("expires", T),
-        ],
-        "models" => vec![
-            ("model", T),
-            ("version", I),
-            ("purpose", T),
-            ("label", T),
-            ("contract", T),
-            ("customers", F),
-            ("auc", F),
-            ("log_loss", F),
-            ("epsilon", F),
-            ("delta", F),
-            ("trust_mode", T),
-            ("units", I),
-            ("model_hash", T),
-            ("study", T),
-            ("created", T),
-            ("warnings", T),
-            ("statement", T),
-        ],
-        "model_importances" => vec![
-            ("model", T),
-            ("version", I),
-            ("feature", T),
-            ("importance", F),
-        ],
-        "model_shapes" => vec![
-            ("model", T),
-            ("version", I),
-            ("feature", T),
-            ("bin", I),
-            ("value", T),
-            ("log_odds", F),
-            ("deviation", F),
-            ("customers", F),
-        ],
-        "budget" => vec![
-            ("purpose", T),
-            ("standing_study", T),
-            ("window", T),
-            ("share_urho", I),
-            ("used_urho", I),
-            ("left_urho", I),
-            ("question_default_urho", I),
-            ("questions_left", I),
-        ],
-        "releases" => vec![
-            ("release_id", T),
-            ("purpose", T),
-            ("standing_study", T),
-            ("table_name", T),
-            ("urho", I),
-            ("rho", F),
-            ("epsilon", F),
-            ("delta", F),
-            ("trust_mode", T),
-            ("units", I),
-            ("units_in_sum", I),
-            ("data_versions", T),
-            ("created", T),
-        ],
-        "stored_answers" => vec![
-            ("release_id", T),
-            ("purpose", T),
-            ("table_name", T),
-            ("sql", T),
-            ("created", T),
-            ("statement", T),
-        ],
-        "nodes" => vec![
-            ("node", T),
-            ("connected", B),
-            ("revoked", B),
-            ("last_seen", T),
-            ("certificate_until", T),
-            ("software", T),
-        ],
-        _ => Vec::new(),
-    }
+pub(super) fn columns(table: &str) -> &'static [(&'static str, AnswerKind)] {
+    let mut tables = COLUMNS.iter();
+    let found = tables.find(|((_, own), _)| *own == table);
+    found.map_or(&[], |(_, columns)| columns.as_slice())
 }
 
 /// All of them but the last answer.
@@ -201,11 +94,11 @@ pub fn last_answer(columns: Vec<AnswerColumn>, rows: Vec<Vec<AnswerValue>>) -> G
 }
 
 fn grid(name: &'static str, rows: Vec<Vec<AnswerValue>>) -> Grid {
-    let columns = columns(name).into_iter();
+    let columns = columns(name).iter();
     Grid {
         schema: "aquifer",
         name,
-        columns: columns.map(|(name, kind)| column(name, kind)).collect(),
+        columns: columns.map(|(name, kind)| column(name, *kind)).collect(),
         rows,
     }
 }
