@@ -51,11 +51,8 @@ async fn texts_do_not_swell() {
 
 #[tokio::test]
 async fn rows_time_and_recursion_are_bounded() {
-    let many = format!(
-        "SELECT a.oid FROM pg_type a{}",
-        ", pg_type b".repeat(1).replace('b', "b, pg_type c")
-    );
-    check(&told(&many).await, &many, "54000");
+    let many = "SELECT a.oid FROM pg_type a, pg_type b, pg_type c";
+    check(&told(many).await, many, "54000");
     let long = "SELECT count(a.oid + b.oid + c.oid + d.oid + e.oid + f.oid) FROM pg_type a, pg_type b, pg_type c, pg_type d, pg_type e, pg_type f";
     check(&told(long).await, long, "57014");
     let endless = "WITH RECURSIVE t AS (SELECT oid FROM pg_type UNION ALL SELECT oid + 1 FROM t) SELECT count(*) FROM t";
