@@ -36,12 +36,12 @@ pub async fn records(
     for standing in open.iter() {
         let window = standing_of(&standing.terms).map(|own| window_start(own.window, now()));
         let window = window.unwrap_or_default().max(standing.submitted);
-        let paid = store.share_used(Some(analyst), &standing.purpose, standing.submitted, window);
+        let paid = store.share_used(Some(analyst), &standing.hash, window);
         let (_, used) = paid.await?;
         purposes.push(PurposeRecord {
             hash: standing.hash,
             terms: standing.terms.clone(),
-            contract: standing.contract.clone(),
+            contract: (*standing.contract).clone(),
             used,
         });
     }
