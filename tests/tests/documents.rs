@@ -64,9 +64,12 @@ fn every_command_of_the_guides_works() {
     let [port, port_join] = free_ports().unwrap();
     let doors = [(); 2].map(|()| TcpListener::bind(("127.0.0.1", 0)).unwrap());
     let [port_sql, port_https] = doors.map(|free| free.local_addr().unwrap().port());
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    // The second is where scripts/setup puts Python with the drivers.
     let path = format!(
-        "{}:{}",
+        "{}:{}:{}",
         programs().display(),
+        root.join("target/tools/bin").display(),
         std::env::var("PATH").unwrap()
     );
     let outcome = run(Command::new("bash")

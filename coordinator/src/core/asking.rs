@@ -216,7 +216,7 @@ pub fn answer_of(
     })
 }
 
-/// What was paid for an answer, and by whom it was given; none where the terms are another study's.
+/// What was paid for an answer, and by whom it was given; the arguments are those of [`answer_of`].
 #[must_use]
 pub fn release(
     (study, attempts): (StudyHash, u32),

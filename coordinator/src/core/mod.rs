@@ -1,6 +1,7 @@
 //! What the coordinator decides: studies, rounds, models, questions. No socket, store, clock or random source.
 
 pub mod asking;
+pub mod catalogue;
 mod ending;
 pub mod event;
 pub mod expand;

@@ -1,6 +1,7 @@
 //! Sockets, files, clocks and the store.
 
 mod asking;
+pub mod catalogue;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use aquifer_shared::base::ids::Name;
+use aquifer_shared::base::ids::{Name, StudyHash};
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::contract::Contract;
@@ -12,6 +12,7 @@ use aquifer_shared::protocol::ask::{Ask, StudyState};
 use super::hub::Hub;
 use super::live::Live;
 use super::store::{Party, StoreFault};
+use crate::core::asking::standing_of;
 use crate::core::sql::{self, CacheUse, Parameter, Refusal, Settings};
 
 /// A statement with everything that is said about it.
@@ -34,14 +35,18 @@ pub struct Put {
 /// A standing study that may be asked under.
 #[derive(Clone, Debug)]
 pub struct OpenStanding {
-    /// Its purpose.
-    pub purpose: Name,
-    /// What it publishes.
-    pub contract: Arc<Contract>,
-    /// Its terms.
-    pub terms: StudyTerms,
+    /// Its hash.
+    pub hash: StudyHash,
     /// When it was submitted.
     pub submitted: Timestamp,
+    /// Its purpose.
+    pub purpose: Name,
+    /// Its terms.
+    pub terms: StudyTerms,
+    /// What it publishes.
+    pub contract: Arc<Contract>,
+    /// Tables of the contract that may be asked about under it.
+    pub tables: Vec<String>,
 }
 
 /// A unit as everybody may see it.
@@ -86,21 +91,28 @@ impl TryFrom<Ask> for Put {
 }
 
 impl Hub {
-    /// Standing studies that are open, the newest first.
-    pub(super) fn open_standings(&self) -> Vec<OpenStanding> {
+    /// Tells everybody which standing studies are open, where that has changed; the newest comes first.
+    pub(super) fn tell_open(&mut self) {
         let open = self
             .studies
             .values()
             .filter(|live| live.machine.state() == StudyState::Open);
         let mut open: Vec<&Live> = open.collect();
         open.sort_by_key(|live| std::cmp::Reverse((live.submitted, live.hash)));
+        let hashes: Vec<StudyHash> = open.iter().map(|live| live.hash).collect();
+        if self.told_open.as_ref() == Some(&hashes) {
+            return;
+        }
         let shown = |live: &Live| OpenStanding {
-            purpose: live.terms.purpose.clone(),
-            contract: live.contract.clone(),
-            terms: live.terms.clone(),
+            hash: live.hash,
             submitted: live.submitted,
+            purpose: live.terms.purpose.clone(),
+            tables: standing_of(&live.terms).map_or(Vec::new(), |own| own.tables.clone()),
+            terms: live.terms.clone(),
+            contract: live.contract.clone(),
         };
-        open.into_iter().map(shown).collect()
+        self.front.tell_open(open.into_iter().map(shown).collect());
+        self.told_open = Some(hashes);
     }
 
     /// Units that have joined.

@@ -114,6 +114,32 @@ pub const HTTPS_RELEASES_MAX: usize = 100;
 pub const TOKENS_PER_PARTY_MAX: usize = 32;
 /// Longest life of a token.
 pub const TOKEN_LIFE_MS_MAX: u64 = 90 * 86_400_000;
+/// Rows that a catalogue statement may give.
+pub const CATALOGUE_ROWS_MAX: usize = 1 << 15;
+/// Bytes that a catalogue statement may hold while it is worked out, and that its answer may have.
+pub const CATALOGUE_BYTES_MAX: usize = 32 << 20;
+/// Bytes of one text that a catalogue statement makes.
+pub const CATALOGUE_VALUE_BYTES_MAX: usize = 16 << 10;
+/// Milliseconds that a catalogue statement may take.
+pub const CATALOGUE_MS_MAX: u64 = 5_000;
+/// Catalogue statements that are worked out at a time.
+pub const CATALOGUE_AT_ONCE_MAX: usize = 2;
+/// Levels of nesting in a catalogue statement.
+pub const CATALOGUE_DEPTH_MAX: usize = 40;
+/// Tables and joins in a catalogue statement.
+pub const CATALOGUE_RELATIONS_MAX: usize = 48;
+/// Rows of a series or array that stands in place of a table of the catalogue.
+pub const CATALOGUE_SERIES_MAX: usize = 1_024;
+/// Analysts whose catalogue is kept ready.
+pub const CATALOGUE_SHELVES_MAX: usize = 16;
+/// Answers of the catalogue that are kept for one analyst.
+pub const CATALOGUE_KEPT_MAX: usize = 256;
+/// Bytes of all answers of the catalogue that are kept for one analyst.
+pub const CATALOGUE_KEPT_BYTES_MAX: usize = 1 << 20;
+/// Past answers that the catalogue lists, the newest.
+pub const CATALOGUE_ANSWERS_MAX: usize = 1_024;
+/// Values of the last answer that a session keeps for its own statements.
+pub const LAST_ANSWER_VALUES_MAX: usize = 1 << 14;
 /// Bytes of an encoded question.
 pub const QUESTION_BYTES_MAX: usize = 1 << 19;
 /// Bytes of a name (node, study, model, column, level).

@@ -21,7 +21,6 @@ mod parser;
 mod query;
 mod reading;
 mod refusal;
-mod route;
 mod scope;
 mod session;
 mod settings;
@@ -44,7 +43,6 @@ pub use literal::{Parameter, ParameterKind};
 pub use output::Presentation;
 pub use reading::Reading;
 pub use refusal::{Refusal, Rule};
-pub use route::{Route, route};
 pub use session::{Piece, plain, split};
 pub use settings::{CLIENT, CacheUse, Change, Intervals, OWN, Settings, check_request_id, set};
 

@@ -25,7 +25,7 @@ use crate::core::http::{
     ReleasesBody, ShareBody, StandingBody, UnitBody, UnitsBody,
 };
 use crate::shell::front::Command;
-use crate::shell::put::{OpenStanding, Unit};
+use crate::shell::put::Unit;
 use crate::shell::requests::ACCOUNTANT;
 use crate::shell::store::{StoreFault, StoredAnswer};
 use crate::shell::understanding::share_of;
@@ -40,7 +40,7 @@ type Replied = Result<axum::http::Response<Body>, Problem>;
     responses((status = 200, description = "open standing studies", body = CatalogueBody), Refusals)
 )]
 pub(super) async fn catalogue(State(shared): State<Arc<Shared>>, _asker: Asker) -> Replied {
-    let open = standings(&shared).await?;
+    let open = shared.front.open().await;
     let open = open.iter();
     let standing = open.filter_map(|open| StandingBody::of(&open.terms, &open.contract));
     Ok(json(&CatalogueBody {
@@ -57,7 +57,7 @@ pub(super) async fn catalogue(State(shared): State<Arc<Shared>>, _asker: Asker) 
 )]
 pub(super) async fn budget(State(shared): State<Arc<Shared>>, asker: Asker) -> Replied {
     let mut shares = Vec::new();
-    for open in standings(&shared).await? {
+    for open in shared.front.open().await.iter() {
         let share = share_of(
             &shared.front.store,
             &asker.party,
@@ -230,13 +230,6 @@ fn detail(stored: &StoredAnswer) -> Option<ReleaseDetail> {
         ACCOUNTANT,
     )?;
     ReleaseDetail::of(&terms, ReleaseBody::from(&line), stored.sum.cells.len())
-}
-
-async fn standings(shared: &Shared) -> Result<Vec<OpenStanding>, Problem> {
-    let (answer, standings) = oneshot::channel();
-    let sent = shared.front.hub.send(Command::Standings(answer)).await;
-    sent.map_err(|_| stopping())?;
-    standings.await.map_err(|_| stopping())
 }
 
 /// The store failed: the log says why.

@@ -4,6 +4,7 @@
 //! unless it is an analyst.
 
 mod cancels;
+mod catalogue;
 mod extended;
 mod kept;
 mod line;
@@ -30,6 +31,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use self::cancels::Cancels;
+use super::catalogue::Catalogue;
 use super::front::Front;
 
 /// The open door.
@@ -42,6 +44,7 @@ pub struct SqlDoor {
 /// What all connections of SQL clients share.
 struct Shared {
     front: Arc<Front>,
+    catalogue: Arc<Catalogue>,
     tls: watch::Receiver<SqlTls>,
     cancels: Cancels,
     /// What names without a password are answered with is made of this.
@@ -72,6 +75,7 @@ impl SqlDoor {
         let listener = TcpListener::bind(address).await;
         let listener = listener.with_context(|| format!("could not listen on {address} (TCP)"))?;
         let shared = Shared {
+            catalogue: Arc::new(Catalogue::new(front.platform.clone())),
             front,
             tls,
             cancels: Cancels::default(),

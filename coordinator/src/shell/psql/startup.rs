@@ -77,6 +77,14 @@ impl Options {
             .unwrap_or_else(|| known.to_owned())
     }
 
+    /// What `current_setting` says; none where there is no such setting.
+    pub(super) fn setting(&self, name: &str) -> Option<String> {
+        let name = name.to_lowercase();
+        let known = sql::OWN.contains(&&*name) || sql::CLIENT.contains(&&*name);
+        let fixed = || crate::core::catalogue::fixed_setting(&name).map(str::to_owned);
+        known.then(|| self.shown(&name)).or_else(fixed)
+    }
+
     /// What every client is told of the server at the start.
     pub(super) fn statuses(&self, user: &str) -> Vec<(String, String)> {
         let told = |name: &str| (reported(name).to_owned(), self.shown(name));

@@ -1,18 +1,19 @@
 //! What statements of a session come to: settings, transactions, the catalogue, and questions, which go to the hub.
 
+use std::sync::Arc;
+
 use pgwire::messages::response::TransactionStatus;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use aquifer_shared::base::ids::Name;
-use aquifer_shared::domain::contract::Published;
 use aquifer_shared::protocol::ask::{
     Answer, AnswerColumn, AnswerKind, AnswerValue, Objection, Response,
 };
 
 use super::reply::{Reply, Rows, object};
 use super::session::{End, Session, Stop};
-use crate::core::psql::catalogue;
+use crate::core::catalogue::Road;
 use crate::core::sql::{self, CLIENT, Change, OWN, Parameter, Statement};
 use crate::shell::front::Command;
 use crate::shell::put::{OpenStanding, Put};
@@ -24,9 +25,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         text: &str,
         parameters: &[Parameter],
     ) -> Result<Reply, Stop> {
-        if catalogue::values(text).is_some() {
+        if let Some(rows) = self.kept_answer(text, parameters).await {
             self.check_state(false)?;
-            return self.catalogue(text, parameters).await.map(Reply::Rows);
+            return Ok(Reply::Rows(rows));
+        }
+        match self.road(text).await? {
+            Road::Question => {}
+            Road::Catalogue(query) => {
+                self.check_state(false)?;
+                let rows = self.catalogue(text, *query, parameters, true).await?;
+                return Ok(Reply::Rows(rows));
+            }
+            Road::Predict(query) => {
+                self.check_state(false)?;
+                return Ok(Reply::Rows(self.prediction(*query, parameters).await?));
+            }
         }
         let plain = sql::plain(text)?;
         let ends = matches!(plain, Some(Statement::Transaction("ROLLBACK" | "COMMIT")));
@@ -35,6 +48,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             Some(statement) => self.plain(statement),
             None => {
                 let answer = self.ask(text, parameters).await?;
+                if answer.release.is_some() {
+                    self.keep_last(&answer);
+                }
                 let command = if answer.release.is_none() && is_explain(text) {
                     "EXPLAIN"
                 } else {
@@ -59,50 +75,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         Ok(())
     }
 
-    /// What there is to ask about, as clients look for it. It comes from contracts, and no node hears of it.
-    pub(super) async fn catalogue(
-        &self,
-        text: &str,
-        parameters: &[Parameter],
-    ) -> Result<Rows, Stop> {
-        let open = self.standings().await?;
-        let mut tables: Vec<&Published> = Vec::new();
-        for table in open
-            .iter()
-            .flat_map(|standing| &standing.contract.published)
-        {
-            if tables.iter().all(|known| known.name != table.name) {
-                tables.push(table);
-            }
-        }
-        let user = self.party.name.as_str();
-        let shelf = catalogue::Shelf {
-            user,
-            database: match self.options.database.as_str() {
-                "" => user,
-                named => named,
-            },
-            version: VERSION,
-            tables: &tables,
-        };
-        let answer = catalogue::answer(text, parameters, &shelf);
-        let unknown = || object("0A000", "this catalogue statement is not answered", "");
-        let answer = answer.ok_or_else(unknown)?;
-        Ok(Rows {
-            command: "SELECT",
-            columns: answer.columns,
-            rows: answer.rows,
-            notices: answer.notices,
-        })
-    }
-
     /// The standing studies that are open, the newest first.
-    pub(super) async fn standings(&self) -> Result<Vec<OpenStanding>, Stop> {
-        let (answer, standings) = oneshot::channel();
-        let hub = &self.called.place.shared.front.hub;
-        let sent = hub.send(Command::Standings(answer)).await;
-        sent.map_err(|_| stopping())?;
-        Ok(standings.await.map_err(|_| stopping())?)
+    pub(super) async fn standings(&self) -> Arc<Vec<OpenStanding>> {
+        self.called.place.shared.front.open().await
     }
 
     /// A statement that asks nothing.
@@ -242,6 +217,3 @@ fn is_explain(text: &str) -> bool {
     let start = text.trim_start().get(..7);
     start.is_some_and(|word| word.eq_ignore_ascii_case("explain"))
 }
-
-/// What `version()` says.
-const VERSION: &str = concat!("PostgreSQL 15.0 (Aquifer ", env!("CARGO_PKG_VERSION"), ")");

@@ -93,6 +93,23 @@ impl Store {
         self.one_answer(text, key.to_string()).await
     }
 
+    /// The newest answers, so many at most.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub async fn answers(&self, count: usize) -> Result<Vec<StoredAnswer>, StoreFault> {
+        let rows = sqlx::query(
+            "SELECT study, plan_key, urho, terms, released, created, attempts FROM answers \
+             ORDER BY created DESC, study LIMIT $1",
+        )
+        .bind(count as i64)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(fault("list answers"))?;
+        rows.iter().map(read_answer).collect()
+    }
+
     /// The answer of one study.
     ///
     /// # Errors
