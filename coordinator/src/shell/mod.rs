@@ -18,6 +18,7 @@ mod load;
 pub mod mirror;
 mod objections;
 pub mod outbox;
+mod places;
 mod presenter;
 pub mod psql;
 pub mod publish;

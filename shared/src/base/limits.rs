@@ -86,6 +86,10 @@ pub const SQL_GREETINGS_MAX: usize = 256;
 pub const SQL_CONNECTIONS_PER_PARTY_MAX: usize = 64;
 /// Statements that one such connection keeps, and as many with values.
 pub const SQL_STATEMENTS_MAX: usize = 256;
+/// SQL clients from one address that have not said yet who they are.
+pub const SQL_GREETINGS_PER_ADDRESS_MAX: usize = 64;
+/// Bytes, about, of answers that one such connection has begun to read and keeps.
+pub const SQL_ANSWERS_BYTES_MAX: usize = 16 << 20;
 /// Bytes of all statements and values that one such connection keeps.
 pub const SQL_KEPT_BYTES_MAX: usize = 1 << 20;
 /// Connections of HTTPS clients at a time.

@@ -10,8 +10,8 @@ use axum::http::request::Parts;
 
 use super::Shared;
 use super::listed::broken;
-use super::places::Place;
 use crate::core::http::Problem;
+use crate::shell::places::Place;
 use crate::shell::store::Party;
 
 /// Somebody with a good token.

@@ -8,7 +8,6 @@ mod description;
 mod gate;
 mod listed;
 mod patience;
-mod places;
 mod predict;
 mod problem;
 
@@ -35,8 +34,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use self::patience::Patient;
-use self::places::Places;
 use super::front::Front;
+use super::places::Places;
 
 pub use self::description::openapi;
 

@@ -159,8 +159,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 (prepared.text, prepared.columns, Vec::new())
             }
             Target::Portal(name) => {
-                let portal = self.kept.portal(name)?.clone();
-                (portal.text, portal.columns, portal.formats)
+                let portal = self.kept.portal(name)?;
+                (
+                    portal.text.clone(),
+                    portal.columns.clone(),
+                    portal.formats.clone(),
+                )
             }
         };
         let columns = match columns {
@@ -216,8 +220,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         } else {
             self.complete(rows.tag(count))?;
         }
-        self.kept.portal(name)?.running = Some((rows, sent + count));
-        Ok(())
+        Ok(self.kept.go_on(name, rows, sent + count)?)
     }
 
     async fn some_rows(

@@ -15,7 +15,7 @@ mod statements;
 mod welcome;
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -23,6 +23,7 @@ use anyhow::Context as _;
 use aquifer_shared::base::ids::Name;
 use aquifer_shared::base::limits::{
     SQL_CONNECTIONS_MAX, SQL_CONNECTIONS_PER_PARTY_MAX, SQL_GREETINGS_MAX,
+    SQL_GREETINGS_PER_ADDRESS_MAX,
 };
 use aquifer_shared::shell::keys::random_bytes32;
 use aquifer_shared::shell::platform::within;
@@ -33,6 +34,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use self::cancels::Cancels;
 use super::catalogue::Catalogue;
 use super::front::Front;
+use super::places::{self, Places};
 
 /// The open door.
 pub struct SqlDoor {
@@ -50,6 +52,8 @@ struct Shared {
     /// What names without a password are answered with is made of this.
     decoys: [u8; 32],
     greetings: Arc<Semaphore>,
+    /// Those who have not said who they are, by address.
+    addresses: Arc<Places<IpAddr>>,
     sessions: Arc<Semaphore>,
     guests: Mutex<HashMap<Name, usize>>,
 }
@@ -81,6 +85,7 @@ impl SqlDoor {
             cancels: Cancels::default(),
             decoys: random_bytes32()?,
             greetings: Arc::new(Semaphore::new(SQL_GREETINGS_MAX)),
+            addresses: Places::new(SQL_GREETINGS_PER_ADDRESS_MAX),
             sessions: Arc::new(Semaphore::new(SQL_CONNECTIONS_MAX)),
             guests: Mutex::default(),
         };
@@ -100,8 +105,8 @@ impl SqlDoor {
     /// Serves all who connect, each in a task of its own; never ends.
     pub async fn serve(self) {
         loop {
-            let stream = match self.listener.accept().await {
-                Ok((stream, _)) => stream,
+            let (stream, peer) = match self.listener.accept().await {
+                Ok(accepted) => accepted,
                 Err(error) => {
                     // Out of files, most likely: some will be free again.
                     tracing::warn!(%error, "a SQL client could not connect");
@@ -110,18 +115,25 @@ impl SqlDoor {
                 }
             };
             // Where there is no place, the client is told so by the closed connection: nothing can be said before TLS.
+            let Some(address) = self.shared.addresses.take(&peer.ip()) else {
+                continue;
+            };
             if let Ok(place) = self.shared.greetings.clone().try_acquire_owned() {
-                tokio::spawn(receive(self.shared.clone(), stream, place));
+                tokio::spawn(receive(self.shared.clone(), stream, (place, address)));
             }
         }
     }
 }
 
 /// Greets a client, and serves it if it is welcome.
-async fn receive(shared: Arc<Shared>, stream: TcpStream, place: OwnedSemaphorePermit) {
+async fn receive(
+    shared: Arc<Shared>,
+    stream: TcpStream,
+    places: (OwnedSemaphorePermit, places::Place<IpAddr>),
+) {
     let greeting = welcome::greet(&shared, stream);
     let greeted = within(&*shared.front.platform, GREETING_TIMEOUT, greeting).await;
-    drop(place);
+    drop(places);
     match greeted {
         Some(Ok(Some(session))) => session.run().await,
         Some(Ok(None)) => {}

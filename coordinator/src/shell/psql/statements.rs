@@ -45,6 +45,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let ends = matches!(plain, Some(Statement::Transaction("ROLLBACK" | "COMMIT")));
         self.check_state(ends)?;
         match plain {
+            Some(Statement::Transaction("DEALLOCATE")) => {
+                match deallocated(text) {
+                    Some(name) => self.kept.close_prepared(&name),
+                    None => self.kept.close_all_prepared(),
+                }
+                Ok(Reply::Done("DEALLOCATE".to_owned()))
+            }
             Some(statement) => self.plain(statement),
             None => {
                 let answer = self.ask(text, parameters).await?;
@@ -104,6 +111,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         match tag {
             "BEGIN" => self.state = Some(TransactionStatus::Transaction),
             "COMMIT" | "ROLLBACK" => self.state = None,
+            "DISCARD ALL" => {
+                self.options.reset();
+                self.kept.clear();
+            }
             _ => {}
         }
         if failed && tag == "COMMIT" {
@@ -216,4 +227,32 @@ fn given_up_waiting() -> Box<Objection> {
 fn is_explain(text: &str) -> bool {
     let start = text.trim_start().get(..7);
     start.is_some_and(|word| word.eq_ignore_ascii_case("explain"))
+}
+
+/// Which statement is given up; none for all of them.
+fn deallocated(text: &str) -> Option<String> {
+    let words = text.trim().trim_end_matches(';').split_whitespace().skip(1);
+    let mut words = words.skip_while(|word| word.eq_ignore_ascii_case("prepare"));
+    let name = words.next()?;
+    match name
+        .strip_prefix('"')
+        .and_then(|name| name.strip_suffix('"'))
+    {
+        Some(quoted) => Some(quoted.replace("\"\"", "\"")),
+        None if name.eq_ignore_ascii_case("all") => None,
+        None => Some(name.to_ascii_lowercase()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::deallocated;
+
+    #[test]
+    fn statements_are_given_up_by_name() {
+        let name = |text| deallocated(text);
+        assert_eq!(name("DEALLOCATE \"_pg3_0\""), Some("_pg3_0".to_owned()));
+        assert_eq!(name("deallocate prepare Mine;"), Some("mine".to_owned()));
+        assert_eq!(name("DEALLOCATE ALL"), None);
+    }
 }
