@@ -70,6 +70,7 @@ fn asked(question: &Question, urho: MicroRho) -> StudyTerms {
     let round = question.round(table, base.customers_max, urho, NoiseShare::OWN);
     let cap = MicroRho(2 * urho.0);
     StudyTerms {
+        name: name("reports"),
         plan: Plan::Question {
             question: encode(question),
             data: vec![version(); base.roster.len()],
@@ -170,6 +171,7 @@ fn nothing_that_was_signed_can_be_changed() {
         |terms| terms.expires = NOW.after_ms(7_200_001),
         RefusalCode::Standing,
     );
+    check_changed(|terms| terms.name = name("other"), RefusalCode::Standing);
 }
 
 #[test]
