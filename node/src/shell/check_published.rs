@@ -27,6 +27,7 @@ pub(super) struct TableReport {
     size_band: (u64, u64),
     rows_per_group_max: u32,
     groups_per_unit_max: u32,
+    rows_per_unit_max: u32,
     #[serde(flatten)]
     findings: Findings,
     excess: Excess,
@@ -81,6 +82,7 @@ fn report(
         size_band: published.size_band,
         rows_per_group_max: published.rows_per_group_max,
         groups_per_unit_max: published.groups_per_unit_max,
+        rows_per_unit_max: published.rows_per_unit_max,
         excess: excess(&inspected.table, published),
         problems: problems(published, &inspected.findings),
         findings: inspected.findings,
@@ -129,6 +131,11 @@ impl TableReport {
         )?;
         write_finding("  ", "no customer", &self.findings.without_customer, out)?;
         let excess = &self.excess;
+        writeln!(
+            out,
+            "  {} customers have more than {} rows; {} rows beyond those are not kept and count in no answer",
+            excess.customers_over_kept, self.rows_per_unit_max, excess.rows_not_kept
+        )?;
         writeln!(
             out,
             "  {} customers have more than {rows_max} rows; without groups, {} rows would not count",

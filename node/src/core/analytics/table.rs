@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use aquifer_shared::base::secret::Personal;
 
+use super::builder::Dropped;
 use super::codes::Codes;
 
 /// The rows of all customers.
@@ -20,13 +21,15 @@ pub struct RowTable {
     columns: Vec<Personal<Codes>>,
     /// First row of every customer, and the number of rows at the end.
     starts: Personal<Vec<u32>>,
+    dropped: Personal<Dropped>,
 }
 
 impl RowTable {
-    pub(super) fn new(columns: Vec<Codes>, starts: Vec<u32>) -> Self {
+    pub(super) fn new(columns: Vec<Codes>, starts: Vec<u32>, dropped: Dropped) -> Self {
         Self {
             columns: columns.into_iter().map(Personal::new).collect(),
             starts: Personal::new(starts),
+            dropped: Personal::new(dropped),
         }
     }
 
@@ -48,6 +51,11 @@ impl RowTable {
     #[must_use]
     pub fn rows(&self) -> usize {
         self.starts.expose()[self.customers()] as usize
+    }
+
+    /// What was not kept of customers with too many rows.
+    pub(super) fn dropped(&self) -> Dropped {
+        *self.dropped.expose()
     }
 
     pub(super) fn codes(&self, column: usize) -> &Codes {

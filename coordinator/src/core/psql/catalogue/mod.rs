@@ -469,6 +469,7 @@ mod tests {
             description: "everybody".into(),
             privacy_unit: "customer_id".into(),
             rows_per_group_max: 1,
+            rows_per_unit_max: 1,
             groups_per_unit_max: 2,
             size_band: (1, 9),
             columns: vec![
