@@ -235,6 +235,9 @@ impl Node {
                     let event = self.read_links(after).await;
                     self.participant.handle(now(), event);
                 }
+                Effect::Late { study } => {
+                    tracing::warn!(study = %study.short(), "an answer was not ready in its slot: this machine is too slow or too busy");
+                }
                 Effect::Audit(audit) => self.keep(&audit),
             }
         }
