@@ -317,3 +317,28 @@ pub fn objection(refusal: &Refusal) -> Objection {
         rule: Some(refusal.rule.id().to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::fixtures::terms;
+
+    #[track_caller]
+    fn check_phase(mode: TrustMode, slot_ms: u32, before_ms: u64, expected: u32) {
+        let standing = StudyTerms { mode, ..terms() };
+        assert_eq!(phase_ms(&standing, slot_ms, before_ms), expected);
+    }
+
+    #[test]
+    fn stragglers_are_waited_for_until_the_slots_before_are_over() {
+        check_phase(TrustMode::NodeNoise, 50, 0, 2_000);
+        check_phase(TrustMode::NodeNoise, 50, 63 * 50, 2_000 + 63 * 50);
+        check_phase(TrustMode::SharedNoise, 2_000, 500, 4_500);
+    }
+
+    #[test]
+    fn phases_lie_within_the_life_of_an_attempt() {
+        check_phase(TrustMode::NodeNoise, 10_000, 630_000, 120_000);
+        check_phase(TrustMode::SharedNoise, 10_000, 630_000, 30_000);
+    }
+}

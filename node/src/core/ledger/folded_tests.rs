@@ -1,6 +1,7 @@
 //! Folding loses nothing that counts: totals are those of every entry, live and after a start, and what is kept stays small.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 use std::time::Instant;
 
 use aquifer_shared::base::ids::Hash32;
@@ -23,7 +24,10 @@ const MINUTE_MS: u64 = 60_000;
 
 /// A question under one of two standing studies; it lives ten minutes.
 fn terms(number: u32, standing: u8, now: Timestamp) -> StudyTerms {
-    let mut terms = asked(&question(), MicroRho(10 + u64::from(number % 7)));
+    static PRICED: LazyLock<[StudyTerms; 7]> = LazyLock::new(|| {
+        [10, 11, 12, 13, 14, 15, 16].map(|urho| asked(&question(), MicroRho(urho)))
+    });
+    let mut terms = PRICED[number as usize % 7].clone();
     terms.study_id[..4].copy_from_slice(&number.to_le_bytes());
     terms.expires = now.after_ms(10 * MINUTE_MS);
     if let Plan::Question {
@@ -242,13 +246,21 @@ fn a_study_that_is_no_question_keeps_its_line() {
 fn memory_and_time_follow_what_is_open() {
     let mut ledger = Ledger::default();
     let mut open = std::collections::VecDeque::new();
-    let signed = study_hash(&encode(&terms(0, 1, NOW).template()));
+    let standing = terms(0, 1, NOW);
+    let (signed, approvals) = (
+        study_hash(&encode(&standing.template())),
+        approvals(&standing),
+    );
     let (mut largest, mut since) = ((0, 0), Instant::now());
     for number in 1..=20_000_u32 {
         let now = NOW.after_ms(u64::from(number) * 1_000);
         assert!(ledger.asked(&signed).is_some() && ledger.expired(now).is_empty());
         assert!(ledger.floor_committed(&name("churn")).is_some());
-        let study = reserve(&mut ledger, now, &terms(number, 1, now));
+        let terms = terms(number, 1, now);
+        let bytes = encode(&terms);
+        let offer = (&bytes[..], &terms, &approvals[..]);
+        ledger.reserve(now, WIDE, SPLIT, offer, false).unwrap();
+        let study = study_hash(&bytes);
         pay(&mut ledger, now, study, 0);
         open.push_back(study);
         if open.len() == 40
