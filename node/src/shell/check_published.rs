@@ -93,25 +93,28 @@ fn report(
     })
 }
 
-/// What a node would refuse to start with, and what makes the contract's public words about the unit untrue.
+/// What does not count although it is there, and what makes the contract's public words about the unit untrue.
 fn problems(published: &Published, findings: &Findings) -> Vec<String> {
     let (table, (fewest, most)) = (&published.name, published.size_band);
     let mut problems = Vec::new();
     if findings.without_customer.rows > 0 {
         let rows = findings.without_customer.rows;
-        problems.push(format!("table {table:?}: {rows} rows have no customer"));
+        problems.push(format!(
+            "table {table:?}: {rows} rows have no customer, and count in no answer"
+        ));
     }
     if !(fewest..=most).contains(&findings.customers) {
         let customers = findings.customers;
         problems.push(format!(
-            "table {table:?}: {customers} customers, the contract's size_band says {fewest} to {most}"
+            "table {table:?}: {customers} customers, the contract's size_band says {fewest} to {most}{}",
+            if customers > most { "; the others count in no answer" } else { "" }
         ));
     }
     problems
 }
 
 impl TableReport {
-    /// What stops a node or is untrue.
+    /// What does not count or is untrue.
     pub(super) fn problems(&self) -> impl Iterator<Item = String> + '_ {
         self.problems.iter().cloned()
     }

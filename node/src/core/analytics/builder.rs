@@ -1,6 +1,6 @@
 //! From rows in any order to a table: rows of a customer side by side, in the order in which they count.
 //!
-//! Of a customer with more rows than a unit keeps, the first count: how long an answer takes to add up then follows from public
+//! Of more customers than the contract declares, those with the smallest tags count. Of a customer with more rows than a unit keeps, the first count: how long an answer takes to add up then follows from public
 //! sizes, whatever one customer brings. Rows wait packed, in partitions by the customer's tag; one partition at a time is sorted and moved into columns, so that
 //! memory holds every row about once.
 
@@ -22,6 +22,8 @@ pub struct TableBuilder {
     rows: usize,
     /// Rows of one customer that are kept.
     kept_max: usize,
+    /// Customers that are kept.
+    customers_max: usize,
     dropped: Dropped,
     buffer: Vec<u8>,
 }
@@ -33,6 +35,8 @@ pub(super) struct Dropped {
     pub(super) customers: u64,
     /// Rows of theirs beyond those.
     pub(super) rows: u64,
+    /// Customers beyond those that the contract declares.
+    pub(super) beyond_band: u64,
 }
 
 /// More rows than a table can hold.
@@ -56,6 +60,7 @@ impl TableBuilder {
             partitions: vec![Vec::new(); PARTITIONS],
             rows: 0,
             kept_max: published.rows_per_unit_max as usize,
+            customers_max: usize::try_from(published.size_band.1).unwrap_or(usize::MAX),
             dropped: Dropped::default(),
             buffer: Vec::new(),
         }
@@ -113,7 +118,12 @@ impl TableBuilder {
         let mut starts = vec![0];
         let mut end = 0;
         for rows in std::mem::take(&mut self.partitions) {
-            let (order, sizes) = self.ordered(&rows);
+            let (mut order, mut sizes) = self.ordered(&rows);
+            // Partitions are in the order of tags: customers with the smallest are kept.
+            let room = self.customers_max - (starts.len() - 1);
+            self.dropped.beyond_band += sizes.len().saturating_sub(room) as u64;
+            sizes.truncate(room);
+            order.truncate(sizes.iter().map(|size| *size as usize).sum());
             let mut offset = TAG_BYTES;
             for (codes, (width, _)) in codes.iter_mut().zip(&self.columns) {
                 codes.gather(&rows, self.stride, offset, &order);

@@ -5,6 +5,8 @@
 use std::fmt;
 use std::ops::Range;
 
+use aquifer_shared::base::hash::labelled;
+use aquifer_shared::base::ids::Hash32;
 use aquifer_shared::base::secret::Personal;
 
 use super::builder::Dropped;
@@ -43,6 +45,16 @@ impl RowTable {
         self.starts.expose().len() - 1
     }
 
+    /// Customers that were left out because there are more than the contract declares.
+    ///
+    /// # Privacy
+    ///
+    /// An exact count: for the unit's own people, never for a message.
+    #[must_use]
+    pub fn customers_left_out(&self) -> u64 {
+        self.dropped().beyond_band
+    }
+
     /// Number of rows.
     ///
     /// # Privacy
@@ -51,6 +63,24 @@ impl RowTable {
     #[must_use]
     pub fn rows(&self) -> usize {
         self.starts.expose()[self.customers()] as usize
+    }
+
+    /// A digest of all rows under a key.
+    ///
+    /// # Privacy
+    ///
+    /// For the unit's own memory of what it served: it never leaves the node.
+    #[must_use]
+    pub fn digest(&self, key: &[u8; 32]) -> Hash32 {
+        let mut state = Hash32::default();
+        let mut mix = |bytes: &[u8]| {
+            state = labelled("aquifer/published-state/1", &[key, &state.0, bytes]);
+        };
+        for column in &self.columns {
+            column.expose().bytes(&mut mix);
+        }
+        Codes::Four(self.starts.expose().clone()).bytes(&mut mix);
+        state
     }
 
     /// What was not kept of customers with too many rows.

@@ -512,6 +512,41 @@ fn rows_beyond_those_that_a_unit_keeps_count_nowhere() {
 }
 
 #[test]
+fn customers_beyond_the_band_are_left_out_by_their_tags() {
+    let band = |most| Published {
+        size_band: (1, most),
+        ..published(2, 4)
+    };
+    let rows: Vec<Raw> = (0..40)
+        .flat_map(|customer| [raw(customer, 0, None), raw(customer, 1, None)])
+        .collect();
+    let table_of = |rows: &[Raw], most| table(rows, &band(most));
+    let kept = table_of(&rows, 25);
+    let found = (kept.customers(), kept.rows(), kept.customers_left_out());
+    assert_eq!(found, (25, 50, 15));
+    let buffer = &mut Vec::new();
+    let tag =
+        |customer: u8, buffer: &mut Vec<u8>| key().tag(customer.to_string().as_bytes(), buffer);
+    let mut tags: Vec<_> = (0..40)
+        .map(|customer| (tag(customer, buffer), customer))
+        .collect();
+    tags.sort_unstable();
+    let first: Vec<u8> = tags[..25].iter().map(|(_, customer)| *customer).collect();
+    let those: Vec<Raw> = rows
+        .iter()
+        .filter(|row| first.contains(&row.customer))
+        .cloned()
+        .collect();
+    let whole = table_of(&those, 25);
+    assert_eq!(whole.customers_left_out(), 0);
+    assert!(
+        kept.digest(&[1; 32]) == whole.digest(&[1; 32])
+            && kept.digest(&[1; 32]) != whole.digest(&[2; 32])
+    );
+    assert_eq!(table_of(&rows, 40).customers_left_out(), 0);
+}
+
+#[test]
 fn tables_tell_nothing_when_printed() {
     assert_eq!(
         format!("{:?}", table(&[raw(1, 1, None)], &published(1, 1))),
