@@ -21,6 +21,8 @@ use crate::core::study::{Conditions, Study};
 
 /// How long members that do not answer an offer are waited for.
 const OFFER_MS: u64 = 30_000;
+/// The same for a question: its approvals are signed, so that nodes answer at once.
+const QUESTION_OFFER_MS: u64 = 2_000;
 
 /// Writes of a study that wait for the store, to be made together.
 #[derive(Debug, Default)]
@@ -86,7 +88,11 @@ impl Live {
         let contract =
             Contract::parse(&contract_text).context("a stored contract does not parse")?;
         let saved = durable.records.len() as u64;
-        let conditions = Conditions::strict(OFFER_MS);
+        let offer_ms = match stored.question {
+            true => QUESTION_OFFER_MS,
+            false => OFFER_MS,
+        };
+        let conditions = Conditions::strict(offer_ms);
         let machine = Study::resume(now, stored.terms, &shapes(&contract), conditions, durable)
             .with_context(|| format!("study {} does not resume", stored.hash.short()))?;
         let terms = machine.terms().clone();

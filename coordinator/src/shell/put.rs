@@ -7,7 +7,7 @@ use aquifer_shared::protocol::ask::{Ask, StudyState};
 
 use super::hub::Hub;
 use super::live::Live;
-use crate::core::sql::{CacheUse, Parameter, Settings};
+use crate::core::sql::{self, CacheUse, Parameter, Refusal, Settings};
 
 /// A statement with everything that is said about it.
 #[derive(Clone, Debug)]
@@ -35,13 +35,21 @@ pub struct OpenStanding {
     pub contract: Contract,
 }
 
-impl From<Ask> for Put {
-    fn from(ask: Ask) -> Self {
+impl TryFrom<Ask> for Put {
+    type Error = Refusal;
+
+    /// # Errors
+    ///
+    /// A request id that a session could not set.
+    fn try_from(ask: Ask) -> Result<Self, Refusal> {
+        if let Some(id) = &ask.request_id {
+            sql::check_request_id(id)?;
+        }
         let cache = match ask.only_stored {
             true => CacheUse::Only,
             false => CacheUse::Use,
         };
-        Self {
+        Ok(Self {
             settings: Settings {
                 purpose: Some(ask.purpose.to_string()),
                 request_id: ask.request_id,
@@ -53,7 +61,7 @@ impl From<Ask> for Put {
             standing: ask.standing,
             urho: ask.urho.map(MicroRho),
             parameters: Vec::new(),
-        }
+        })
     }
 }
 

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use super::clock::now;
 use super::hub::Hub;
 use super::live::Live;
+use super::objections::refusal_response;
 use super::publish;
 use super::put::Put;
 use super::store::{Party, StoreFault, StoredModel, StoredStudy};
@@ -112,10 +113,13 @@ impl Hub {
             Request::Nodes => self.nodes().await,
             Request::ContractShow(which) => self.contract(&which).await,
             Request::Ledger { from } => self.ledger(party, from).await,
-            Request::Ask(ask) => match self.question(party, &Put::from(*ask), answers).await {
-                Ok(Some(response)) => Ok(response),
-                Ok(None) => return None,
-                Err(error) => Err(error),
+            Request::Ask(ask) => match Put::try_from(*ask) {
+                Err(refusal) => Ok(refusal_response(&refusal)),
+                Ok(put) => match self.question(party, &put, answers).await {
+                    Ok(Some(response)) => Ok(response),
+                    Ok(None) => return None,
+                    Err(error) => Err(error),
+                },
             },
             Request::Renew { .. } => Ok(refused(
                 "request",
@@ -160,6 +164,7 @@ impl Hub {
             contract_hash: contract.hash(),
             submitted: now(),
             ended: Default::default(),
+            question: false,
         };
         let version = contract.version;
         self.store

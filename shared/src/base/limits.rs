@@ -62,6 +62,12 @@ pub const FILTER_VALUES_MAX: usize = 1 << 14;
 pub const FILTER_DEPTH_MAX: usize = 32;
 /// Questions that are under way at a time.
 pub const QUESTIONS_RUNNING_MAX: usize = 64;
+/// Questions of one analyst that are under way at a time.
+pub const QUESTIONS_RUNNING_PER_ANALYST_MAX: usize = 8;
+/// Request ids of one analyst that stand for answers which were there already, and how long they are kept.
+pub const REQUEST_IDS_MAX: u64 = 100_000;
+/// See [`REQUEST_IDS_MAX`].
+pub const REQUEST_IDS_KEPT_MS: u64 = 90 * 24 * 60 * 60 * 1_000;
 /// Askers who wait for one answer.
 pub const ASKERS_MAX: usize = 256;
 /// Bytes of the text of a statement.
