@@ -230,7 +230,9 @@ pub fn answer_of(
     })
 }
 
-fn release(
+/// What was paid for an answer, and by whom it was given; none where the terms are another study's.
+#[must_use]
+pub fn release(
     (study, attempts): (StudyHash, u32),
     terms: &StudyTerms,
     sum: &ReleasedSum,

@@ -3,16 +3,16 @@
 //! Order: price, share, note durable, study durable, charges at the nodes, sum, answer durable, rows. A question that is lost on the way
 //! is asked again under the same request id; what was charged stays charged.
 
+use std::sync::Arc;
+
 use aquifer_shared::base::ids::{Hash32, Name, StudyHash};
 use aquifer_shared::base::limits::{
     ASKERS_MAX, QUESTIONS_RUNNING_MAX, QUESTIONS_RUNNING_PER_ANALYST_MAX, REQUEST_IDS_MAX,
 };
 use aquifer_shared::base::units::MicroRho;
-use aquifer_shared::domain::contract::Contract;
 use aquifer_shared::domain::sum::{StudyTerms, TrustMode, study_hash};
 use aquifer_shared::protocol::ask::{Response, StudyState};
-use aquifer_shared::protocol::codec::{decode, encode};
-use aquifer_shared::protocol::wire::{Message, Offer};
+use aquifer_shared::protocol::codec::encode;
 use aquifer_shared::shell::keys::random_bytes32;
 use aquifer_shared::shell::noise;
 use tokio::sync::mpsc;
@@ -21,22 +21,20 @@ use super::clock::now;
 use super::hub::Hub;
 use super::live::{Live, encoded};
 use super::objections::{failed, no_study, object, refusal_response};
+use super::presenter::Reader;
 use super::put::Put;
-use super::requests::{ACCOUNTANT, refused};
+use super::requests::refused;
 use super::store::{Asked, Party, StoreFault, StoredAnswer, StoredStudy};
 use super::understanding::{Asking, Step};
-use crate::core::asking::{Wish, answer_of, standing_of, study_of};
+use crate::core::asking::{Wish, standing_of, study_of};
 use crate::core::event::{Event, Record};
-use crate::core::sql::{CacheUse, Query};
+use crate::core::sql::CacheUse;
 
 /// A question that waits for its answer.
 #[derive(Debug)]
 pub(super) struct Asker {
     answers: mpsc::Sender<Response>,
-    query: Box<Query>,
-    /// What to say beside the answer.
-    notice: Option<String>,
-    floor: u32,
+    reader: Reader,
 }
 
 /// A question that is under way.
@@ -75,7 +73,8 @@ impl Hub {
             if let Some(response) = self.note_asked(&asking, stored.study).await? {
                 return Ok(Some(response));
             }
-            return Ok(Some(shown(&stored, asking.reader(), true)));
+            self.show(stored, asking, answers);
+            return Ok(None);
         }
         if let Some(running) = self.running_for(&asking, at_least) {
             if let Some(response) = self.note_asked(&asking, running).await? {
@@ -172,7 +171,8 @@ impl Hub {
             return Ok(Some(object("QP007", text, "take a new request id")));
         }
         if let Some(stored) = self.store.answer_of(&before.study).await? {
-            return Ok(Some(shown(&stored, asking.reader(), true)));
+            self.show(stored, asking, answers);
+            return Ok(None);
         }
         if self
             .studies
@@ -287,6 +287,16 @@ impl Hub {
         Ok(None)
     }
 
+    /// Shows an answer that was there.
+    fn show(&self, stored: StoredAnswer, asking: Asking, answers: &mpsc::Sender<Response>) {
+        let reader = Reader {
+            notice: None,
+            ..asking.reader()
+        };
+        self.presenter
+            .show(Arc::new(stored), reader, true, answers.clone());
+    }
+
     /// Adds somebody who waits for the answer of a study; a refusal where too many do.
     fn wait_for(
         &mut self,
@@ -306,9 +316,7 @@ impl Hub {
         }
         askers.push(Asker {
             answers: answers.clone(),
-            notice: asking.used.notice(),
-            floor: asking.floor(),
-            query: asking.query,
+            reader: asking.reader(),
         });
         None
     }
@@ -327,19 +335,17 @@ impl Hub {
         {
             tracing::error!(%error, "a share keeps what was set aside for all attempts");
         }
+        let stored = live.answer.clone().map(Arc::new);
         for asker in self.askers.remove(&hash).unwrap_or_default() {
-            let mut response = match &live.answer {
+            match &stored {
                 Some(stored) => {
-                    let reader = (&*asker.query, asker.floor, &live.contract);
-                    shown(stored, reader, false)
+                    self.presenter
+                        .show(stored.clone(), asker.reader, false, asker.answers);
                 }
-                None => failed(live),
-            };
-            if let Response::Answer(answer) = &mut response {
-                answer.notices.extend(asker.notice);
+                None => {
+                    let _ = asker.answers.try_send(failed(live));
+                }
             }
-            // Who asked may have gone; the answer stays, and the charge.
-            let _ = asker.answers.try_send(response);
         }
         self.running_questions.remove(&hash);
         self.studies.remove(&hash);
@@ -370,33 +376,4 @@ fn study_for(
     noise::check_charge(&terms)
         .map_err(|error| Box::new(object("QP003", &error.to_string(), "name another price")))?;
     Ok((terms, bytes, hash))
-}
-
-/// Rows of a stored answer for one asker.
-fn shown(
-    stored: &StoredAnswer,
-    (query, floor, contract): (&Query, u32, &Contract),
-    was_there: bool,
-) -> Response {
-    let terms = decode::<StudyTerms>("study terms", &stored.terms, Offer::BYTES_MAX).ok();
-    let table = contract.published(&query.question.table);
-    let made = (was_there, stored.created);
-    let answer = terms.zip(table).and_then(|(terms, table)| {
-        answer_of(
-            (stored.study, stored.attempts),
-            &terms,
-            &stored.sum,
-            (query, floor),
-            table,
-            made,
-            ACCOUNTANT,
-        )
-    });
-    match answer {
-        Some(answer) => Response::Answer(Box::new(answer)),
-        None => refused(
-            "store",
-            "a stored answer does not fit its question; tell the coordinator's operator".into(),
-        ),
-    }
 }

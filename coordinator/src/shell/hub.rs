@@ -24,6 +24,7 @@ use super::drive::Frames;
 use super::front::{Command, Front, Line, Said};
 use super::live::Live;
 use super::mirror::held_for;
+use super::presenter::Presenter;
 use super::store::{Party, Store, StoreFault};
 use super::watchers::{TooMany, Watchers, study_response};
 use crate::core::event::Event;
@@ -55,6 +56,7 @@ pub struct Hub {
     pub(super) request_ids: HashMap<Name, u64>,
     /// Who waits for the answers of which studies.
     pub(super) askers: HashMap<StudyHash, Vec<Asker>>,
+    pub(super) presenter: Presenter,
     /// Questions that are under way.
     pub(super) running_questions: HashMap<StudyHash, RunningQuestion>,
     watchers: Watchers,
@@ -88,6 +90,7 @@ impl Hub {
             request_ids: HashMap::new(),
             askers: HashMap::new(),
             running_questions: HashMap::new(),
+            presenter: Presenter::new(),
             watchers: Watchers::default(),
             moved: BTreeSet::new(),
             frames: Frames::default(),
@@ -183,6 +186,10 @@ impl Hub {
             Command::Standings(answer) => {
                 let _ = answer.send(self.open_standings());
             }
+            Command::Units(answer) => match self.units().await {
+                Ok(units) => drop(answer.send(units)),
+                Err(error) => tracing::error!(%error, "the registry could not be read"),
+            },
             Command::Stop => {}
         }
     }

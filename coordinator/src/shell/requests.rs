@@ -54,9 +54,13 @@ fn allowed(request: &Request) -> &'static [Role] {
         Request::StudySubmit { .. } | Request::StudyAbort(_) => OPERATORS,
         // Until the compliance loop is built, nodes may pin the operator's own key as approver.
         Request::StudyApprove { .. } | Request::ModelRelease { .. } => APPROVERS,
-        Request::StudyList | Request::StudyShow(_) | Request::StudyWatch(_) | Request::Nodes => {
-            READERS
-        }
+        Request::StudyList
+        | Request::StudyShow(_)
+        | Request::StudyWatch(_)
+        | Request::Nodes
+        | Request::TokenIssue { .. }
+        | Request::TokenList
+        | Request::TokenRevoke { .. } => READERS,
         Request::ModelList
         | Request::ModelFetch(_)
         | Request::ModelSums(_)
@@ -94,11 +98,11 @@ impl Hub {
             Request::StudyApprove { study, signature } => {
                 self.approve(party, study, signature).await
             }
-            Request::StudyList => Ok(Response::Studies(self.statuses())),
+            Request::StudyList => Ok(Response::Studies(self.statuses(party))),
             Request::StudyShow(which) => Ok(self
-                .find(&which)
+                .find(party, &which)
                 .map_or_else(|no| no, |hash| self.detail(&hash))),
-            Request::StudyWatch(which) => match self.find(&which) {
+            Request::StudyWatch(which) => match self.find(party, &which) {
                 Ok(hash) => match self.watch(hash, &party.name, answers.clone()) {
                     Ok(()) => return None,
                     Err(many) => Ok(refused("busy", many.to_string())),
@@ -113,6 +117,9 @@ impl Hub {
             Request::Nodes => self.nodes().await,
             Request::ContractShow(which) => self.contract(&which).await,
             Request::Ledger { from } => self.ledger(party, from).await,
+            asked @ (Request::TokenIssue { .. }
+            | Request::TokenList
+            | Request::TokenRevoke { .. }) => self.tokens(party, asked).await,
             Request::Ask(ask) => match Put::try_from(*ask) {
                 Err(refusal) => Ok(refusal_response(&refusal)),
                 Ok(put) => match self.question(party, &put, answers).await {
@@ -259,7 +266,7 @@ impl Hub {
     }
 
     async fn abort(&mut self, party: &Party, which: &str) -> Result<Response, StoreFault> {
-        let hash = match self.find(which) {
+        let hash = match self.find(party, which) {
             Ok(hash) => hash,
             Err(no) => return Ok(no),
         };
@@ -281,9 +288,13 @@ impl Hub {
         Ok(Response::Done(format!("study {} stopped", hash.short())))
     }
 
-    fn statuses(&self) -> Vec<StudyStatus> {
+    fn statuses(&self, party: &Party) -> Vec<StudyStatus> {
         let damaged = self.damaged.values().cloned();
-        let mut all: Vec<_> = self.studies.values().map(Live::status).collect();
+        let visible = self
+            .studies
+            .values()
+            .filter(|live| self.is_visible(party, live));
+        let mut all: Vec<_> = visible.map(Live::status).collect();
         all.extend(damaged);
         all.sort_by_key(|status| std::cmp::Reverse(status.submitted));
         all

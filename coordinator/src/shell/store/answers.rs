@@ -103,6 +103,33 @@ impl Store {
         self.one_answer(text, study.to_string()).await
     }
 
+    /// Answers that are older than one, or than all, the newest first.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub async fn answers_before(
+        &self,
+        before: Option<&StudyHash>,
+        most: usize,
+    ) -> Result<Vec<StoredAnswer>, StoreFault> {
+        let rows = sqlx::query(
+            "SELECT study, plan_key, urho, terms, released, created, attempts FROM answers \
+             WHERE $1 = '' OR created < (SELECT created FROM answers WHERE study = $2) \
+             OR (created = (SELECT created FROM answers WHERE study = $3) AND study < $4) \
+             ORDER BY created DESC, study DESC LIMIT $5",
+        )
+        .bind(before.map_or(String::new(), StudyHash::to_string))
+        .bind(before.map_or(String::new(), StudyHash::to_string))
+        .bind(before.map_or(String::new(), StudyHash::to_string))
+        .bind(before.map_or(String::new(), StudyHash::to_string))
+        .bind(i64::try_from(most).unwrap_or(i64::MAX))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(fault("list answers"))?;
+        rows.iter().map(read_answer).collect()
+    }
+
     async fn one_answer(
         &self,
         text: &'static str,
