@@ -34,6 +34,10 @@ pub const DESCRIPTION_BYTES_MAX: usize = 1_024;
 pub const ROWS_PER_GROUP_MAX: u32 = 1 << 16;
 /// Groups of one answer to which one customer may count.
 pub const GROUPS_PER_UNIT_MAX: u32 = 1 << 14;
+/// Rows of one customer that a unit keeps of a table for analysts, whatever the contract asks for.
+pub const ROWS_PER_UNIT_MAX: u32 = 1 << 12;
+/// Rows of one customer that are kept at least where the contract does not say.
+pub const ROWS_PER_UNIT_USUAL: u32 = 16;
 /// Cells of a number for percentiles.
 pub const GRID_CELLS_MAX: u8 = 64;
 /// Customers that a unit may declare.
