@@ -49,6 +49,10 @@ pub enum Part {
     Quality,
     /// Questions of analysts with real processes.
     Questions,
+    /// How exact answers are, beside a central implementation.
+    Accuracy,
+    /// A question over a Parquet table of 10,000,000 rows at one node.
+    Parquet,
 }
 
 impl Part {
@@ -65,6 +69,8 @@ impl Part {
             Self::Study => "study",
             Self::Quality => "quality",
             Self::Questions => "questions",
+            Self::Accuracy => "accuracy",
+            Self::Parquet => "parquet",
         }
     }
 }

@@ -9,8 +9,8 @@ use aquifer_shared::shell::report::Table;
 use aquifer_tests::processes::{Report, Watcher};
 use serde_json::{Value, json};
 
-use super::client::Client;
 use super::{Bench, SHARED, judged, pace, plain};
+use crate::client::Client;
 
 const SESSIONS: usize = 50;
 const PER_SECOND: f64 = 20.0;

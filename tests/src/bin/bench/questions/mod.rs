@@ -2,7 +2,6 @@
 //!
 //! Nothing of the answer slot or of the durable writes is taken out of a figure in silence: both are printed beside it.
 
-mod client;
 mod durable;
 mod first;
 mod fresh;
@@ -20,6 +19,7 @@ use aquifer_tests::synthetic;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
+use crate::client::provide;
 use crate::options::Options;
 use durable::Disk;
 use wording::Wording;
@@ -58,8 +58,7 @@ struct Bench<'a> {
 
 /// Measures on every data set that is there, and on made-up customers where none is.
 pub fn measure(options: &Options) -> Result<Value> {
-    // The client takes the provider of the process; one that is there already will do.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    provide();
     let mut figures = Vec::new();
     for name in ["adult", "telco"] {
         if let Some(path) = options.data_set(name) {

@@ -4,8 +4,8 @@ use anyhow::Result;
 use aquifer_shared::shell::report::Table;
 use serde_json::{Map, Value, json};
 
-use super::client::Client;
 use super::{Bench, SHARED, judged, pace, plain};
+use crate::client::Client;
 
 /// Statements a second, and for how many seconds.
 const PER_SECOND: f64 = 500.0;
