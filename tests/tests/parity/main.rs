@@ -8,3 +8,4 @@ mod customers;
 mod golden;
 #[cfg(test)]
 mod quality;
+mod questions;
