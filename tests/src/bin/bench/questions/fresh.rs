@@ -20,7 +20,7 @@ pub const SHARED_WRITES: Writes = Writes {
     nodes: 3,
 };
 const OWN_WRITES: Writes = Writes {
-    coordinator: 4,
+    coordinator: 5,
     nodes: 2,
 };
 /// Questions before anything counts.

@@ -111,6 +111,14 @@ fn judged(found: f64, limit: f64) -> (String, Tone) {
     (format!("{found:.1} [{limit:.0}]"), tone)
 }
 
+/// How many failed, where none should.
+fn failures(failed: Option<&(String, usize)>) -> (String, Tone) {
+    match failed {
+        None => ("0".to_owned(), Tone::Good),
+        Some((first, count)) => (format!("{count}: {first}"), Tone::Bad),
+    }
+}
+
 fn plain(cell: impl Into<String>) -> (String, Tone) {
     (cell.into(), Tone::Plain)
 }
