@@ -14,6 +14,10 @@ pub const PURPOSE: &str = "reporting";
 /// A standing study.
 #[derive(Clone, Copy, Debug)]
 pub struct Standing<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Members as the file writes them: `"all"`, or a list of names.
+    pub nodes: &'a str,
     /// Tables that may be asked about.
     pub tables: &'a [&'a str],
     /// Most that one question may cost, in micro-rho.
@@ -26,8 +30,6 @@ pub struct Standing<'a> {
     pub cohort_floor: u32,
     /// Further entries of the plan.
     pub plan: &'a str,
-    /// Further lines.
-    pub more: &'a str,
 }
 
 impl Standing<'_> {
@@ -36,9 +38,10 @@ impl Standing<'_> {
     pub fn file(&self, company: &Company) -> String {
         let contract = &company.contract;
         format!(
-            "name = \"reports\"\npurpose = \"{PURPOSE}\"\ncontract = {{ name = \"{}\", version = {} }}\n\
+            "name = {:?}\npurpose = \"{PURPOSE}\"\ncontract = {{ name = \"{}\", version = {} }}\n\
              plan = {{ questions = {{ tables = {:?}, urho_max = {}, urho_default = {}, cohort_floor = {}{} }} }}\n\
-             urho = {}\ndelta = 1e-6\nnodes = \"all\"\ncustomers_max = {}\npopulation = {}\nexpires_in_hours = 24\n{}\n",
+             urho = {}\ndelta = 1e-6\nnodes = {}\ncustomers_max = {}\npopulation = {}\nexpires_in_hours = 24\n",
+            self.name,
             contract.name,
             contract.version,
             self.tables,
@@ -47,9 +50,9 @@ impl Standing<'_> {
             self.cohort_floor,
             self.plan,
             self.urho,
+            self.nodes,
             company.customers_max(),
             (company.customers.len() as u64).next_multiple_of(10_000),
-            self.more,
         )
     }
 

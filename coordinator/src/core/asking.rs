@@ -192,7 +192,7 @@ pub fn answer_of(
     let mut notices = vec![notice(&release)];
     if shown.suppressed > 0 {
         notices.push(format!(
-            "{} groups are suppressed: their noisy counts are below {} (cohort floor of {}), or noise leaves nothing to say",
+            "suppressed groups: {}; a noisy count below {} (cohort floor of {}), or noise that leaves nothing to say",
             shown.suppressed, standing.cohort_floor, standing.name
         ));
     }

@@ -47,8 +47,7 @@ pub fn price_tag(explanation: &Explanation, around: &Surroundings<'_>, as_json: 
     ];
     if around.attempts > 1 {
         let more = around.attempts - 1;
-        let text =
-            format!("the price again, where units drop out in mid-sum; at most {more} times");
+        let text = format!("the price again, where units drop out in mid-sum; at most {more} more");
         own.push(("repeated attempts", text));
     }
     own.extend(

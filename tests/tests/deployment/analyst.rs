@@ -8,11 +8,12 @@ use std::process::Stdio;
 
 use aquifer_tests::company::Company;
 use aquifer_tests::processes::{Outcome, wait_for};
+use aquifer_tests::standing::Standing;
 use serde_json::Value;
 
 use super::fixture::check_says;
 use super::psql::{Door, PURPOSE, Proof};
-use super::questions::{BY_CONTRACT, Reports, Shape, URHO};
+use super::questions::{BY_CONTRACT, Reports, STANDING, Shape, URHO};
 
 /// Which releases notices name.
 fn releases(said: &str) -> BTreeSet<String> {
@@ -521,4 +522,29 @@ fn another_state_of_the_data_is_another_question() {
     assert_eq!(BTreeSet::from(ids).len(), 3);
     // An epoch that was served stands for that state for good.
     check_says(&reports.small.node(1, &["refresh"]), 1, &["2026-12"]);
+}
+
+#[test]
+fn asking_a_part_of_the_units_is_another_question() {
+    let reports = Reports::open(4, 1_000_000);
+    let cluster = &reports.small.cluster;
+    let names: Vec<&str> = cluster.nodes[..3].iter().map(|node| &*node.name).collect();
+    let nodes = format!("{names:?}");
+    let part = Standing {
+        name: "part",
+        nodes: &nodes,
+        ..STANDING
+    };
+    part.open(cluster, &reports.small.company).unwrap();
+    let all = reports.answer(&["--standing", "reports"], BY_CONTRACT);
+    let part = reports.answer(&["--standing", "part"], BY_CONTRACT);
+    assert_eq!(
+        part["release"]["cached"], false,
+        "the fourth unit is not had by a difference for free"
+    );
+    assert_eq!(
+        (&all["release"]["updates"], &part["release"]["updates"]),
+        (&Value::from(4), &Value::from(3))
+    );
+    assert_eq!(reports.spent(), [2 * URHO, 2 * URHO, 2 * URHO, URHO]);
 }

@@ -17,6 +17,18 @@ pub const URHO: u64 = 20_000;
 const QUESTION_URHO_MAX: u64 = 100_000;
 const CUSTOMERS: usize = 4_000;
 
+/// What may be asked here.
+pub const STANDING: Standing<'static> = Standing {
+    name: "reports",
+    nodes: "\"all\"",
+    tables: &["customers"],
+    urho_max: QUESTION_URHO_MAX,
+    urho_default: URHO,
+    urho: 1_000_000,
+    cohort_floor: 50,
+    plan: "",
+};
+
 /// Units that publish their customers to analysts, a standing study that is open, and an analyst.
 pub struct Reports {
     pub small: Small,
@@ -79,13 +91,8 @@ impl Reports {
         }
         small.cluster.start_nodes().unwrap();
         let standing = Standing {
-            tables: &["customers"],
-            urho_max: QUESTION_URHO_MAX,
-            urho_default: URHO,
-            urho: 1_000_000,
-            cohort_floor: 50,
             plan: shape.plan,
-            more: "",
+            ..STANDING
         };
         standing.open(&small.cluster, &small.company).unwrap();
         let analyst = small.cluster.add_person("ada", "analyst").unwrap();

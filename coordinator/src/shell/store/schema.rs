@@ -104,20 +104,18 @@ impl Store {
                 .await
                 .map_err(fault(what))?;
         }
-        for statement in TABLES {
-            let made = sqlx::query(statement).execute(&mut *transaction).await;
-            made.map_err(fault(what))?;
-        }
-        // Another coordinator may have brought them up while this one waited.
+        // The first of them takes the lock of a SQLite file; whoever was quicker has left the number.
+        let [versions, rest @ ..] = TABLES;
+        execute(&mut transaction, versions).await?;
         let found: Option<i64> =
             sqlx::query_scalar("SELECT number FROM schema_version WHERE only_row = 1")
                 .fetch_optional(&mut *transaction)
                 .await
                 .map_err(fault(what))?;
-        let missing = |number: &i64| found.is_none_or(|found| *number > found);
-        for (_, change) in CHANGES.iter().filter(|(number, _)| missing(number)) {
-            let changed = sqlx::query(*change).execute(&mut *transaction).await;
-            changed.map_err(fault(what))?;
+        let newer = |(number, _): &(i64, &str)| *number > found.unwrap_or(0);
+        let changes = CHANGES.into_iter().filter(newer);
+        for statement in rest.into_iter().chain(changes.map(|(_, change)| change)) {
+            execute(&mut transaction, statement).await?;
         }
         sqlx::query("INSERT INTO schema_version (only_row, number) VALUES (1, $1) ON CONFLICT (only_row) DO UPDATE SET number = excluded.number")
             .bind(SCHEMA)
@@ -126,4 +124,12 @@ impl Store {
             .map_err(fault(what))?;
         transaction.commit().await.map_err(fault(what))
     }
+}
+
+async fn execute(
+    transaction: &mut sqlx::Transaction<'_, sqlx::Any>,
+    statement: &'static str,
+) -> Result<(), StoreFault> {
+    let done = sqlx::query(statement).execute(&mut **transaction).await;
+    done.map(drop).map_err(fault("make its tables"))
 }

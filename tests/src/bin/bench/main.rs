@@ -49,6 +49,7 @@ fn bench(options: &Options) -> Result<()> {
             Part::Questions => questions::measure(options)?,
             Part::Accuracy => accuracy::measure(options)?,
             Part::Parquet => parquet::measure(options)?,
+            Part::Timing => questions::timing::measure(options)?,
         };
         figures.insert(part.name().to_owned(), measured);
     }

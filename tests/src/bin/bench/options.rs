@@ -53,6 +53,8 @@ pub enum Part {
     Accuracy,
     /// A question over a Parquet table of 10,000,000 rows at one node.
     Parquet,
+    /// Times of answers with and without one customer.
+    Timing,
 }
 
 impl Part {
@@ -71,6 +73,7 @@ impl Part {
             Self::Questions => "questions",
             Self::Accuracy => "accuracy",
             Self::Parquet => "parquet",
+            Self::Timing => "timing",
         }
     }
 }

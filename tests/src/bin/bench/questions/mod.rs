@@ -9,6 +9,7 @@ mod load;
 mod pace;
 mod stored;
 mod times;
+pub mod timing;
 mod wording;
 
 use anyhow::{Context, Result};

@@ -20,6 +20,16 @@ impl Times {
         found.copied().unwrap_or(f64::NAN)
     }
 
+    /// The largest difference of the two distribution functions.
+    pub fn distance(&self, other: &Self) -> f64 {
+        let share = |times: &Self, limit: f64| {
+            times.0.partition_point(|time| *time <= limit) as f64 / times.0.len() as f64
+        };
+        let limits = self.0.iter().chain(&other.0);
+        let gaps = limits.map(|limit| (share(self, *limit) - share(other, *limit)).abs());
+        gaps.fold(0.0, f64::max)
+    }
+
     /// For the file of figures.
     pub fn to_json(&self) -> Value {
         json!({
