@@ -1,11 +1,13 @@
 //! A study in the running coordinator: its machine, its contract, and how far it is saved.
 
+use std::sync::Arc;
+
 use anyhow::Context as _;
 use aquifer_shared::base::ids::{IdentityKey, Name, StudyHash};
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::contract::Contract;
-use aquifer_shared::domain::sum::StudyTerms;
+use aquifer_shared::domain::sum::{Plan, StudyTerms};
 use aquifer_shared::protocol::ask::{
     MemberStatus, Response, StudyDetail, StudyState, StudyStatus, SumsBundle,
 };
@@ -21,6 +23,8 @@ use crate::core::study::{Conditions, Study};
 
 /// How long members that do not answer an offer are waited for.
 const OFFER_MS: u64 = 30_000;
+/// The same for a question: its approvals are signed, so that nodes answer at once.
+const QUESTION_OFFER_MS: u64 = 2_000;
 
 /// Writes of a study that wait for the store, to be made together.
 #[derive(Debug, Default)]
@@ -44,7 +48,7 @@ pub struct Live {
     /// Its terms.
     pub terms: StudyTerms,
     /// Its contract.
-    pub contract: Contract,
+    pub contract: Arc<Contract>,
     /// The contract's text.
     pub contract_text: String,
     /// The core's machine.
@@ -86,7 +90,11 @@ impl Live {
         let contract =
             Contract::parse(&contract_text).context("a stored contract does not parse")?;
         let saved = durable.records.len() as u64;
-        let conditions = Conditions::strict(OFFER_MS);
+        let offer_ms = match stored.question {
+            true => QUESTION_OFFER_MS,
+            false => OFFER_MS,
+        };
+        let conditions = Conditions::strict(offer_ms);
         let machine = Study::resume(now, stored.terms, &shapes(&contract), conditions, durable)
             .with_context(|| format!("study {} does not resume", stored.hash.short()))?;
         let terms = machine.terms().clone();
@@ -96,7 +104,7 @@ impl Live {
             names: terms.roster.iter().map(name_of).collect(),
             epsilon: (ACCOUNTANT.epsilon)(quoted, terms.delta),
             terms,
-            contract,
+            contract: Arc::new(contract),
             contract_text,
             machine,
             submitted: stored.submitted,
@@ -198,6 +206,12 @@ impl Live {
         let attempts: u64 = attempts.map(|round| u64::from(round.attempts)).sum();
         let paid = self.terms.urho.checked_mul(attempts);
         paid.unwrap_or(self.terms.urho_cap)
+    }
+
+    /// Whether it is a question of an analyst.
+    #[must_use]
+    pub fn is_question(&self) -> bool {
+        matches!(self.terms.plan, Plan::Question { .. }) && !self.terms.is_standing()
     }
 
     /// Nothing is left to do for it, not even a durable write.

@@ -16,6 +16,7 @@ mod load;
 pub mod mirror;
 mod objections;
 pub mod outbox;
+mod presenter;
 pub mod psql;
 pub mod publish;
 pub mod put;

@@ -1,5 +1,7 @@
 //! A statement on its way to the hub, whichever door it came through.
 
+use std::sync::Arc;
+
 use aquifer_shared::base::ids::Name;
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::contract::Contract;
@@ -7,7 +9,7 @@ use aquifer_shared::protocol::ask::{Ask, StudyState};
 
 use super::hub::Hub;
 use super::live::Live;
-use crate::core::sql::{CacheUse, Parameter, Settings};
+use crate::core::sql::{self, CacheUse, Parameter, Refusal, Settings};
 
 /// A statement with everything that is said about it.
 #[derive(Clone, Debug)]
@@ -32,16 +34,24 @@ pub struct OpenStanding {
     /// Its purpose.
     pub purpose: Name,
     /// What it publishes.
-    pub contract: Contract,
+    pub contract: Arc<Contract>,
 }
 
-impl From<Ask> for Put {
-    fn from(ask: Ask) -> Self {
+impl TryFrom<Ask> for Put {
+    type Error = Refusal;
+
+    /// # Errors
+    ///
+    /// A request id that a session could not set.
+    fn try_from(ask: Ask) -> Result<Self, Refusal> {
+        if let Some(id) = &ask.request_id {
+            sql::check_request_id(id)?;
+        }
         let cache = match ask.only_stored {
             true => CacheUse::Only,
             false => CacheUse::Use,
         };
-        Self {
+        Ok(Self {
             settings: Settings {
                 purpose: Some(ask.purpose.to_string()),
                 request_id: ask.request_id,
@@ -53,7 +63,7 @@ impl From<Ask> for Put {
             standing: ask.standing,
             urho: ask.urho.map(MicroRho),
             parameters: Vec::new(),
-        }
+        })
     }
 }
 

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use super::clock::now;
 use super::hub::Hub;
 use super::live::Live;
+use super::objections::refusal_response;
 use super::publish;
 use super::put::Put;
 use super::store::{Party, StoreFault, StoredModel, StoredStudy};
@@ -93,11 +94,11 @@ impl Hub {
             Request::StudyApprove { study, signature } => {
                 self.approve(party, study, signature).await
             }
-            Request::StudyList => Ok(Response::Studies(self.statuses())),
+            Request::StudyList => Ok(Response::Studies(self.statuses(party))),
             Request::StudyShow(which) => Ok(self
-                .find(&which)
+                .find(party, &which)
                 .map_or_else(|no| no, |hash| self.detail(&hash))),
-            Request::StudyWatch(which) => match self.find(&which) {
+            Request::StudyWatch(which) => match self.find(party, &which) {
                 Ok(hash) => match self.watch(hash, &party.name, answers.clone()) {
                     Ok(()) => return None,
                     Err(many) => Ok(refused("busy", many.to_string())),
@@ -112,10 +113,13 @@ impl Hub {
             Request::Nodes => self.nodes().await,
             Request::ContractShow(which) => self.contract(&which).await,
             Request::Ledger { from } => self.ledger(party, from).await,
-            Request::Ask(ask) => match self.question(party, &Put::from(*ask), answers).await {
-                Ok(Some(response)) => Ok(response),
-                Ok(None) => return None,
-                Err(error) => Err(error),
+            Request::Ask(ask) => match Put::try_from(*ask) {
+                Err(refusal) => Ok(refusal_response(&refusal)),
+                Ok(put) => match self.question(party, &put, answers).await {
+                    Ok(Some(response)) => Ok(response),
+                    Ok(None) => return None,
+                    Err(error) => Err(error),
+                },
             },
             Request::Renew { .. } => Ok(refused(
                 "request",
@@ -160,6 +164,7 @@ impl Hub {
             contract_hash: contract.hash(),
             submitted: now(),
             ended: Default::default(),
+            question: false,
         };
         let version = contract.version;
         self.store
@@ -254,7 +259,7 @@ impl Hub {
     }
 
     async fn abort(&mut self, party: &Party, which: &str) -> Result<Response, StoreFault> {
-        let hash = match self.find(which) {
+        let hash = match self.find(party, which) {
             Ok(hash) => hash,
             Err(no) => return Ok(no),
         };
@@ -276,9 +281,13 @@ impl Hub {
         Ok(Response::Done(format!("study {} stopped", hash.short())))
     }
 
-    fn statuses(&self) -> Vec<StudyStatus> {
+    fn statuses(&self, party: &Party) -> Vec<StudyStatus> {
         let damaged = self.damaged.values().cloned();
-        let mut all: Vec<_> = self.studies.values().map(Live::status).collect();
+        let visible = self
+            .studies
+            .values()
+            .filter(|live| self.is_visible(party, live));
+        let mut all: Vec<_> = visible.map(Live::status).collect();
         all.extend(damaged);
         all.sort_by_key(|status| std::cmp::Reverse(status.submitted));
         all

@@ -46,6 +46,8 @@ pub const QUESTION_KEYS_MAX: usize = 4;
 pub const AGGREGATES_MAX: usize = 16;
 /// Blocks of a question: at most five for each aggregate.
 pub const QUESTION_BLOCKS_MAX: usize = 5 * AGGREGATES_MAX;
+/// Values of an answer: groups times columns.
+pub const ANSWER_VALUES_MAX: usize = 1 << 18;
 /// Outputs of a statement, and entries of its `ORDER BY`.
 pub const OUTPUTS_MAX: usize = 64;
 /// Values of a list in a condition on released values.
@@ -58,6 +60,14 @@ pub const FILTER_VALUES_MAX: usize = 1 << 14;
 pub const FILTER_DEPTH_MAX: usize = 32;
 /// Questions that are under way at a time.
 pub const QUESTIONS_RUNNING_MAX: usize = 64;
+/// Questions of one analyst that are under way at a time.
+pub const QUESTIONS_RUNNING_PER_ANALYST_MAX: usize = 8;
+/// Request ids of one analyst that stand for answers which were there already, and how long they are kept.
+pub const REQUEST_IDS_MAX: u64 = 100_000;
+/// See [`REQUEST_IDS_MAX`].
+pub const REQUEST_IDS_KEPT_MS: u64 = 90 * 24 * 60 * 60 * 1_000;
+/// Answers that are read for their askers at a time.
+pub const PRESENTATIONS_MAX: usize = 2;
 /// Askers who wait for one answer.
 pub const ASKERS_MAX: usize = 256;
 /// Bytes of the text of a statement.

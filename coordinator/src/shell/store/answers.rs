@@ -2,7 +2,7 @@
 //!
 //! Holds released numbers only: what a question's secure or noisy sum was, never anything exact.
 
-use aquifer_shared::base::ids::{Hash32, Name, StudyHash};
+use aquifer_shared::base::ids::{Hash32, IdentityKey, Name, StudyHash};
 use aquifer_shared::base::limits::FRAME_BYTES_MAX;
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::base::units::MicroRho;
@@ -13,7 +13,7 @@ use sqlx::{Any, AnyConnection, Row};
 
 use super::registry::{number, text};
 use super::spool::insert_record;
-use super::studies::{end_study, insert_study};
+use super::studies::{end_study, insert_study, read_study};
 use super::{Store, StoreFault, StoredStudy, fault, intact};
 
 /// A released answer.
@@ -42,10 +42,12 @@ pub struct Asked {
     pub analyst: Name,
     /// The person's own number for it; the study's hash where none was given.
     pub request: String,
-    /// What was asked, as in [`StoredAnswer::key`].
-    pub key: Hash32,
+    /// What was asked, whatever the state of the data.
+    pub plan: Hash32,
     /// The study that answers it.
     pub study: StudyHash,
+    /// The standing study under which it was asked.
+    pub standing: StudyHash,
     /// Why.
     pub purpose: Name,
     /// Counted against the person's share; 0 where a stored answer was given.
@@ -114,14 +116,15 @@ impl Store {
         row.as_ref().map(read_answer).transpose()
     }
 
-    /// Notes a question that costs nothing; one whose number this person has used already is left as it is.
+    /// Notes a question that costs nothing; false where this person has used the number already, which is left as it is.
     ///
     /// # Errors
     ///
     /// If the store fails.
-    pub async fn add_asked(&self, asked: &Asked) -> Result<(), StoreFault> {
+    pub async fn add_asked(&self, asked: &Asked) -> Result<bool, StoreFault> {
         let noted = insert_asked(asked).execute(&self.pool).await;
-        noted.map(drop).map_err(fault("note a question"))
+        let noted = noted.map_err(fault("note a question"))?;
+        Ok(noted.rows_affected() == 1)
     }
 
     /// Notes a question with the study that answers it and its first records, all or none; false, and nothing kept, where this
@@ -170,7 +173,7 @@ impl Store {
     /// If the store fails.
     pub async fn asked(&self, analyst: &Name, request: &str) -> Result<Option<Asked>, StoreFault> {
         let row = sqlx::query(
-            "SELECT analyst, request, plan_key, study, purpose, urho, at FROM asked WHERE analyst = $1 AND request = $2",
+            "SELECT analyst, request, plan_key, study, purpose, urho, at, standing FROM asked WHERE analyst = $1 AND request = $2",
         )
         .bind(analyst.as_str().to_owned())
         .bind(request.to_owned())
@@ -180,7 +183,7 @@ impl Store {
         row.as_ref().map(read_asked).transpose()
     }
 
-    /// What a person's questions for a purpose have cost, or everybody's: from `opened` until before `window`, and from `window` on.
+    /// What a person's questions under a standing study have cost, or everybody's: before `window`, and from `window` on.
     ///
     /// # Errors
     ///
@@ -188,19 +191,17 @@ impl Store {
     pub async fn share_used(
         &self,
         analyst: Option<&Name>,
-        purpose: &Name,
-        opened: Timestamp,
+        standing: &StudyHash,
         window: Timestamp,
     ) -> Result<(MicroRho, MicroRho), StoreFault> {
         let what = "add up a share";
         let text = match analyst {
-            Some(_) => concat!(share_sums!(), " AND analyst = $4"),
+            Some(_) => concat!(share_sums!(), " AND analyst = $3"),
             None => share_sums!(),
         };
         let sums = sqlx::query(text)
             .bind(window.0 as i64)
-            .bind(purpose.as_str().to_owned())
-            .bind(opened.0 as i64);
+            .bind(standing.to_string());
         let sums = match analyst {
             Some(analyst) => sums.bind(analyst.as_str().to_owned()),
             None => sums,
@@ -209,14 +210,113 @@ impl Store {
         let sum = |at| number(&row, at, what).map(MicroRho);
         Ok((sum(0)?, sum(1)?))
     }
+
+    /// Studies of questions that have ended and whose cost was not settled: the process stopped in between.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub async fn unsettled(&self) -> Result<Vec<StoredStudy>, StoreFault> {
+        let what = "look for questions that are not settled";
+        let rows = sqlx::query(
+            "SELECT hash, name, terms, contract_hash, submitted, ended, question FROM studies \
+             WHERE ended <> 0 AND question <> 0 AND hash IN (SELECT study FROM asked WHERE settled = 0 AND urho > 0)",
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(fault(what))?;
+        rows.iter().map(read_study).collect()
+    }
+
+    /// Who asked a question first, with what it sets aside; none where it was not noted.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub async fn asker(&self, study: &StudyHash) -> Result<Option<Name>, StoreFault> {
+        let what = "find who asked";
+        let row = sqlx::query("SELECT analyst FROM asked WHERE study = $1 AND urho > 0")
+            .bind(study.to_string())
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(fault(what))?;
+        let name = |row: AnyRow| intact(what)(text(&row, 0, what)?.parse());
+        row.map(name).transpose()
+    }
+
+    /// How many request ids of each person stand for answers that were there already, once those from before a moment are dropped.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub async fn request_ids(&self, before: Timestamp) -> Result<Vec<(Name, u64)>, StoreFault> {
+        let what = "count request ids";
+        sqlx::query("DELETE FROM asked WHERE urho = 0 AND at < $1")
+            .bind(before.0 as i64)
+            .execute(&self.pool)
+            .await
+            .map_err(fault(what))?;
+        let rows =
+            sqlx::query("SELECT analyst, count(*) FROM asked WHERE urho = 0 GROUP BY analyst")
+                .fetch_all(&self.pool)
+                .await
+                .map_err(fault(what))?;
+        let read = |row: &AnyRow| {
+            let name = intact(what)(text(row, 0, what)?.parse())?;
+            Ok((name, number(row, 1, what)?))
+        };
+        rows.iter().map(read).collect()
+    }
+
+    /// Which state of their tables nodes have served last.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub async fn data_versions(&self) -> Result<Vec<(IdentityKey, Name)>, StoreFault> {
+        let what = "read data versions";
+        let rows = sqlx::query("SELECT identity, version FROM data_versions")
+            .fetch_all(&self.pool)
+            .await
+            .map_err(fault(what))?;
+        let read = |row: &AnyRow| {
+            let identity = intact(what)(text(row, 0, what)?.parse::<Hash32>())?;
+            Ok((
+                IdentityKey(identity.0),
+                intact(what)(text(row, 1, what)?.parse())?,
+            ))
+        };
+        rows.iter().map(read).collect()
+    }
+
+    /// Keeps which state of its tables a node serves.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub async fn set_data_version(
+        &self,
+        node: &IdentityKey,
+        version: &Name,
+    ) -> Result<(), StoreFault> {
+        let kept = sqlx::query(
+            "INSERT INTO data_versions (identity, version) VALUES ($1, $2) \
+             ON CONFLICT (identity) DO UPDATE SET version = excluded.version",
+        )
+        .bind(node.to_string())
+        .bind(version.as_str().to_owned())
+        .execute(&self.pool)
+        .await;
+        kept.map(drop).map_err(fault("keep a data version"))
+    }
 }
 
-/// Prices before and from the start of a window, of questions for a purpose since a moment.
+/// Prices before and from the start of a window, of questions under a standing study.
 macro_rules! share_sums {
     () => {
         "SELECT CAST(COALESCE(SUM(CASE WHEN at < $1 THEN urho ELSE 0 END), 0) AS BIGINT), \
          CAST(COALESCE(SUM(CASE WHEN at < $1 THEN 0 ELSE urho END), 0) AS BIGINT) \
-         FROM asked WHERE purpose = $2 AND at >= $3"
+         FROM asked WHERE urho > 0 AND standing = $2"
     };
 }
 use share_sums;
@@ -226,7 +326,7 @@ fn settle<'q>(study: &StudyHash, paid: MicroRho) -> sqlx::query::Query<'q, Any, 
         MicroRho::ZERO => {
             "DELETE FROM asked WHERE study = $1 AND NOT EXISTS (SELECT study FROM answers WHERE study = $1)"
         }
-        _ => "UPDATE asked SET urho = $2 WHERE study = $1 AND urho > 0",
+        _ => "UPDATE asked SET urho = $2, settled = 1 WHERE study = $1 AND urho > 0",
     };
     let settle = sqlx::query(text).bind(study.to_string());
     match paid {
@@ -251,16 +351,17 @@ fn insert_answer(answer: &StoredAnswer) -> sqlx::query::Query<'_, Any, AnyArgume
 
 fn insert_asked(asked: &Asked) -> sqlx::query::Query<'_, Any, AnyArguments> {
     sqlx::query(
-        "INSERT INTO asked (analyst, request, plan_key, study, purpose, urho, at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
+        "INSERT INTO asked (analyst, request, plan_key, study, purpose, urho, at, standing) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
     )
     .bind(asked.analyst.as_str().to_owned())
     .bind(asked.request.clone())
-    .bind(asked.key.to_string())
+    .bind(asked.plan.to_string())
     .bind(asked.study.to_string())
     .bind(asked.purpose.as_str().to_owned())
     .bind(asked.urho.0 as i64)
     .bind(asked.at.0 as i64)
+    .bind(asked.standing.to_string())
 }
 
 fn read_answer(row: &AnyRow) -> Result<StoredAnswer, StoreFault> {
@@ -282,10 +383,11 @@ fn read_asked(row: &AnyRow) -> Result<Asked, StoreFault> {
     Ok(Asked {
         analyst: intact(what)(text(row, 0, what)?.parse())?,
         request: text(row, 1, what)?,
-        key: intact(what)(text(row, 2, what)?.parse())?,
+        plan: intact(what)(text(row, 2, what)?.parse())?,
         study: StudyHash(intact(what)(text(row, 3, what)?.parse::<Hash32>())?.0),
         purpose: intact(what)(text(row, 4, what)?.parse())?,
         urho: MicroRho(number(row, 5, what)?),
         at: Timestamp(number(row, 6, what)?),
+        standing: StudyHash(intact(what)(text(row, 7, what)?.parse::<Hash32>())?.0),
     })
 }

@@ -5,15 +5,37 @@
 use super::{Store, StoreFault, fault};
 
 /// Raised with every change of [`TABLES`] and with every entry of [`CHANGES`].
-const SCHEMA: i64 = 5;
+const SCHEMA: i64 = 6;
 
 /// What tables have learned since they were first made, and with which number: older stores are brought up with these.
-const CHANGES: [(i64, &str); 1] = [(
-    5,
-    "ALTER TABLE answers ADD COLUMN attempts BIGINT NOT NULL DEFAULT 1",
-)];
+const CHANGES: [(i64, &str); 6] = [
+    (
+        5,
+        "ALTER TABLE answers ADD COLUMN attempts BIGINT NOT NULL DEFAULT 1",
+    ),
+    (
+        6,
+        "ALTER TABLE asked ADD COLUMN standing TEXT NOT NULL DEFAULT ''",
+    ),
+    (
+        6,
+        "ALTER TABLE asked ADD COLUMN settled BIGINT NOT NULL DEFAULT 0",
+    ),
+    (
+        6,
+        "ALTER TABLE studies ADD COLUMN question BIGINT NOT NULL DEFAULT 0",
+    ),
+    (
+        6,
+        "CREATE INDEX asked_standing ON asked (standing, analyst) WHERE urho > 0",
+    ),
+    (
+        6,
+        "CREATE INDEX asked_open ON asked (study) WHERE settled = 0",
+    ),
+];
 
-const TABLES: [&str; 21] = [
+const TABLES: [&str; 22] = [
     "CREATE TABLE IF NOT EXISTS schema_version (only_row BIGINT PRIMARY KEY, number BIGINT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS parties (
         name TEXT PRIMARY KEY, role TEXT NOT NULL, identity TEXT NOT NULL, fingerprint TEXT NOT NULL,
@@ -59,7 +81,8 @@ const TABLES: [&str; 21] = [
         purpose TEXT NOT NULL, urho BIGINT NOT NULL, at BIGINT NOT NULL, PRIMARY KEY (analyst, request))",
     "CREATE TABLE IF NOT EXISTS sql_passwords (
         name TEXT PRIMARY KEY, identity TEXT NOT NULL, verifier TEXT NOT NULL, expires BIGINT NOT NULL)",
-    "CREATE INDEX IF NOT EXISTS asked_shares ON asked (analyst, purpose)",
+    "CREATE INDEX IF NOT EXISTS asked_study ON asked (study)",
+    "CREATE TABLE IF NOT EXISTS data_versions (identity TEXT PRIMARY KEY, version TEXT NOT NULL)",
 ];
 
 impl Store {

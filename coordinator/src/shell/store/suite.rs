@@ -195,6 +195,7 @@ async fn records_are_appended_all_or_none(store: &Store) {
         contract_hash: Hash32([6; 32]),
         submitted: Timestamp(10),
         ended: Timestamp(0),
+        question: false,
     };
     let contract = "customers".parse().unwrap();
     store.add_study(&study, &contract, 2, "text").await.unwrap();
@@ -353,6 +354,9 @@ async fn check_store(url: &str, dir: &Path) {
     questions::a_question_costs_what_it_came_to(&store).await;
     questions::an_answer_its_cost_and_its_end_are_kept_together(&store).await;
     questions::the_dearest_answer_answers(&store).await;
+    questions::request_ids_are_counted_and_dropped_in_time(&store).await;
+    questions::questions_that_ended_are_not_read_again_but_settled(&store).await;
+    questions::the_last_data_version_of_a_node_is_kept(&store).await;
     store.close().await;
     let again = Store::open(url, dir).await.unwrap();
     assert_eq!(again.models().await.unwrap().len(), 1);
@@ -363,7 +367,7 @@ async fn check_store(url: &str, dir: &Path) {
         .unwrap();
     again.close().await;
     let newer = Store::open(url, dir).await.unwrap_err();
-    assert!(matches!(newer, StoreFault::Newer { found: 6 }));
+    assert!(matches!(newer, StoreFault::Newer { found: 7 }));
 }
 
 #[tokio::test]
@@ -490,18 +494,21 @@ async fn an_older_store_is_brought_up_to_date() {
         "ledger_forks",
         "answers",
         "asked",
+        "data_versions",
         "sql_passwords",
     ] {
         let drop = sqlx::AssertSqlSafe(format!("DROP TABLE {table}"));
         sqlx::raw_sql(drop).execute(&store.pool).await.unwrap();
     }
+    let younger = "ALTER TABLE studies DROP COLUMN question";
+    sqlx::raw_sql(younger).execute(&store.pool).await.unwrap();
     let older = "UPDATE schema_version SET number = 1";
     sqlx::query(older).execute(&store.pool).await.unwrap();
     store.close().await;
     let store = open().await.unwrap();
     assert_eq!(store.spool(&StudyHash([5; 32])).await.unwrap(), []);
     assert!(store.ticket(Hash32([1; 32])).await.unwrap().is_some());
-    assert_eq!(store.schema().await.unwrap(), Some(5));
+    assert_eq!(store.schema().await.unwrap(), Some(6));
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! What a store must do for questions of analysts, whichever database is below it.
 
-use aquifer_shared::base::ids::{Hash32, StudyHash};
+use aquifer_shared::base::ids::{Hash32, IdentityKey, StudyHash};
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::protocol::ask::ReleasedSum;
@@ -8,13 +8,15 @@ use aquifer_shared::protocol::ask::ReleasedSum;
 use super::super::{Asked, Closing, Store, StoredAnswer, StoredStudy};
 
 const KEY: Hash32 = Hash32([0x61; 32]);
+const STANDING: StudyHash = StudyHash([0x63; 32]);
 
 fn asked(analyst: &str, request: &str, study: u8, urho: u64, at: u64) -> Asked {
     Asked {
         analyst: analyst.parse().unwrap(),
         request: request.to_owned(),
-        key: KEY,
+        plan: KEY,
         study: StudyHash([study; 32]),
+        standing: STANDING,
         purpose: "reporting".parse().unwrap(),
         urho: MicroRho(urho),
         at: Timestamp(at),
@@ -29,6 +31,7 @@ fn study(number: u8) -> StoredStudy {
         contract_hash: Hash32([0x62; 32]),
         submitted: Timestamp(10),
         ended: Timestamp(0),
+        question: true,
     }
 }
 
@@ -86,25 +89,24 @@ pub(super) async fn shares_count_by_person_purpose_and_time(store: &Store) {
                 .unwrap()
         );
     }
-    let purpose = "reporting".parse().unwrap();
     let bob = "bob".parse().unwrap();
-    let check = async |person, opened, window, expected: (u64, u64)| {
-        let used = store.share_used(person, &purpose, Timestamp(opened), Timestamp(window));
+    let check = async |person, standing, window, expected: (u64, u64)| {
+        let used = store.share_used(person, &standing, Timestamp(window));
         let expected = (MicroRho(expected.0), MicroRho(expected.1));
         assert_eq!(used.await.unwrap(), expected);
     };
-    check(Some(&bob), 0, 0, (0, 30)).await;
-    check(Some(&bob), 0, 200, (10, 20)).await;
-    check(Some(&bob), 51, 51, (0, 20)).await;
-    check(Some(&bob), 201, 300, (0, 0)).await;
+    check(Some(&bob), STANDING, 0, (0, 30)).await;
+    check(Some(&bob), STANDING, 200, (10, 20)).await;
+    check(Some(&bob), STANDING, 201, (30, 0)).await;
+    check(Some(&bob), StudyHash([0x64; 32]), 0, (0, 0)).await;
     // Everybody: with what ada asked at 100.
-    check(None, 0, 100, (10, 60)).await;
+    check(None, STANDING, 100, (10, 60)).await;
 }
 
 pub(super) async fn a_question_costs_what_it_came_to(store: &Store) {
-    let (purpose, ada) = ("reporting".parse().unwrap(), "ada".parse().unwrap());
+    let ada = "ada".parse().unwrap();
     let used = async || {
-        let used = store.share_used(Some(&ada), &purpose, Timestamp(0), Timestamp(0));
+        let used = store.share_used(Some(&ada), &STANDING, Timestamp(0));
         used.await.unwrap().1
     };
     let number = StudyHash([0x91; 32]);
@@ -150,10 +152,11 @@ pub(super) async fn an_answer_its_cost_and_its_end_are_kept_together(store: &Sto
     let kept = store.asked(&name, "tuesday").await.unwrap().unwrap();
     assert_eq!(kept.urho, MicroRho(20));
     let studies = store.studies().await.unwrap().into_iter();
-    let ended = studies.filter(|one| one.hash == study.hash);
+    let mut listed = studies.filter(|one| one.hash == study.hash);
     assert_eq!(
-        ended.map(|one| one.ended).collect::<Vec<_>>(),
-        [Timestamp(21)]
+        listed.next(),
+        None,
+        "a question that has ended is not read at start"
     );
     assert_eq!(store.answer_of(&study.hash).await.unwrap(), Some(own));
     assert_eq!(store.records(&study.hash).await.unwrap().len(), 2);
@@ -175,4 +178,54 @@ pub(super) async fn the_dearest_answer_answers(store: &Store) {
     store.settle_asked(&of, MicroRho::ZERO).await.unwrap();
     let ada = "ada".parse().unwrap();
     assert_eq!(store.asked(&ada, "kept").await.unwrap(), Some(kept));
+}
+
+pub(super) async fn request_ids_are_counted_and_dropped_in_time(store: &Store) {
+    let dora = "dora".parse().unwrap();
+    for (request, at) in [("d1", 50), ("d2", 150), ("d2", 160), ("d3", 170)] {
+        let new = store.add_asked(&asked("dora", request, 0x95, 0, at)).await;
+        assert_eq!(new.unwrap(), at != 160);
+    }
+    let count = async |before| {
+        let ids = store.request_ids(Timestamp(before)).await.unwrap();
+        ids.into_iter()
+            .find(|(name, _)| *name == dora)
+            .map(|(_, ids)| ids)
+    };
+    assert_eq!(count(0).await, Some(3));
+    assert_eq!(count(150).await, Some(2));
+    assert_eq!(store.asked(&dora, "d1").await.unwrap(), None);
+}
+
+pub(super) async fn questions_that_ended_are_not_read_again_but_settled(store: &Store) {
+    let asked = asked("eve", "e1", 0x99, 70, 300);
+    assert!(store.add_question(&study(0x99), &asked, &[]).await.unwrap());
+    let number = StudyHash([0x99; 32]);
+    let known = async || {
+        let studies = store.studies().await.unwrap();
+        studies.iter().any(|study| study.hash == number)
+    };
+    let open = async || {
+        let open = store.unsettled().await.unwrap();
+        open.iter().any(|study| study.hash == number)
+    };
+    assert_eq!((known().await, open().await), (true, false));
+    assert_eq!(
+        store.asker(&number).await.unwrap(),
+        Some("eve".parse().unwrap())
+    );
+    store.end_study(&number, Timestamp(310)).await.unwrap();
+    assert_eq!((known().await, open().await), (false, true));
+    store.settle_asked(&number, MicroRho(35)).await.unwrap();
+    assert_eq!((known().await, open().await), (false, false));
+}
+
+pub(super) async fn the_last_data_version_of_a_node_is_kept(store: &Store) {
+    let node = IdentityKey([0x31; 32]);
+    assert_eq!(store.data_versions().await.unwrap(), []);
+    for version in ["2026-11", "2026-12"] {
+        let version = version.parse().unwrap();
+        store.set_data_version(&node, &version).await.unwrap();
+        assert_eq!(store.data_versions().await.unwrap(), [(node, version)]);
+    }
 }
