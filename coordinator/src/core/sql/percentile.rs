@@ -10,7 +10,7 @@ use aquifer_shared::domain::question::{BlockKind, RUN_CELLS};
 const ROUNDING: f64 = 0.01;
 
 impl Sums<'_> {
-    /// The first crossing of the distribution, made monotone from both sides, linear inside a cell.
+    /// The first crossing of the distribution of the nearest counts that are not negative, linear inside a cell.
     ///
     /// The interval inverts a test of each cell: the true percentile lies above a cell's upper edge only if fewer than its share of
     /// the rows lie below, which noise hides in 1.25 of 100 answers; likewise for the other end. At least half of all answers have a
@@ -29,7 +29,7 @@ impl Sums<'_> {
         if total <= 0.0 {
             return None;
         }
-        let value = grid_position(column, crossing(&monotone(&below), share * total));
+        let value = grid_position(column, crossing(&counts.rising(total), share * total));
         let sigma = |cell: usize| Z[1] * counts.sigma_below(cell + 1, share);
         let gap = |cell: usize| below[cell] - share * total;
         // Ranks between which SQL interpolates differ from share·rows by less than one row.
@@ -82,6 +82,26 @@ impl Counts {
         }
     }
 
+    /// The distribution, which never falls: the nearest counts with this total that are not negative, run by run, then cell by cell.
+    fn rising(&self, total: f64) -> Vec<f64> {
+        let mut runs: Vec<f64> = self
+            .cells
+            .chunks(RUN_CELLS)
+            .map(|own| own.iter().sum())
+            .collect();
+        not_negative(&mut runs, total);
+        let mut cells = self.cells.clone();
+        for (own, counted) in cells.chunks_mut(RUN_CELLS).zip(runs) {
+            not_negative(own, counted);
+        }
+        let mut below = 0.0;
+        for cell in &mut cells {
+            below += *cell;
+            *cell = below;
+        }
+        cells
+    }
+
     /// Deviation of the noise in the sum of the first cells, less a share of all.
     fn sigma_below(&self, first: usize, share: f64) -> f64 {
         let variance = self.runs.iter().enumerate().map(|(run, variance)| {
@@ -102,22 +122,22 @@ fn grid_position(column: &NumberColumn, cells: f64) -> f64 {
     column.low as f64 + width * cells
 }
 
-/// The mean of the smallest rising curve above and the largest one below.
-fn monotone(below: &[f64]) -> Vec<f64> {
-    let mut above = f64::NEG_INFINITY;
-    let mut curve: Vec<f64> = below
-        .iter()
-        .map(|value| {
-            above = above.max(*value);
-            above
-        })
-        .collect();
-    let mut least = f64::INFINITY;
-    for (index, value) in below.iter().enumerate().rev() {
-        least = least.min(*value);
-        curve[index] = f64::midpoint(curve[index], least);
+/// The nearest counts (least squares) that are not negative and have this total: noise in empty cells goes, what is counted stays.
+fn not_negative(counts: &mut [f64], total: f64) {
+    let mut falling = counts.to_vec();
+    falling.sort_unstable_by(|a, b| b.total_cmp(a));
+    let (mut sum, mut less) = (0.0, f64::INFINITY);
+    for (place, count) in falling.iter().enumerate() {
+        sum += count;
+        let each = (sum - total) / (place + 1) as f64;
+        if *count <= each {
+            break;
+        }
+        less = each;
     }
-    curve
+    counts
+        .iter_mut()
+        .for_each(|count| *count = (*count - less).max(0.0));
 }
 
 /// How many cells (a fraction of one too) lie below the first place where a rising curve reaches a height.
@@ -132,4 +152,26 @@ fn crossing(curve: &[f64], height: f64) -> f64 {
         0.0
     };
     cell as f64 + part.clamp(0.0, 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_counts(counts: &[f64], total: f64, expected: &[f64]) {
+        let mut found = counts.to_vec();
+        not_negative(&mut found, total);
+        assert_eq!(found, expected, "{counts:?} of {total}");
+    }
+
+    #[test]
+    fn counts_that_are_not_negative_keep_their_total() {
+        check_counts(&[3.0, 1.0], 4.0, &[3.0, 1.0]);
+        check_counts(&[3.0, -1.0], 2.0, &[2.0, 0.0]);
+        check_counts(&[5.0, 3.0, -2.0], 6.0, &[4.0, 2.0, 0.0]);
+        check_counts(&[-1.0, -3.0], 2.0, &[2.0, 0.0]);
+        check_counts(&[2.0, -2.0], 0.0, &[0.0, 0.0]);
+        check_counts(&[1.0, 2.0], -3.0, &[0.0, 0.0]);
+    }
 }
