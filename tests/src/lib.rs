@@ -1,5 +1,6 @@
 //! What tests, demo and bench share: checks of the source text, the synthetic company, data sets, real processes.
 
+pub mod asked;
 pub mod cluster;
 pub mod company;
 pub mod exact;

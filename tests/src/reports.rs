@@ -99,6 +99,15 @@ impl Reports {
     /// A command failed.
     pub fn start(&mut self, standings: &[Standing<'_>]) -> Result<()> {
         self.cluster.start_nodes()?;
+        self.open(standings)
+    }
+
+    /// Opens standing studies with the nodes that there are.
+    ///
+    /// # Errors
+    ///
+    /// A command failed.
+    pub fn open(&self, standings: &[Standing<'_>]) -> Result<()> {
         for standing in standings {
             let hash = self.cluster.submit(&self.study(standing))?;
             self.cluster.approve(&hash)?;

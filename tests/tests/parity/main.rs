@@ -8,3 +8,5 @@ mod customers;
 mod golden;
 #[cfg(test)]
 mod quality;
+#[cfg(test)]
+mod questions;

@@ -6,7 +6,7 @@ use super::super::fixtures::{contract, query, settings};
 use super::super::{Intervals, Settings, Statement, compile};
 use super::*;
 use aquifer_shared::base::calendar;
-use aquifer_shared::domain::question::{BlockKind, number};
+use aquifer_shared::domain::question::{BlockKind, RUN_CELLS, number};
 
 /// Amount and day may be missing; age and shop never are.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +59,10 @@ fn exact(query: &Query, table: &Published, customers: &[Vec<Order>]) -> Vec<i64>
                 if let BlockKind::Grid(column) = block.kind {
                     let column = number(&table.columns[usize::from(column)].kind).unwrap();
                     cell += value.map_or(0, |value| column.grid_cell(value));
+                }
+                if let BlockKind::Runs(column) = block.kind {
+                    let column = number(&table.columns[usize::from(column)].kind).unwrap();
+                    cell += value.map_or(0, |value| column.grid_cell(value) / RUN_CELLS);
                 }
                 let more = block.kind.of_row(table, value);
                 figures[cell] = if block.kind == BlockKind::Units {

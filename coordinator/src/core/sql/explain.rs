@@ -11,7 +11,7 @@ use super::reading::Reading;
 use super::refusal::{Refusal, Rule};
 use aquifer_shared::base::units::{Delta, Epsilon, MicroRho};
 use aquifer_shared::domain::contract::Published;
-use aquifer_shared::domain::question::{BlockKind, Layout, Scales, doubled, number};
+use aquifer_shared::domain::question::{BlockKind, Layout, RUN_CELLS, Scales, doubled, number};
 use aquifer_shared::domain::sum::{NoiseShare, TrustMode};
 
 /// The public terms under which questions are asked.
@@ -255,6 +255,7 @@ fn block_name(kind: BlockKind, table: &Published) -> String {
         BlockKind::Centred(_) => format!("centred sum of {column}"),
         BlockKind::Squares(_) => format!("squares of {column}"),
         BlockKind::Grid(_) => format!("grid of {column}"),
+        BlockKind::Runs(_) => format!("runs of the grid of {column}"),
     }
 }
 
@@ -306,6 +307,13 @@ fn reference<'a>(table: &'a Published, sigmas: &[(BlockKind, f64)], size: f64) -
             (BlockKind::Grid(_), Some(column)) => {
                 let cells = usize::from(column.grid);
                 vec![size / cells as f64; cells]
+            }
+            (BlockKind::Runs(_), Some(column)) => {
+                let cells = usize::from(column.grid);
+                let length = |run: usize| (cells - run * RUN_CELLS).min(RUN_CELLS);
+                let runs = (0..column.runs()).map(length);
+                runs.map(|length| size * length as f64 / cells as f64)
+                    .collect()
             }
             _ => vec![0.0],
         };

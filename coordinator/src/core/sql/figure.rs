@@ -41,10 +41,10 @@ pub struct Figure {
 ///
 /// The noise of a sum is a discrete Gaussian, or a sum of some, with a deviation of at least 16 integers (`SIGMA_MIN`): its tails are
 /// those of the normal distribution far beyond these digits.
-const Z: [f64; 3] = [1.959_964, 2.241_403, 2.393_980];
+pub(super) const Z: [f64; 3] = [1.959_964, 2.241_403, 2.393_980];
 
 impl Sums<'_> {
-    fn block(&self, kind: BlockKind) -> Option<&BlockSum> {
+    pub(super) fn block(&self, kind: BlockKind) -> Option<&BlockSum> {
         self.blocks.iter().find(|block| block.kind == kind)
     }
 
@@ -53,7 +53,7 @@ impl Sums<'_> {
         Some((*block.sums.first()?, block.sigma))
     }
 
-    fn column(&self, column: u16) -> Option<&NumberColumn> {
+    pub(super) fn column(&self, column: u16) -> Option<&NumberColumn> {
         number(&self.table.columns.get(usize::from(column))?.kind)
     }
 
@@ -180,55 +180,6 @@ impl Sums<'_> {
             high: within(high),
         })
     }
-
-    /// The first crossing of the distribution, made monotone from both sides, linear inside a cell.
-    ///
-    /// The interval inverts a test of each cell: the true percentile lies above a cell's upper edge only if fewer than its share of
-    /// the rows lie below, which noise hides in 1.25 of 100 answers; likewise for the other end. At least half of all answers have a
-    /// total above 0, so among those that show a value at most 5 of 100 miss.
-    fn percentile(&self, place: u16, share: f64) -> Option<Figure> {
-        let column = self.column(place)?;
-        let block = self.block(BlockKind::Grid(place))?;
-        let cells = block.sums.len();
-        let mut below = Vec::with_capacity(cells);
-        let mut total = 0.0;
-        for sum in &block.sums {
-            total += sum;
-            below.push(total);
-        }
-        if total <= 0.0 {
-            return None;
-        }
-        let value = grid_position(column, crossing(&monotone(&below), share * total));
-        // The noise of `below - share·total`.
-        let sigma = |cell: usize| {
-            let (inside, outside) = ((cell + 1) as f64, (cells - cell - 1) as f64);
-            let spread = (1.0 - share).powi(2) * inside + share.powi(2) * outside;
-            Z[1] * block.sigma * spread.sqrt()
-        };
-        let gap = |cell: usize| below[cell] - share * total;
-        // Ranks between which SQL interpolates differ from share·rows by less than one row.
-        let low = (0..cells).find(|cell| gap(*cell) + sigma(*cell) > -1.0 - ROUNDING);
-        let high = (1..cells)
-            .rev()
-            .find(|cell| gap(cell - 1) - sigma(cell - 1) <= 1.0 + ROUNDING);
-        let low = grid_position(column, low.unwrap_or(cells - 1) as f64).min(value);
-        let high = grid_position(column, high.unwrap_or(0) as f64 + 1.0).max(value);
-        Some(Figure {
-            value: column.value_of(value),
-            low: column.value_of(low),
-            high: column.value_of(high),
-        })
-    }
-}
-
-/// Contributions are rounded towards zero: sums of rows may be short by this much.
-const ROUNDING: f64 = 0.01;
-
-/// The value so many cells (a fraction too) above the lower bound, in units.
-fn grid_position(column: &NumberColumn, cells: f64) -> f64 {
-    let width = (column.high - column.low) as f64 / f64::from(column.grid);
-    column.low as f64 + width * cells
 }
 
 fn middle(column: &NumberColumn) -> f64 {
@@ -255,38 +206,6 @@ fn count(sum: f64, sigma: f64, negative_counts: bool) -> Figure {
         low: low.max(least),
         high: high.max(least),
     }
-}
-
-/// The mean of the smallest rising curve above and the largest one below.
-fn monotone(below: &[f64]) -> Vec<f64> {
-    let mut above = f64::NEG_INFINITY;
-    let mut curve: Vec<f64> = below
-        .iter()
-        .map(|value| {
-            above = above.max(*value);
-            above
-        })
-        .collect();
-    let mut least = f64::INFINITY;
-    for (index, value) in below.iter().enumerate().rev() {
-        least = least.min(*value);
-        curve[index] = f64::midpoint(curve[index], least);
-    }
-    curve
-}
-
-/// How many cells (a fraction of one too) lie below the first place where a rising curve reaches a height.
-fn crossing(curve: &[f64], height: f64) -> f64 {
-    let cell = curve.iter().position(|value| *value >= height);
-    let cell = cell.unwrap_or(curve.len() - 1);
-    let before = if cell == 0 { 0.0 } else { curve[cell - 1] };
-    let rise = curve[cell] - before;
-    let part = if rise > 0.0 {
-        (height - before) / rise
-    } else {
-        0.0
-    };
-    cell as f64 + part.clamp(0.0, 1.0)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use super::super::fixtures::contract;
 use super::*;
 use aquifer_shared::base::decimal::Decimal;
-use aquifer_shared::domain::question::reach;
+use aquifer_shared::domain::question::{RUN_CELLS, reach};
 
 const ANSWERS: usize = 10_000;
 
@@ -39,22 +39,17 @@ fn exact(values: &[i64], table: &Published) -> Vec<(BlockKind, Vec<f64>)> {
         BlockKind::Centred(AMOUNT),
         BlockKind::Squares(AMOUNT),
         BlockKind::Grid(AMOUNT),
+        BlockKind::Runs(AMOUNT),
     ];
     let sums = kinds.map(|kind| {
-        let mut cells = vec![
-            0.0;
-            if kind == BlockKind::Grid(AMOUNT) {
-                40
-            } else {
-                1
-            }
-        ];
+        let (count, each) = match kind {
+            BlockKind::Grid(_) => (40, 1),
+            BlockKind::Runs(_) => (5, RUN_CELLS),
+            _ => (1, usize::MAX),
+        };
+        let mut cells = vec![0.0; count];
         for value in values {
-            let cell = if cells.len() > 1 {
-                column.grid_cell(*value)
-            } else {
-                0
-            };
+            let cell = column.grid_cell(*value) / each;
             cells[cell] += kind.of_row(table, Some(*value)) as f64;
         }
         (kind, cells)
@@ -99,11 +94,12 @@ fn percentile_cont(values: &[i64], share: f64) -> f64 {
     (below as f64 + (above - below) as f64 * rank.fract()) / 100.0
 }
 
-/// The share of answers with a value whose interval holds the truth.
-fn coverage(values: &[i64], reading: &Reading, truth: f64) -> f64 {
+/// The share of answers with a value whose interval holds the truth; all blocks but one kind may be there.
+fn coverage(values: &[i64], reading: &Reading, truth: f64, without: Option<BlockKind>) -> f64 {
     let contract = contract();
     let table = contract.published("orders").unwrap();
-    let exact = exact(values, table);
+    let mut exact = exact(values, table);
+    exact.retain(|(kind, _)| Some(*kind) != without);
     let mut chance = Chance(1);
     let (mut covered, mut valued) = (0, 0);
     for _ in 0..ANSWERS {
@@ -123,7 +119,7 @@ fn coverage(values: &[i64], reading: &Reading, truth: f64) -> f64 {
 
 #[track_caller]
 fn check_covered(values: &[i64], reading: &Reading, truth: f64, least: f64, most: f64) {
-    let covered = coverage(values, reading, truth);
+    let covered = coverage(values, reading, truth, None);
     assert!(
         (least..=most).contains(&covered),
         "{reading:?} of {}: {covered}",
@@ -191,13 +187,10 @@ fn intervals_of_percentiles_cover_95_at_least() {
         for share in ["0", "0.05", "0.25", "0.5", "0.9", "1"] {
             let share = Decimal::parse(share).unwrap();
             let truth = percentile_cont(&values, share.to_f64());
-            check_covered(
-                &values,
-                &Reading::Percentile(AMOUNT, share),
-                truth,
-                0.95,
-                1.0,
-            );
+            let reading = Reading::Percentile(AMOUNT, share);
+            check_covered(&values, &reading, truth, 0.95, 1.0);
+            let cells_alone = coverage(&values, &reading, truth, Some(BlockKind::Runs(AMOUNT)));
+            assert!(cells_alone >= 0.95, "{share:?} of {count}: {cells_alone}");
         }
     }
 }
@@ -289,4 +282,28 @@ fn without_noise_readings_are_exact() {
             );
         }
     }
+}
+
+/// Mean width of the interval of the median, with runs and without them at the same price.
+#[test]
+fn runs_make_percentiles_closer() {
+    let contract = contract();
+    let table = contract.published("orders").unwrap();
+    let exact = exact(&sample(5_000, 11), table);
+    let middle = Reading::Percentile(AMOUNT, Decimal::parse("0.5").unwrap());
+    let width = |runs: bool| {
+        let mut chance = Chance(6);
+        let mut exact = exact.clone();
+        exact.retain(|(kind, _)| runs || *kind != BlockKind::Runs(AMOUNT));
+        // Each of two blocks has half of the price.
+        let multiple = if runs { SIGMA * 2.0_f64.sqrt() } else { SIGMA };
+        let widths = (0..1_000).map(|_| {
+            let figure = noisy(&exact, table, &mut chance, multiple).read(&middle, false);
+            let figure = figure.unwrap();
+            figure.high - figure.low
+        });
+        widths.sum::<f64>()
+    };
+    let (with, without) = (width(true), width(false));
+    assert!(with < 0.85 * without, "{with} {without}");
 }

@@ -18,6 +18,7 @@ mod names;
 mod output;
 mod outputs;
 mod parser;
+mod percentile;
 mod query;
 mod reading;
 mod refusal;

@@ -7,7 +7,7 @@ use super::scope::{Scope, wrong_column};
 use super::syntax::{Aggregate, Function};
 use aquifer_shared::base::decimal::Decimal;
 use aquifer_shared::domain::contract::{Published, PublishedKind};
-use aquifer_shared::domain::question::{Block, BlockKind, can_be_missing};
+use aquifer_shared::domain::question::{Block, BlockKind, RUN_CELLS, can_be_missing, number};
 
 /// How an aggregate is read from blocks.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -100,6 +100,30 @@ pub fn count_block(table: &Published, column: u16) -> BlockKind {
     }
 }
 
+/// A block with its weight. A grid that is not coarse itself is counted by runs as well, for half of its weight: a percentile lies
+/// behind many cells, and their counts together would have many noises.
+fn with_runs(kind: BlockKind, weight: u16, table: &Published) -> Vec<Block> {
+    let BlockKind::Grid(column) = kind else {
+        return vec![Block { kind, weight }];
+    };
+    let known = table.columns.get(usize::from(column));
+    let cells = known.and_then(|known| Some(number(&known.kind)?.grid));
+    if weight < 2 || cells.is_none_or(|cells| usize::from(cells) < 2 * RUN_CELLS) {
+        return vec![Block { kind, weight }];
+    }
+    let runs = BlockKind::Runs(column);
+    vec![
+        Block {
+            kind,
+            weight: weight - weight / 2,
+        },
+        Block {
+            kind: runs,
+            weight: weight / 2,
+        },
+    ]
+}
+
 fn units_or_rows(table: &Published) -> BlockKind {
     match table.rows_per_group_max {
         1 => BlockKind::Rows,
@@ -150,11 +174,9 @@ pub fn blocks(readings: &[Reading], table: &Published) -> Vec<Block> {
     let equal = if counted { 1_000 } else { 1_000 - COUNT_WEIGHT } / parts.max(1);
     let mut blocks: Vec<Block> = kinds
         .into_iter()
-        .map(|kind| Block {
-            kind,
-            weight: equal,
-        })
+        .flat_map(|kind| with_runs(kind, equal, table))
         .collect();
+    blocks.sort_unstable_by_key(|block| block.kind);
     if !counted {
         blocks.push(Block {
             kind: units_or_rows(table),

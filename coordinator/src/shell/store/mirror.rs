@@ -3,6 +3,7 @@
 //! Holds studies, prices and hashes: nothing about customers. What contradicts a copy is kept apart, never lost.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use aquifer_shared::base::ids::{Hash32, IdentityKey};
 use aquifer_shared::base::limits::MIRROR_FORKS_MAX;
@@ -137,25 +138,20 @@ impl Store {
     /// If the store fails.
     pub async fn mirror_append(&self, writes: &[MirrorWrite]) -> Result<(), StoreFault> {
         let mut transaction = self.pool.begin().await.map_err(fault(WRITE))?;
+        let mut waiting = Waiting::default();
         for write in writes {
             if let Some(from) = write.replaced_from {
+                // What came before it is there first.
+                waiting.write(&mut transaction).await?;
                 set_apart(&mut transaction, &write.identity, from).await?;
             }
-            for link in &write.links {
-                sqlx::query(
-                    "INSERT INTO ledger_links (identity, seq, hash, link) VALUES ($1, $2, $3, $4) \
-                     ON CONFLICT (identity, seq) DO NOTHING",
-                )
-                .bind(write.identity.to_string())
-                .bind(column(link.head.seq))
-                .bind(link.head.hash.to_string())
-                .bind(link.bytes.clone())
-                .execute(&mut *transaction)
-                .await
-                .map_err(fault(WRITE))?;
-            }
-            write_held(&mut transaction, &write.identity, &write.held).await?;
+            let links = write.links.iter();
+            waiting
+                .links
+                .extend(links.map(|link| (write.identity, link)));
+            waiting.heads.insert(write.identity, &write.held);
         }
+        waiting.write(&mut transaction).await?;
         transaction.commit().await.map_err(fault(WRITE))
     }
 
@@ -183,6 +179,56 @@ impl Store {
         Ok(kept)
     }
 }
+
+/// Links of many nodes that go to the store with few statements.
+#[derive(Default)]
+struct Waiting<'a> {
+    links: Vec<(IdentityKey, &'a MirrorLink)>,
+    heads: BTreeMap<IdentityKey, &'a Held>,
+}
+
+impl Waiting<'_> {
+    async fn write(&mut self, transaction: &mut AnyConnection) -> Result<(), StoreFault> {
+        let mut links = &self.links[..];
+        while let Some((rows, text)) = INSERTS.iter().find(|(rows, _)| *rows <= links.len()) {
+            let (now, later) = links.split_at(*rows);
+            let mut insert = sqlx::query(text.as_str());
+            for (identity, link) in now {
+                insert = insert
+                    .bind(identity.to_string())
+                    .bind(column(link.head.seq))
+                    .bind(link.head.hash.to_string())
+                    .bind(link.bytes.clone());
+            }
+            let done = insert.execute(&mut *transaction).await;
+            done.map_err(fault(WRITE))?;
+            links = later;
+        }
+        for (identity, held) in &self.heads {
+            write_held(transaction, identity, held).await?;
+        }
+        self.links.clear();
+        self.heads.clear();
+        Ok(())
+    }
+}
+
+/// Statements that insert so many links, the most first.
+static INSERTS: LazyLock<[(usize, String); 3]> = LazyLock::new(|| {
+    [64, 8, 1].map(|rows| {
+        let row = |row: usize| {
+            let number = |column: usize| 4 * row + column;
+            let [a, b, c, d] = [1, 2, 3, 4].map(number);
+            format!("(${a}, ${b}, ${c}, ${d})")
+        };
+        let values: Vec<String> = (0..rows).map(row).collect();
+        let text = format!(
+            "INSERT INTO ledger_links (identity, seq, hash, link) VALUES {} ON CONFLICT (identity, seq) DO NOTHING",
+            values.join(", ")
+        );
+        (rows, text)
+    })
+});
 
 /// Moves held links from a number on to those that are kept apart, with the signature that covered them.
 async fn set_apart(

@@ -5,7 +5,7 @@ use aquifer_shared::domain::question::BlockKind;
 
 use super::coding::missing_code;
 use super::cuts::Cuts;
-use super::keys::grid_cuts;
+use super::keys::{grid_cuts, run_cuts};
 
 /// A block: what a row adds, where, and at which scale.
 pub(super) struct Adder {
@@ -60,6 +60,10 @@ impl Adder {
             (BlockKind::Grid(_), Some((number, place))) => {
                 let grid = What::Grid(Reading::of(number, place), grid_cuts(number));
                 (grid, usize::from(number.grid))
+            }
+            (BlockKind::Runs(_), Some((number, place))) => {
+                let runs = What::Grid(Reading::of(number, place), run_cuts(number));
+                (runs, number.runs())
             }
             (BlockKind::Values(_), _) => {
                 let missing = column.and_then(|(kind, _)| missing_code(kind));

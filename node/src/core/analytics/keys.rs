@@ -1,7 +1,7 @@
 //! Group keys over codes: which value of a key a row has.
 
 use aquifer_shared::domain::contract::published::{NumberColumn, PublishedKind};
-use aquifer_shared::domain::question::{Key, Period};
+use aquifer_shared::domain::question::{Key, Period, RUN_CELLS};
 
 use super::codes::count_of;
 use super::coding::missing_code;
@@ -59,6 +59,16 @@ pub(super) fn grid_cuts(number: &NumberColumn) -> Cuts {
     let starts =
         (1..cells).map(|cell| (u128::from(span) * u128::from(cell)).div_ceil(cells.into()) as u64);
     Cuts::at(starts.collect(), span + 1)
+}
+
+/// Runs of those cells.
+pub(super) fn run_cuts(number: &NumberColumn) -> Cuts {
+    let (span, cells) = (number.high.abs_diff(number.low), u64::from(number.grid));
+    let starts = (RUN_CELLS as u64..cells).step_by(RUN_CELLS);
+    let starts = starts
+        .map(|cell| (u128::from(span) * u128::from(cell)).div_ceil(cells.into()) as u64)
+        .collect();
+    Cuts::at(starts, span + 1)
 }
 
 /// Days from the first at which each further period starts.

@@ -8,7 +8,7 @@ use aquifer_shared::domain::contract::published::{
     NumberColumn, Published, PublishedColumn, PublishedKind,
 };
 use aquifer_shared::domain::question::{
-    Block, BlockKind, Filter, Key, Layout, Period, Question, Scales, number,
+    Block, BlockKind, Filter, Key, Layout, Period, Question, RUN_CELLS, Scales, number,
 };
 use proptest::prelude::*;
 
@@ -168,6 +168,10 @@ fn naive(rows: &[Raw], published: &Published, question: &Question) -> Vec<i64> {
                     BlockKind::Grid(column) => {
                         number(kind(column)).unwrap().grid_cell(value.unwrap_or(0))
                     }
+                    BlockKind::Runs(column) => {
+                        let cell = number(kind(column)).unwrap().grid_cell(value.unwrap_or(0));
+                        cell / RUN_CELLS
+                    }
                     _ => 0,
                 };
                 totals[layout.block(index).start + cell] += block.kind.of_row(published, value);
@@ -290,7 +294,7 @@ fn any_filter() -> impl Strategy<Value = Filter> {
     })
 }
 
-const KINDS: [BlockKind; 11] = [
+const KINDS: [BlockKind; 13] = [
     BlockKind::Units,
     BlockKind::Rows,
     BlockKind::Values(1),
@@ -302,6 +306,8 @@ const KINDS: [BlockKind; 11] = [
     BlockKind::Squares(2),
     BlockKind::Grid(1),
     BlockKind::Grid(2),
+    BlockKind::Runs(1),
+    BlockKind::Runs(2),
 ];
 
 fn any_question() -> impl Strategy<Value = Question> {

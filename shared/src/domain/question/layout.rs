@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{BlockKind, Key, Question};
+use super::{BlockKind, Key, Question, RUN_CELLS};
 use crate::domain::contract::{NumberColumn, Published, PublishedKind};
 
 /// The cells of a checked question.
@@ -35,6 +35,7 @@ impl Layout {
         for block in &question.blocks {
             width = width.checked_add(match block.kind {
                 BlockKind::Grid(column) => number(kind(column)?)?.grid.into(),
+                BlockKind::Runs(column) => number(kind(column)?)?.runs(),
                 _ => 1,
             })?;
             offsets.push(width);
@@ -190,6 +191,12 @@ impl NumberColumn {
         let within = units.clamp(self.low, self.high);
         let cell = bucket(within, self.low, self.high, self.grid.into());
         cell.min(self.grid.into()).saturating_sub(1)
+    }
+
+    /// Runs of grid cells; the last may be shorter than the others.
+    #[must_use]
+    pub fn runs(&self) -> usize {
+        usize::from(self.grid).div_ceil(RUN_CELLS)
     }
 
     /// Lower edge of a grid cell (the one after the last is the upper bound), in units.

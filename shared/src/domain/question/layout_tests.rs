@@ -101,6 +101,7 @@ fn the_grid_covers_the_bounds() {
     assert_eq!(amount.grid_cell(-600), 1);
     assert_eq!(amount.grid_cell(15_000), 39);
     assert_eq!(amount.grid_cell(99_000), 39);
+    assert_eq!(amount.runs(), 5);
     assert_eq!(
         (amount.grid_edge(1), amount.grid_edge(40)),
         (-600.0, 15_000.0)

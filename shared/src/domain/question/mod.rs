@@ -122,7 +122,12 @@ pub enum BlockKind {
     Squares(u16),
     /// Rows per grid cell of the column. Reach R, over all cells together.
     Grid(u16),
+    /// Rows per run of [`RUN_CELLS`] grid cells. Reach R, over all runs together.
+    Runs(u16),
 }
+
+/// Grid cells that are counted together as well: sums over many cells then hold the noise of few counts.
+pub const RUN_CELLS: usize = 8;
 
 /// The identity of a plan: contract and encoded question. Price, names and order of columns are no part of it.
 #[must_use]

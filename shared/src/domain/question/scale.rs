@@ -100,7 +100,7 @@ pub fn reach(kind: BlockKind, table: &Published) -> Option<u128> {
             let kind = &table.columns.get(usize::from(column))?.kind;
             rows * u128::from(can_be_missing(kind).then_some(1_u8)?)
         }
-        BlockKind::Grid(column) => {
+        BlockKind::Grid(column) | BlockKind::Runs(column) => {
             number(column)?;
             rows
         }
@@ -147,19 +147,21 @@ impl BlockKind {
             | Self::Sum(column)
             | Self::Centred(column)
             | Self::Squares(column)
-            | Self::Grid(column) => Some(column),
+            | Self::Grid(column)
+            | Self::Runs(column) => Some(column),
         }
     }
 
     /// What one row adds to a customer's figure: its value is already clamped, `None` is missing. For [`BlockKind::Grid`] this
-    /// goes to the cell of [`NumberColumn::grid_cell`]; [`BlockKind::Units`] counts once, however many rows there are.
+    /// goes to the cell of [`NumberColumn::grid_cell`], for [`BlockKind::Runs`] to the run of that cell; [`BlockKind::Units`] counts once, however many rows there are.
     #[must_use]
     pub fn of_row(self, table: &Published, value: Option<i64>) -> i128 {
         let column = self.column().map(usize::from);
         let number = column.and_then(|column| number(&table.columns.get(column)?.kind));
         match (self, value, number) {
             (Self::Units | Self::Rows, ..) => 1,
-            (Self::Values(_), Some(_), _) | (Self::Grid(_), Some(_), Some(_)) => 1,
+            (Self::Values(_), Some(_), _) => 1,
+            (Self::Grid(_) | Self::Runs(_), Some(_), Some(_)) => 1,
             (Self::Sum(_), Some(units), Some(_)) => units.into(),
             (Self::Centred(_), Some(units), Some(column)) => centred(column, units),
             (Self::Squares(_), Some(units), Some(column)) => {

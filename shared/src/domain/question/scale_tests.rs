@@ -3,10 +3,10 @@
 use proptest::prelude::*;
 
 use super::super::fixtures::{contract, orders, question};
-use super::super::{Block, BlockKind};
+use super::super::{Block, BlockKind, RUN_CELLS};
 use super::*;
 
-const EVERY_KIND: [BlockKind; 11] = [
+const EVERY_KIND: [BlockKind; 12] = [
     BlockKind::Units,
     BlockKind::Rows,
     BlockKind::Values(0),
@@ -18,6 +18,7 @@ const EVERY_KIND: [BlockKind; 11] = [
     BlockKind::Squares(0),
     BlockKind::Squares(1),
     BlockKind::Grid(0),
+    BlockKind::Runs(0),
 ];
 
 #[track_caller]
@@ -37,6 +38,8 @@ fn reaches_follow_from_the_contract() {
     // An odd range: everything twice.
     check_reach(BlockKind::Squares(1), Some(20 * 73 * 73));
     check_reach(BlockKind::Grid(0), Some(20));
+    check_reach(BlockKind::Runs(0), Some(20));
+    check_reach(BlockKind::Runs(2), None);
     check_reach(BlockKind::Values(1), None);
     check_reach(BlockKind::Sum(3), None);
     check_reach(BlockKind::Sum(99), None);
@@ -93,7 +96,7 @@ proptest! {
     ) {
         let table = orders();
         let mut asked = question();
-        asked.blocks = EVERY_KIND.map(|kind| Block { kind, weight: 90 }).to_vec();
+        asked.blocks = EVERY_KIND.map(|kind| Block { kind, weight: 80 }).to_vec();
         let scales = Scales::of(&asked, &table, 1_000).unwrap();
         let mut norm = 0_i128;
         for (index, block) in asked.blocks.iter().enumerate() {
@@ -107,6 +110,10 @@ proptest! {
                     BlockKind::Grid(_) => {
                         let amount = number(&table.columns[0].kind).unwrap();
                         value.map_or(0, |value| amount.grid_cell(value))
+                    }
+                    BlockKind::Runs(_) => {
+                        let amount = number(&table.columns[0].kind).unwrap();
+                        value.map_or(0, |value| amount.grid_cell(value) / RUN_CELLS)
                     }
                     _ => 0,
                 };

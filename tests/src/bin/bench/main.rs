@@ -2,11 +2,14 @@
 //!
 //! Every figure says what it was measured against. Missing data sets are named, never passed over in silence.
 
+mod accuracy;
 mod aggregation;
+mod client;
 mod cold;
 mod machine;
 mod million;
 mod options;
+mod parquet;
 mod quality;
 mod questions;
 mod rounds;
@@ -44,6 +47,8 @@ fn bench(options: &Options) -> Result<()> {
             Part::Study => study::measure(options)?,
             Part::Quality => quality::measure(options)?,
             Part::Questions => questions::measure(options)?,
+            Part::Accuracy => accuracy::measure(options)?,
+            Part::Parquet => parquet::measure(options)?,
             Part::Timing => questions::timing::measure(options)?,
         };
         figures.insert(part.name().to_owned(), measured);

@@ -49,6 +49,10 @@ pub enum Part {
     Quality,
     /// Questions of analysts with real processes.
     Questions,
+    /// How exact answers are, beside a central implementation.
+    Accuracy,
+    /// A question over a Parquet table of 10,000,000 rows at one node.
+    Parquet,
     /// Times of answers with and without one customer.
     Timing,
 }
@@ -67,6 +71,8 @@ impl Part {
             Self::Study => "study",
             Self::Quality => "quality",
             Self::Questions => "questions",
+            Self::Accuracy => "accuracy",
+            Self::Parquet => "parquet",
             Self::Timing => "timing",
         }
     }

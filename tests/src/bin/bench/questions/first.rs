@@ -8,9 +8,9 @@ use aquifer_shared::shell::report::{Table, note};
 use aquifer_tests::processes::run;
 use serde_json::{Value, json};
 
-use super::client::Client;
 use super::times::Times;
 use super::{Bench, SHARED, fresh, judged, plain};
+use crate::client::Client;
 
 const LIMIT_MS: f64 = 100.0;
 

@@ -9,8 +9,8 @@ use aquifer_shared::shell::report::Table;
 use aquifer_tests::processes::{Report, Watcher};
 use serde_json::{Value, json};
 
-use super::client::Client;
-use super::{Bench, SHARED, judged, pace, plain};
+use super::{Bench, SHARED, failures, judged, pace, plain};
+use crate::client::Client;
 
 const SESSIONS: usize = 50;
 const PER_SECOND: f64 = 20.0;
@@ -60,7 +60,6 @@ pub fn measure(bench: &mut Bench<'_>) -> Result<Value> {
     let (paced, looks) = (paced?, looks.context("nobody looked at memory")?);
     let cpu = (watcher.report().cpu_seconds() - before) * 1e3 / count as f64;
     let growth = growth(&looks);
-    let failed = paced.failed.as_ref().map_or(0, |(_, count)| *count);
     let mut table = Table::new(&[
         "50 sessions, 20 fresh questions a second, ms",
         "p50",
@@ -77,7 +76,7 @@ pub fn measure(bench: &mut Bench<'_>) -> Result<Value> {
         plain(format!("{}, {seconds} s", bench.reports.company.name)),
         plain(format!("{:.1}", paced.times.below(0.5))),
         plain(format!("{:.1}", paced.times.below(0.99))),
-        judged(failed as f64, 1.0),
+        failures(paced.failed.as_ref()),
         plain(format!("{cpu:.1}")),
         plain(sizes.collect::<Vec<_>>().join(", ")),
         judged(growth, GROWTH_MAX),

@@ -2,7 +2,6 @@
 //!
 //! Nothing of the answer slot or of the durable writes is taken out of a figure in silence: both are printed beside it.
 
-mod client;
 mod durable;
 mod first;
 mod fresh;
@@ -21,6 +20,7 @@ use aquifer_tests::synthetic;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
+use crate::client::provide;
 use crate::options::Options;
 use durable::Disk;
 use wording::Wording;
@@ -59,8 +59,7 @@ struct Bench<'a> {
 
 /// Measures on every data set that is there, and on made-up customers where none is.
 pub fn measure(options: &Options) -> Result<Value> {
-    // The client takes the provider of the process; one that is there already will do.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    provide();
     let mut figures = Vec::new();
     for name in ["adult", "telco"] {
         if let Some(path) = options.data_set(name) {
@@ -111,6 +110,14 @@ fn measure_on(options: &Options, company: Company) -> Result<Value> {
 fn judged(found: f64, limit: f64) -> (String, Tone) {
     let tone = if found < limit { Tone::Good } else { Tone::Bad };
     (format!("{found:.1} [{limit:.0}]"), tone)
+}
+
+/// How many failed, where none should.
+fn failures(failed: Option<&(String, usize)>) -> (String, Tone) {
+    match failed {
+        None => ("0".to_owned(), Tone::Good),
+        Some((first, count)) => (format!("{count}: {first}"), Tone::Bad),
+    }
 }
 
 fn plain(cell: impl Into<String>) -> (String, Tone) {

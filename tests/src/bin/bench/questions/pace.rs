@@ -7,8 +7,8 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 use tokio::time::sleep_until;
 
-use super::client::Client;
 use super::times::Times;
+use crate::client::Client;
 
 /// What came of it.
 pub struct Paced {

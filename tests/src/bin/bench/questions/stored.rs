@@ -4,8 +4,8 @@ use anyhow::Result;
 use aquifer_shared::shell::report::Table;
 use serde_json::{Map, Value, json};
 
-use super::client::Client;
-use super::{Bench, SHARED, judged, pace, plain};
+use super::{Bench, SHARED, failures, judged, pace, plain};
+use crate::client::Client;
 
 /// Statements a second, and for how many seconds.
 const PER_SECOND: f64 = 500.0;
@@ -62,14 +62,13 @@ pub fn measure(bench: &mut Bench<'_>) -> Result<Value> {
             (&statements, rows),
             PER_SECOND,
         )?;
-        let failed = paced.failed.as_ref().map_or(0, |(_, count)| *count);
         let times = &paced.times;
         table.toned_row([
             plain(name),
             plain(format!("{:.2}", times.below(0.5))),
             judged(times.below(0.99), LIMIT_MS),
             plain(format!("{:.1}", times.below(1.0))),
-            judged(failed as f64, 1.0),
+            failures(paced.failed.as_ref()),
         ]);
         figures.insert(
             name.to_owned(),

@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use super::client::Client;
 use super::times::Times;
 use super::wording::Wording;
 use super::{SHARED, URHO, plain};
+use crate::client::{Client, provide};
 use crate::options::Options;
 
 const STANDING: Standing<'static> = Standing {
@@ -61,8 +61,7 @@ impl Twin {
 
 /// Measures.
 pub fn measure(options: &Options) -> Result<Value> {
-    // The client takes the provider of the process; one that is there already will do.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    provide();
     let mut with = Company::synthetic(SEED, CUSTOMERS);
     with.keep_units(UNITS);
     let mut without = Company::synthetic(SEED, CUSTOMERS);

@@ -52,3 +52,8 @@ impl Client {
         asked.await.with_context(|| format!("asked {statement}"))
     }
 }
+
+/// The client takes the cryptography of the process; one that is there already will do.
+pub fn provide() {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+}
