@@ -16,6 +16,7 @@ pub mod joining;
 pub mod live;
 mod load;
 pub mod mirror;
+mod model_requests;
 mod objections;
 pub mod outbox;
 mod places;

@@ -3,7 +3,7 @@
 use aquifer_shared::base::ids::{IdentityKey, Name, Role, StudyHash};
 use aquifer_shared::base::limits::LEDGER_COPY_BYTES_MAX;
 use aquifer_shared::domain::contract::Contract;
-use aquifer_shared::protocol::ask::{ModelEntry, NodeEntry, Request, Response, StudyStatus};
+use aquifer_shared::protocol::ask::{NodeEntry, Request, Response, StudyStatus};
 use aquifer_shared::protocol::wire::Approval;
 use aquifer_shared::shell::keys::random_bytes32;
 use aquifer_shared::shell::noise;
@@ -13,9 +13,8 @@ use super::clock::now;
 use super::hub::Hub;
 use super::live::Live;
 use super::objections::refusal_response;
-use super::publish;
 use super::put::Put;
-use super::store::{Party, StoreFault, StoredModel, StoredStudy};
+use super::store::{Party, StoreFault, StoredStudy};
 use crate::core::event::{Event, Record};
 use crate::core::expand::{Accountant, Expanded, expand};
 use crate::core::resume::Durables;
@@ -39,7 +38,7 @@ const NODES: &[Role] = &[Role::Node];
 const ANALYSTS: &[Role] = &[Role::Analyst];
 const OPERATORS: &[Role] = &[Role::Operator];
 const APPROVERS: &[Role] = &[Role::Approver, Role::Operator];
-const MODEL_READERS: &[Role] = &[
+pub(super) const MODEL_READERS: &[Role] = &[
     Role::Node,
     Role::Operator,
     Role::Approver,
@@ -307,100 +306,6 @@ impl Hub {
         Response::Study(Box::new(live.detail()))
     }
 
-    async fn models(&self) -> Result<Response, StoreFault> {
-        let models = self.store.models().await?;
-        Ok(Response::Models(
-            models
-                .iter()
-                .filter_map(publish::entry)
-                .collect::<Vec<ModelEntry>>(),
-        ))
-    }
-
-    async fn find_model(&self, which: &str) -> Result<Result<StoredModel, Response>, StoreFault> {
-        let (name, version) = match which.split_once('@') {
-            Some((name, version)) => (name, version.parse::<u32>().ok()),
-            None => (which, None),
-        };
-        if which.contains('@') && version.is_none() {
-            return Ok(Err(refused(
-                "version",
-                "expected NAME or NAME@VERSION".into(),
-            )));
-        }
-        let fits = |model: &StoredModel| {
-            model.name.as_str() == name
-                && version.map_or(model.published, |wanted| model.version == wanted)
-        };
-        let found = self
-            .store
-            .models()
-            .await?
-            .into_iter()
-            .filter(fits)
-            .max_by_key(|model| model.version);
-        Ok(found.ok_or_else(|| unknown("published model", which)))
-    }
-
-    async fn model(&self, role: Role, which: &str) -> Result<Response, StoreFault> {
-        let found = self.find_model_for(role, which).await?;
-        Ok(found.map_or_else(|no| no, |model| Response::Model(model.file)))
-    }
-
-    /// A held candidate is for those who decide and those who check, not for use: neither its file nor what it is made of.
-    async fn find_model_for(
-        &self,
-        role: Role,
-        which: &str,
-    ) -> Result<Result<StoredModel, Response>, StoreFault> {
-        let found = self.find_model(which).await?;
-        Ok(
-            found.and_then(|model| match may_see(role, model.published) {
-                true => Ok(model),
-                false => Err(unknown("published model", which)),
-            }),
-        )
-    }
-
-    async fn sums(&self, role: Role, which: &str) -> Result<Response, StoreFault> {
-        let model = match self.find_model_for(role, which).await? {
-            Ok(model) => model,
-            Err(no) => return Ok(no),
-        };
-        let live = self.studies.get(&model.study);
-        Ok(live.map_or_else(|| unknown("study", &model.study.short()), Live::sums))
-    }
-
-    async fn decide(
-        &mut self,
-        party: &Party,
-        which: &str,
-        publish: bool,
-    ) -> Result<Response, StoreFault> {
-        let model = match self.find_model(which).await? {
-            Ok(model) => model,
-            Err(no) => return Ok(no),
-        };
-        let what = if publish { "release" } else { "drop" };
-        self.store
-            .audit(now(), party.name.as_str(), what, which)
-            .await?;
-        if !self
-            .store
-            .decide_model(&model.name, model.version, publish)
-            .await?
-        {
-            return Ok(refused(
-                "not-held",
-                format!("{}@{} is not held", model.name, model.version),
-            ));
-        }
-        Ok(Response::Done(format!(
-            "{}@{}: {what} done",
-            model.name, model.version
-        )))
-    }
-
     async fn nodes(&self) -> Result<Response, StoreFault> {
         let connected = self.front.connected();
         let entry = |party: Party| NodeEntry {
@@ -477,11 +382,6 @@ fn expanded(
     Ok((expanded, contract))
 }
 
-/// Whether a role may have a model, published or held.
-fn may_see(role: Role, published: bool) -> bool {
-    published || !matches!(role, Role::Node | Role::Analyst)
-}
-
 /// The store failed: the log says why, the asker whom to ask.
 fn unanswered(error: StoreFault) -> Response {
     let error = anyhow::Error::from(error);
@@ -501,18 +401,4 @@ pub(super) fn refused(code: &str, message: String) -> Response {
 pub(super) fn unknown(what: &str, which: &str) -> Response {
     let which: String = which.chars().take(80).collect();
     refused("unknown", format!("there is no {what} {which:?}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_held_model_is_for_those_who_decide_and_those_who_check() {
-        for role in MODEL_READERS {
-            assert!(may_see(*role, true), "{role}");
-            let uses = [Role::Node, Role::Analyst].contains(role);
-            assert_eq!(may_see(*role, false), !uses, "{role}");
-        }
-    }
 }

@@ -5,6 +5,8 @@ mod analyst;
 #[cfg(test)]
 mod analyst_floods;
 #[cfg(test)]
+mod analyst_storms;
+#[cfg(test)]
 mod canaries;
 #[cfg(test)]
 mod catalogue;

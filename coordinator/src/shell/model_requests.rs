@@ -1,0 +1,127 @@
+//! Requests about models: lists, files, the sums behind them, and what becomes of those that are held.
+
+use aquifer_shared::base::ids::Role;
+use aquifer_shared::protocol::ask::{ModelEntry, Response};
+
+use super::clock::now;
+use super::hub::Hub;
+use super::live::Live;
+use super::publish;
+use super::requests::{refused, unknown};
+use super::store::{Party, StoreFault, StoredModel};
+
+impl Hub {
+    pub(super) async fn models(&self) -> Result<Response, StoreFault> {
+        let models = self.store.models().await?;
+        Ok(Response::Models(
+            models
+                .iter()
+                .filter_map(publish::entry)
+                .collect::<Vec<ModelEntry>>(),
+        ))
+    }
+
+    async fn find_model(&self, which: &str) -> Result<Result<StoredModel, Response>, StoreFault> {
+        let (name, version) = match which.split_once('@') {
+            Some((name, version)) => (name, version.parse::<u32>().ok()),
+            None => (which, None),
+        };
+        if which.contains('@') && version.is_none() {
+            return Ok(Err(refused(
+                "version",
+                "expected NAME or NAME@VERSION".into(),
+            )));
+        }
+        let fits = |model: &StoredModel| {
+            model.name.as_str() == name
+                && version.map_or(model.published, |wanted| model.version == wanted)
+        };
+        let found = self
+            .store
+            .models()
+            .await?
+            .into_iter()
+            .filter(fits)
+            .max_by_key(|model| model.version);
+        Ok(found.ok_or_else(|| unknown("published model", which)))
+    }
+
+    pub(super) async fn model(&self, role: Role, which: &str) -> Result<Response, StoreFault> {
+        let found = self.find_model_for(role, which).await?;
+        Ok(found.map_or_else(|no| no, |model| Response::Model(model.file)))
+    }
+
+    /// A held candidate is for those who decide and those who check, not for use: neither its file nor what it is made of.
+    async fn find_model_for(
+        &self,
+        role: Role,
+        which: &str,
+    ) -> Result<Result<StoredModel, Response>, StoreFault> {
+        let found = self.find_model(which).await?;
+        Ok(
+            found.and_then(|model| match may_see(role, model.published) {
+                true => Ok(model),
+                false => Err(unknown("published model", which)),
+            }),
+        )
+    }
+
+    pub(super) async fn sums(&self, role: Role, which: &str) -> Result<Response, StoreFault> {
+        let model = match self.find_model_for(role, which).await? {
+            Ok(model) => model,
+            Err(no) => return Ok(no),
+        };
+        let live = self.studies.get(&model.study);
+        Ok(live.map_or_else(|| unknown("study", &model.study.short()), Live::sums))
+    }
+
+    pub(super) async fn decide(
+        &mut self,
+        party: &Party,
+        which: &str,
+        publish: bool,
+    ) -> Result<Response, StoreFault> {
+        let model = match self.find_model(which).await? {
+            Ok(model) => model,
+            Err(no) => return Ok(no),
+        };
+        let what = if publish { "release" } else { "drop" };
+        self.store
+            .audit(now(), party.name.as_str(), what, which)
+            .await?;
+        if !self
+            .store
+            .decide_model(&model.name, model.version, publish)
+            .await?
+        {
+            return Ok(refused(
+                "not-held",
+                format!("{}@{} is not held", model.name, model.version),
+            ));
+        }
+        Ok(Response::Done(format!(
+            "{}@{}: {what} done",
+            model.name, model.version
+        )))
+    }
+}
+
+/// Whether a role may have a model, published or held.
+fn may_see(role: Role, published: bool) -> bool {
+    published || !matches!(role, Role::Node | Role::Analyst)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shell::requests::MODEL_READERS;
+
+    #[test]
+    fn a_held_model_is_for_those_who_decide_and_those_who_check() {
+        for role in MODEL_READERS {
+            assert!(may_see(*role, true), "{role}");
+            let uses = [Role::Node, Role::Analyst].contains(role);
+            assert_eq!(may_see(*role, false), !uses, "{role}");
+        }
+    }
+}
