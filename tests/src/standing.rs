@@ -92,6 +92,7 @@ pub fn publish_accounts(company: &mut Company) -> Result<String> {
     write!(
         text,
         "\n[table.accounts]\nprivacy_unit = \"customer_id\"\nrows_per_group_max = 1\ngroups_per_unit_max = 1\n\
+         rows_per_unit_max = 1\n\
          size_band = [1, {limit}]\ndescription = \"one row for each customer\"\n\
          [table.accounts.column.contract]\nlevels = [\"month\", \"one year\", \"two years\"]\nunknown = \"other\"\n\
          [table.accounts.column.churned]\nlevels = [\"no\", \"yes\"]\nunknown = \"other\"\n\

@@ -12,7 +12,7 @@ use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::contract::Published;
 use aquifer_shared::domain::question::Question;
-use aquifer_shared::domain::sum::{Plan, Standing, StudyTerms, study_hash};
+use aquifer_shared::domain::sum::{Plan, Standing, StudyTerms, TrustMode, study_hash};
 use aquifer_shared::protocol::ask::{
     Answer, AnswerColumn, AnswerKind, AnswerValue, Objection, ReleaseLine, ReleasedSum,
 };
@@ -34,6 +34,8 @@ pub struct Wish<'a> {
     pub data: &'a [Name],
     /// Price of one attempt.
     pub urho: MicroRho,
+    /// Slots of all that runs already, one of each: units answer in the order of arrival, each answer a slot after the one before.
+    pub before_ms: u64,
 }
 
 /// Why a question has no study.
@@ -160,13 +162,25 @@ pub fn study_of(
         urho_cap: cap,
         urho,
         slot_ms,
-        phase_ms: (2 * slot_ms).max(PHASE_MS_MIN),
+        phase_ms: phase_ms(standing, slot_ms, wish.before_ms),
         expires: allowed.expires.min(now.after_ms(QUESTION_LIFE_MS)),
         ..standing.clone()
     };
     let bytes = encode(&terms);
     let hash = study_hash(&bytes);
     Ok((terms, bytes, hash))
+}
+
+/// How long stragglers are waited for: until the last slot before this question is over, and a spare slot after its own. All
+/// phases of an attempt lie within its life.
+fn phase_ms(standing: &StudyTerms, slot_ms: u32, before_ms: u64) -> u32 {
+    let phases = match standing.mode {
+        TrustMode::NodeNoise => 1,
+        TrustMode::SharedNoise => 4,
+    };
+    let needed = u64::from((2 * slot_ms).max(PHASE_MS_MIN)).saturating_add(before_ms);
+    let longest = (standing.attempt_ttl_ms / phases).max(1);
+    u32::try_from(needed).map_or(longest, |needed| needed.min(longest))
 }
 
 /// How long a question may take from submission to answer; what nodes set aside is free again after that at the latest.
@@ -216,7 +230,9 @@ pub fn answer_of(
     })
 }
 
-fn release(
+/// What was paid for an answer, and by whom it was given; the arguments are those of [`answer_of`].
+#[must_use]
+pub fn release(
     (study, attempts): (StudyHash, u32),
     terms: &StudyTerms,
     sum: &ReleasedSum,
@@ -315,5 +331,30 @@ pub fn objection(refusal: &Refusal) -> Objection {
             .position
             .and_then(|position| position.try_into().ok()),
         rule: Some(refusal.rule.id().to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::fixtures::terms;
+
+    #[track_caller]
+    fn check_phase(mode: TrustMode, slot_ms: u32, before_ms: u64, expected: u32) {
+        let standing = StudyTerms { mode, ..terms() };
+        assert_eq!(phase_ms(&standing, slot_ms, before_ms), expected);
+    }
+
+    #[test]
+    fn stragglers_are_waited_for_until_the_slots_before_are_over() {
+        check_phase(TrustMode::NodeNoise, 50, 0, 2_000);
+        check_phase(TrustMode::NodeNoise, 50, 63 * 50, 2_000 + 63 * 50);
+        check_phase(TrustMode::SharedNoise, 2_000, 500, 4_500);
+    }
+
+    #[test]
+    fn phases_lie_within_the_life_of_an_attempt() {
+        check_phase(TrustMode::NodeNoise, 10_000, 630_000, 120_000);
+        check_phase(TrustMode::SharedNoise, 10_000, 630_000, 30_000);
     }
 }

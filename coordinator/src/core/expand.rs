@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use aquifer_shared::base::ids::{Hash32, IdentityKey, Name, StudyHash};
-use aquifer_shared::base::limits::{NAME_BYTES_MAX, STUDY_LIFE_MS_MAX};
+use aquifer_shared::base::limits::{NAME_BYTES_MAX, QUESTIONS_RUNNING_MAX, STUDY_LIFE_MS_MAX};
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::base::units::{Delta, Epsilon, MicroRho, OutOfRange};
 use aquifer_shared::domain::contract::Contract;
@@ -185,7 +185,7 @@ pub fn expand(
             _ => holdout(&file.holdout)?,
         },
         slot_ms,
-        phase_ms: phase_ms(file, slot_ms, trust.mode)?,
+        phase_ms: phase_ms(file, contract, slot_ms, trust.mode)?,
         attempt_ttl_ms: ATTEMPT_TTL_MS,
         expires,
         quorum: trust.quorum,
@@ -429,8 +429,16 @@ fn slot_ms(file: &StudyFile, contract: &Contract) -> Result<u32, ExpandError> {
     }
 }
 
-fn phase_ms(file: &StudyFile, slot_ms: u32, mode: TrustMode) -> Result<u32, ExpandError> {
-    let (smallest, usual) = (slot_ms.max(1), (2 * slot_ms).max(PHASE_MS_MIN));
+fn phase_ms(
+    file: &StudyFile,
+    contract: &Contract,
+    slot_ms: u32,
+    mode: TrustMode,
+) -> Result<u32, ExpandError> {
+    // Where analysts ask, a round's slots begin after those of the questions before it.
+    let questions_ms = QUESTIONS_MS * u32::from(!contract.published.is_empty());
+    let smallest = slot_ms.max(1);
+    let usual = (2 * slot_ms).max(PHASE_MS_MIN) + questions_ms;
     let phase = file.phase_ms.unwrap_or(usual);
     let (largest, why) = match mode {
         TrustMode::NodeNoise => (ATTEMPT_TTL_MS, "an attempt's life"),
@@ -478,6 +486,8 @@ pub(super) fn value(
 const ATTEMPT_TTL_MS: u32 = 120_000;
 /// Stragglers are waited for at least this long unless the study says otherwise.
 const PHASE_MS_MIN: u32 = 2_000;
+/// So much longer where analysts may have as many questions under way as they may, in slots of 50 ms.
+const QUESTIONS_MS: u32 = 50 * QUESTIONS_RUNNING_MAX as u32;
 /// Longest slot.
 const SLOT_MS_MAX: u32 = 10_000;
 /// Life of a study that states none.

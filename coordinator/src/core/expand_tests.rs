@@ -366,6 +366,12 @@ fn standing(tables: &str, urho_default: u64, urho_max: u64) -> Result<Expanded, 
 }
 
 #[test]
+fn rounds_wait_for_questions_where_analysts_ask() {
+    let asked = expand_text(STUDY, &format!("{CONTRACT}{TABLES}")).unwrap();
+    assert_eq!(asked.terms.phase_ms, 2_000 + 64 * 50);
+}
+
+#[test]
 fn a_standing_study_states_what_questions_may_cost() {
     let expanded = standing("[\"orders\"]", 100, 400).unwrap();
     let terms = &expanded.terms;

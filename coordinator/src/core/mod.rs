@@ -1,6 +1,7 @@
 //! What the coordinator decides: studies, rounds, models, questions. No socket, store, clock or random source.
 
 pub mod asking;
+pub mod catalogue;
 mod ending;
 pub mod event;
 pub mod expand;
@@ -16,6 +17,7 @@ pub(crate) mod finished;
 pub(crate) mod fixtures;
 mod gather;
 mod group;
+pub mod http;
 mod known;
 pub mod learning;
 pub mod mirror;
@@ -30,6 +32,7 @@ pub mod resume;
 mod resume_groups;
 mod round;
 mod rounds;
+pub mod scoring;
 mod seat;
 mod secure;
 mod secure_steps;

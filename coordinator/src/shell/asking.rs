@@ -196,7 +196,9 @@ impl Hub {
         urho: MicroRho,
         answers: &mpsc::Sender<Response>,
     ) -> Result<Option<Response>, StoreFault> {
-        let (terms, bytes, hash) = match study_for(&asking, urho) {
+        let running = self.studies.values().filter(|live| live.is_running());
+        let before_ms = running.map(|live| u64::from(live.terms.slot_ms)).sum();
+        let (terms, bytes, hash) = match study_for(&asking, urho, before_ms) {
             Ok(study) => study,
             Err(response) => return Ok(Some(*response)),
         };
@@ -350,8 +352,12 @@ impl Hub {
     }
 }
 
-/// Terms, encoding and identity of the study that answers.
-fn study_for(asking: &Asking, urho: MicroRho) -> Step<(StudyTerms, Vec<u8>, StudyHash)> {
+/// Terms, encoding and identity of the study that answers, behind so many milliseconds of slots at the units.
+fn study_for(
+    asking: &Asking,
+    urho: MicroRho,
+    before_ms: u64,
+) -> Step<(StudyTerms, Vec<u8>, StudyHash)> {
     let random = random_bytes32();
     let random = random.map_err(|error| Box::new(refused("random", error.to_string())))?;
     let mut id = [0; 16];
@@ -364,6 +370,7 @@ fn study_for(asking: &Asking, urho: MicroRho) -> Step<(StudyTerms, Vec<u8>, Stud
         question: &asking.query.question,
         data: &asking.data,
         urho,
+        before_ms,
     };
     let (terms, bytes, hash) = study_of(&wish, id, now()).map_err(|no| Box::new(no_study(&no)))?;
     noise::check_charge(&terms)

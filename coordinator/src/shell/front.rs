@@ -16,7 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use super::mirror::Copied;
 use super::outbox::Outbox;
-use super::put::{OpenStanding, Put};
+use super::put::{OpenStanding, Put, Unit};
 use super::registry::Registry;
 use super::store::{Party, Store};
 use crate::core::event::Secure;
@@ -87,8 +87,8 @@ pub enum Command {
         /// The answer; dropped after it.
         answers: mpsc::Sender<Response>,
     },
-    /// Which standing studies are open?
-    Standings(oneshot::Sender<Vec<OpenStanding>>),
+    /// Which units are there? Not answered where the store fails.
+    Units(oneshot::Sender<Vec<Unit>>),
     /// The process is to stop.
     Stop,
 }
@@ -137,6 +137,8 @@ pub struct Front {
     counter: AtomicU64,
     /// Rises when those who are here must be looked at again.
     looked: watch::Sender<u64>,
+    /// Standing studies that are open; none before the hub has looked.
+    open: watch::Sender<Option<Arc<Vec<OpenStanding>>>>,
 }
 
 #[derive(Debug)]
@@ -172,7 +174,21 @@ impl Front {
             live,
             counter,
             looked: watch::Sender::new(0),
+            open: watch::Sender::new(None),
         }
+    }
+
+    /// Tells which standing studies are open, the newest first.
+    pub fn tell_open(&self, open: Vec<OpenStanding>) {
+        self.open.send_replace(Some(Arc::new(open)));
+    }
+
+    /// Standing studies that are open, the newest first. The same list is the same allocation.
+    pub async fn open(&self) -> Arc<Vec<OpenStanding>> {
+        let mut told = self.open.subscribe();
+        // The sender is here, in `self`.
+        let open = told.wait_for(Option::is_some).await;
+        open.ok().and_then(|open| open.clone()).unwrap_or_default()
     }
 
     /// Waits until a message of this length may wait for the hub.

@@ -60,6 +60,8 @@ pub struct Hub {
     /// Questions that are under way.
     pub(super) running_questions: HashMap<StudyHash, RunningQuestion>,
     watchers: Watchers,
+    /// Standing studies that everybody was told are open.
+    pub(super) told_open: Option<Vec<StudyHash>>,
     /// Studies that have heard something since their effects were last performed.
     moved: BTreeSet<StudyHash>,
     pub(super) frames: Frames,
@@ -92,6 +94,7 @@ impl Hub {
             running_questions: HashMap::new(),
             presenter: Presenter::new(),
             watchers: Watchers::default(),
+            told_open: None,
             moved: BTreeSet::new(),
             frames: Frames::default(),
             retry_at: None,
@@ -116,6 +119,7 @@ impl Hub {
             if let Some(fault) = self.broken.take() {
                 return Err(fault.into());
             }
+            self.tell_open();
             let wakeup = self.wakeup();
             tokio::select! {
                 command = commands.recv() => match command {
@@ -183,9 +187,10 @@ impl Hub {
                 put,
                 answers,
             } => self.put(&party, &put, &answers).await,
-            Command::Standings(answer) => {
-                let _ = answer.send(self.open_standings());
-            }
+            Command::Units(answer) => match self.units().await {
+                Ok(units) => drop(answer.send(units)),
+                Err(error) => tracing::error!(%error, "the registry could not be read"),
+            },
             Command::Stop => {}
         }
     }

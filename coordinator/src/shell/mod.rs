@@ -1,6 +1,7 @@
 //! Sockets, files, clocks and the store.
 
 mod asking;
+pub mod catalogue;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -9,6 +10,7 @@ mod drive;
 mod finding;
 pub mod front;
 pub mod home;
+pub mod https;
 pub mod hub;
 pub mod joining;
 pub mod live;
@@ -16,6 +18,7 @@ mod load;
 pub mod mirror;
 mod objections;
 pub mod outbox;
+mod places;
 mod presenter;
 pub mod psql;
 pub mod publish;
@@ -29,5 +32,6 @@ pub mod server_certificate;
 pub mod session;
 pub mod sql_password;
 pub mod store;
+mod tokens;
 mod understanding;
 mod watchers;

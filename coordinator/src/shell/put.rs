@@ -2,13 +2,17 @@
 
 use std::sync::Arc;
 
-use aquifer_shared::base::ids::Name;
+use aquifer_shared::base::ids::{Name, StudyHash};
+use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::contract::Contract;
+use aquifer_shared::domain::sum::StudyTerms;
 use aquifer_shared::protocol::ask::{Ask, StudyState};
 
 use super::hub::Hub;
 use super::live::Live;
+use super::store::{Party, StoreFault};
+use crate::core::asking::standing_of;
 use crate::core::sql::{self, CacheUse, Parameter, Refusal, Settings};
 
 /// A statement with everything that is said about it.
@@ -31,10 +35,29 @@ pub struct Put {
 /// A standing study that may be asked under.
 #[derive(Clone, Debug)]
 pub struct OpenStanding {
+    /// Its hash.
+    pub hash: StudyHash,
+    /// When it was submitted.
+    pub submitted: Timestamp,
     /// Its purpose.
     pub purpose: Name,
+    /// Its terms.
+    pub terms: StudyTerms,
     /// What it publishes.
     pub contract: Arc<Contract>,
+    /// Tables of the contract that may be asked about under it.
+    pub tables: Vec<String>,
+}
+
+/// A unit as everybody may see it.
+#[derive(Clone, Debug)]
+pub struct Unit {
+    /// Its name.
+    pub name: Name,
+    /// Its node is connected now.
+    pub connected: bool,
+    /// The state of the tables that it serves now.
+    pub data_version: Option<Name>,
 }
 
 impl TryFrom<Ask> for Put {
@@ -68,18 +91,46 @@ impl TryFrom<Ask> for Put {
 }
 
 impl Hub {
-    /// Standing studies that are open, the newest first.
-    pub(super) fn open_standings(&self) -> Vec<OpenStanding> {
+    /// Tells everybody which standing studies are open, where that has changed; the newest comes first.
+    pub(super) fn tell_open(&mut self) {
         let open = self
             .studies
             .values()
             .filter(|live| live.machine.state() == StudyState::Open);
         let mut open: Vec<&Live> = open.collect();
         open.sort_by_key(|live| std::cmp::Reverse((live.submitted, live.hash)));
+        let hashes: Vec<StudyHash> = open.iter().map(|live| live.hash).collect();
+        if self.told_open.as_ref() == Some(&hashes) {
+            return;
+        }
         let shown = |live: &Live| OpenStanding {
+            hash: live.hash,
+            submitted: live.submitted,
             purpose: live.terms.purpose.clone(),
+            tables: standing_of(&live.terms).map_or(Vec::new(), |own| own.tables.clone()),
+            terms: live.terms.clone(),
             contract: live.contract.clone(),
         };
-        open.into_iter().map(shown).collect()
+        self.front.tell_open(open.into_iter().map(shown).collect());
+        self.told_open = Some(hashes);
+    }
+
+    /// Units that have joined.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub(super) async fn units(&self) -> Result<Vec<Unit>, StoreFault> {
+        let nodes = self.front.registry.nodes().await?;
+        let unit = |node: Party| {
+            let connected = self.is_connected(&node.identity);
+            let serves = self.data_versions.get(&node.identity).cloned();
+            Unit {
+                name: node.name,
+                connected,
+                data_version: serves.filter(|_| self.serving.contains(&node.identity)),
+            }
+        };
+        Ok(nodes.into_iter().map(unit).collect())
     }
 }

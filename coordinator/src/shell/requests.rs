@@ -54,9 +54,13 @@ fn allowed(request: &Request) -> &'static [Role] {
         Request::StudySubmit { .. } | Request::StudyAbort(_) => OPERATORS,
         // Until the compliance loop is built, nodes may pin the operator's own key as approver.
         Request::StudyApprove { .. } | Request::ModelRelease { .. } => APPROVERS,
-        Request::StudyList | Request::StudyShow(_) | Request::StudyWatch(_) | Request::Nodes => {
-            READERS
-        }
+        Request::StudyList
+        | Request::StudyShow(_)
+        | Request::StudyWatch(_)
+        | Request::Nodes
+        | Request::TokenIssue { .. }
+        | Request::TokenList
+        | Request::TokenRevoke { .. } => READERS,
         Request::ModelList
         | Request::ModelFetch(_)
         | Request::ModelSums(_)
@@ -113,6 +117,9 @@ impl Hub {
             Request::Nodes => self.nodes().await,
             Request::ContractShow(which) => self.contract(&which).await,
             Request::Ledger { from } => self.ledger(party, from).await,
+            asked @ (Request::TokenIssue { .. }
+            | Request::TokenList
+            | Request::TokenRevoke { .. }) => self.tokens(party, asked).await,
             Request::Ask(ask) => match Put::try_from(*ask) {
                 Err(refusal) => Ok(refusal_response(&refusal)),
                 Ok(put) => match self.question(party, &put, answers).await {

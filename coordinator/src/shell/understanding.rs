@@ -8,8 +8,9 @@ use aquifer_shared::base::ids::{Hash32, Name, StudyHash};
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::contract::{Contract, Published};
-use aquifer_shared::domain::sum::StudyTerms;
+use aquifer_shared::domain::sum::{StudyTerms, study_hash};
 use aquifer_shared::protocol::ask::{Answer, Response, StudyState};
+use aquifer_shared::protocol::codec::encode;
 
 use super::clock::now;
 use super::hub::Hub;
@@ -18,7 +19,7 @@ use super::objections::{no_study, object, refusal_response};
 use super::presenter::Reader;
 use super::put::Put;
 use super::requests::ACCOUNTANT;
-use super::store::{Asked, Party, StoreFault};
+use super::store::{Asked, Party, Store, StoreFault};
 use crate::core::asking::{answer_key, attempts, columns, plan_key, public_terms, standing_of};
 use crate::core::price_tag::{Surroundings, price_tag};
 use crate::core::shares::{Share, window_start};
@@ -124,7 +125,7 @@ impl Hub {
             Ok(table) => table,
             Err(response) => return Ok(Err(response)),
         };
-        let used = self.share_of(party, live).await?;
+        let used = share_of(&self.store, party, &live.terms, live.submitted).await?;
         let asking = match self.priced(party, live, query, table, used, put) {
             Ok(asking) => asking,
             Err(response) => return Ok(Err(response)),
@@ -191,22 +192,6 @@ impl Hub {
         terms.roster.iter().map(of).collect()
     }
 
-    /// What a person has paid under a standing study, and may pay.
-    async fn share_of(&self, party: &Party, live: &Live) -> Result<Share, StoreFault> {
-        let Some(allowed) = standing_of(&live.terms) else {
-            return Ok(Share::default());
-        };
-        let window = window_start(allowed.window, now()).max(live.submitted);
-        let paid = self.store.share_used(Some(&party.name), &live.hash, window);
-        let (before, now) = paid.await?;
-        Ok(Share {
-            allowed: allowed.urho_share,
-            before,
-            now,
-            window: allowed.window,
-        })
-    }
-
     async fn price_tag(
         &self,
         asking: &Asking,
@@ -257,6 +242,32 @@ impl Hub {
             as_json,
         ))))
     }
+}
+
+/// What a person has paid under a standing study, and may pay.
+///
+/// # Errors
+///
+/// If the store fails.
+pub(super) async fn share_of(
+    store: &Store,
+    party: &Party,
+    terms: &StudyTerms,
+    submitted: Timestamp,
+) -> Result<Share, StoreFault> {
+    let Some(allowed) = standing_of(terms) else {
+        return Ok(Share::default());
+    };
+    let window = window_start(allowed.window, now()).max(submitted);
+    let standing = study_hash(&encode(terms));
+    let paid = store.share_used(Some(&party.name), &standing, window);
+    let (before, now) = paid.await?;
+    Ok(Share {
+        allowed: allowed.urho_share,
+        before,
+        now,
+        window: allowed.window,
+    })
 }
 
 /// The table that a question reads, where the standing study lists it.

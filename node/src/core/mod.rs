@@ -12,5 +12,7 @@ pub mod model;
 pub mod participant;
 pub mod policy;
 mod question;
+#[cfg(test)]
+mod question_fixtures;
 pub mod table;
 pub mod trust;

@@ -10,13 +10,13 @@ use aquifer_shared::domain::contract::Published;
 use aquifer_shared::domain::predictor::ModelState;
 use aquifer_shared::domain::predictor::plan::{Shape, additive_rounds};
 use aquifer_shared::domain::sum::{
-    BrokenRule, HoldOut, Part, Plan, RoundTerms, SLOTS_MS, SUM_VERSION, StudyTerms, TrustMode,
+    BrokenRule, HoldOut, Part, Plan, RoundTerms, SLOTS_MS, SUM_VERSION, StudyTerms,
     smallest_slot_ms,
 };
 use aquifer_shared::protocol::wire::{Approval, RefusalCode, TaskBody, approve_digest};
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 
-use super::ledger::{Caps, Ledger, Parts, Shortfall, combine, read_terms, reservation, signed};
+use super::ledger::{Caps, Ledger, Shortfall, floor_of, read_terms, reservation, signed};
 use super::model::Fitted;
 use super::trust::TrustPolicy;
 
@@ -256,7 +256,12 @@ impl Rules {
         if present > terms.expires {
             return Err(RefusalCode::Expired);
         }
-        if terms.expires > present.after_ms(STUDY_LIFE_MS_MAX) {
+        // A question lives minutes; what its approvers signed lives no longer than any study.
+        let signed = match &terms.plan {
+            Plan::Question { standing, .. } => standing.expires,
+            Plan::Additive { .. } | Plan::Synthetic { .. } => terms.expires,
+        };
+        if terms.expires.max(signed) > present.after_ms(STUDY_LIFE_MS_MAX) {
             return Err(RefusalCode::TermsDiffer);
         }
         Ok(())
@@ -274,29 +279,13 @@ impl Rules {
         let Some(cap) = self.policy.floor_per_contract else {
             return Ok(());
         };
-        let committed = self.floor_committed(now, ledger);
+        let committed = ledger.floor_committed(&self.contract.name);
         let left = committed.map_or(MicroRho::ZERO, |committed| cap.left_after(committed));
         let asked = reservation(terms).and_then(|parts| floor_of(terms, parts));
         if asked.is_some_and(|asked| asked <= left) {
             return Ok(());
         }
         Err((RefusalCode::Budget, left.0))
-    }
-
-    /// What customers would lose if every other member colluded: all studies on this contract, charged and set aside,
-    /// and what was written off.
-    fn floor_committed(&self, now: Timestamp, ledger: &Ledger) -> Option<MicroRho> {
-        let report = ledger.report(now, self.policy.caps, &self.contract.name)?;
-        let mut committed = ledger.floor_written_off()?;
-        for study in report.studies {
-            let terms = ledger.terms(&study.study)?;
-            if terms.contract_name != self.contract.name {
-                continue;
-            }
-            let parts = study.spent.checked_add(study.reserved)?;
-            committed = committed.checked_add(floor_of(terms, parts)?)?;
-        }
-        Some(committed)
     }
 
     fn check_roster(&self, terms: &StudyTerms) -> Result<(), RefusalCode> {
@@ -333,17 +322,10 @@ impl Rules {
     }
 }
 
-/// The price of these parts if this node's noise alone protected its customers; studies add up whatever part a customer is in.
-fn floor_of(terms: &StudyTerms, parts: Parts) -> Option<MicroRho> {
-    let charged = combine(parts, terms.multiplicity > 1)?;
-    match terms.mode {
-        TrustMode::NodeNoise => Some(charged),
-        TrustMode::SharedNoise => terms.floor(charged),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use aquifer_shared::domain::sum::TrustMode;
+
     use super::super::ledger::Lost;
     use super::*;
     use crate::core::fixtures::{

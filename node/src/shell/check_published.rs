@@ -27,6 +27,7 @@ pub(super) struct TableReport {
     size_band: (u64, u64),
     rows_per_group_max: u32,
     groups_per_unit_max: u32,
+    rows_per_unit_max: u32,
     #[serde(flatten)]
     findings: Findings,
     excess: Excess,
@@ -81,6 +82,7 @@ fn report(
         size_band: published.size_band,
         rows_per_group_max: published.rows_per_group_max,
         groups_per_unit_max: published.groups_per_unit_max,
+        rows_per_unit_max: published.rows_per_unit_max,
         excess: excess(&inspected.table, published),
         problems: problems(published, &inspected.findings),
         findings: inspected.findings,
@@ -91,25 +93,28 @@ fn report(
     })
 }
 
-/// What a node would refuse to start with, and what makes the contract's public words about the unit untrue.
+/// What does not count although it is there, and what makes the contract's public words about the unit untrue.
 fn problems(published: &Published, findings: &Findings) -> Vec<String> {
     let (table, (fewest, most)) = (&published.name, published.size_band);
     let mut problems = Vec::new();
     if findings.without_customer.rows > 0 {
         let rows = findings.without_customer.rows;
-        problems.push(format!("table {table:?}: {rows} rows have no customer"));
+        problems.push(format!(
+            "table {table:?}: {rows} rows have no customer, and count in no answer"
+        ));
     }
     if !(fewest..=most).contains(&findings.customers) {
         let customers = findings.customers;
         problems.push(format!(
-            "table {table:?}: {customers} customers, the contract's size_band says {fewest} to {most}"
+            "table {table:?}: {customers} customers, the contract's size_band says {fewest} to {most}{}",
+            if customers > most { "; the others count in no answer" } else { "" }
         ));
     }
     problems
 }
 
 impl TableReport {
-    /// What stops a node or is untrue.
+    /// What does not count or is untrue.
     pub(super) fn problems(&self) -> impl Iterator<Item = String> + '_ {
         self.problems.iter().cloned()
     }
@@ -129,6 +134,11 @@ impl TableReport {
         )?;
         write_finding("  ", "no customer", &self.findings.without_customer, out)?;
         let excess = &self.excess;
+        writeln!(
+            out,
+            "  {} customers have more than {} rows; {} rows beyond those are not kept and count in no answer",
+            excess.customers_over_kept, self.rows_per_unit_max, excess.rows_not_kept
+        )?;
         writeln!(
             out,
             "  {} customers have more than {rows_max} rows; without groups, {} rows would not count",

@@ -41,7 +41,7 @@ pub fn run(directory: &Path, json: bool) -> anyhow::Result<Outcome> {
 fn tell(view: &DataView, json: bool) -> anyhow::Result<Outcome> {
     if let Some(failed) = &view.failed {
         let (epoch, problem) = (&failed.epoch, &failed.problem);
-        anyhow::bail!("epoch {epoch} could not be read, the old tables are served: {problem}");
+        anyhow::bail!("epoch {epoch} is not served: {problem}");
     }
     if json {
         print_json(view)?;

@@ -30,7 +30,7 @@ use super::encode::encode;
 use super::evidence::EvidenceFile;
 use super::holdout_key;
 use super::link::{self, Ends, LinkEvent, LinkFault, Queued};
-use super::published::{Refresher, Shelf, Snapshot};
+use super::published::{Refresher, Shelf, first};
 use super::say::frame_of;
 use super::store::Store;
 use super::views::{Answer, Query, answer};
@@ -91,7 +91,7 @@ pub fn run(directory: &Path) -> anyhow::Result<Stopped> {
     let key = holdout_key::load(directory, ledger.durable().seq)?;
     let split = split_of(key.expose());
     let (contract, table) = encode(&config.data, directory)?;
-    let published = Snapshot::load(&config.data, directory, key.expose())?;
+    let (published, failed) = first(&config.data, directory, key.expose())?;
     tracing::info!(
         contract = %contract.name,
         version = contract.version,
@@ -102,7 +102,7 @@ pub fn run(directory: &Path) -> anyhow::Result<Stopped> {
     let epochs = shelf.epochs();
     let epoch = epochs.borrow().clone();
     let node_key = Secret::new(*key.expose());
-    let refresher = Refresher::new(directory, node_key, contract.hash(), shelf.clone());
+    let refresher = Refresher::new(directory, node_key, contract.hash(), shelf.clone(), failed);
     let (results, heard) = mpsc::channel(QUEUE_MAX);
     let workers = Workers::start(table, shelf, key, OpenDpNoise, results).context("no thread")?;
     let signer = Identity::load(&directory.join("identity.key"))?;
@@ -234,6 +234,9 @@ impl Node {
                 Effect::ReadLinks { after } => {
                     let event = self.read_links(after).await;
                     self.participant.handle(now(), event);
+                }
+                Effect::Late { study } => {
+                    tracing::warn!(study = %study.short(), "an answer was not ready in its slot: this machine is too slow or too busy");
                 }
                 Effect::Audit(audit) => self.keep(&audit),
             }

@@ -112,12 +112,6 @@ pub enum SourceError {
         /// What is wrong and what is expected.
         problem: String,
     },
-    /// More customers than the contract says.
-    #[error("the mapped table has more customers than size_band of the contract allows, {most}")]
-    BeyondBand {
-        /// Most customers of a unit.
-        most: u64,
-    },
     /// A table for analysts.
     #[error("published table {table:?}")]
     Published {

@@ -127,7 +127,7 @@ pub struct StudyLine {
     pub multiplicity: u16,
     /// Attempts charged.
     pub attempts: u32,
-    /// `open`, or why it is over.
+    /// `open`, why it is over, or how many questions that are over the line stands for.
     pub state: String,
 }
 
@@ -181,16 +181,18 @@ pub fn answer(node: &mut Participant, now: Timestamp, query: &Query) -> Answer {
                 Ok(found) => found,
                 Err(reason) => return Answer::Refused(reason),
             };
+            // A question that is withdrawn leaves no terms behind.
+            let before = node.ledger().terms(&found).cloned();
             match node.decide(now, found, *approve) {
                 Err(refusal) => Answer::Refused(refusal.to_string()),
-                Ok(()) => decided(node.ledger(), &found),
+                Ok(()) => decided(node.ledger(), &found, before.as_ref()),
             }
         }
     }
 }
 
-fn decided(ledger: &Ledger, study: &StudyHash) -> Answer {
-    let terms = ledger.terms(study);
+fn decided(ledger: &Ledger, study: &StudyHash, before: Option<&StudyTerms>) -> Answer {
+    let terms = ledger.terms(study).or(before);
     let waiting = ledger.waiting_for(study);
     let state = match waiting {
         Some(waiting) if waiting.declined => "declined",
@@ -253,7 +255,10 @@ fn study_line(report: StudyReport) -> StudyLine {
         delta: report.delta,
         multiplicity: report.multiplicity,
         attempts: report.attempts,
-        state: report.ended.map_or("open", end_text).to_owned(),
+        state: match report.questions {
+            Some(questions) => format!("{questions} questions over"),
+            None => report.ended.map_or("open", end_text).to_owned(),
+        },
     }
 }
 

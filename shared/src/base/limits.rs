@@ -34,6 +34,10 @@ pub const DESCRIPTION_BYTES_MAX: usize = 1_024;
 pub const ROWS_PER_GROUP_MAX: u32 = 1 << 16;
 /// Groups of one answer to which one customer may count.
 pub const GROUPS_PER_UNIT_MAX: u32 = 1 << 14;
+/// Rows of one customer that a unit keeps of a table for analysts, whatever the contract asks for.
+pub const ROWS_PER_UNIT_MAX: u32 = 1 << 12;
+/// Rows of one customer that are kept at least where the contract does not say.
+pub const ROWS_PER_UNIT_USUAL: u32 = 16;
 /// Cells of a number for percentiles.
 pub const GRID_CELLS_MAX: u8 = 64;
 /// Customers that a unit may declare.
@@ -86,8 +90,64 @@ pub const SQL_GREETINGS_MAX: usize = 256;
 pub const SQL_CONNECTIONS_PER_PARTY_MAX: usize = 64;
 /// Statements that one such connection keeps, and as many with values.
 pub const SQL_STATEMENTS_MAX: usize = 256;
+/// SQL clients from one address that have not said yet who they are.
+pub const SQL_GREETINGS_PER_ADDRESS_MAX: usize = 64;
+/// Bytes, about, of answers that one such connection has begun to read and keeps.
+pub const SQL_ANSWERS_BYTES_MAX: usize = 16 << 20;
 /// Bytes of all statements and values that one such connection keeps.
 pub const SQL_KEPT_BYTES_MAX: usize = 1 << 20;
+/// Connections of HTTPS clients at a time.
+pub const HTTPS_CONNECTIONS_MAX: usize = 512;
+/// Connections of HTTPS clients from one address.
+pub const HTTPS_CONNECTIONS_PER_ADDRESS_MAX: usize = 128;
+/// Requests of one party that run at a time, those included whose clients have gone.
+pub const HTTPS_REQUESTS_PER_PARTY_MAX: usize = 64;
+/// Bytes of the first line and the headers of a request.
+pub const HTTPS_HEAD_BYTES_MAX: usize = 16 << 10;
+/// Headers of a request.
+pub const HTTPS_HEADERS_MAX: usize = 64;
+/// Bytes of the JSON around a statement: JSON may write one character in up to six.
+pub const HTTPS_QUESTION_BYTES_MAX: usize = 6 * STATEMENT_BYTES_MAX + (8 << 10);
+/// Bytes of the inputs of one request for predictions.
+pub const HTTPS_BATCH_BYTES_MAX: usize = 8 << 20;
+/// Lines of one request for predictions.
+pub const HTTPS_BATCH_LINES_MAX: usize = 10_000;
+/// Requests for predictions that are read and answered at a time.
+pub const HTTPS_BATCHES_MAX: usize = 16;
+/// Such requests of one party.
+pub const HTTPS_BATCHES_PER_PARTY_MAX: usize = 2;
+/// Releases in one list.
+pub const HTTPS_RELEASES_MAX: usize = 100;
+/// Tokens of one party that are good at a time.
+pub const TOKENS_PER_PARTY_MAX: usize = 32;
+/// Longest life of a token.
+pub const TOKEN_LIFE_MS_MAX: u64 = 90 * 86_400_000;
+/// Rows that a catalogue statement may give.
+pub const CATALOGUE_ROWS_MAX: usize = 1 << 15;
+/// Bytes that a catalogue statement may hold while it is worked out, and that its answer may have.
+pub const CATALOGUE_BYTES_MAX: usize = 32 << 20;
+/// Bytes of one text that a catalogue statement makes.
+pub const CATALOGUE_VALUE_BYTES_MAX: usize = 16 << 10;
+/// Milliseconds that a catalogue statement may take.
+pub const CATALOGUE_MS_MAX: u64 = 5_000;
+/// Catalogue statements that are worked out at a time.
+pub const CATALOGUE_AT_ONCE_MAX: usize = 2;
+/// Levels of nesting in a catalogue statement.
+pub const CATALOGUE_DEPTH_MAX: usize = 40;
+/// Tables and joins in a catalogue statement.
+pub const CATALOGUE_RELATIONS_MAX: usize = 48;
+/// Rows of a series or array that stands in place of a table of the catalogue.
+pub const CATALOGUE_SERIES_MAX: usize = 1_024;
+/// Analysts whose catalogue is kept ready.
+pub const CATALOGUE_SHELVES_MAX: usize = 16;
+/// Answers of the catalogue that are kept for one analyst.
+pub const CATALOGUE_KEPT_MAX: usize = 256;
+/// Bytes of all answers of the catalogue that are kept for one analyst.
+pub const CATALOGUE_KEPT_BYTES_MAX: usize = 1 << 20;
+/// Past answers that the catalogue lists, the newest.
+pub const CATALOGUE_ANSWERS_MAX: usize = 1_024;
+/// Values of the last answer that a session keeps for its own statements.
+pub const LAST_ANSWER_VALUES_MAX: usize = 1 << 14;
 /// Bytes of an encoded question.
 pub const QUESTION_BYTES_MAX: usize = 1 << 19;
 /// Bytes of a name (node, study, model, column, level).

@@ -166,7 +166,7 @@ impl Unit {
                     self.log.broken(&self.network, format!("{audit:?}"));
                     continue;
                 }
-                Step::Prepare { .. } => continue,
+                Step::Prepare { .. } | Step::Late { .. } => continue,
                 Step::Compute(job) => Heard::Computed {
                     attempt: job.attempt,
                     task: job.task,

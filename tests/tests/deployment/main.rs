@@ -7,6 +7,8 @@ mod analyst_floods;
 #[cfg(test)]
 mod canaries;
 #[cfg(test)]
+mod catalogue;
+#[cfg(test)]
 mod clocks;
 #[cfg(test)]
 mod demo;
@@ -16,6 +18,8 @@ mod disks;
 mod fixture;
 #[cfg(test)]
 mod held;
+#[cfg(test)]
+mod https;
 #[cfg(test)]
 mod identities;
 #[cfg(test)]

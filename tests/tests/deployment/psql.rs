@@ -37,14 +37,16 @@ impl Door {
     }
 
     fn opened(shape: Shape<'_>) -> Self {
+        Self::of(|init| Reports::shaped(&Shape { init, ..shape }))
+    }
+
+    /// The door of a deployment that is made with these arguments of `init`.
+    pub fn of(made: impl FnOnce(&[&str]) -> Reports) -> Self {
         let free = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = free.local_addr().unwrap().port();
         drop(free);
         let address = format!("127.0.0.1:{port}");
-        let reports = Reports::shaped(&Shape {
-            init: &["--listen-sql", &address],
-            ..shape
-        });
+        let reports = made(&["--listen-sql", &address]);
         let mut door = Self {
             reports,
             port,
@@ -279,29 +281,6 @@ fn whoever_is_revoked_is_sent_away() {
         let client = door.client("ada", &proof, "");
         assert_eq!(door.run(client, &["SHOW server_version"]).code, Some(2));
     }
-}
-
-#[test]
-fn clients_find_what_there_is_to_ask_about() {
-    let Some(door) = Door::open() else { return };
-    let shows = |command: &str, words: &[&str]| check_says(&door.asks(&[command]), 0, words);
-    shows("\\dt", &["public|customers|table|aquifer"]);
-    shows("\\dt+", &["privacy unit customer_id"]);
-    shows(
-        "\\d customers",
-        &["Table \"public.customers\"", "contract|text|"],
-    );
-    shows("\\d+ customers", &["levels month"]);
-    shows("\\l", &["aquifer|"]);
-    shows("\\df", &["(0 rows)"]);
-    shows("\\dn", &["public|aquifer"]);
-    shows("SELECT version()", &["PostgreSQL 15.0 (Aquifer"]);
-    check_says(
-        &door.asks(&["\\d invoices"]),
-        1,
-        &["Did not find any relation"],
-    );
-    assert_eq!(door.reports.spent(), [0; 4]);
 }
 
 fn signal(pid: u32, signal: Signal) {

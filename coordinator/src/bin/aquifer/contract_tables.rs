@@ -23,12 +23,13 @@ fn table_text(table: &Published) -> String {
     }
     let (fewest, most) = table.size_band;
     format!(
-        "\nfor analysts: table {}, at most {} rows of one {} in a group and {} groups, {fewest} to {most} customers at a \
-         unit\n\n{}",
+        "\nfor analysts: table {}, at most {} rows of one {} in a group and {} groups, {} rows of one kept, {fewest} to \
+         {most} customers at a unit\n\n{}",
         table.name,
         table.rows_per_group_max,
         table.privacy_unit,
         table.groups_per_unit_max,
+        table.rows_per_unit_max,
         columns.to_text()
     )
 }
@@ -70,6 +71,7 @@ fn table_json(table: &Published) -> Value {
         "privacy_unit": table.privacy_unit,
         "rows_per_group_max": table.rows_per_group_max,
         "groups_per_unit_max": table.groups_per_unit_max,
+        "rows_per_unit_max": table.rows_per_unit_max,
         "size_band": [table.size_band.0, table.size_band.1],
         "columns": columns,
     })

@@ -14,7 +14,6 @@ mod genuine;
 mod identity;
 mod models;
 mod nodes;
-mod object;
 mod out;
 mod predict;
 mod predict_file;
@@ -27,6 +26,7 @@ mod show;
 mod studies;
 mod study_detail;
 mod study_terms;
+mod tokens;
 
 use std::process::ExitCode;
 
@@ -65,6 +65,7 @@ async fn dispatch(arguments: &Arguments) -> anyhow::Result<Outcome> {
         Command::Query(asked) => query::run(&session, asked, false).await,
         Command::Explain(asked) => query::run(&session, asked, true).await,
         Command::Nodes { pins } => nodes::run(&session, *pins).await,
+        Command::Token(command) => tokens::run(&session, command).await,
         Command::Contract(command) => contracts::run(&session, command).await,
         Command::Completions { shell } => {
             let mut text = Vec::new();

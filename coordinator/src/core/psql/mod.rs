@@ -2,7 +2,6 @@
 //!
 //! Pure: reads what it is given, and draws nothing. What statements mean is not decided here.
 
-pub mod catalogue;
 pub mod frontend;
 pub mod scram;
 pub mod values;

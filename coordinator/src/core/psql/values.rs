@@ -79,6 +79,11 @@ pub fn parameter(bytes: Option<&[u8]>, kind: u32, binary: bool) -> Result<Parame
         return Ok(Parameter::Text(text.to_owned()));
     }
     let text = match kind {
+        BOOL => match fixed(bytes)? {
+            [0] => "false".to_owned(),
+            [_] => "true".to_owned(),
+        },
+        OID => u32::from_be_bytes(fixed(bytes)?).to_string(),
         INT2 => i16::from_be_bytes(fixed(bytes)?).to_string(),
         INT4 => i32::from_be_bytes(fixed(bytes)?).to_string(),
         INT8 => i64::from_be_bytes(fixed(bytes)?).to_string(),
@@ -170,6 +175,7 @@ const INT8: u32 = 20;
 const INT2: u32 = 21;
 const INT4: u32 = 23;
 const TEXT: u32 = 25;
+const OID: u32 = 26;
 const JSON: u32 = 114;
 const FLOAT4: u32 = 700;
 const FLOAT8: u32 = 701;
@@ -221,6 +227,8 @@ mod tests {
     #[test]
     fn parameters_are_read_in_binary() {
         check_parameter(&[0, 5], INT2, Ok("5"));
+        check_parameter(&[1], BOOL, Ok("true"));
+        check_parameter(&[255, 0, 0, 0], OID, Ok("4278190080"));
         check_parameter(&[255, 255, 255, 251], INT4, Ok("-5"));
         check_parameter(&0.1_f64.to_be_bytes(), FLOAT8, Ok("0.1"));
         check_parameter(&[255, 255, 255, 255], DATE, Ok("1999-12-31"));
@@ -232,7 +240,8 @@ mod tests {
         check_parameter(&[0, 5], INT4, Err(NoValue::Bytes));
         check_parameter(&[255], TEXT, Err(NoValue::Bytes));
         check_parameter(&[127, 255, 255, 255], DATE, Err(NoValue::Bytes));
-        check_parameter(&[1], BOOL, Err(NoValue::Type(BOOL)));
+        check_parameter(&[1], 1_114, Err(NoValue::Type(1_114)));
+        check_parameter(&[1, 1], BOOL, Err(NoValue::Bytes));
         check_parameter(&[0, 1, 0, 0, 0, 0, 0, 0], NUMERIC, Err(NoValue::Bytes));
         assert_eq!(parameter(None, BOOL, true), Ok(Parameter::Null));
     }

@@ -22,7 +22,6 @@ mod percentile;
 mod query;
 mod reading;
 mod refusal;
-mod route;
 mod scope;
 mod session;
 mod settings;
@@ -45,7 +44,6 @@ pub use literal::{Parameter, ParameterKind};
 pub use output::Presentation;
 pub use reading::Reading;
 pub use refusal::{Refusal, Rule};
-pub use route::{Route, route};
 pub use session::{Piece, plain, split};
 pub use settings::{CLIENT, CacheUse, Change, Intervals, OWN, Settings, check_request_id, set};
 

@@ -180,6 +180,7 @@ fn analyze(position: usize) -> Refusal {
 
 fn set(parser: &mut Parser) -> Parse<Written> {
     parser.advance();
+    let local = parser.is_word("local") && !parser.is_symbol_ahead(1, ".");
     let scope = parser.is_word("session") || parser.is_word("local");
     if scope && !parser.is_symbol_ahead(1, ".") {
         parser.advance();
@@ -198,6 +199,15 @@ fn set(parser: &mut Parser) -> Parse<Written> {
         return value(parser, "client_encoding".to_owned(), name_position);
     }
     let name = setting_name(parser)?;
+    if local && name.starts_with("aquifer.") {
+        return Err(Refusal::at(
+            name_position,
+            "0A000",
+            Rule::Settings,
+            "SET LOCAL would end with the transaction, and transactions change nothing here",
+            "write SET, and RESET after it",
+        ));
+    }
     if !parser.symbol("=") {
         parser.expect_word("to")?;
     }

@@ -18,10 +18,10 @@ use super::reply::{self, Reply, Rows, is_binary, object};
 use super::session::{End, Session, Stop};
 use super::statements::shown_columns;
 use crate::core::asking;
-use crate::core::psql::catalogue;
+use crate::core::catalogue::{Road, placeholders};
 use crate::core::psql::frontend::{Bind, Frontend, Target};
 use crate::core::psql::values::{NoValue, parameter, parameter_type};
-use crate::core::sql::{self, ParameterKind, Statement};
+use crate::core::sql::{self, Statement};
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// One message of the extended protocol. After one that is refused, none is read until the group ends.
@@ -58,15 +58,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     /// What a statement's parameters and columns are. Nothing is asked of anybody but the contract.
-    async fn understand(&self, text: String, types: Vec<u32>) -> Result<Prepared, Stop> {
-        if let Some(values) = catalogue::values(&text) {
-            let columns = Some(self.catalogue(&text, &[]).await?.columns);
-            let text_type = parameter_type(ParameterKind::Text);
-            return Ok(Prepared {
-                text,
-                types: declared(&types, vec![text_type; values]),
-                columns,
-            });
+    async fn understand(&mut self, text: String, types: Vec<u32>) -> Result<Prepared, Stop> {
+        match self.road(&text).await? {
+            Road::Question => {}
+            Road::Catalogue(query) => {
+                let kinds = placeholders(&query);
+                let rows = self.catalogue(&text, *query, &[], false).await?;
+                return Ok(described(text, &types, kinds, rows));
+            }
+            Road::Predict(query) => {
+                let kinds = placeholders(&query);
+                let rows = self.prediction(*query, &[]).await?;
+                return Ok(described(text, &types, kinds, rows));
+            }
         }
         let columns = match sql::plain(&text)? {
             Some(Statement::Show(name)) => Some(shown_columns(&name)),
@@ -104,7 +108,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// The contract that the session's questions are checked against.
     async fn contract(&self) -> Result<Arc<Contract>, Stop> {
         let purpose = self.purpose()?;
-        let mut open = self.standings().await?.into_iter();
+        let open = self.standings().await;
+        let mut open = open.iter();
         let found = open.find(|standing| standing.purpose == purpose);
         let missing = || {
             let text = format!("no standing study is open for purpose {purpose}");
@@ -114,7 +119,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 "ask the operator for one with plan = questions",
             )
         };
-        Ok(found.ok_or_else(missing)?.contract)
+        Ok(found.ok_or_else(missing)?.contract.clone())
     }
 
     fn bind(&mut self, bind: Bind) -> Result<(), Stop> {
@@ -154,8 +159,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 (prepared.text, prepared.columns, Vec::new())
             }
             Target::Portal(name) => {
-                let portal = self.kept.portal(name)?.clone();
-                (portal.text, portal.columns, portal.formats)
+                let portal = self.kept.portal(name)?;
+                (
+                    portal.text.clone(),
+                    portal.columns.clone(),
+                    portal.formats.clone(),
+                )
             }
         };
         let columns = match columns {
@@ -211,8 +220,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         } else {
             self.complete(rows.tag(count))?;
         }
-        self.kept.portal(name)?.running = Some((rows, sent + count));
-        Ok(())
+        Ok(self.kept.go_on(name, rows, sent + count)?)
     }
 
     async fn some_rows(
@@ -236,6 +244,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         Ok(self
             .line
             .put(Message::CloseComplete(CloseComplete::new()))?)
+    }
+}
+
+/// A statement that reads public tables.
+fn described(text: String, types: &[u32], kinds: Vec<u32>, rows: Rows) -> Prepared {
+    Prepared {
+        text,
+        types: declared(types, kinds),
+        columns: Some(rows.columns),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aquifer_shared::base::limits::{SQL_KEPT_BYTES_MAX, SQL_STATEMENTS_MAX};
+use aquifer_shared::base::limits::{SQL_ANSWERS_BYTES_MAX, SQL_KEPT_BYTES_MAX, SQL_STATEMENTS_MAX};
 use aquifer_shared::protocol::ask::{AnswerColumn, Objection};
 
 use super::reply::{Rows, object};
@@ -100,6 +100,43 @@ impl Kept {
         self.portals.remove(name);
     }
 
+    /// Keeps the rows of a portal that were not sent yet; nothing of one whose rows were.
+    pub(super) fn go_on(
+        &mut self,
+        name: &str,
+        mut rows: Rows,
+        sent: usize,
+    ) -> Result<(), Box<Objection>> {
+        if sent >= rows.rows.len() {
+            rows.rows = Vec::new();
+            self.portal(name)?.running = Some((rows, 0));
+            return Ok(());
+        }
+        let kept = self
+            .portals
+            .values()
+            .filter_map(|portal| portal.running.as_ref());
+        let bytes = rows.bytes() + kept.map(|(rows, _)| rows.bytes()).sum::<usize>();
+        if bytes > SQL_ANSWERS_BYTES_MAX {
+            self.portals.remove(name);
+            let text = format!("the session keeps about {bytes} bytes of answers");
+            let hint = format!("read or close some: at most {SQL_ANSWERS_BYTES_MAX}");
+            return Err(object("53400", &text, &hint));
+        }
+        self.portal(name)?.running = Some((rows, sent));
+        Ok(())
+    }
+
+    /// Forgets everything.
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Forgets all prepared statements.
+    pub(super) fn close_all_prepared(&mut self) {
+        self.prepared.clear();
+    }
+
     /// Forgets all values and results: the group of messages that they came with is over.
     pub(super) fn close_portals(&mut self) {
         self.portals.clear();
@@ -152,6 +189,36 @@ mod tests {
         check(&mut kept, "a", 1, Some("42P05"));
         check(&mut kept, "", SQL_KEPT_BYTES_MAX - 1, None);
         check(&mut kept, "", SQL_KEPT_BYTES_MAX - 1, None);
+    }
+
+    #[test]
+    fn answers_that_are_not_read_are_bounded() {
+        use aquifer_shared::protocol::ask::AnswerValue;
+        let rows = |count: usize| Rows {
+            command: "SELECT",
+            columns: Vec::new(),
+            rows: vec![vec![AnswerValue::Whole(1); 64]; count],
+            notices: Vec::new(),
+        };
+        let portal = || Portal {
+            text: String::new(),
+            parameters: Vec::new(),
+            formats: Vec::new(),
+            columns: None,
+            running: None,
+        };
+        let mut kept = Kept::default();
+        let half = SQL_ANSWERS_BYTES_MAX / rows(1).bytes() / 2;
+        for name in ["a", "b", "c"] {
+            kept.bind(name.to_owned(), portal()).unwrap();
+        }
+        kept.go_on("a", rows(half), 1).unwrap();
+        let refused = kept.go_on("b", rows(half + 9), 1).unwrap_err();
+        assert_eq!(refused.sqlstate, "53400");
+        assert!(kept.portal("b").is_err() && kept.portal("a").is_ok());
+        // What was read is not kept, so that there is room again.
+        kept.go_on("a", rows(half), half).unwrap();
+        kept.go_on("c", rows(half), 1).unwrap();
     }
 
     #[test]

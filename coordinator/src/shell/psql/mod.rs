@@ -4,6 +4,7 @@
 //! unless it is an analyst.
 
 mod cancels;
+mod catalogue;
 mod extended;
 mod kept;
 mod line;
@@ -14,7 +15,7 @@ mod statements;
 mod welcome;
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use anyhow::Context as _;
 use aquifer_shared::base::ids::Name;
 use aquifer_shared::base::limits::{
     SQL_CONNECTIONS_MAX, SQL_CONNECTIONS_PER_PARTY_MAX, SQL_GREETINGS_MAX,
+    SQL_GREETINGS_PER_ADDRESS_MAX,
 };
 use aquifer_shared::shell::keys::random_bytes32;
 use aquifer_shared::shell::platform::within;
@@ -30,7 +32,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use self::cancels::Cancels;
+use super::catalogue::Catalogue;
 use super::front::Front;
+use super::places::{self, Places};
 
 /// The open door.
 pub struct SqlDoor {
@@ -42,11 +46,14 @@ pub struct SqlDoor {
 /// What all connections of SQL clients share.
 struct Shared {
     front: Arc<Front>,
+    catalogue: Arc<Catalogue>,
     tls: watch::Receiver<SqlTls>,
     cancels: Cancels,
     /// What names without a password are answered with is made of this.
     decoys: [u8; 32],
     greetings: Arc<Semaphore>,
+    /// Those who have not said who they are, by address.
+    addresses: Arc<Places<IpAddr>>,
     sessions: Arc<Semaphore>,
     guests: Mutex<HashMap<Name, usize>>,
 }
@@ -72,11 +79,13 @@ impl SqlDoor {
         let listener = TcpListener::bind(address).await;
         let listener = listener.with_context(|| format!("could not listen on {address} (TCP)"))?;
         let shared = Shared {
+            catalogue: Arc::new(Catalogue::new(front.platform.clone())),
             front,
             tls,
             cancels: Cancels::default(),
             decoys: random_bytes32()?,
             greetings: Arc::new(Semaphore::new(SQL_GREETINGS_MAX)),
+            addresses: Places::new(SQL_GREETINGS_PER_ADDRESS_MAX),
             sessions: Arc::new(Semaphore::new(SQL_CONNECTIONS_MAX)),
             guests: Mutex::default(),
         };
@@ -96,8 +105,8 @@ impl SqlDoor {
     /// Serves all who connect, each in a task of its own; never ends.
     pub async fn serve(self) {
         loop {
-            let stream = match self.listener.accept().await {
-                Ok((stream, _)) => stream,
+            let (stream, peer) = match self.listener.accept().await {
+                Ok(accepted) => accepted,
                 Err(error) => {
                     // Out of files, most likely: some will be free again.
                     tracing::warn!(%error, "a SQL client could not connect");
@@ -106,18 +115,25 @@ impl SqlDoor {
                 }
             };
             // Where there is no place, the client is told so by the closed connection: nothing can be said before TLS.
+            let Some(address) = self.shared.addresses.take(&peer.ip()) else {
+                continue;
+            };
             if let Ok(place) = self.shared.greetings.clone().try_acquire_owned() {
-                tokio::spawn(receive(self.shared.clone(), stream, place));
+                tokio::spawn(receive(self.shared.clone(), stream, (place, address)));
             }
         }
     }
 }
 
 /// Greets a client, and serves it if it is welcome.
-async fn receive(shared: Arc<Shared>, stream: TcpStream, place: OwnedSemaphorePermit) {
+async fn receive(
+    shared: Arc<Shared>,
+    stream: TcpStream,
+    places: (OwnedSemaphorePermit, places::Place<IpAddr>),
+) {
     let greeting = welcome::greet(&shared, stream);
     let greeted = within(&*shared.front.platform, GREETING_TIMEOUT, greeting).await;
-    drop(place);
+    drop(places);
     match greeted {
         Some(Ok(Some(session))) => session.run().await,
         Some(Ok(None)) => {}

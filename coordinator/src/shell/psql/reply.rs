@@ -34,6 +34,18 @@ pub(super) struct Rows {
 }
 
 impl Rows {
+    /// What its rows take in memory, about.
+    pub(super) fn bytes(&self) -> usize {
+        let text = |value: &AnswerValue| match value {
+            AnswerValue::Text(text) => text.len(),
+            _ => 0,
+        };
+        let row = |row: &Vec<AnswerValue>| {
+            size_of_val(&row[..]) + size_of_val(row) + row.iter().map(text).sum::<usize>()
+        };
+        self.rows.iter().map(row).sum()
+    }
+
     /// What the client is told at the end.
     pub(super) fn tag(&self, count: usize) -> String {
         match self.command {

@@ -37,6 +37,8 @@ pub(super) struct Session<S> {
     /// In a transaction, or in one that has failed; none outside.
     pub(super) state: Option<TransactionStatus>,
     pub(super) kept: Kept,
+    /// Columns and rows of the last answer.
+    pub(super) last: Option<(Vec<AnswerColumn>, Vec<Vec<AnswerValue>>)>,
     /// A message was refused: the rest of its group is not read.
     pub(super) skipping: bool,
 }
@@ -149,6 +151,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             looks,
             state: None,
             kept: Kept::default(),
+            last: None,
             skipping: false,
         }
     }

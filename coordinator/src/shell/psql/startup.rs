@@ -12,6 +12,8 @@ pub(super) struct Options {
     /// The database that the client asked for: there is one, under any name.
     pub database: String,
     client: BTreeMap<String, String>,
+    /// What the connection came with: what `RESET` returns to.
+    first: Option<Box<Self>>,
 }
 
 /// The version that clients are told, so that they ask for what there is.
@@ -38,7 +40,18 @@ impl Options {
                 name => options.set(sql::set(name, value)?)?,
             }
         }
+        options.first = Some(Box::new(options.clone()));
         Ok(options)
+    }
+
+    /// What the session has set is forgotten; what the connection came with stays.
+    pub(super) fn reset(&mut self) {
+        if let Some(first) = self.first.clone() {
+            *self = Self {
+                first: Some(first.clone()),
+                ..*first
+            };
+        }
     }
 
     /// Carries out a change.
@@ -48,7 +61,10 @@ impl Options {
     /// An encoding that is not UTF-8: texts would be read as others.
     pub(super) fn set(&mut self, change: Change) -> Result<(), Refusal> {
         match &change {
-            Change::ResetAll => self.client.clear(),
+            Change::ResetAll => {
+                self.reset();
+                return Ok(());
+            }
             Change::Client(name, Some(value)) => {
                 if name == "client_encoding" && !is_utf8(value) {
                     return Err(Refusal {
@@ -64,7 +80,13 @@ impl Options {
             Change::Client(name, None) => drop(self.client.remove(name)),
             _ => {}
         }
-        self.own.apply(change);
+        let first = self.first.as_ref().map(|first| &first.own);
+        self.own.apply(match (change, first) {
+            (Change::Purpose(None), Some(first)) => Change::Purpose(first.purpose.clone()),
+            (Change::RequestId(None), Some(first)) => Change::RequestId(first.request_id.clone()),
+            (Change::RhoShare(None), Some(first)) => Change::RhoShare(first.rho_share),
+            (change, _) => change,
+        });
         Ok(())
     }
 
@@ -75,6 +97,14 @@ impl Options {
         let fixed = FIXED.contains(&name) && !known.is_empty();
         own.or_else(|| self.client.get(name).filter(|_| !fixed).cloned())
             .unwrap_or_else(|| known.to_owned())
+    }
+
+    /// What `current_setting` says; none where there is no such setting.
+    pub(super) fn setting(&self, name: &str) -> Option<String> {
+        let name = name.to_lowercase();
+        let known = sql::OWN.contains(&&*name) || sql::CLIENT.contains(&&*name);
+        let fixed = || crate::core::catalogue::fixed_setting(&name).map(str::to_owned);
+        known.then(|| self.shown(&name)).or_else(fixed)
     }
 
     /// What every client is told of the server at the start.
@@ -221,5 +251,24 @@ mod tests {
         assert_eq!(options.shown("transaction_read_only"), "on");
         assert_eq!(options.shown("server_version"), SERVER_VERSION);
         assert_eq!(options.shown("aquifer.intervals"), "columns");
+        let mut options = of("options", "-c aquifer.purpose=reporting").unwrap();
+        for statement in [
+            "SET aquifer.purpose = 'other'",
+            "SET aquifer.request_id = 'x'",
+        ] {
+            let Some(sql::Statement::Set(change)) = sql::plain(statement).unwrap() else {
+                panic!("{statement}");
+            };
+            options.set(change).unwrap();
+        }
+        options.set(Change::Purpose(None)).unwrap();
+        assert_eq!(
+            options.shown("aquifer.purpose"),
+            "reporting",
+            "the connection's own"
+        );
+        options.set(Change::ResetAll).unwrap();
+        assert_eq!(options.shown("aquifer.purpose"), "reporting");
+        assert_eq!(options.shown("aquifer.request_id"), "");
     }
 }

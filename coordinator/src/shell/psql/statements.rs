@@ -1,18 +1,19 @@
 //! What statements of a session come to: settings, transactions, the catalogue, and questions, which go to the hub.
 
+use std::sync::Arc;
+
 use pgwire::messages::response::TransactionStatus;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use aquifer_shared::base::ids::Name;
-use aquifer_shared::domain::contract::Published;
 use aquifer_shared::protocol::ask::{
     Answer, AnswerColumn, AnswerKind, AnswerValue, Objection, Response,
 };
 
 use super::reply::{Reply, Rows, object};
 use super::session::{End, Session, Stop};
-use crate::core::psql::catalogue;
+use crate::core::catalogue::Road;
 use crate::core::sql::{self, CLIENT, Change, OWN, Parameter, Statement};
 use crate::shell::front::Command;
 use crate::shell::put::{OpenStanding, Put};
@@ -24,17 +25,39 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         text: &str,
         parameters: &[Parameter],
     ) -> Result<Reply, Stop> {
-        if catalogue::values(text).is_some() {
+        if let Some(rows) = self.kept_answer(text, parameters).await {
             self.check_state(false)?;
-            return self.catalogue(text, parameters).await.map(Reply::Rows);
+            return Ok(Reply::Rows(rows));
+        }
+        match self.road(text).await? {
+            Road::Question => {}
+            Road::Catalogue(query) => {
+                self.check_state(false)?;
+                let rows = self.catalogue(text, *query, parameters, true).await?;
+                return Ok(Reply::Rows(rows));
+            }
+            Road::Predict(query) => {
+                self.check_state(false)?;
+                return Ok(Reply::Rows(self.prediction(*query, parameters).await?));
+            }
         }
         let plain = sql::plain(text)?;
         let ends = matches!(plain, Some(Statement::Transaction("ROLLBACK" | "COMMIT")));
         self.check_state(ends)?;
         match plain {
+            Some(Statement::Transaction("DEALLOCATE")) => {
+                match deallocated(text) {
+                    Some(name) => self.kept.close_prepared(&name),
+                    None => self.kept.close_all_prepared(),
+                }
+                Ok(Reply::Done("DEALLOCATE".to_owned()))
+            }
             Some(statement) => self.plain(statement),
             None => {
                 let answer = self.ask(text, parameters).await?;
+                if answer.release.is_some() {
+                    self.keep_last(&answer);
+                }
                 let command = if answer.release.is_none() && is_explain(text) {
                     "EXPLAIN"
                 } else {
@@ -59,50 +82,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         Ok(())
     }
 
-    /// What there is to ask about, as clients look for it. It comes from contracts, and no node hears of it.
-    pub(super) async fn catalogue(
-        &self,
-        text: &str,
-        parameters: &[Parameter],
-    ) -> Result<Rows, Stop> {
-        let open = self.standings().await?;
-        let mut tables: Vec<&Published> = Vec::new();
-        for table in open
-            .iter()
-            .flat_map(|standing| &standing.contract.published)
-        {
-            if tables.iter().all(|known| known.name != table.name) {
-                tables.push(table);
-            }
-        }
-        let user = self.party.name.as_str();
-        let shelf = catalogue::Shelf {
-            user,
-            database: match self.options.database.as_str() {
-                "" => user,
-                named => named,
-            },
-            version: VERSION,
-            tables: &tables,
-        };
-        let answer = catalogue::answer(text, parameters, &shelf);
-        let unknown = || object("0A000", "this catalogue statement is not answered", "");
-        let answer = answer.ok_or_else(unknown)?;
-        Ok(Rows {
-            command: "SELECT",
-            columns: answer.columns,
-            rows: answer.rows,
-            notices: answer.notices,
-        })
-    }
-
     /// The standing studies that are open, the newest first.
-    pub(super) async fn standings(&self) -> Result<Vec<OpenStanding>, Stop> {
-        let (answer, standings) = oneshot::channel();
-        let hub = &self.called.place.shared.front.hub;
-        let sent = hub.send(Command::Standings(answer)).await;
-        sent.map_err(|_| stopping())?;
-        Ok(standings.await.map_err(|_| stopping())?)
+    pub(super) async fn standings(&self) -> Arc<Vec<OpenStanding>> {
+        self.called.place.shared.front.open().await
     }
 
     /// A statement that asks nothing.
@@ -129,6 +111,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         match tag {
             "BEGIN" => self.state = Some(TransactionStatus::Transaction),
             "COMMIT" | "ROLLBACK" => self.state = None,
+            "DISCARD ALL" => {
+                self.options.reset();
+                self.kept.clear();
+            }
             _ => {}
         }
         if failed && tag == "COMMIT" {
@@ -243,5 +229,30 @@ fn is_explain(text: &str) -> bool {
     start.is_some_and(|word| word.eq_ignore_ascii_case("explain"))
 }
 
-/// What `version()` says.
-const VERSION: &str = concat!("PostgreSQL 15.0 (Aquifer ", env!("CARGO_PKG_VERSION"), ")");
+/// Which statement is given up; none for all of them.
+fn deallocated(text: &str) -> Option<String> {
+    let words = text.trim().trim_end_matches(';').split_whitespace().skip(1);
+    let mut words = words.skip_while(|word| word.eq_ignore_ascii_case("prepare"));
+    let name = words.next()?;
+    match name
+        .strip_prefix('"')
+        .and_then(|name| name.strip_suffix('"'))
+    {
+        Some(quoted) => Some(quoted.replace("\"\"", "\"")),
+        None if name.eq_ignore_ascii_case("all") => None,
+        None => Some(name.to_ascii_lowercase()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::deallocated;
+
+    #[test]
+    fn statements_are_given_up_by_name() {
+        let name = |text| deallocated(text);
+        assert_eq!(name("DEALLOCATE \"_pg3_0\""), Some("_pg3_0".to_owned()));
+        assert_eq!(name("deallocate prepare Mine;"), Some("mine".to_owned()));
+        assert_eq!(name("DEALLOCATE ALL"), None);
+    }
+}

@@ -93,6 +93,23 @@ impl Store {
         self.one_answer(text, key.to_string()).await
     }
 
+    /// The newest answers, so many at most.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub async fn answers(&self, count: usize) -> Result<Vec<StoredAnswer>, StoreFault> {
+        let rows = sqlx::query(
+            "SELECT study, plan_key, urho, terms, released, created, attempts FROM answers \
+             ORDER BY created DESC, study LIMIT $1",
+        )
+        .bind(count as i64)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(fault("list answers"))?;
+        rows.iter().map(read_answer).collect()
+    }
+
     /// The answer of one study.
     ///
     /// # Errors
@@ -101,6 +118,33 @@ impl Store {
     pub async fn answer_of(&self, study: &StudyHash) -> Result<Option<StoredAnswer>, StoreFault> {
         let text = "SELECT study, plan_key, urho, terms, released, created, attempts FROM answers WHERE study = $1";
         self.one_answer(text, study.to_string()).await
+    }
+
+    /// Answers that are older than one, or than all, the newest first.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub async fn answers_before(
+        &self,
+        before: Option<&StudyHash>,
+        most: usize,
+    ) -> Result<Vec<StoredAnswer>, StoreFault> {
+        let rows = sqlx::query(
+            "SELECT study, plan_key, urho, terms, released, created, attempts FROM answers \
+             WHERE $1 = '' OR created < (SELECT created FROM answers WHERE study = $2) \
+             OR (created = (SELECT created FROM answers WHERE study = $3) AND study < $4) \
+             ORDER BY created DESC, study DESC LIMIT $5",
+        )
+        .bind(before.map_or(String::new(), StudyHash::to_string))
+        .bind(before.map_or(String::new(), StudyHash::to_string))
+        .bind(before.map_or(String::new(), StudyHash::to_string))
+        .bind(before.map_or(String::new(), StudyHash::to_string))
+        .bind(i64::try_from(most).unwrap_or(i64::MAX))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(fault("list answers"))?;
+        rows.iter().map(read_answer).collect()
     }
 
     async fn one_answer(

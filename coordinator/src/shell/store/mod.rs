@@ -16,6 +16,7 @@ mod spool;
 mod studies;
 #[cfg(test)]
 mod suite;
+mod tokens;
 
 use std::fs::OpenOptions;
 use std::io;
@@ -35,6 +36,7 @@ pub use passwords::SqlPassword;
 pub use registry::{Party, Redeemed, Ticketed};
 pub use spool::{SpoolWrite, Spooled};
 pub use studies::StoredStudy;
+pub use tokens::Token;
 
 /// The store could not do its work; the world failed, not a rule.
 #[derive(Debug, thiserror::Error)]

@@ -9,7 +9,9 @@ use aquifer_shared::base::ids::{Hash32, IdentityKey, Name, Role, StudyHash};
 use aquifer_shared::base::time::Timestamp;
 
 use super::postgres::Server;
-use super::{Party, Redeemed, SqlPassword, Store, StoreFault, StoredModel, StoredStudy, Ticketed};
+use super::{
+    Party, Redeemed, SqlPassword, Store, StoreFault, StoredModel, StoredStudy, Ticketed, Token,
+};
 use crate::core::psql::scram::Verifier;
 
 fn joiner(name: &str) -> Party {
@@ -331,11 +333,53 @@ async fn a_password_is_kept_until_it_is_withdrawn(store: &Store) {
     assert_eq!(store.password(&name).await.unwrap(), None);
 }
 
+async fn a_token_is_kept_until_it_is_withdrawn(store: &Store) {
+    let (ada, notebook): (Name, Name) = ("ada".parse().unwrap(), "notebook".parse().unwrap());
+    let token = |secret, identity| Token {
+        hash: Hash32([secret; 32]),
+        owner: "ada".parse().unwrap(),
+        name: "notebook".parse().unwrap(),
+        identity: IdentityKey([identity; 32]),
+        role: Role::Analyst,
+        issued: Timestamp(1),
+        expires: Timestamp(50),
+    };
+    let at = Timestamp(10);
+    assert!(!store.withdraw_token(&ada, &notebook).await.unwrap());
+    assert!(store.add_token(&token(1, 7), at).await.unwrap());
+    assert!(
+        !store.add_token(&token(2, 7), at).await.unwrap(),
+        "one of a name"
+    );
+    let found = async |secret| store.token(&Hash32([secret; 32])).await.unwrap();
+    assert_eq!(found(1).await, Some(token(1, 7)));
+    assert_eq!(found(2).await, None);
+    let mut near = [1; 32];
+    near[31] = 0;
+    assert_eq!(
+        store.token(&Hash32(near)).await.unwrap(),
+        None,
+        "a handle is not enough"
+    );
+    assert!(
+        store.add_token(&token(3, 8), at).await.unwrap(),
+        "a namesake begins anew"
+    );
+    assert_eq!(store.tokens().await.unwrap(), [token(3, 8)]);
+    assert!(
+        store.add_token(&token(4, 8), Timestamp(51)).await.unwrap(),
+        "after its end"
+    );
+    assert!(store.withdraw_token(&ada, &notebook).await.unwrap());
+    assert_eq!(found(4).await, None);
+}
+
 async fn check_store(url: &str, dir: &Path) {
     let store = Store::open(url, dir).await.unwrap();
     assert!(store.is_empty().await.unwrap());
     a_ticket_is_good_once(&store).await;
     a_password_is_kept_until_it_is_withdrawn(&store).await;
+    a_token_is_kept_until_it_is_withdrawn(&store).await;
     a_joiner_whose_answer_was_lost_asks_again(&store).await;
     a_key_is_bound_to_one_name(&store).await;
     a_name_is_bound_until_it_is_revoked(&store).await;
@@ -367,7 +411,7 @@ async fn check_store(url: &str, dir: &Path) {
         .unwrap();
     again.close().await;
     let newer = Store::open(url, dir).await.unwrap_err();
-    assert!(matches!(newer, StoreFault::Newer { found: 7 }));
+    assert!(matches!(newer, StoreFault::Newer { found: 8 }));
 }
 
 #[tokio::test]
@@ -496,6 +540,7 @@ async fn an_older_store_is_brought_up_to_date() {
         "asked",
         "data_versions",
         "sql_passwords",
+        "tokens",
     ] {
         let drop = sqlx::AssertSqlSafe(format!("DROP TABLE {table}"));
         sqlx::raw_sql(drop).execute(&store.pool).await.unwrap();
@@ -508,7 +553,7 @@ async fn an_older_store_is_brought_up_to_date() {
     let store = open().await.unwrap();
     assert_eq!(store.spool(&StudyHash([5; 32])).await.unwrap(), []);
     assert!(store.ticket(Hash32([1; 32])).await.unwrap().is_some());
-    assert_eq!(store.schema().await.unwrap(), Some(6));
+    assert_eq!(store.schema().await.unwrap(), Some(7));
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! From rows in any order to a table: rows of a customer side by side, in the order in which they count.
 //!
-//! Rows wait packed, in partitions by the customer's tag; one partition at a time is sorted and moved into columns, so that
+//! Of more customers than the contract declares, those with the smallest tags count. Of a customer with more rows than a unit keeps, the first count: how long an answer takes to add up then follows from public
+//! sizes, whatever one customer brings. Rows wait packed, in partitions by the customer's tag; one partition at a time is sorted and moved into columns, so that
 //! memory holds every row about once.
 
 use aquifer_shared::base::limits::PUBLISHED_ROWS_MAX;
@@ -19,7 +20,23 @@ pub struct TableBuilder {
     partitions: Vec<Vec<u8>>,
     stride: usize,
     rows: usize,
+    /// Rows of one customer that are kept.
+    kept_max: usize,
+    /// Customers that are kept.
+    customers_max: usize,
+    dropped: Dropped,
     buffer: Vec<u8>,
+}
+
+/// What a table did not keep.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Dropped {
+    /// Customers with more rows than are kept.
+    pub(super) customers: u64,
+    /// Rows of theirs beyond those.
+    pub(super) rows: u64,
+    /// Customers beyond those that the contract declares.
+    pub(super) beyond_band: u64,
 }
 
 /// More rows than a table can hold.
@@ -42,6 +59,9 @@ impl TableBuilder {
             columns,
             partitions: vec![Vec::new(); PARTITIONS],
             rows: 0,
+            kept_max: published.rows_per_unit_max as usize,
+            customers_max: usize::try_from(published.size_band.1).unwrap_or(usize::MAX),
+            dropped: Dropped::default(),
             buffer: Vec::new(),
         }
     }
@@ -98,7 +118,12 @@ impl TableBuilder {
         let mut starts = vec![0];
         let mut end = 0;
         for rows in std::mem::take(&mut self.partitions) {
-            let (order, sizes) = self.ordered(&rows);
+            let (mut order, mut sizes) = self.ordered(&rows);
+            // Partitions are in the order of tags: customers with the smallest are kept.
+            let room = self.customers_max - (starts.len() - 1);
+            self.dropped.beyond_band += sizes.len().saturating_sub(room) as u64;
+            sizes.truncate(room);
+            order.truncate(sizes.iter().map(|size| *size as usize).sum());
             let mut offset = TAG_BYTES;
             for (codes, (width, _)) in codes.iter_mut().zip(&self.columns) {
                 codes.gather(&rows, self.stride, offset, &order);
@@ -109,22 +134,26 @@ impl TableBuilder {
                 end
             }));
         }
-        RowTable::new(codes, starts)
+        RowTable::new(codes, starts, self.dropped)
     }
 
-    /// The rows of a partition in their final order, and how many each customer has.
+    /// The rows of a partition that are kept, in their final order, and how many each customer has.
     fn ordered(&mut self, rows: &[u8]) -> (Vec<u32>, Vec<u32>) {
         let packed = rows.chunks_exact(self.stride);
         let mut tagged: Vec<(Tag, u32)> = packed.map(tag_of).zip(0..).collect();
         tagged.sort_unstable();
-        let mut order: Vec<u32> = tagged.iter().map(|(_, row)| *row).collect();
+        let mut order: Vec<u32> = Vec::with_capacity(tagged.len());
         let mut sizes = Vec::new();
-        let mut end = 0;
         for customer in tagged.chunk_by(|a, b| a.0 == b.0) {
-            let own = &mut order[end..end + customer.len()];
-            self.rank(customer[0].0, rows, own);
-            end += customer.len();
-            sizes.push(customer.len() as u32);
+            let start = order.len();
+            order.extend(customer.iter().map(|(_, row)| *row));
+            self.rank(customer[0].0, rows, &mut order[start..]);
+            let kept = customer.len().min(self.kept_max);
+            let beyond = (customer.len() - kept) as u64;
+            self.dropped.customers += u64::from(beyond > 0);
+            self.dropped.rows += beyond;
+            order.truncate(start + kept);
+            sizes.push(kept as u32);
         }
         (order, sizes)
     }

@@ -99,6 +99,29 @@ impl Codes {
         }
     }
 
+    /// Calls with all codes as bytes, little end first, piece by piece; a first piece tells width and number.
+    pub(super) fn bytes(&self, mut work: impl FnMut(&[u8])) {
+        let (width, rows) = match self {
+            Self::One(codes) => (Width::One, codes.len()),
+            Self::Two(codes) => (Width::Two, codes.len()),
+            Self::Four(codes) => (Width::Four, codes.len()),
+            Self::Eight(codes) => (Width::Eight, codes.len()),
+        };
+        work(
+            &[width.bytes() as u64, rows as u64]
+                .map(u64::to_le_bytes)
+                .concat(),
+        );
+        let mut piece = Vec::with_capacity(PIECE_ROWS * width.bytes());
+        for start in (0..rows).step_by(PIECE_ROWS) {
+            piece.clear();
+            self.each(start..rows.min(start + PIECE_ROWS), |_, code| {
+                piece.extend_from_slice(&code.to_le_bytes()[..width.bytes()]);
+            });
+            work(&piece);
+        }
+    }
+
     /// Calls with each code of some rows and its place among them.
     #[inline]
     pub(super) fn each(&self, rows: std::ops::Range<usize>, mut work: impl FnMut(usize, u64)) {
@@ -116,6 +139,9 @@ impl Codes {
         }
     }
 }
+
+/// Rows of one piece of bytes.
+const PIECE_ROWS: usize = 1 << 13;
 
 #[cfg(test)]
 mod tests {

@@ -14,9 +14,13 @@ use super::table::RowTable;
 /// Exact counts for the unit's own people; never a value, and never sent.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
 pub struct Excess {
+    /// Customers with more rows than are kept.
+    pub customers_over_kept: u64,
+    /// Rows of theirs beyond those: they count in no answer.
+    pub rows_not_kept: u64,
     /// Customers with more rows than count in one group.
     pub customers_over_rows: u64,
-    /// Rows of theirs that are too many where all fall into one group.
+    /// Rows of theirs that are too many where all fall into one group, those that are not kept among them.
     pub rows_left_out: u64,
     /// By key (and date by month): customers in more groups than count.
     pub customers_over_groups: Vec<(String, u64)>,
@@ -39,9 +43,12 @@ pub fn excess(table: &RowTable, published: &Published) -> Excess {
         PublishedKind::Date { .. } => Some((&column.name, Key::Period(index, Period::Month))),
         PublishedKind::Number(_) => None,
     });
+    let dropped = table.dropped();
     Excess {
+        customers_over_kept: dropped.customers,
+        rows_not_kept: dropped.rows,
         customers_over_rows: customers,
-        rows_left_out: rows,
+        rows_left_out: rows + dropped.rows,
         customers_over_groups: keys
             .map(|(name, key)| (name.clone(), over_groups(table, published, &key)))
             .collect(),

@@ -1,7 +1,8 @@
 //! What this node's customers add up to in one question: exact integers, no noise.
 //!
 //! The question comes from outside and is checked before it gets here. A customer adds to at most `groups_max` groups, with at
-//! most R rows in each; which ones, the order of the table decides.
+//! most R rows in each; which ones, the order of the table decides. Rows that do not count take the same steps as those that do: how
+//! long adding up takes follows from sizes, hardly from the condition.
 
 use std::ops::Range;
 
@@ -173,6 +174,8 @@ struct Walk<'q> {
     open: Vec<(u32, u32)>,
     /// The customer's totals, group by group as in `open`.
     totals: Vec<i128>,
+    /// Totals of rows that do not count.
+    nowhere: Vec<i128>,
     /// Place in `open` of every group.
     places: Vec<u32>,
 }
@@ -184,45 +187,49 @@ impl<'q> Walk<'q> {
             sums: vec![0; inquiry.groups * inquiry.width],
             open: Vec::new(),
             totals: Vec::new(),
+            nowhere: vec![0; inquiry.width],
             places: vec![NOWHERE; inquiry.groups],
         }
     }
 
-    /// The only row of a customer.
+    /// The only row of a customer. One that does not count is worked out like all others, and adds nothing.
     fn only_row(&mut self, block: &Block, row: usize) {
-        if block.masks.kept()[row] == 0 {
-            return;
-        }
+        let counts = i64::from(block.masks.kept()[row]);
         let start = block.groups[row] as usize * self.inquiry.width;
         for adder in &self.inquiry.adders {
             let (cell, value) = adder.of_row(&block.columns, row);
-            self.sums[start + cell] += adder.scale.of(value);
+            self.sums[start + cell] += counts * adder.scale.of(value);
         }
     }
 
-    /// One of several rows of a customer.
+    /// One of several rows of a customer. One that does not count is worked out like all others, and goes nowhere.
     fn row(&mut self, block: &Block, row: usize) {
-        if block.masks.kept()[row] == 0 {
-            return;
-        }
-        let group = block.groups[row];
-        let Some(place) = self.place(group) else {
-            return;
+        let place = match block.masks.kept()[row] {
+            0 => None,
+            _ => self.count(block.groups[row]),
         };
-        let counted = &mut self.open[place].1;
-        if *counted == self.inquiry.rows_max {
-            return;
-        }
-        *counted += 1;
-        let first = *counted == 1;
         let width = self.inquiry.width;
-        let totals = &mut self.totals[place * width..][..width];
+        let (totals, first) = match place {
+            Some((place, first)) => (&mut self.totals[place * width..][..width], first),
+            None => (&mut self.nowhere[..], true),
+        };
         for adder in &self.inquiry.adders {
             let (cell, value) = adder.of_row(&block.columns, row);
             if first || !adder.once() {
                 totals[cell] += value;
             }
         }
+    }
+
+    /// Counts a row to a group of the customer: the group's place, and whether it is its first; none where it is one too many.
+    fn count(&mut self, group: u32) -> Option<(usize, bool)> {
+        let place = self.place(group)?;
+        let counted = &mut self.open[place].1;
+        if *counted == self.inquiry.rows_max {
+            return None;
+        }
+        *counted += 1;
+        Some((place, *counted == 1))
     }
 
     /// Where a group is open for the customer; none where it is in as many groups as count already.
@@ -254,6 +261,7 @@ impl<'q> Walk<'q> {
             }
         }
         self.totals.clear();
+        self.nowhere.fill(0);
     }
 }
 

@@ -5,8 +5,11 @@
 use std::fmt;
 use std::ops::Range;
 
+use aquifer_shared::base::hash::labelled;
+use aquifer_shared::base::ids::Hash32;
 use aquifer_shared::base::secret::Personal;
 
+use super::builder::Dropped;
 use super::codes::Codes;
 
 /// The rows of all customers.
@@ -20,13 +23,15 @@ pub struct RowTable {
     columns: Vec<Personal<Codes>>,
     /// First row of every customer, and the number of rows at the end.
     starts: Personal<Vec<u32>>,
+    dropped: Personal<Dropped>,
 }
 
 impl RowTable {
-    pub(super) fn new(columns: Vec<Codes>, starts: Vec<u32>) -> Self {
+    pub(super) fn new(columns: Vec<Codes>, starts: Vec<u32>, dropped: Dropped) -> Self {
         Self {
             columns: columns.into_iter().map(Personal::new).collect(),
             starts: Personal::new(starts),
+            dropped: Personal::new(dropped),
         }
     }
 
@@ -40,6 +45,16 @@ impl RowTable {
         self.starts.expose().len() - 1
     }
 
+    /// Customers that were left out because there are more than the contract declares.
+    ///
+    /// # Privacy
+    ///
+    /// An exact count: for the unit's own people, never for a message.
+    #[must_use]
+    pub fn customers_left_out(&self) -> u64 {
+        self.dropped().beyond_band
+    }
+
     /// Number of rows.
     ///
     /// # Privacy
@@ -48,6 +63,29 @@ impl RowTable {
     #[must_use]
     pub fn rows(&self) -> usize {
         self.starts.expose()[self.customers()] as usize
+    }
+
+    /// A digest of all rows under a key.
+    ///
+    /// # Privacy
+    ///
+    /// For the unit's own memory of what it served: it never leaves the node.
+    #[must_use]
+    pub fn digest(&self, key: &[u8; 32]) -> Hash32 {
+        let mut state = Hash32::default();
+        let mut mix = |bytes: &[u8]| {
+            state = labelled("aquifer/published-state/1", &[key, &state.0, bytes]);
+        };
+        for column in &self.columns {
+            column.expose().bytes(&mut mix);
+        }
+        Codes::Four(self.starts.expose().clone()).bytes(&mut mix);
+        state
+    }
+
+    /// What was not kept of customers with too many rows.
+    pub(super) fn dropped(&self) -> Dropped {
+        *self.dropped.expose()
     }
 
     pub(super) fn codes(&self, column: usize) -> &Codes {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use aquifer_shared::base::calendar::parse;
+use aquifer_shared::base::limits::ROWS_PER_UNIT_MAX;
 use aquifer_shared::domain::contract::published::{
     NumberColumn, Published, PublishedColumn, PublishedKind,
 };
@@ -68,6 +69,7 @@ fn published(rows_max: u32, groups_max: u32) -> Published {
         privacy_unit: "id".to_owned(),
         rows_per_group_max: rows_max,
         groups_per_unit_max: groups_max,
+        rows_per_unit_max: ROWS_PER_UNIT_MAX,
         size_band: (1, 1_000),
         columns: columns.collect(),
     }
@@ -476,13 +478,78 @@ fn a_customer_with_a_million_rows_counts_as_much_as_any() {
             .unwrap();
     }
     let table = builder.finish();
-    assert_eq!((table.rows(), table.customers()), (1_000_000, 1));
+    let kept = ROWS_PER_UNIT_MAX as usize;
+    assert_eq!((table.rows(), table.customers()), (kept, 1));
+    let excess = excess(&table, &published);
+    let over = (excess.customers_over_kept, excess.rows_not_kept);
+    assert_eq!(over, (1, 1_000_000 - u64::from(ROWS_PER_UNIT_MAX)));
     let question = ask(vec![Key::Level(0)], Filter::All, 3, &[BlockKind::Sum(1)]);
     let scales = scales(&published, &question);
     let mut sums = Inquiry::new(&table, &published, &question, &scales).sum(0..1);
     sums.sort_unstable();
     let most = scales.amplitudes[0].into();
     assert_eq!(sums, [0, most, most, most]);
+}
+
+/// The first rows by keyed rank are kept; those with no more rows than that keep all, and their sums stay as they were.
+#[test]
+fn rows_beyond_those_that_a_unit_keeps_count_nowhere() {
+    let row = |index: i64| raw((index % 3) as u8, (index % 2) as u16, Some(index % 20 - 7));
+    let mut rows: Vec<Raw> = (0..60).map(row).collect();
+    rows.extend((0..5).map(|index| raw(9, 1, Some(index))));
+    let whole = published(100, 4);
+    let kept = Published {
+        rows_per_unit_max: 5,
+        ..whole.clone()
+    };
+    let table = table(&rows, &kept);
+    assert_eq!((table.customers(), table.rows()), (4, 20));
+    let excess = excess(&table, &kept);
+    assert_eq!((excess.customers_over_kept, excess.rows_not_kept), (3, 45));
+    let mut first: Vec<Raw> = Vec::new();
+    for customer in [0, 1, 2, 9] {
+        let own: Vec<&Raw> = rows.iter().filter(|row| row.customer == customer).collect();
+        first.extend(in_order(&own, &whole).into_iter().take(5).cloned());
+    }
+    let keys = vec![Key::Level(0)];
+    let question = ask(keys, Filter::All, 4, &[BlockKind::Rows, BlockKind::Sum(1)]);
+    let expected = naive(&first, &whole, &question);
+    assert_eq!(answer(&rows, &kept, &question, 1), expected);
+}
+
+#[test]
+fn customers_beyond_the_band_are_left_out_by_their_tags() {
+    let band = |most| Published {
+        size_band: (1, most),
+        ..published(2, 4)
+    };
+    let rows: Vec<Raw> = (0..40)
+        .flat_map(|customer| [raw(customer, 0, None), raw(customer, 1, None)])
+        .collect();
+    let table_of = |rows: &[Raw], most| table(rows, &band(most));
+    let kept = table_of(&rows, 25);
+    let found = (kept.customers(), kept.rows(), kept.customers_left_out());
+    assert_eq!(found, (25, 50, 15));
+    let buffer = &mut Vec::new();
+    let tag =
+        |customer: u8, buffer: &mut Vec<u8>| key().tag(customer.to_string().as_bytes(), buffer);
+    let mut tags: Vec<_> = (0..40)
+        .map(|customer| (tag(customer, buffer), customer))
+        .collect();
+    tags.sort_unstable();
+    let first: Vec<u8> = tags[..25].iter().map(|(_, customer)| *customer).collect();
+    let those: Vec<Raw> = rows
+        .iter()
+        .filter(|row| first.contains(&row.customer))
+        .cloned()
+        .collect();
+    let whole = table_of(&those, 25);
+    assert_eq!(whole.customers_left_out(), 0);
+    assert!(
+        kept.digest(&[1; 32]) == whole.digest(&[1; 32])
+            && kept.digest(&[1; 32]) != whole.digest(&[2; 32])
+    );
+    assert_eq!(table_of(&rows, 40).customers_left_out(), 0);
 }
 
 #[test]

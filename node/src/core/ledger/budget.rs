@@ -108,6 +108,26 @@ pub struct StudyReport {
     pub attempts: u32,
     /// Set once it is over.
     pub ended: Option<EndReason>,
+    /// How many questions that are over the line stands for; the study is what was signed for them then.
+    pub questions: Option<u64>,
+}
+
+impl StudyReport {
+    /// The line of questions under one standing study with one more.
+    pub(super) fn with(&self, more: &Self) -> Option<Self> {
+        let floor = match (self.floor, more.floor) {
+            (Some(floor), Some(more)) => Some(floor.checked_add(more)?),
+            _ => None,
+        };
+        Some(Self {
+            spent: self.spent.checked_add(more.spent)?,
+            urho: self.urho.checked_add(more.urho)?,
+            floor,
+            attempts: self.attempts.checked_add(more.attempts)?,
+            questions: Some(self.questions.unwrap_or(0) + 1),
+            ..self.clone()
+        })
+    }
 }
 
 /// The whole budget.
@@ -119,7 +139,7 @@ pub struct BudgetReport {
     pub per_contract: CapReport,
     /// The yearly cap.
     pub per_year: CapReport,
-    /// Studies in the order of their acceptance.
+    /// Studies in the order of their acceptance; then questions that are over, one line for each standing study.
     pub studies: Vec<StudyReport>,
 }
 
@@ -172,6 +192,7 @@ impl Account {
             multiplicity: self.terms.multiplicity,
             attempts: u32::try_from(self.spends.len()).ok()?,
             ended: self.ended,
+            questions: None,
         })
     }
 }
@@ -189,7 +210,24 @@ impl Ledger {
             contract: contract.clone(),
             per_contract: self.cap_report(Scope::Contract(contract), caps.per_contract)?,
             per_year: self.cap_report(Scope::Since(Self::year_start(now)), caps.per_year)?,
-            studies: reports.collect::<Option<_>>()?,
+            studies: reports
+                .chain(self.folded.reports().map(Some))
+                .collect::<Option<_>>()?,
+        })
+    }
+
+    /// What customers would lose if every other member colluded: all studies on a contract, charged and set aside, and what was
+    /// written off; `None` where a sum does not fit.
+    #[must_use]
+    pub fn floor_committed(&self, contract: &Name) -> Option<MicroRho> {
+        let over = self.folded.floor_of_contract(contract)?;
+        let nothing = self.floor_written_off()?.checked_add(over)?;
+        let accounts = self.accounts.values();
+        let on_it = accounts.filter(|account| account.terms.contract_name == *contract);
+        on_it.into_iter().try_fold(nothing, |sum, account| {
+            let spent = account.spent(Timestamp(0))?;
+            let parts = spent.checked_add(account.outstanding()?)?;
+            sum.checked_add(floor_of(&account.terms, parts)?)
         })
     }
 
@@ -288,7 +326,16 @@ fn adds(terms: &StudyTerms) -> bool {
     terms.multiplicity > 1
 }
 
-pub(in super::super) fn combine(parts: Parts, adds: bool) -> Option<MicroRho> {
+/// The price of these parts if this node's noise alone protected its customers; studies add up whatever part a customer is in.
+pub(in super::super) fn floor_of(terms: &StudyTerms, parts: Parts) -> Option<MicroRho> {
+    let charged = combine(parts, adds(terms))?;
+    match terms.mode {
+        TrustMode::NodeNoise => Some(charged),
+        TrustMode::SharedNoise => terms.floor(charged),
+    }
+}
+
+fn combine(parts: Parts, adds: bool) -> Option<MicroRho> {
     let apart = match adds {
         true => parts.training.checked_add(parts.holdout)?,
         false => parts.training.max(parts.holdout),

@@ -13,11 +13,13 @@ impl Ledger {
     /// Takes one entry; the error says what it contradicts.
     pub(super) fn apply(&mut self, seq: u64, entry: Entry) -> Result<(), &'static str> {
         self.latest = self.latest.max(entry.at());
+        self.folded.forget(self.latest);
         match entry {
             Entry::Reserve(body) => self.apply_reserve(seq, body),
             Entry::Spend(body) => self.apply_spend(seq, body),
             Entry::Close(body) => {
                 self.account(&body.study)?.closes.push(body);
+                self.fold(&body.study);
                 Ok(())
             }
             Entry::Return(body) => {
@@ -27,6 +29,7 @@ impl Ledger {
                 } else {
                     self.account(&body.study)?.ended = Some(body.reason);
                     self.open.remove(&body.study);
+                    self.fold(&body.study);
                 }
                 Ok(())
             }
@@ -47,7 +50,7 @@ impl Ledger {
 
     fn apply_reserve(&mut self, seq: u64, body: Reserve) -> Result<(), &'static str> {
         let (study, terms) = read_terms(&body.terms).map_err(|_| "unreadable study terms")?;
-        if self.accounts.contains_key(&study) {
+        if self.accounts.contains_key(&study) || self.folded.ended(&study).is_some() {
             return Err("a second reservation of one study");
         }
         self.waiting.remove(&study);
@@ -114,7 +117,7 @@ impl Ledger {
 
     fn apply_hold(&mut self, seq: u64, body: Hold) -> Result<(), &'static str> {
         let (study, terms) = read_terms(&body.terms).map_err(|_| "unreadable study terms")?;
-        if self.accounts.contains_key(&study) {
+        if self.accounts.contains_key(&study) || self.folded.ended(&study).is_some() {
             return Err("a study that was accepted waits for a person");
         }
         let waiting = Waiting {

@@ -1,7 +1,8 @@
 //! Where the ledgers of other members stood: a peer whose ledger was put back to an older copy is behind its mark.
 //!
 //! Marks are kept per peer and study. Studies that run at the same time see a peer's ledger in any order, so marks of another
-//! study count only once they are older than twice the life of an attempt.
+//! study count only once they are older than twice the life of an attempt. Questions that are over leave one run of marks for each
+//! peer.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,8 +17,17 @@ use super::entry::{Entry, PeerMarks};
 #[derive(Clone, Debug, Default)]
 pub(super) struct Marks {
     of: BTreeMap<(IdentityKey, StudyHash), Vec<Mark>>,
+    /// Of studies that nobody asks for any more.
+    past: BTreeMap<IdentityKey, Past>,
     /// Marks older than this need no other mark before them.
     window_ms: u64,
+}
+
+/// Marks of one peer from many studies: rising in time and in rank.
+#[derive(Clone, Debug, Default)]
+struct Past {
+    marks: Vec<Mark>,
+    studies: usize,
 }
 
 /// A peer's ledger stood here.
@@ -79,6 +89,18 @@ impl Marks {
         marks.drain(..old.saturating_sub(1));
     }
 
+    /// Puts the marks of a study that is over to those of others.
+    pub fn fold(&mut self, study: &StudyHash, roster: &[IdentityKey]) {
+        for peer in roster {
+            let Some(marks) = self.of.remove(&(*peer, *study)) else {
+                continue;
+            };
+            let past = self.past.entry(*peer).or_default();
+            past.studies += 1;
+            past.take(marks, self.window_ms);
+        }
+    }
+
     /// Where a peer's ledger stood last in a study.
     pub fn last_head(&self, study: &StudyHash, peer: &IdentityKey) -> Option<Head> {
         Some(self.of.get(&(*peer, *study))?.last()?.head)
@@ -88,6 +110,46 @@ impl Marks {
     fn of_peer(&self, peer: &IdentityKey) -> impl Iterator<Item = (&StudyHash, &Vec<Mark>)> {
         let all = (*peer, StudyHash([0; 32]))..=(*peer, StudyHash([u8::MAX; 32]));
         self.of.range(all).map(|((_, study), marks)| (study, marks))
+    }
+}
+
+impl Past {
+    fn take(&mut self, marks: Vec<Mark>, window_ms: u64) {
+        self.marks.extend(marks);
+        self.marks.sort_by_key(|mark| mark.at);
+        // An earlier mark of a higher rank counts wherever this one does, and asks for more.
+        let mut highest = (0, false);
+        self.marks.retain(|mark| {
+            let counts = mark.rank() >= highest;
+            highest = highest.max(mark.rank());
+            counts
+        });
+        self.marks
+            .dedup_by(|later, mark| (later.head, later.dealt) == (mark.head, mark.dealt));
+        let newest = self.marks.last().map_or(Timestamp(0), |mark| mark.at);
+        let old = |mark: &&Mark| newest.since_ms(mark.at) > window_ms;
+        let old = self.marks.iter().take_while(old).count();
+        if let Some(last) = old.checked_sub(1).map(|last| self.marks[last].head.seq) {
+            let below = self
+                .marks
+                .iter()
+                .take_while(|mark| mark.head.seq < last)
+                .count();
+            self.marks.drain(..below);
+        }
+    }
+
+    /// Whether a position contradicts a mark that is old enough to count.
+    fn contradicts(&self, head: &Head, counts: impl Fn(&Mark) -> bool) -> bool {
+        let mut counting = self.marks.iter().rev().filter(|mark| counts(mark));
+        let Some(last) = counting.next() else {
+            return false;
+        };
+        // Those before it ask for less, unless they are of the same number.
+        let same = counting.take_while(|mark| mark.head.seq == last.head.seq);
+        std::iter::once(last)
+            .chain(same)
+            .any(|mark| mark.is_contradicted_by(head))
     }
 }
 
@@ -106,9 +168,13 @@ impl Ledger {
     ) -> bool {
         let present = self.present(now);
         let ttl_ms = self.terms(study).map_or(0, |terms| terms.attempt_ttl_ms);
+        let old = |mark: &Mark| present.since_ms(mark.at) > window_ms(ttl_ms);
+        let past = self.marks.past.get(peer);
+        if past.is_some_and(|past| past.contradicts(head, old)) {
+            return true;
+        }
         self.marks.of_peer(peer).any(|(of, marks)| {
-            let counts =
-                |mark: &&Mark| of == study || present.since_ms(mark.at) > window_ms(ttl_ms);
+            let counts = |mark: &&Mark| of == study || old(mark);
             let counting = marks.iter().rev().find(counts);
             counting.is_some_and(|mark| mark.is_contradicted_by(head))
         })
@@ -160,18 +226,21 @@ impl Ledger {
     /// The highest position at which each peer's ledger was seen.
     #[must_use]
     pub fn peers(&self) -> Vec<PeerReport> {
-        let peers: BTreeSet<&IdentityKey> = self.marks.of.keys().map(|(peer, _)| peer).collect();
+        let open = self.marks.of.keys().map(|(peer, _)| peer);
+        let peers: BTreeSet<&IdentityKey> = open.chain(self.marks.past.keys()).collect();
         let report = |peer: &IdentityKey| {
             let marks = self.marks.of_peer(peer);
+            let past = self.marks.past.get(peer);
             let highest = marks
                 .filter_map(|(_, marks)| marks.last())
+                .chain(past.and_then(|past| past.marks.last()))
                 .max_by_key(|mark| mark.rank())?;
             Some(PeerReport {
                 peer: *peer,
                 head: highest.head,
                 dealt: highest.dealt,
                 at: highest.at,
-                studies: self.marks.of_peer(peer).count(),
+                studies: self.marks.of_peer(peer).count() + past.map_or(0, |past| past.studies),
             })
         };
         peers.into_iter().filter_map(report).collect()
@@ -299,6 +368,58 @@ mod tests {
         ledger.note_peers(later, studies[0], &[]);
         let long_ago = Timestamp(5);
         assert!(ledger.behind(long_ago, &studies[0], &public(PEER), &head(10)));
+    }
+
+    /// Marks of studies that are over ask for the same as before.
+    #[test]
+    fn what_is_over_still_contradicts_a_peer_that_fell_back() {
+        let forked = Head {
+            hash: Hash32([99; 32]),
+            ..head(12)
+        };
+        let marks = [
+            (0, 0, 10, true),
+            (0, 100, 12, true),
+            (1, 50, 11, true),
+            (1, 200, 12, false),
+        ];
+        let after = 2 * TTL_MS + 1;
+        let shown = [head(9), head(10), head(11), head(12), head(13), forked];
+        let ages = [0, after, after + 50, after + 100, after + 200];
+        // A third study asks while the two that met the peer run, and once they are over.
+        let (mut ledger, studies) = ledger();
+        for (study, at, seq, dealt) in marks {
+            let now = NOW.after_ms(at);
+            ledger.note_peers(now, studies[study], &[(public(PEER), head(seq))]);
+            if dealt {
+                ledger.mark_dealt(now, studies[study], &[public(PEER)]);
+            }
+        }
+        let mut third = shared_synthetic(4, 2);
+        third.study_id = [3; 16];
+        let (study, offer) = offer(&third);
+        let wide = Caps {
+            per_contract: MicroRho(u64::MAX),
+            per_year: MicroRho(u64::MAX),
+        };
+        let accepted = (offer.terms.as_slice(), &third, offer.approvals.as_slice());
+        ledger.reserve(NOW, wide, SPLIT, accepted, false).unwrap();
+        let behind = |ledger: &Ledger| {
+            let each = ages
+                .iter()
+                .flat_map(|age| shown.iter().map(move |head| (*age, *head)));
+            let each = each
+                .map(|(age, head)| ledger.behind(NOW.after_ms(age), &study, &public(PEER), &head));
+            each.collect::<Vec<bool>>()
+        };
+        let (before, peers) = (behind(&ledger), ledger.peers());
+        assert!(before.contains(&true) && before.contains(&false));
+        for study in studies {
+            ledger.marks.fold(&study, &third.roster);
+            assert_eq!(behind(&ledger), before);
+        }
+        assert_eq!(ledger.peers(), peers);
+        assert!(ledger.marks.of.is_empty());
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod budget;
 mod charge;
 mod entry;
 mod fold;
+mod folded;
 mod lock;
 mod marks;
 mod questions;
@@ -25,8 +26,9 @@ use aquifer_shared::protocol::aggregation::Checks;
 use aquifer_shared::protocol::chain::Head;
 use aquifer_shared::protocol::wire::Approval;
 
-pub(super) use budget::combine;
+pub(super) use budget::floor_of;
 use budget::{Account, Count, Scope, YEAR_MS, total};
+use folded::Folded;
 use marks::Marks;
 
 pub use adopt::{Adoption, adopt, common, head_of};
@@ -52,8 +54,10 @@ pub struct Ledger {
     outbox: Vec<Record>,
     in_flight: Option<Head>,
     latest: Timestamp,
+    /// Of studies, and of questions until they are over.
     accounts: BTreeMap<StudyHash, Account>,
-    /// Those of them that have not ended: few, where questions have ended by the thousand.
+    folded: Folded,
+    /// Those accounts that have not ended.
     open: BTreeSet<StudyHash>,
     waiting: BTreeMap<StudyHash, Waiting>,
     /// Studies that waited for a person until they were over, and the entry that says so.
@@ -73,6 +77,7 @@ impl Default for Ledger {
             in_flight: None,
             latest: Timestamp::default(),
             accounts: BTreeMap::new(),
+            folded: Folded::default(),
             open: BTreeSet::new(),
             waiting: BTreeMap::new(),
             over: BTreeMap::new(),
@@ -162,6 +167,9 @@ impl Ledger {
         if let Some(account) = self.accounts.get(study) {
             return account.ended.map_or(Standing::Accepted, Standing::Ended);
         }
+        if let Some((reason, _)) = self.folded.ended(study) {
+            return Standing::Ended(reason);
+        }
         match self.waiting.get(study) {
             Some(waiting) if waiting.declined => Standing::Declined,
             Some(_) => Standing::Held,
@@ -176,12 +184,13 @@ impl Ledger {
     #[must_use]
     pub fn is_durable(&self, study: &StudyHash) -> bool {
         let accepted = self.accounts.get(study).map(|account| account.seq);
+        let accepted = accepted.or_else(|| Some(self.folded.ended(study)?.1));
         let seq = accepted.or_else(|| self.waiting.get(study).map(|waiting| waiting.seq));
         let seq = seq.or_else(|| self.over.get(study).map(|(_, seq)| *seq));
         seq.is_some_and(|seq| seq <= self.durable.seq)
     }
 
-    /// Terms of an accepted study.
+    /// Terms of an accepted study; none of a question that is over.
     #[must_use]
     pub fn terms(&self, study: &StudyHash) -> Option<&StudyTerms> {
         self.accounts.get(study).map(|account| &account.terms)
@@ -384,7 +393,14 @@ impl Ledger {
         let lost = lost
             .map(|entry| entry.lost.urho)
             .try_fold(MicroRho::ZERO, MicroRho::checked_add)?;
-        total(self.accounts.values(), extra, scope, count)?.checked_add(lost)
+        // A question reads everybody: its price adds to all others.
+        let folded = match scope {
+            Scope::Contract(name) => self.folded.of_contract(name),
+            Scope::Since(start) => self.folded.since(start),
+        };
+        total(self.accounts.values(), extra, scope, count)?
+            .checked_add(folded?)?
+            .checked_add(lost)
     }
 
     fn append(&mut self, entry: Entry) {

@@ -25,9 +25,10 @@ impl Ledger {
             account.signed == Some(*standing) && account.signed != Some(**study)
         });
         let committed = under.map(|(_, account)| committed(account));
+        let over = self.folded.of_standing(standing);
         committed
             .into_iter()
-            .try_fold(MicroRho::ZERO, |sum, one| sum.checked_add(one?))
+            .try_fold(over, |sum, one| sum.checked_add(one?))
     }
 }
 

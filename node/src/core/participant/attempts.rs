@@ -12,7 +12,7 @@ use aquifer_shared::protocol::codec::decode;
 use aquifer_shared::protocol::wire::{Message, RefusalCode, Task, TaskBody};
 
 use super::offers::code_of_end;
-use super::{ComputeJob, Effect, Fresh, Live, NoiseKind, Participant, QuestionJob, Step};
+use super::{ComputeJob, Effect, Fresh, Live, NoiseKind, Participant, QuestionJob, Step, Work};
 use crate::core::ledger::{AttemptOutcome, Standing};
 use crate::core::question::question_of;
 
@@ -24,6 +24,16 @@ struct Wanted {
     body: TaskBody,
     terms: RoundTerms,
     clip: u32,
+}
+
+impl Wanted {
+    fn work(&self) -> Work {
+        match self.body {
+            TaskBody::Question => Work::Question,
+            TaskBody::Synthetic(_) => Work::Nothing,
+            TaskBody::Counts | TaskBody::Residuals(_) | TaskBody::Evaluation(_) => Work::Round,
+        }
+    }
 }
 
 impl Participant {
@@ -59,6 +69,10 @@ impl Participant {
             }
             Ok(_) if fresh.is_none() && self.is_shared(&study) => {
                 self.refuse(id, study, RefusalCode::Unfit, 0);
+            }
+            // What is before it takes longer than it may live: public, like the slots of what is before it.
+            Ok(wanted) if self.slots_from(now, &study, &wanted).is_none() => {
+                self.refuse(id, study, RefusalCode::NotLive, 0);
             }
             Ok(wanted) => self.start(now, (study, round, attempt), (hash, fresh), wanted),
         }
@@ -152,6 +166,15 @@ impl Participant {
         Ok(())
     }
 
+    /// From when the slots of a task that arrives now are counted; none where its answer would leave after its life.
+    fn slots_from(&self, now: Timestamp, study: &StudyHash, wanted: &Wanted) -> Option<Timestamp> {
+        let terms = self.ledger.terms(study)?;
+        let slots_from = self.turns.next(now, wanted.work());
+        let leaves = slots_from.after_ms(terms.slot_ms.into());
+        let dies = now.after_ms(terms.attempt_ttl_ms.into());
+        (slots_from == now || leaves < dies).then_some(slots_from)
+    }
+
     fn start(
         &mut self,
         now: Timestamp,
@@ -160,6 +183,9 @@ impl Participant {
         wanted: Wanted,
     ) {
         let id = attempt_id(&study, round, attempt);
+        let slot_ms = self.ledger.terms(&study).map_or(0, |terms| terms.slot_ms);
+        let slots_from = self.turns.next(now, wanted.work());
+        self.turns.take(now, slot_ms, wanted.work());
         let desk = self.desks.entry(study).or_default();
         // A synthetic sum reads no customer.
         let sum = match wanted.body {
@@ -174,6 +200,7 @@ impl Participant {
             attempt,
             task,
             arrived: now,
+            slots_from,
             fresh,
             step: Step::Gathering(sum),
         });
@@ -298,11 +325,11 @@ impl Participant {
         attempt: AttemptId,
         code: RefusalCode,
     ) {
-        let slot_ms = self.ledger.terms(&study).map_or(0, |terms| terms.slot_ms);
+        let leaves = self.leaves(now, study);
         let live = self.desks.get_mut(&study);
         let live = live.and_then(|desk| desk.live.as_mut());
         if let Some(live) = live.filter(|live| live.id == attempt) {
-            live.step = Step::GivingUp(code, now.next_slot(live.arrived, slot_ms));
+            live.step = Step::GivingUp(code, leaves);
         }
     }
 

@@ -119,6 +119,11 @@ pub enum Effect {
         /// The entry before the first.
         after: u64,
     },
+    /// Tell the unit's operator: an answer of this study was not ready in its slot and leaves in a later one.
+    Late {
+        /// The study.
+        study: StudyHash,
+    },
     /// Keep evidence for the unit's audit.
     Audit(Audit),
 }

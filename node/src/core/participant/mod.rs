@@ -15,6 +15,9 @@ mod shared_world;
 mod sharing;
 #[cfg(test)]
 mod tests;
+mod turns;
+#[cfg(test)]
+mod turns_tests;
 mod update;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -30,6 +33,7 @@ use super::ledger::{AttemptOutcome, EndReason, Ledger, LockReason};
 use super::policy::Rules;
 use mirror::Mirror;
 use sharing::{Place, Sharing};
+use turns::{Turns, Work};
 
 pub use event::{
     Audit, ComputeJob, Effect, Event, Exhibit, Fresh, NoiseKind, Outgoing, Peer, QuestionJob,
@@ -73,6 +77,7 @@ pub struct Participant {
     unfit: bool,
     lock: Option<LockReason>,
     mirror: Mirror,
+    turns: Turns,
 }
 
 /// What a study has in memory.
@@ -99,6 +104,8 @@ struct Live {
     attempt: u32,
     task: Hash32,
     arrived: Timestamp,
+    /// From when its slots are counted.
+    slots_from: Timestamp,
     /// For the ephemeral key; used once.
     fresh: Fresh,
     step: Step,
@@ -136,6 +143,7 @@ impl Participant {
             unfit: false,
             lock: None,
             mirror: Mirror::default(),
+            turns: Turns::default(),
         };
         for attempt in machine.ledger.unclosed() {
             machine.close(now, attempt, AttemptOutcome::Lost);
@@ -329,6 +337,17 @@ impl Participant {
             }
             self.close(now, attempt, AttemptOutcome::Unknown);
         }
+    }
+
+    /// The slot in which what is ready now leaves. Told aloud where that is not the first: the study's slot is too short then.
+    fn leaves(&mut self, now: Timestamp, study: StudyHash) -> Timestamp {
+        let slot_ms = self.ledger.terms(&study).map_or(0, |terms| terms.slot_ms);
+        let live = self.desks.get(&study).and_then(|desk| desk.live.as_ref());
+        let slots_from = live.map_or(now, |live| live.slots_from);
+        if slot_ms > 0 && now > slots_from.after_ms(slot_ms.into()) {
+            self.effects.push_back(Effect::Late { study });
+        }
+        now.next_slot(slots_from, slot_ms)
     }
 
     fn dies(&self, study: &StudyHash, live: &Live) -> Timestamp {

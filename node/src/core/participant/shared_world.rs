@@ -128,6 +128,7 @@ impl Node {
                 self.node.handle(now, Event::Links { after, links });
             }
             Effect::Recall { .. } => panic!("nothing of a shared sum is stored"),
+            Effect::Late { .. } => {}
             Effect::Audit(audit) => self.audits.push(audit),
         }
     }

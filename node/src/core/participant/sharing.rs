@@ -93,7 +93,7 @@ impl Participant {
     /// The noisy sum has a share of the noise in every cell; it stays in the machine until it is dealt.
     pub(super) fn advertise(&mut self, now: Timestamp, study: StudyHash, noisy: Secret<Vec<i64>>) {
         let place = self.take_place(study);
-        let slot_ms = self.ledger.terms(&study).map_or(0, |terms| terms.slot_ms);
+        let leaves = self.leaves(now, study);
         let ledger = self.ledger.durable();
         let judges = self.judges;
         let desk = self.desks.get_mut(&study);
@@ -121,7 +121,7 @@ impl Participant {
         let (member, _) = Member::advertise(setting, place.seat, contribution, &self.sign);
         live.step = Step::Sharing(Box::new(Sharing {
             member,
-            leaves: Some(now.next_slot(live.arrived, slot_ms)),
+            leaves: Some(leaves),
             waits: Waits::Nothing,
         }));
     }

@@ -112,7 +112,7 @@ impl World {
                 let computed = Event::Computed { attempt, task, sum };
                 self.node.handle(self.now, computed);
             }
-            Effect::Prepare { .. } => {}
+            Effect::Prepare { .. } | Effect::Late { .. } => {}
             Effect::Draw { study, kind } => {
                 self.draws += 1;
                 let noise = vec![1_000 * self.draws; kind.cells as usize];

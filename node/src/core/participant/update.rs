@@ -13,10 +13,9 @@ impl Participant {
     /// A noisy sum waits for its slot. It is not charged before: a charge shows in refusals, in the answer to a repeated task
     /// and in greetings, and would tell how long adding up took.
     pub(super) fn await_slot(&mut self, now: Timestamp, study: StudyHash, noisy: Secret<Vec<i64>>) {
-        let slot_ms = self.ledger.terms(&study).map_or(0, |terms| terms.slot_ms);
+        let leaves = self.leaves(now, study);
         let desk = self.desks.get_mut(&study);
         if let Some(live) = desk.and_then(|desk| desk.live.as_mut()) {
-            let leaves = now.next_slot(live.arrived, slot_ms);
             live.step = Step::Waiting(noisy, leaves);
         }
     }

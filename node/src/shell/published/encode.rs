@@ -25,15 +25,16 @@ pub struct Inspected {
     pub findings: Findings,
 }
 
-/// Reads a published table, and insists on a customer for every row and on no more customers than declared. Blocks.
+/// Reads a published table. What cannot count is left out, and the log says how much: no row decides whether a node serves. Blocks.
 ///
 /// # Errors
 ///
-/// Whatever is wrong with files, mapping or rows, without a value of a customer.
+/// Whatever is wrong with files or mapping, without a value of a customer.
 ///
 /// # Privacy
 ///
-/// Every row that the query gives counts. Nothing is kept of a value but its code, and nothing of a customer but a keyed hash.
+/// Every row that the query gives counts, unless it has no customer or its customer is one too many. Nothing is kept of a value but its
+/// code, and nothing of a customer but a keyed hash.
 pub fn encode(
     config: &DataConfig,
     directory: &Path,
@@ -41,23 +42,18 @@ pub fn encode(
     key: ChoiceKey,
 ) -> Result<RowTable, SourceError> {
     let inspected = inspect(config, directory, mapping, key)?;
-    let published = mapping.published;
-    let (missing, most) = (&inspected.findings.without_customer, published.size_band.1);
-    if missing.rows > 0 {
-        let problem = SourceError::WithoutCustomer {
-            column: published.privacy_unit.clone(),
-            rows: missing.rows,
-            examples: missing.examples.clone(),
-        };
-        return Err(problem.about(&published.name));
-    }
-    if inspected.table.customers() as u64 > most {
-        return Err(SourceError::BeyondBand { most }.about(&published.name));
+    let without = inspected.findings.without_customer.rows;
+    let beyond = inspected.table.customers_left_out();
+    if without > 0 || beyond > 0 {
+        tracing::warn!(
+            table = mapping.published.name,
+            "rows without a customer, or customers beyond size_band, do not count: `aquifer-node check` says how many"
+        );
     }
     Ok(inspected.table)
 }
 
-/// Like [`encode`], but reports what is wrong with rows instead of refusing it.
+/// Like [`encode`], with what was noticed.
 ///
 /// # Errors
 ///
@@ -166,7 +162,7 @@ impl<'a> Encoder<'a> {
 
     fn finish(mut self) -> Inspected {
         let table = self.builder.finish();
-        self.findings.customers = table.customers() as u64;
+        self.findings.customers = table.customers() as u64 + table.customers_left_out();
         Inspected {
             table,
             findings: self.findings,

@@ -1,6 +1,7 @@
 //! Tables that analysts ask about: read from the unit's sources, kept encoded, replaced as a whole.
 
 mod encode;
+mod epochs;
 mod mapping;
 mod refresh;
 mod shelf;
@@ -8,6 +9,7 @@ mod shelf;
 mod tests;
 
 pub use encode::{Inspected, encode, inspect};
+pub use epochs::{EpochProblem, Epochs};
 pub use mapping::{Mapping, epoch, mappings};
-pub use refresh::{DataView, Failed, Refresher};
+pub use refresh::{DataView, Failed, Refresher, first};
 pub use shelf::{NoAnswer, Shelf, Snapshot, epoch_of};

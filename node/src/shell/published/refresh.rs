@@ -12,10 +12,12 @@ use aquifer_shared::base::secret::Secret;
 use aquifer_shared::shell::report::chain;
 use serde::{Deserialize, Serialize};
 
+use super::epochs::Epochs;
 use super::shelf::{Shelf, Snapshot, epoch_of};
 use crate::shell::config::NodeConfig;
 use crate::shell::mapped::read_contract;
 use crate::shell::source::DataConfig;
+use crate::shell::source_error::SourceError;
 
 /// Starts refreshes, and knows how the last one went.
 pub struct Refresher {
@@ -56,18 +58,44 @@ pub struct DataView {
     pub failed: Option<Failed>,
 }
 
+/// Reads the tables at the start of a node; where their epoch stands for something else, none, and why. Blocks.
+///
+/// # Errors
+///
+/// As [`Snapshot::load`].
+pub fn first(
+    config: &DataConfig,
+    directory: &Path,
+    node_key: &[u8; 32],
+) -> Result<(Option<Snapshot>, Option<Failed>), SourceError> {
+    let Some(snapshot) = Snapshot::load(config, directory, node_key)? else {
+        return Ok((None, None));
+    };
+    match Epochs::of(directory).hold(&snapshot, node_key) {
+        Ok(()) => Ok((Some(snapshot), None)),
+        Err(problem) => {
+            let problem = chain(&problem.into());
+            let epoch = snapshot.epoch().clone();
+            tracing::error!(%epoch, problem, "tables for analysts are not served");
+            Ok((None, Some(Failed { epoch, problem })))
+        }
+    }
+}
+
 impl Refresher {
-    /// For the node of a directory, which runs under this contract.
+    /// For the node of a directory, which runs under this contract; with what went wrong when tables were read first.
     #[must_use]
     pub fn new(
         directory: &Path,
         node_key: Secret<[u8; 32]>,
         contract: Hash32,
         shelf: Arc<Shelf>,
+        failed: Option<Failed>,
     ) -> Self {
         let served = shelf.current().map(|snapshot| snapshot.epoch().clone());
         let progress = Progress {
             served: served.into_iter().collect(),
+            failed,
             ..Progress::default()
         };
         Self {
@@ -132,23 +160,34 @@ impl Refresher {
         let contract = self.contract;
         let thread = thread::Builder::new().name("refresh".to_owned());
         thread.spawn(move || {
-            let loaded = Snapshot::load(&config, &directory, key.expose());
+            let loaded = read(&config, &directory, key.expose(), contract);
             let mut progress = locked(&progress);
             progress.reading = None;
-            match loaded.map_err(anyhow::Error::from) {
-                Ok(Some(snapshot)) if snapshot.contract().hash() == contract => {
+            match loaded {
+                Ok(snapshot) => {
                     tracing::info!(%epoch, "tables for analysts were read again");
                     progress.served.push(epoch);
                     shelf.replace(snapshot);
-                }
-                Ok(_) => {
-                    progress.failed = failed(epoch, "the contract changed meanwhile".to_owned());
                 }
                 Err(error) => progress.failed = failed(epoch, chain(&error)),
             }
         })?;
         Ok(())
     }
+}
+
+/// Tables of another epoch, which is noted for good before they are served.
+fn read(
+    config: &DataConfig,
+    directory: &Path,
+    node_key: &[u8; 32],
+    contract: Hash32,
+) -> anyhow::Result<Snapshot> {
+    let loaded = Snapshot::load(config, directory, node_key)?;
+    let same = loaded.filter(|snapshot| snapshot.contract().hash() == contract);
+    let snapshot = same.ok_or_else(|| anyhow::anyhow!("the contract changed meanwhile"))?;
+    Epochs::of(directory).hold(&snapshot, node_key)?;
+    Ok(snapshot)
 }
 
 fn failed(epoch: Name, problem: String) -> Option<Failed> {

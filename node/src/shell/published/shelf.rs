@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use aquifer_shared::base::ids::Name;
+use aquifer_shared::base::hash::labelled;
+use aquifer_shared::base::ids::{Hash32, Name};
 use aquifer_shared::domain::contract::Contract;
 use aquifer_shared::domain::question::Question;
 use aquifer_shared::domain::sum::RoundTerms;
@@ -83,6 +84,24 @@ impl Snapshot {
     #[must_use]
     pub fn contract(&self) -> &Contract {
         &self.contract
+    }
+
+    /// What the tables hold, under a key of its own: the same rows give the same, in whatever order they were read.
+    ///
+    /// # Privacy
+    ///
+    /// Says nothing to who does not hold the node's key; stays at the node.
+    #[must_use]
+    pub fn digest(&self, node_key: &[u8; 32]) -> Hash32 {
+        let key = labelled("aquifer/published-state-key/1", &[node_key]);
+        let tables = self.tables.iter();
+        tables.fold(Hash32::default(), |before, (name, table)| {
+            let own = table.digest(&key.0);
+            labelled(
+                "aquifer/published-states/1",
+                &[&before.0, name.as_bytes(), &own.0],
+            )
+        })
     }
 
     /// Names of the tables.

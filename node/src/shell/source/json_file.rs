@@ -1,6 +1,7 @@
 //! NDJSON: one object a line, whatever its values are. Reads a file twice: once for its columns, once for its rows.
 //!
-//! Values are taken as they are written, so none can make a file unreadable; errors name a line and a place in it, never a value.
+//! Values are taken as they are written, so none can make a file unreadable: a line that is too long or no UTF-8 is a row without any
+//! value. Errors name a line and a place in it, never a value.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -38,6 +39,8 @@ pub(super) struct Lines {
     start: usize,
     looked: usize,
     line: u64,
+    /// The line that begins at `start` is too long: what comes up to its end is not kept.
+    too_long: bool,
     ended: bool,
 }
 
@@ -50,11 +53,12 @@ impl Lines {
             start: 0,
             looked: 0,
             line: 0,
+            too_long: false,
             ended: false,
         })
     }
 
-    /// Number and fields of the next object.
+    /// Number and fields of the next object; none of a line that cannot be read as one.
     pub(super) async fn next(&mut self) -> Result<Option<(u64, Fields<'_>)>, JsonProblem> {
         let Some((from, to)) = self.next_line().await? else {
             return Ok(None);
@@ -69,7 +73,9 @@ impl Lines {
                 .position(|byte| *byte == b'\n');
             let end = match newline {
                 Some(at) => self.looked + at,
-                None if self.ended && self.start == self.bytes.len() => return Ok(None),
+                None if self.ended && !self.too_long && self.start == self.bytes.len() => {
+                    return Ok(None);
+                }
                 None if self.ended => self.bytes.len(),
                 None => {
                     self.more().await?;
@@ -80,6 +86,9 @@ impl Lines {
             self.line += 1;
             self.start = (end + 1).min(self.bytes.len());
             self.looked = self.start;
+            if std::mem::take(&mut self.too_long) {
+                return Ok(Some((end, end)));
+            }
             let skip = if self.line == 1 && self.bytes.starts_with(MARK) {
                 MARK.len()
             } else {
@@ -97,10 +106,9 @@ impl Lines {
         self.start = 0;
         self.looked = self.bytes.len();
         if self.bytes.len() > JSON_LINE_BYTES_MAX {
-            let problem = format!(
-                "longer than {JSON_LINE_BYTES_MAX} bytes, expected one JSON object on each line"
-            );
-            return Err(JsonProblem::Line(self.line + 1, problem));
+            self.too_long = true;
+            self.bytes.clear();
+            self.looked = 0;
         }
         self.ended = !self.chunks.read(&mut self.bytes).await?;
         Ok(())
@@ -109,7 +117,12 @@ impl Lines {
 
 fn fields(line: &[u8], number: u64) -> Result<Fields<'_>, JsonProblem> {
     let wrong = |problem| JsonProblem::Line(number, problem);
-    let text = str::from_utf8(line).map_err(|_| wrong("the text is not UTF-8".to_owned()))?;
+    let Ok(text) = str::from_utf8(line) else {
+        return Ok(Fields(Vec::new()));
+    };
+    if text.is_empty() {
+        return Ok(Fields(Vec::new()));
+    }
     if text.trim_start().starts_with('[') {
         return Err(wrong(
             "a JSON array, expected one JSON object on each line".to_owned(),
@@ -348,13 +361,42 @@ mod tests {
         check_line(b"{\"a\":1} CANARY", "1: no JSON at byte");
         check_line(b"[{\"a\":\"CANARY\"}]", "1: a JSON array");
         check_line(b"\"CANARY\"", "1: expected a JSON object");
-        check_line(b"{\"a\":1}\n{\"a\":\"\xff\"}", "2: the text is not UTF-8");
         check_line(b"PK\x03\x04\0\0", "1: no JSON at byte");
-        let long = format!(
-            "{{\"a\":\"{}\"}}",
-            "x".repeat(JSON_LINE_BYTES_MAX + (128 << 10))
-        );
-        check_line(long.as_bytes(), "1: longer than");
+    }
+
+    /// Number of each line that is read, and how many fields it has.
+    fn lines_in(content: &[u8]) -> Vec<(u64, usize)> {
+        let directory = tempfile::tempdir().unwrap();
+        let name = directory.path().join("x.json");
+        std::fs::write(&name, content).unwrap();
+        let place = Place {
+            name,
+            bytes: Bytes::Local,
+        };
+        let read = async {
+            let (mut lines, mut found) = (Lines::open(&place).await.unwrap(), Vec::new());
+            while let Some((line, fields)) = lines.next().await.unwrap() {
+                found.push((line, fields.0.len()));
+            }
+            found
+        };
+        read.now_or_never().expect("a local file is there at once")
+    }
+
+    #[test]
+    fn a_line_that_cannot_be_read_is_a_row_without_values() {
+        let strange = b"{\"a\":1}\n{\"a\":\"\xff\"}\n\n{\"b\":2}";
+        assert_eq!(lines_in(strange), [(1, 1), (2, 0), (4, 1)]);
+        for over in [1, 128 << 10, 3 * JSON_LINE_BYTES_MAX] {
+            let long = "x".repeat(JSON_LINE_BYTES_MAX + over);
+            let text = format!("{{\"a\":\"{long}\"}}\n{{\"a\":1,\"b\":1}}\n{{\"a\":\"{long}\"}}");
+            let found = lines_in(text.as_bytes());
+            assert!(found[1] == (2, 2) && found.len() == 3, "{found:?}");
+            assert!(
+                over == 1 || (found[0], found[2]) == ((1, 0), (3, 0)),
+                "{found:?}"
+            );
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Every text is preceded by its length, every list by its count, every choice by a tag: two contracts never share bytes.
 
-use super::published::{Published, PublishedColumn, PublishedKind};
+use super::published::{Published, PublishedColumn, PublishedKind, rows_per_unit_usual};
 use super::{Column, ColumnKind, Contract};
 use crate::base::cells::Transform;
 use crate::base::hash::labelled;
@@ -34,6 +34,7 @@ pub(super) fn contract(contract: &Contract) -> Hash32 {
     }
     let published = contract.published.iter();
     published.for_each(|table| bytes.published(table));
+    bytes.rows_kept(contract);
     labelled(LABEL, &[&bytes.0])
 }
 
@@ -100,6 +101,20 @@ impl Canonical {
         self.count(table.columns.len());
         let columns = table.columns.iter();
         columns.for_each(|column| self.published_column(column));
+    }
+
+    /// Tables that state another number of rows to keep than the usual one, if there are any.
+    fn rows_kept(&mut self, contract: &Contract) {
+        let usual = |table: &Published| match table.name == contract.table {
+            true => 1,
+            false => rows_per_unit_usual(table.rows_per_group_max, table.groups_per_unit_max),
+        };
+        let stated = contract.published.iter().enumerate();
+        let stated = stated.filter(|(_, table)| table.rows_per_unit_max != usual(table));
+        for (place, table) in stated {
+            self.count(place);
+            self.0.extend(table.rows_per_unit_max.to_le_bytes());
+        }
     }
 
     fn published_column(&mut self, column: &PublishedColumn) {

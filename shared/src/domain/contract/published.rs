@@ -2,6 +2,8 @@
 //!
 //! Numbers are whole multiples of a decimal quantum (`10^-digits`), so that every party computes on the same integers.
 
+use crate::base::limits::{ROWS_PER_UNIT_MAX, ROWS_PER_UNIT_USUAL};
+
 /// A table as analysts see it. Every unit maps its own data to it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Published {
@@ -15,6 +17,8 @@ pub struct Published {
     pub rows_per_group_max: u32,
     /// G: groups of one answer to which one customer counts at most.
     pub groups_per_unit_max: u32,
+    /// Rows of one customer that a unit keeps at all, by the same rule: what an answer takes to add up follows from it.
+    pub rows_per_unit_max: u32,
     /// Customers that a unit has, declared and public: fewest and most.
     pub size_band: (u64, u64),
     /// What can be asked about, in file order.
@@ -70,6 +74,14 @@ pub struct NumberColumn {
     pub unit: String,
     /// What a missing value (or one that is no number) counts as; `None`: its row has no value.
     pub on_null: Option<i64>,
+}
+
+/// Rows of a customer that are kept where the contract does not say: all that can count in one answer, and some to choose from,
+/// within what a unit keeps at most.
+#[must_use]
+pub fn rows_per_unit_usual(rows_per_group_max: u32, groups_per_unit_max: u32) -> u32 {
+    let counted = rows_per_group_max.saturating_mul(groups_per_unit_max);
+    counted.clamp(ROWS_PER_UNIT_USUAL, ROWS_PER_UNIT_MAX)
 }
 
 /// Largest `high - low` of a number, in its own units.

@@ -68,6 +68,7 @@ fn tables_of_many_rows_are_read() {
         (20, 12)
     );
     assert_eq!(table.size_band, (100, 2_000));
+    assert_eq!(table.rows_per_unit_max, 20 * 12);
     let amount = NumberColumn {
         digits: 2,
         low: -1_000,
@@ -100,6 +101,7 @@ fn the_training_table_is_published_where_it_has_a_size() {
         (table.groups_per_unit_max, table.description.as_str()),
         (1, "who buys")
     );
+    assert_eq!(table.rows_per_unit_max, 1);
     // Numbers first, as among the features; a step of a thousandth or less, on a quantum that holds it.
     let charges = NumberColumn {
         digits: 2,
@@ -142,6 +144,25 @@ fn a_usual_step_is_a_power_of_ten_within_a_thousandth() {
 fn what_is_written_reads_back() {
     let contract = orders();
     assert_eq!(Contract::parse(&contract.to_toml()).unwrap(), contract);
+    let stated = ORDERS.replace("[100, 2000]", "[100, 2000]\nrows_per_unit_max = 7");
+    let contract = Contract::parse(&stated).unwrap();
+    assert_eq!(contract.published[1].rows_per_unit_max, 7);
+    assert_eq!(Contract::parse(&contract.to_toml()).unwrap(), contract);
+}
+
+/// Whatever can count in one answer, at least 16 and at most 4,096; stating the usual number changes no hash.
+#[test]
+fn the_usual_number_of_kept_rows_follows_from_what_counts() {
+    for (rows, groups, usual) in [
+        (1, 1, 16),
+        (4, 3, 16),
+        (20, 12, 240),
+        (65_536, 16_384, 4_096),
+    ] {
+        assert_eq!(published::rows_per_unit_usual(rows, groups), usual);
+    }
+    let stated = ORDERS.replace("[100, 2000]", "[100, 2000]\nrows_per_unit_max = 240");
+    assert_eq!(Contract::parse(&stated).unwrap().hash(), orders().hash());
 }
 
 #[test]
@@ -154,6 +175,7 @@ fn every_field_of_a_table_enters_the_hash() {
         ("max = 20", "max = 21"),
         ("max = 12", "max = 13"),
         ("[100, 2000]", "[100, 2001]"),
+        ("[100, 2000]", "[100, 2000]\nrows_per_unit_max = 241"),
         ("low = -10.0", "low = -10.01"),
         ("high = 150", "high = 150.01"),
         ("step = 0.5", "step = 0.05"),
@@ -248,6 +270,12 @@ fn tables_without_bounds_on_customers_are_refused() {
         "groups_per_unit_max = 16385",
         (25, 23),
         "1 to 16384",
+    );
+    check_refused(
+        "[100, 2000]",
+        "[100, 2000]\nrows_per_unit_max = 4097",
+        (27, 21),
+        "1 to 4096",
     );
     check_refused("[100, 2000]", "[100]", (26, 13), "[fewest, most]");
     check_refused("[100, 2000]", "[200, 100]", (26, 13), "falls");

@@ -122,6 +122,8 @@ fn read_training(head: Head, table: &Field<'_>) -> Read<Contract> {
         privacy_unit: privacy_unit.clone(),
         rows_per_group_max: 1,
         groups_per_unit_max: 1,
+        // A second row of a customer is refused where the table is read for training.
+        rows_per_unit_max: 1,
         size_band,
         columns: asked,
     });

@@ -1,11 +1,14 @@
 //! Reads the tables that analysts may ask about: those without a label, and the training table where it is published.
 
 use super::fields::{Field, Read, Section};
-use super::published::{NumberColumn, Published, PublishedColumn, PublishedKind};
+use super::published::{
+    NumberColumn, Published, PublishedColumn, PublishedKind, rows_per_unit_usual,
+};
 use super::rules;
 use crate::base::decimal::Decimal;
 use crate::base::limits::{
     COLUMNS_MAX, CUSTOMERS_MAX, GRID_CELLS_MAX, GROUPS_PER_UNIT_MAX, ROWS_PER_GROUP_MAX,
+    ROWS_PER_UNIT_MAX,
 };
 
 /// Keys of a column that only analysts' tables have.
@@ -29,6 +32,10 @@ pub(super) fn table(field: &Field<'_>) -> Read<Published> {
     let rows_per_group_max = rows.integer(1, ROWS_PER_GROUP_MAX.into())? as u32;
     let groups = section.required("groups_per_unit_max")?;
     let groups_per_unit_max = groups.integer(1, GROUPS_PER_UNIT_MAX.into())? as u32;
+    let kept = section.optional("rows_per_unit_max");
+    let kept = kept.map(|kept| kept.integer(1, ROWS_PER_UNIT_MAX.into()));
+    let usual = rows_per_unit_usual(rows_per_group_max, groups_per_unit_max);
+    let rows_per_unit_max = kept.transpose()?.map_or(usual, |kept| kept as u32);
     let size_band = size_band(&section.required("size_band")?)?;
     let description = description(&mut section)?;
     let columns = section.required("column")?;
@@ -36,6 +43,7 @@ pub(super) fn table(field: &Field<'_>) -> Read<Published> {
         "privacy_unit",
         "rows_per_group_max",
         "groups_per_unit_max",
+        "rows_per_unit_max",
         "size_band",
         "description",
         "column",
@@ -52,6 +60,7 @@ pub(super) fn table(field: &Field<'_>) -> Read<Published> {
         privacy_unit,
         rows_per_group_max,
         groups_per_unit_max,
+        rows_per_unit_max,
         size_band,
         columns,
     })

@@ -2,7 +2,9 @@
 
 use std::fmt::{Result, Write};
 
-use super::published::{NumberColumn, Published, PublishedColumn, PublishedKind};
+use super::published::{
+    NumberColumn, Published, PublishedColumn, PublishedKind, rows_per_unit_usual,
+};
 use super::write::{key, list, text};
 use crate::base::calendar;
 use crate::base::decimal::written;
@@ -14,6 +16,10 @@ pub(super) fn table(table: &Published, out: &mut String) -> Result {
     writeln!(out, "privacy_unit = {}", text(&table.privacy_unit))?;
     writeln!(out, "rows_per_group_max = {}", table.rows_per_group_max)?;
     writeln!(out, "groups_per_unit_max = {}", table.groups_per_unit_max)?;
+    let usual = rows_per_unit_usual(table.rows_per_group_max, table.groups_per_unit_max);
+    if table.rows_per_unit_max != usual {
+        writeln!(out, "rows_per_unit_max = {}", table.rows_per_unit_max)?;
+    }
     head(table, out)?;
     for column in &table.columns {
         writeln!(out, "\n[table.{name}.column.{}]", key(&column.name))?;

@@ -1,6 +1,6 @@
 //! Every rule of a question, kept and broken.
 
-use super::super::fixtures::{contract, question};
+use super::super::fixtures::{contract, orders, question};
 use super::super::{Period, plan_id};
 use super::*;
 use crate::base::ids::Hash32;
@@ -213,6 +213,20 @@ fn a_customer_counts_to_no_more_groups_than_the_contract_says() {
         |asked| asked.keys.truncate(1),
         "groups_max is 12, expected 1 to 3",
     );
+}
+
+/// 240 rows of each of 2,000 customers, and eight columns that are read: 3.8 million codes.
+#[test]
+fn a_slot_covers_every_row_that_a_unit_keeps() {
+    let mut table = orders();
+    let columns =
+        |question: &Question| 1 + question.keys.len() as u64 + question.blocks.len() as u64 + 1;
+    for (kept, customers, slot) in [(1, 2_000, 20), (240, 2_000, 200), (4_096, 2_000, 5_000)] {
+        table.rows_per_unit_max = kept;
+        let needed = 2 * customers * u64::from(kept) * columns(&question()) / 40_000;
+        assert_eq!(question().slot_ms(&table, customers), slot);
+        assert!(u64::from(slot) >= needed, "{kept}: {needed}");
+    }
 }
 
 #[test]

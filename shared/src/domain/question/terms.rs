@@ -34,16 +34,12 @@ impl Question {
     ///
     /// # Privacy
     ///
-    /// A function of public sizes only: declared customers, rows that may count, columns that are read.
+    /// A function of public sizes only: declared customers, rows of each that a unit keeps, columns that are read.
     #[must_use]
     pub fn slot_ms(&self, table: &Published, customers_max: u64) -> u32 {
-        let rows =
-            u64::from(table.rows_per_group_max).saturating_mul(table.groups_per_unit_max.into());
+        let rows = u64::from(table.rows_per_unit_max);
         let columns = 1 + self.keys.len() as u64 + self.blocks.len() as u64 + columns(&self.filter);
-        smallest_slot_ms(
-            customers_max,
-            rows.min(ROWS_COUNTED_MAX).saturating_mul(columns),
-        )
+        smallest_slot_ms(customers_max, rows.saturating_mul(columns))
     }
 }
 
@@ -55,6 +51,3 @@ fn columns(filter: &Filter) -> u64 {
         Filter::Every(parts) | Filter::Either(parts) => parts.iter().map(columns).sum(),
     }
 }
-
-/// More rows of a customer than this are not taken into account: tables have a few each.
-const ROWS_COUNTED_MAX: u64 = 16;

@@ -194,6 +194,15 @@ impl StudyTerms {
                 expected: "1 to the price of one question, that at most the price of all, that at most 2^40",
             });
         }
+        // A question that names no price costs the default in each attempt, and sets all attempts aside.
+        let attempts = self.attempts_max.into();
+        if default.checked_mul(attempts).is_none_or(|all| all > max) {
+            return Err(BrokenRule::Range {
+                what: "price of a question by default",
+                got: default.0,
+                expected: "with all its attempts at most the price of one question",
+            });
+        }
         let (share, all) = (standing.urho_share, standing.urho_max);
         if !(MicroRho(1)..=all).contains(&share) {
             return Err(BrokenRule::Range {

@@ -1,6 +1,6 @@
 //! Every rule of the terms, kept and broken.
 
-use super::super::{Gate, HoldOut, Plan, groups};
+use super::super::{Gate, HoldOut, Outside, Plan, groups};
 use super::*;
 use crate::base::ids::{Hash32, IdentityKey, Name};
 use crate::base::limits::{GROUP_MAX, SHARES_BYTES_MAX};
@@ -242,4 +242,51 @@ fn an_attempt_lives_ten_minutes_at_most_and_its_phases_within() {
         let at_once = |terms: &mut StudyTerms| terms.phase_ms = 0;
         check_broken(terms.clone(), at_once, "phase_ms is 0");
     }
+}
+
+/// A standing study under which questions cost this by default and at most.
+fn standing_with(default: u64, most: u64) -> StudyTerms {
+    let mut terms = own(8);
+    let (name, expires) = (terms.name.clone(), terms.expires);
+    terms.plan = Plan::Question {
+        question: Vec::new(),
+        data: Vec::new(),
+        standing: Standing {
+            id: terms.study_id,
+            name,
+            tables: vec!["orders".to_owned()],
+            urho_question_max: MicroRho(most),
+            urho_question_default: MicroRho(default),
+            urho_max: MicroRho(10_000),
+            urho_share: MicroRho(10_000),
+            window: Default::default(),
+            cohort_floor: 50,
+            expires,
+        },
+    };
+    (terms.slot_ms, terms.phase_ms) = (0, 0);
+    terms.rounds.clear();
+    terms
+}
+
+#[test]
+fn a_question_without_a_price_is_within_the_price_of_one_with_all_its_attempts() {
+    assert_eq!(standing_with(1_000, 2_000).check(), Ok(()));
+    let check = |default, most| {
+        let dear = |terms: &mut StudyTerms| *terms = standing_with(default, most);
+        let expected = "with all its attempts at most the price of one question";
+        check_broken(standing_with(1, 2_000), dear, expected);
+    };
+    check(1_001, 2_000);
+    check(2_000, 2_000);
+}
+
+#[test]
+fn a_question_goes_by_the_name_that_was_signed() {
+    let mut asked = standing_with(1_000, 2_000);
+    asked.rounds = vec![round(350, NoiseShare::OWN)];
+    asked.urho_cap = MicroRho(2_000);
+    assert_eq!(asked.standing().unwrap().name, asked.name);
+    asked.name = "anything".parse().unwrap();
+    assert_eq!(asked.standing(), Err(Outside::Name));
 }

@@ -84,6 +84,9 @@ pub enum Outside {
         /// Allowed.
         max: MicroRho,
     },
+    /// It goes by a name that nobody signed.
+    #[error("the question goes by another name than its standing study")]
+    Name,
     /// It would outlive what was signed.
     #[error("the question expires after its standing study")]
     Expires,
@@ -112,6 +115,9 @@ impl StudyTerms {
         if self.urho_cap > standing.urho_question_max {
             let (got, max) = (self.urho_cap, standing.urho_question_max);
             return Err(Outside::Price { got, max });
+        }
+        if self.name != standing.name {
+            return Err(Outside::Name);
         }
         if self.expires > standing.expires {
             return Err(Outside::Expires);

@@ -28,7 +28,7 @@ impl Node {
             match effect {
                 Effect::Send(message) => self.send(around, message),
                 Effect::Journal(batch) => self.write(around, batch),
-                Effect::Prepare { .. } => {}
+                Effect::Prepare { .. } | Effect::Late { .. } => {}
                 Effect::Compute(job) => self.compute(around, &job),
                 Effect::Draw { study, kind } => {
                     let known = study == around.subject.hash;

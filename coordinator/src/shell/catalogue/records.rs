@@ -1,0 +1,143 @@
+//! Public records for the tables of schema `aquifer`, from the store.
+
+use std::sync::Arc;
+
+use aquifer_shared::base::ids::{Name, Role};
+use aquifer_shared::base::limits::CATALOGUE_ANSWERS_MAX;
+use aquifer_shared::domain::contract::Contract;
+use aquifer_shared::domain::predictor::model::ModelFile;
+use aquifer_shared::domain::sum::{StudyTerms, study_hash};
+use aquifer_shared::protocol::codec::{decode, encode};
+use aquifer_shared::protocol::wire::{Message as _, Offer};
+
+use crate::core::asking::{question_of, release, standing_of};
+use crate::core::catalogue::answers::statement_of;
+use crate::core::catalogue::{AnswerRecord, ModelRecord, NodeRecord, PurposeRecord, Records};
+use crate::core::shares::window_start;
+use crate::core::sql::{self, Settings, Statement};
+use crate::shell::clock::now;
+use crate::shell::front::Front;
+use crate::shell::put::OpenStanding;
+use crate::shell::requests::ACCOUNTANT;
+use crate::shell::store::{StoreFault, StoredAnswer, StoredModel};
+
+/// What an analyst may see now.
+///
+/// # Errors
+///
+/// If the store fails.
+pub async fn records(
+    front: &Front,
+    analyst: &Name,
+    open: &Arc<Vec<OpenStanding>>,
+) -> Result<Records, StoreFault> {
+    let store = &front.store;
+    let mut purposes = Vec::with_capacity(open.len());
+    for standing in open.iter() {
+        let window = standing_of(&standing.terms).map(|own| window_start(own.window, now()));
+        let window = window.unwrap_or_default().max(standing.submitted);
+        let paid = store.share_used(Some(analyst), &standing.hash, window);
+        let (_, used) = paid.await?;
+        purposes.push(PurposeRecord {
+            hash: standing.hash,
+            terms: standing.terms.clone(),
+            contract: (*standing.contract).clone(),
+            used,
+        });
+    }
+    let connected = front.connected();
+    let parties = store.parties().await?.into_iter();
+    let nodes = parties.filter(|party| party.role == Role::Node);
+    let node = |party: crate::shell::store::Party| NodeRecord {
+        connected: connected.contains(&party.name),
+        name: party.name,
+        revoked: party.revoked,
+        last_seen: party.last_seen,
+        certificate_until: party.certificate_until,
+        software: party.software,
+    };
+    let answers = store.answers(CATALOGUE_ANSWERS_MAX).await?;
+    let models = store.models().await?;
+    Ok(Records {
+        purposes,
+        models: models.iter().filter_map(model).collect(),
+        answers: answers
+            .iter()
+            .filter_map(|stored| answer(stored, open))
+            .collect(),
+        nodes: nodes.map(node).collect(),
+    })
+}
+
+/// The newest released version of a model, or the one that is named; and the contract that it was made for.
+///
+/// # Errors
+///
+/// If the store fails.
+pub async fn released(
+    front: &Front,
+    which: &str,
+) -> Result<Option<(ModelFile, Option<Contract>)>, StoreFault> {
+    let (name, version) = match which.split_once('@') {
+        Some((name, version)) => (name, Some(version)),
+        None => (which, None),
+    };
+    let models = front.store.models().await?.into_iter();
+    let named = models.filter(|own| own.published && own.name.as_str() == name);
+    let named = named.filter(|own| version.is_none_or(|wanted| own.version.to_string() == wanted));
+    let Some(stored) = named.max_by_key(|own| own.version) else {
+        return Ok(None);
+    };
+    let Ok(file) = ModelFile::parse(&stored.file) else {
+        return Ok(None);
+    };
+    let text = front.store.contract(&file.model().contract_hash).await?;
+    let contract = text.and_then(|text| Contract::parse(&text).ok());
+    Ok(Some((file, contract)))
+}
+
+/// Candidates that wait for a person are not for use.
+fn model(stored: &StoredModel) -> Option<ModelRecord> {
+    let file = stored
+        .published
+        .then(|| ModelFile::parse(&stored.file).ok());
+    Some(ModelRecord {
+        file: file??,
+        created: stored.created,
+    })
+}
+
+/// An answer under a standing study that is open to the analyst.
+fn answer(stored: &StoredAnswer, open: &[OpenStanding]) -> Option<AnswerRecord> {
+    let terms = decode::<StudyTerms>("study terms", &stored.terms, Offer::BYTES_MAX).ok()?;
+    let standing = study_hash(&encode(&terms.template()));
+    let standing = open.iter().find(|own| own.hash == standing)?;
+    let question = question_of(&terms)?;
+    let table = standing.contract.published(&question.table)?;
+    let made = (true, stored.created);
+    let line = release(
+        (stored.study, stored.attempts),
+        &terms,
+        &stored.sum,
+        made,
+        ACCOUNTANT,
+    )?;
+    let sql = statement_of(&question, table);
+    let settings = Settings {
+        purpose: Some(standing.purpose.to_string()),
+        ..Settings::default()
+    };
+    // Only what is the same question today is worth showing.
+    let same = |sql: &String| {
+        let again = sql::compile(sql, &settings, &standing.contract, Some(&[]));
+        matches!(again, Ok(Statement::Query(again)) if again.question == question)
+    };
+    Some(AnswerRecord {
+        line,
+        purpose: standing.purpose.clone(),
+        standing: standing_of(&terms)?.name.clone(),
+        table: table.clone(),
+        sql: sql.filter(same),
+        question,
+    })
+}
