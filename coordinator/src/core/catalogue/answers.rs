@@ -77,6 +77,8 @@ fn figures_of(question: &Question, table: &Published) -> Option<Vec<String>> {
             BlockKind::Centred(column) => format!("AVG({})", name(column, table)?),
             BlockKind::Squares(column) => format!("VARIANCE({})", name(column, table)?),
             BlockKind::Grid(column) => format!("MEDIAN({})", name(column, table)?),
+            // They come with the grid.
+            BlockKind::Runs(_) => continue,
         };
         figures.push(figure);
     }

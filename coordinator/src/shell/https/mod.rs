@@ -35,7 +35,7 @@ use tokio_rustls::server::TlsStream;
 
 use self::patience::Patient;
 use super::front::Front;
-use super::places::Places;
+use crate::shell::places::Places;
 
 pub use self::description::openapi;
 

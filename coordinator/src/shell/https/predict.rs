@@ -23,11 +23,11 @@ use super::ask::{ask_hub, stopping, unexpected};
 use super::body::{kind_of, read};
 use super::gate::Asker;
 use super::listed::{broken, model_file};
-use super::places::Place;
 use super::problem::{Refusals, json, text};
 use crate::core::http::{LineBody, PredictWanted, PredictionBody, Problem, in_line};
 use crate::core::prediction::{InputError, Wanted};
 use crate::core::scoring::Ready;
+use crate::shell::places::Place;
 
 type BatchPlaces = (Place<Name>, OwnedSemaphorePermit);
 type Replied = Result<axum::http::Response<Body>, Problem>;
