@@ -27,14 +27,9 @@ pub(crate) async fn run(
     asked: &QueryArguments,
     price_only: bool,
 ) -> anyhow::Result<Outcome> {
-    let sql = statement(&asked.sql)?;
-    let sql = if price_only {
-        format!("EXPLAIN {sql}")
-    } else {
-        sql
-    };
+    let before = if price_only { EXPLAIN } else { "" };
     let ask = Ask {
-        sql,
+        sql: format!("{before}{}", statement(&asked.sql)?),
         purpose: asked.purpose.clone(),
         standing: asked.standing.clone(),
         urho: asked.rho_micro,
@@ -46,9 +41,21 @@ pub(crate) async fn run(
             print(session, asked, &answer)?;
             Ok(Outcome::Done)
         }
-        Response::Objection(objection) => object(session.json, &objection),
+        Response::Objection(mut objection) => {
+            objection.position = place_behind(before, objection.position);
+            object(session.json, &objection)
+        }
         other => not_expected(other, session.json),
     }
+}
+
+/// What makes a price tag of a question.
+const EXPLAIN: &str = "EXPLAIN ";
+
+/// A place in what the asker wrote, where something was put in front of it; none where the place lies there.
+fn place_behind(before: &str, position: Option<u32>) -> Option<u32> {
+    let before = u32::try_from(before.len()).ok()?;
+    position?.checked_sub(before).filter(|place| *place > 0)
 }
 
 /// The statement, or standard input where it is `-`.
@@ -215,6 +222,14 @@ mod tests {
     #[track_caller]
     fn check_shown(number: f64, expected: &str) {
         assert_eq!(shown(&AnswerValue::Number(number)), expected);
+    }
+
+    #[test]
+    fn places_are_those_of_what_was_written() {
+        assert_eq!(place_behind("", Some(15)), Some(15));
+        assert_eq!(place_behind(EXPLAIN, Some(15)), Some(7));
+        assert_eq!(place_behind(EXPLAIN, Some(8)), None);
+        assert_eq!(place_behind(EXPLAIN, None), None);
     }
 
     #[test]
