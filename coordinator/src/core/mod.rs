@@ -11,7 +11,6 @@ mod expand_trust;
 /// The finished study that the tests of `aquifer` use.
 #[cfg(test)]
 #[path = "../bin/aquifer/fixtures.rs"]
-#[allow(dead_code)]
 pub(crate) mod finished;
 #[cfg(test)]
 pub(crate) mod fixtures;

@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn the_facts_of_shared_noise_name_tolerances_survivors_and_floor() {
-        let terms = crate::fixtures::terms_of(8, "");
+        let terms = crate::fixtures::expanded(8, "").terms;
         let record = |updates| SumRecord {
             attempts: 1,
             updates,

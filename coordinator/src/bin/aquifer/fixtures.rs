@@ -10,7 +10,6 @@ use aquifer_shared::domain::predictor::evaluation;
 use aquifer_shared::domain::predictor::gate::{Rival, decide};
 use aquifer_shared::domain::predictor::model::{Finished, ModelFile, SumRecord};
 use aquifer_shared::domain::predictor::plan::total_sigma;
-use aquifer_shared::domain::sum::StudyTerms;
 use aquifer_shared::protocol::ask::{ReleasedSum, SumsBundle};
 use aquifer_shared::shell::noise;
 
@@ -45,7 +44,7 @@ population = 80000
 /// A study of two nodes whose sums hold 32 000 customers; short tenures and plan `basic` leave more often.
 pub(crate) fn finished() -> (ModelFile, SumsBundle) {
     let contract = Contract::parse(CONTRACT).unwrap();
-    let expanded = terms(&contract);
+    let expanded = expanded(2, "");
     let sums = sums();
     let learner = learn(&expanded.terms, &shapes(&contract), &sums)
         .unwrap()
@@ -83,17 +82,9 @@ pub(crate) fn finished() -> (ModelFile, SumsBundle) {
     (file.unwrap(), bundle)
 }
 
-/// Terms of the sample study for this many nodes, with further lines in its file.
-pub(crate) fn terms_of(nodes: usize, more: &str) -> StudyTerms {
+/// The sample study for this many nodes, with further lines in its file.
+pub(crate) fn expanded(nodes: usize, more: &str) -> Expanded {
     let contract = Contract::parse(CONTRACT).unwrap();
-    expanded(&contract, nodes, more).terms
-}
-
-fn terms(contract: &Contract) -> Expanded {
-    expanded(contract, 2, "")
-}
-
-fn expanded(contract: &Contract, nodes: usize, more: &str) -> Expanded {
     let node = |index: usize| {
         let name = format!("node-{index}").parse().unwrap();
         (name, IdentityKey([index as u8; 32]))
@@ -106,7 +97,7 @@ fn expanded(contract: &Contract, nodes: usize, more: &str) -> Expanded {
     let file = StudyFile::parse(&format!("{STUDY}{more}")).unwrap();
     expand(
         &file,
-        contract,
+        &contract,
         &registry,
         [7; 16],
         Timestamp(1_000),
@@ -127,7 +118,7 @@ fn sums() -> Vec<ReleasedSum> {
     let counts = [tenure, vec![16_000 * 256, 16_000 * 256, 0]].concat();
     let first = sum(0, counts.clone());
     let contract = Contract::parse(CONTRACT).unwrap();
-    let expanded = terms(&contract);
+    let expanded = expanded(2, "");
     let mut released = vec![first];
     for round in 1..9 {
         let learner = learn(&expanded.terms, &shapes(&contract), &released)

@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn shared_noise_tells_tolerances_and_floor() {
-        let terms = fixtures::terms_of(8, "");
+        let terms = fixtures::expanded(8, "").terms;
         check_told(
             &terms,
             &[
@@ -236,14 +236,14 @@ mod tests {
             ],
         );
         check_told(
-            &fixtures::terms_of(129, ""),
+            &fixtures::expanded(129, "").terms,
             &[("tolerates", "2 groups of 64 or more")],
         );
     }
 
     #[test]
     fn node_noise_has_neither() {
-        let terms = fixtures::terms_of(2, "multiplicity = 2");
+        let terms = fixtures::expanded(2, "multiplicity = 2").terms;
         check_told(
             &terms,
             &[
