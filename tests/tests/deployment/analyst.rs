@@ -132,6 +132,7 @@ fn bounds_and_settings_cannot_be_forged() {
         ("SET aquifer.cohort_floor = 0", "42704"),
         ("SET aquifer.standing = 'x'", "42704"),
         ("SET ROLE operator", "42601"),
+        ("SET LOCAL aquifer.rho_share = 1", "0A000"),
         ("SET SESSION AUTHORIZATION ops", "42601"),
     ] {
         refused(&[setting], code);

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use aquifer_tests::processes::{Outcome, run, wait_for};
+use aquifer_tests::processes::{Outcome, command, run, wait_for};
 use aquifer_tests::study::list;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -169,6 +169,19 @@ fn sessions_have_settings() {
     ];
     let outcome = door.run(client, &shown);
     check_says(&outcome, 0, &["reporting", "off", "contract|n|suppressed"]);
+    // Whoever has the pooled connection next finds what it came with.
+    let mut client = door.client("ada", &Proof::Certificate, "");
+    client.env("PGOPTIONS", "-c aquifer.purpose=reporting");
+    let pooled = [
+        "SET aquifer.purpose = 'other'",
+        "SET aquifer.request_id = 'mine'",
+        "DISCARD ALL",
+        "SHOW aquifer.purpose",
+        "SHOW aquifer.request_id",
+    ];
+    let outcome = door.run(client, &pooled);
+    check_says(&outcome, 0, &["DISCARD ALL", "reporting"]);
+    assert!(!outcome.stdout.contains("mine"), "{}", outcome.stdout);
     let mut client = door.client("ada", &Proof::Certificate, "");
     client.env("PGOPTIONS", "-c aquifer.scale=0");
     check_says(&door.run(client, &["SHOW all"]), 2, &["aquifer.scale"]);
@@ -314,6 +327,15 @@ fn giving_up_ends_the_wait_and_not_the_question() {
         (list(&studies, "studies")?.len() == 2).then_some(())
     };
     wait_for("the question to be a study", 20_000, || Ok(asked())).unwrap();
+    let bob = cluster.add_person("bob", "analyst").unwrap();
+    let seen = |folder: &Path| {
+        let mut listed = command("aquifer", ["study", "list", "--json", "--dir"]);
+        let listed = run(listed.arg(folder)).unwrap().success().unwrap();
+        let studies: Value = serde_json::from_str(&listed).unwrap();
+        list(&studies, "studies").unwrap().len()
+    };
+    let own = seen(&door.reports.analyst);
+    assert_eq!((own, seen(&bob)), (2, 1), "what others ask is not listed");
     signal(session.id(), Signal::INT);
     let ended = session.wait_with_output().unwrap();
     nodes().for_each(|pid| signal(pid, Signal::CONT));
