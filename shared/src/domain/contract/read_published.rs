@@ -1,9 +1,9 @@
 //! Reads the tables that analysts may ask about: those without a label, and the training table where it is published.
 
-use super::fields::{Field, Read, Section};
 use super::published::{NumberColumn, Published, PublishedColumn, PublishedKind};
 use super::rules;
 use crate::base::decimal::Decimal;
+use crate::base::document::{Field, Read, Section};
 use crate::base::limits::{
     COLUMNS_MAX, CUSTOMERS_MAX, GRID_CELLS_MAX, GROUPS_PER_UNIT_MAX, ROWS_PER_GROUP_MAX,
 };
