@@ -146,6 +146,11 @@ impl<'a> Field<'a> {
         text(self.key, self.text()?).map_err(|e| self.problem(e))
     }
 
+    pub(crate) fn boolean(&self) -> Read<bool> {
+        let found = self.value.get_ref().as_bool();
+        found.ok_or_else(|| self.value_problem("true or false"))
+    }
+
     pub(crate) fn items(&self) -> Read<Vec<Field<'a>>> {
         let list = self.value.get_ref().as_array();
         let list = list.ok_or_else(|| self.value_problem("a list"))?;

@@ -1,0 +1,1 @@
+//! Tests of the whole: golden table, lattice, effects, validity, ages.
