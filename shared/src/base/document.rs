@@ -146,6 +146,21 @@ impl<'a> Field<'a> {
         text(self.key, self.text()?).map_err(|e| self.problem(e))
     }
 
+    /// A single value, or a list of texts, as it would be typed on a command line.
+    pub(crate) fn as_text(&self) -> Read<String> {
+        Ok(match self.value.get_ref() {
+            DeValue::Boolean(_) => self.boolean()?.to_string(),
+            DeValue::Integer(_) => self.integer(i64::MIN, i64::MAX)?.to_string(),
+            DeValue::Datetime(_) => calendar::written(self.date()?),
+            DeValue::Array(_) => {
+                let items = self.items()?;
+                let texts: Read<Vec<&str>> = items.iter().map(Field::text).collect();
+                texts?.join(",")
+            }
+            _ => self.text()?.to_owned(),
+        })
+    }
+
     pub(crate) fn boolean(&self) -> Read<bool> {
         let found = self.value.get_ref().as_bool();
         found.ok_or_else(|| self.value_problem("true or false"))

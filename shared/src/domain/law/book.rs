@@ -75,9 +75,13 @@ impl Rulebook {
     /// A purpose by its name.
     #[must_use]
     pub fn purpose(&self, id: &str) -> Option<&Purpose> {
+        self.purposes().get(self.purpose_number(id)?)
+    }
+
+    pub(super) fn purpose_number(&self, id: &str) -> Option<usize> {
         let list = self.purposes();
-        let place = list.binary_search_by(|known| known.id.as_str().cmp(id));
-        place.ok().map(|place| &list[place])
+        list.binary_search_by(|known| known.id.as_str().cmp(id))
+            .ok()
     }
 
     /// SHA-256 over all packs and purposes: what was in force when something was decided.

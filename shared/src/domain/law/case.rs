@@ -57,11 +57,12 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// The joined value of a key; denies where no pack sets it.
+    /// The joined value of a key; denies where no pack sets it (a rule that has expired denies for itself).
     pub(super) fn value(&mut self, key: Key) -> Option<u64> {
         let value = self.limits.value(key);
         self.used.insert(key);
-        self.unless(value.is_some(), Cause::RuleMissing);
+        let told = self.limits.stale().contains(key);
+        self.unless(value.is_some() || told, Cause::RuleMissing);
         value
     }
 

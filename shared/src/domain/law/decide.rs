@@ -35,7 +35,9 @@ pub fn decide(
     let (places, all_known) = places(request, facts);
     let (applicable, covered) = book.applicable(&places);
     let limits = Limits::of(book, &applicable, day);
-    let mut case = Case::new(request, facts, book.purpose(request.purpose), limits, day);
+    let purpose = book.purpose_number(request.purpose);
+    let declared = purpose.and_then(|number| book.purposes().get(number));
+    let mut case = Case::new(request, facts, declared, limits, day);
     case.unless(all_known, Cause::PlaceUnknown);
     case.unless(covered || !all_known, Cause::PlaceUncovered);
     case.unless(limits.stale().is_empty(), Cause::RuleStale);
@@ -58,6 +60,7 @@ pub fn decide(
         book: book.clone(),
         gate: request.gate,
         subject,
+        purpose,
         day,
         applicable,
         used: case.used,

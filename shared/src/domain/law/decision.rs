@@ -4,12 +4,11 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use super::book::Rulebook;
-use super::cause::{Ask, Cause};
-use super::key::{Key, Stricter};
+use super::cause::Cause;
+use super::key::Key;
 use super::limits::Limits;
-use super::pack::Says;
 use super::place::Place;
-use super::rule::Rule;
+use super::purpose::Purpose;
 use super::vocabulary::Gate;
 use super::witness::{GateKind, SubjectKind};
 use super::words::{Set, words};
@@ -66,30 +65,14 @@ pub struct Decision {
     pub(super) book: Rulebook,
     pub(super) gate: Gate,
     pub(super) subject: Subject,
+    /// Its number in the book.
+    pub(super) purpose: Option<usize>,
     pub(super) day: i32,
     pub(super) applicable: Vec<(u8, Place)>,
     pub(super) used: Set<Key>,
     pub(super) causes: Set<Cause>,
     pub(super) obligations: Set<Obligation>,
     pub(super) inputs: Hash32,
-}
-
-/// A rule that a decision rests on.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Ground {
-    /// `PACK/KEY@FIRST-DAY`.
-    pub rule_id: String,
-    /// Article, section or document.
-    pub reference: String,
-}
-
-/// A cause with the rules it rests on.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Reason {
-    /// Why.
-    pub cause: Cause,
-    /// On which rules.
-    pub grounds: Vec<Ground>,
 }
 
 /// A decision that allows, for one gate and one kind of subject. Training, queries, scores and releases take it by value.
@@ -123,6 +106,12 @@ impl Decision {
     #[must_use]
     pub fn subject(&self) -> Subject {
         self.subject
+    }
+
+    /// For what; `None` where the purpose is not declared.
+    #[must_use]
+    pub fn purpose(&self) -> Option<&Purpose> {
+        self.book.purposes().get(self.purpose?)
     }
 
     /// Why it is no; empty where it is yes.
@@ -170,26 +159,6 @@ impl Decision {
         numbers.filter_map(|number| Some(self.book.packs().get(usize::from(number))?.id().as_str()))
     }
 
-    /// All rules that were looked at.
-    #[must_use]
-    pub fn grounds(&self) -> Vec<Ground> {
-        let keys: Vec<Key> = self.used.iter().collect();
-        self.grounds_of(&keys)
-    }
-
-    /// Why it is no, with rules and references; empty where it is yes.
-    #[must_use]
-    pub fn reasons(&self) -> Vec<Reason> {
-        let reason = |cause: Cause| Reason {
-            cause,
-            grounds: match cause {
-                Cause::RuleStale => self.stale(),
-                _ => self.grounds_of(cause.keys()),
-            },
-        };
-        self.causes.iter().map(reason).collect()
-    }
-
     /// The witness for a gate and a kind of subject.
     ///
     /// # Errors
@@ -203,109 +172,12 @@ impl Decision {
         let of = PhantomData;
         Ok(Allowed { decision: self, of })
     }
-
-    /// Rules in force that made the joined values of these keys.
-    fn grounds_of(&self, keys: &[Key]) -> Vec<Ground> {
-        let limits = self.limits();
-        let rules = keys.iter().flat_map(|&key| {
-            self.each_pack().filter_map(move |(number, place)| {
-                let pack = self.book.packs().get(usize::from(number))?;
-                let Says::Value(rule) = pack.says(key, place, self.day) else {
-                    return None;
-                };
-                let bound = limits.bound_by(key).any(|bound| bound == number);
-                (bound && made(rule, &limits)).then(|| ground(rule, pack.id().as_str()))
-            })
-        });
-        once_each(rules)
-    }
-
-    /// Rules that are not in force; scopes by the name of their pack.
-    fn stale(&self) -> Vec<Ground> {
-        let stale = self.each_pack().flat_map(|(number, place)| {
-            let pack = &self.book.packs()[usize::from(number)];
-            let over = move |key: &Key| match pack.says(*key, place, self.day) {
-                Says::Stale => true,
-                Says::NotYet => pack.must_set(*key),
-                Says::Value(_) | Says::Nothing => false,
-            };
-            let last = move |key: Key| pack.rules().iter().rfind(|rule| rule.key == key);
-            let rules = pack.keys().filter(over).filter_map(last);
-            let scope = (!pack.scope().holds_on(self.day)).then(|| Ground {
-                rule_id: format!("{}/scope", pack.id()),
-                reference: pack.scope().reference.clone(),
-            });
-            let rules = rules.map(move |rule| ground(rule, pack.id().as_str()));
-            scope.into_iter().chain(rules)
-        });
-        once_each(stale)
-    }
-
-    fn each_pack(&self) -> impl Iterator<Item = (u8, Place)> {
-        self.applicable.iter().copied()
-    }
-}
-
-fn made(rule: &Rule, limits: &Limits) -> bool {
-    match rule.key.stricter() {
-        Stricter::Larger | Stricter::Smaller => limits.value(rule.key) == Some(rule.value),
-        Stricter::Union => rule.value != 0 || limits.value(rule.key) == Some(0),
-        Stricter::Intersection => true,
-    }
-}
-
-fn ground(rule: &Rule, pack: &str) -> Ground {
-    Ground {
-        rule_id: rule.id(pack),
-        reference: rule.provenance.reference.clone(),
-    }
-}
-
-fn once_each(grounds: impl Iterator<Item = Ground>) -> Vec<Ground> {
-    let mut kept: Vec<Ground> = Vec::new();
-    for ground in grounds {
-        if !kept.contains(&ground) {
-            kept.push(ground);
-        }
-    }
-    kept
 }
 
 impl<G, S> Allowed<G, S> {
     /// The decision behind it, for the log and its obligations.
     pub fn decision(&self) -> &Decision {
         &self.decision
-    }
-}
-
-impl Reason {
-    /// Whom to ask.
-    #[must_use]
-    pub fn ask(&self) -> Ask {
-        self.cause.ask()
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (cause, found, remedy) = (self.cause, self.cause.found(), self.cause.remedy());
-        let grounds: Vec<String> = self.grounds.iter().map(ToString::to_string).collect();
-        let rules = if grounds.is_empty() {
-            "deny by default".to_owned()
-        } else {
-            grounds.join("; ")
-        };
-        write!(
-            f,
-            "{cause}: {found} ({rules}); {remedy}; ask the {}",
-            self.ask()
-        )
-    }
-}
-
-impl fmt::Display for Ground {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.rule_id, self.reference)
     }
 }
 
@@ -319,16 +191,21 @@ impl fmt::Debug for Decision {
     }
 }
 
+/// Of a person it says nothing but no: reasons are asked for where they may be shown.
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let reasons: Vec<String> = self.0.reasons().iter().map(ToString::to_string).collect();
-        match reasons.is_empty() {
-            true => write!(
+        let Self(decision) = self;
+        let (gate, subject) = (decision.gate, decision.subject);
+        let reasons: Vec<String> = decision.reasons().iter().map(ToString::to_string).collect();
+        match (subject, decision.verdict()) {
+            (_, Verdict::Allow) => write!(
                 f,
-                "the decision is of gate {} and of a {}, expected one of the gate and subject it is used for",
-                self.0.gate, self.0.subject
+                "the decision is of gate {gate} and of a {subject}, expected the gate and subject it is used for"
             ),
-            false => f.write_str(&reasons.join("\n")),
+            (Subject::Person, Verdict::Deny) => {
+                write!(f, "a person is not eligible at gate {gate}")
+            }
+            (Subject::Run, Verdict::Deny) => f.write_str(&reasons.join("\n")),
         }
     }
 }

@@ -18,19 +18,22 @@ mod person;
 mod place;
 mod purpose;
 mod read;
+mod reasons;
 mod rule;
 mod run;
+mod status;
 #[cfg(test)]
 mod tests;
 pub mod vendored;
 mod vocabulary;
+mod what_if;
 pub mod witness;
 mod words;
 
 pub use book::{Rulebook, WrongBook};
 pub use cause::{Ask, Cause};
 pub use decide::decide;
-pub use decision::{Allowed, Decision, Ground, Obligation, Reason, Refused, Subject, Verdict};
+pub use decision::{Allowed, Decision, Obligation, Refused, Subject, Verdict};
 pub use facts::{
     About, Age, Block, Consent, Dpia, Facts, Person, Request, Run, SameSigner, Spend, Transfer,
     TwoSigners,
@@ -40,6 +43,9 @@ pub use limits::{Bound, Limits};
 pub use pack::{Pack, PackKind};
 pub use place::Place;
 pub use purpose::{Purpose, Purposes};
+pub use reasons::{Ground, Reason};
 pub use rule::{Confidence, Origin, Provenance, Rule};
+pub use status::{Difference, Status, Turn, differences};
 pub use vocabulary::{Action, Basis, Category, Effect, Gate, Overlap, ScreenedUse, Signal};
+pub use what_if::WhatIf;
 pub use words::{Set, Word};

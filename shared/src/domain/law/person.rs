@@ -45,7 +45,7 @@ fn of_basis(case: &mut Case<'_>, person: &Person) {
         Basis::LegitimateInterests => {
             let assessed = case
                 .purpose
-                .is_some_and(|purpose| purpose.li_assessment_id.is_some());
+                .is_none_or(|purpose| purpose.li_assessment_id.is_some());
             case.unless(assessed, Cause::LiAssessmentMissing);
         }
         _ => {}
@@ -74,12 +74,12 @@ fn of_consent(case: &mut Case<'_>, person: &Person) {
 }
 
 fn of_notice(case: &mut Case<'_>, person: &Person) {
-    let needed = case.purpose.map(|purpose| purpose.min_notice_version);
-    let shown = person
-        .notice
-        .zip(needed)
-        .is_some_and(|(shown, needed)| shown >= needed);
-    case.unless(shown, Cause::NoticeTooOld);
+    let Some(purpose) = case.purpose else { return };
+    let needed = purpose.min_notice_version;
+    case.unless(
+        person.notice.is_some_and(|shown| shown >= needed),
+        Cause::NoticeTooOld,
+    );
 }
 
 /// Whatever a law lets an objection be about, here it blocks the purpose; no weighing of grounds lifts it.
