@@ -12,10 +12,14 @@ mod contracts;
 mod fixtures;
 mod genuine;
 mod identity;
+mod law_args;
+mod law_packs;
+mod laws;
 mod models;
 mod nodes;
 mod object;
 mod out;
+mod policy;
 mod predict;
 mod predict_file;
 mod query;
@@ -66,6 +70,8 @@ async fn dispatch(arguments: &Arguments) -> anyhow::Result<Outcome> {
         Command::Explain(asked) => query::run(&session, asked, true).await,
         Command::Nodes { pins } => nodes::run(&session, *pins).await,
         Command::Contract(command) => contracts::run(&session, command).await,
+        Command::Laws(command) => laws::run(&session, command),
+        Command::Policy(command) => policy::run(&session, command),
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(*shell, &mut Arguments::command(), "aquifer", &mut text);

@@ -60,7 +60,6 @@ words!(
 /// About a person it is a customer's fact, and stays at the node. Its digest of inputs covers few possible values and can be guessed:
 /// it does not leave the node either.
 #[must_use = "nothing may be done before it allows it"]
-#[derive(Clone)]
 pub struct Decision {
     pub(super) book: Rulebook,
     pub(super) gate: Gate,

@@ -92,7 +92,7 @@ pub struct Spend {
 }
 
 /// A person's age.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Eq, PartialEq)]
 pub enum Age {
     /// Full years.
     Years(u8),
@@ -200,6 +200,12 @@ impl TwoSigners {
 }
 
 impl fmt::Debug for Person {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<personal>")
+    }
+}
+
+impl fmt::Debug for Age {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("<personal>")
     }

@@ -51,9 +51,12 @@ pub struct Purpose {
 }
 
 impl Purpose {
-    /// Whether a column may be used.
+    /// Whether a column may be used: as a feature, or as the target.
     #[must_use]
     pub fn allows(&self, column: &str) -> bool {
+        if column == self.target {
+            return true;
+        }
         let order = |known: &String| known.as_str().cmp(column);
         self.features_allowed.binary_search_by(order).is_ok()
     }

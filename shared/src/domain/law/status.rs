@@ -37,6 +37,13 @@ words!(
 /// One difference between two versions of a pack.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Difference {
+    /// It applies elsewhere, or says otherwise why.
+    Scope {
+        /// Where it applied.
+        from: Vec<Place>,
+        /// Where it applies.
+        to: Vec<Place>,
+    },
     /// A rule that was not there.
     Added(Rule),
     /// A rule that is not there any more.
@@ -123,6 +130,12 @@ pub fn differences(from: &Pack, to: &Pack) -> Vec<Difference> {
         .iter()
         .filter(|rule| of(to.rules(), rule).is_none());
     let mut found: Vec<Difference> = removed.cloned().map(Difference::Removed).collect();
+    if (from.places(), from.scope()) != (to.places(), to.scope()) {
+        found.push(Difference::Scope {
+            from: from.places().to_vec(),
+            to: to.places().to_vec(),
+        });
+    }
     for rule in to.rules() {
         match of(from.rules(), rule) {
             None => found.push(Difference::Added(rule.clone())),
@@ -134,18 +147,22 @@ pub fn differences(from: &Pack, to: &Pack) -> Vec<Difference> {
             Some(_) => {}
         }
     }
-    found.sort_by_key(|one| identity(one.rule()));
+    found.sort_by_key(|one| one.rule().map(identity));
     found
 }
 
-fn turn(key: Key, from: u64, to: u64) -> Turn {
-    let stricter = |one: u64, other: u64| match key.stricter() {
+/// Whether all that `other` forbids is forbidden by `one`.
+fn as_strict(key: Key, one: u64, other: u64) -> bool {
+    match key.stricter() {
         Stricter::Larger => one >= other,
         Stricter::Smaller => one <= other,
         Stricter::Union => one & other == other,
         Stricter::Intersection => one & other == one,
-    };
-    match (stricter(to, from), stricter(from, to)) {
+    }
+}
+
+fn turn(key: Key, from: u64, to: u64) -> Turn {
+    match (as_strict(key, to, from), as_strict(key, from, to)) {
         (true, true) => Turn::Provenance,
         (true, false) => Turn::Stricter,
         (false, true) => Turn::Laxer,
@@ -154,11 +171,25 @@ fn turn(key: Key, from: u64, to: u64) -> Turn {
 }
 
 impl Difference {
-    /// The rule as it is now, or was.
+    /// The rule as it is now, or was; `None` for the scope.
     #[must_use]
-    pub fn rule(&self) -> &Rule {
+    pub fn rule(&self) -> Option<&Rule> {
         match self {
-            Self::Added(rule) | Self::Removed(rule) | Self::Changed { to: rule, .. } => rule,
+            Self::Scope { .. } => None,
+            Self::Added(rule) | Self::Removed(rule) | Self::Changed { to: rule, .. } => Some(rule),
+        }
+    }
+
+    /// Whether something that was denied under `from` may be allowed now. A new rule may stand in front of another of its key.
+    #[must_use]
+    pub fn may_allow_more(&self, from: &Pack) -> bool {
+        match self {
+            Self::Scope { .. } | Self::Removed(_) => true,
+            Self::Added(rule) => {
+                let mut before = from.rules().iter().filter(|other| other.key == rule.key);
+                before.any(|other| !as_strict(rule.key, rule.value, other.value))
+            }
+            Self::Changed { turn, .. } => matches!(turn, Turn::Laxer | Turn::Otherwise),
         }
     }
 }
@@ -216,7 +247,10 @@ mod tests {
             "key = \"retention_min_days\"\nvalue = 72",
         );
         let found = differences(&uk(), &other);
-        let kinds: Vec<Key> = found.iter().map(|one| one.rule().key).collect();
+        let kinds: Vec<Key> = found
+            .iter()
+            .filter_map(|one| Some(one.rule()?.key))
+            .collect();
         assert_eq!(kinds, [Key::ClockBreachHours, Key::RetentionMinDays]);
         assert!(matches!(
             found[..],
@@ -247,4 +281,34 @@ mod tests {
         check_stale(&ends, "2027-01-01", &[id], &[]);
         assert_eq!(Status::of(&uk(), 20_000).unreviewed, uk().rules().len() + 1);
     }
+
+    #[track_caller]
+    fn check_allows_more(from: &str, to: &str, expected: bool) {
+        let found = differences(&uk(), &changed(from, to));
+        assert!(!found.is_empty());
+        assert_eq!(
+            found.iter().any(|one| one.may_allow_more(&uk())),
+            expected,
+            "{found:?}"
+        );
+    }
+
+    #[test]
+    fn what_may_allow_more_is_told() {
+        let age = "[[rule]]\nkey = \"min_age\"\nvalue = 13\n";
+        let of_scotland = |age: u8| {
+            format!(
+                "[[rule]]\nkey = \"min_age\"\nplace = \"GB-SCT\"\nvalue = {age}\n{PROVENANCE}\n"
+            )
+        };
+        check_allows_more(age, &format!("{}{age}", of_scotland(12)), true);
+        check_allows_more(age, &format!("{}{age}", of_scotland(16)), false);
+        check_allows_more("value = [\"GB\"]", "value = [\"GB\", \"GI\"]", true);
+        check_allows_more("value = 13", "value = 12", true);
+        check_allows_more("value = 13", "value = 14", false);
+        check_allows_more("ref = \"UK GDPR 35\"", "ref = \"UK GDPR 35(1)\"", false);
+    }
+
+    const PROVENANCE: &str = "origin = \"org_policy\"\nref = \"made up\"\nvalid_from = 2021-01-01\nvalid_to = \"none\"\nreviewed_on = \"none\"\n\
+                              reviewer = \"none\"\nsource_url = \"none\"\nconfidence = \"unchecked\"\n";
 }
