@@ -97,13 +97,17 @@ impl Rulebook {
         } else {
             places
         };
-        let mut found = Vec::with_capacity(places.len() * 3);
+        let mut found: Vec<(u8, Place)> = Vec::with_capacity(places.len() * 3);
         let mut all_covered = true;
         for &place in places {
             let mut covered = false;
             for (number, pack) in (0..).zip(self.packs()) {
-                if pack.applies_at(place) {
-                    covered |= pack.kind() == PackKind::Law;
+                if !pack.applies_at(place) {
+                    continue;
+                }
+                covered |= pack.kind() == PackKind::Law;
+                // A pack that says the same everywhere is asked once.
+                if pack.varies() || found.iter().all(|(other, _)| *other != number) {
                     found.push((number, place));
                 }
             }

@@ -37,42 +37,52 @@ impl Limits {
     #[must_use]
     pub fn of_pack(pack: &Pack, number: u8, place: Place, day: i32) -> Self {
         let mut limits = Self::NONE;
-        if !pack.scope().holds_on(day) {
-            limits.stale.insert(Key::OnUnknown);
-        }
-        for &key in Key::ALL {
-            match pack.says(key, place, day) {
-                Says::Value(rule) => {
-                    let packs = 1_u32.checked_shl(number.into()).unwrap_or(0);
-                    let value = rule.value;
-                    limits.bounds[key as usize] = Some(Bound { value, packs });
-                }
-                Says::Stale => limits.stale.insert(key),
-                Says::NotYet if pack.must_set(key) => limits.stale.insert(key),
-                Says::NotYet | Says::Nothing => {}
-            }
-        }
+        limits.take(pack, number, place, day);
         limits
     }
 
     /// What packs of a book say together, each at its place.
     pub(super) fn of(book: &Rulebook, applicable: &[(u8, Place)], day: i32) -> Self {
-        let each = applicable.iter().filter_map(|&(number, place)| {
-            let pack = book.packs().get(usize::from(number))?;
-            Some(Self::of_pack(pack, number, place, day))
-        });
-        each.fold(Self::NONE, Self::join)
+        let mut limits = Self::NONE;
+        for &(number, place) in applicable {
+            if let Some(pack) = book.packs().get(usize::from(number)) {
+                limits.take(pack, number, place, day);
+            }
+        }
+        limits
+    }
+
+    /// Joins what one pack says.
+    fn take(&mut self, pack: &Pack, number: u8, place: Place, day: i32) {
+        if !pack.scope().holds_on(day) {
+            self.stale.insert(Key::OnUnknown);
+        }
+        let packs = 1_u32.checked_shl(number.into()).unwrap_or(0);
+        for (key, says) in pack.all_said(place, day) {
+            match says {
+                Says::Value(rule) => {
+                    let value = rule.value;
+                    self.bind(key, Bound { value, packs });
+                }
+                Says::Stale => self.stale.insert(key),
+                Says::NotYet if pack.must_set(key) => self.stale.insert(key),
+                Says::NotYet | Says::Nothing => {}
+            }
+        }
+    }
+
+    fn bind(&mut self, key: Key, bound: Bound) {
+        let ours = &mut self.bounds[key as usize];
+        *ours = Some(ours.map_or(bound, |ours| ours.join(bound, key.stricter())));
     }
 
     /// The strictest of both, key by key.
     #[must_use]
     pub fn join(mut self, other: Self) -> Self {
         for &key in Key::ALL {
-            let (ours, theirs) = (&mut self.bounds[key as usize], other.bounds[key as usize]);
-            *ours = match (*ours, theirs) {
-                (Some(a), Some(b)) => Some(a.join(b, key.stricter())),
-                (one, another) => one.or(another),
-            };
+            if let Some(bound) = other.bounds[key as usize] {
+                self.bind(key, bound);
+            }
         }
         self.stale = Set::from_bits(self.stale.bits() | other.stale.bits());
         self

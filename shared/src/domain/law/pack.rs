@@ -29,6 +29,7 @@ pub struct Pack {
     scope: Provenance,
     /// By key, place, first day.
     rules: Vec<Rule>,
+    varies: bool,
     digest: Hash32,
 }
 
@@ -81,6 +82,7 @@ impl Pack {
             kind: parts.kind,
             places: parts.places,
             scope: parts.scope,
+            varies: rules.iter().any(|rule| rule.place.is_some()),
             rules,
             digest: labelled("aquifer/law/pack/v1", &[text.as_bytes()]),
         })
@@ -134,32 +136,22 @@ impl Pack {
         self.kind == PackKind::House || self.places.iter().any(|law| law.covers(place))
     }
 
-    /// What it says about `key` at `place` on `day`. A rule for the place goes before one for all places, also when it has expired.
+    /// What it says about `key` at `place` on `day`.
     pub(super) fn says(&self, key: Key, place: Place, day: i32) -> Says<'_> {
         let first = self.rules.partition_point(|rule| rule.key < key);
-        let of_key = self.rules[first..].iter();
-        let of_key = of_key.take_while(|rule| rule.key == key);
-        let (mut general, mut special) = (Says::Nothing, Says::Nothing);
-        for rule in of_key {
-            let said = match rule.place {
-                None => &mut general,
-                Some(law) if law.covers(place) => &mut special,
-                Some(_) => continue,
-            };
-            if rule.provenance.holds_on(day) {
-                *said = Says::Value(rule);
-            } else if rule.provenance.valid_from > day {
-                if *said == Says::Nothing {
-                    *said = Says::NotYet;
-                }
-            } else if !matches!(said, Says::Value(_)) {
-                *said = Says::Stale;
-            }
-        }
-        match special {
-            Says::Nothing | Says::NotYet => general,
-            _ => special,
-        }
+        let end = self.rules.partition_point(|rule| rule.key <= key);
+        says(&self.rules[first..end], place, day)
+    }
+
+    /// The same for all keys that it sets, in their order.
+    pub(super) fn all_said(&self, place: Place, day: i32) -> impl Iterator<Item = (Key, Says<'_>)> {
+        let each_key = self.rules.chunk_by(|a, b| a.key == b.key);
+        each_key.map(move |rules| (rules[0].key, says(rules, place, day)))
+    }
+
+    /// Whether a rule holds at some of its places only.
+    pub(super) fn varies(&self) -> bool {
+        self.varies
     }
 
     /// Whether a pack of its kind must set a key: then a rule that is not in force yet is as bad as none.
@@ -171,5 +163,30 @@ impl Pack {
     pub fn keys(&self) -> impl Iterator<Item = Key> {
         let set = |key: &Key| self.rules.iter().any(|rule| rule.key == *key);
         Key::ALL.iter().copied().filter(set)
+    }
+}
+
+/// What rules of one key say. A rule for the place goes before one for all places, also when it has expired.
+fn says(rules: &[Rule], place: Place, day: i32) -> Says<'_> {
+    let (mut general, mut special) = (Says::Nothing, Says::Nothing);
+    for rule in rules {
+        let said = match rule.place {
+            None => &mut general,
+            Some(law) if law.covers(place) => &mut special,
+            Some(_) => continue,
+        };
+        if rule.provenance.holds_on(day) {
+            *said = Says::Value(rule);
+        } else if rule.provenance.valid_from <= day {
+            if !matches!(said, Says::Value(_)) {
+                *said = Says::Stale;
+            }
+        } else if matches!(said, Says::Nothing) {
+            *said = Says::NotYet;
+        }
+    }
+    match special {
+        Says::Nothing | Says::NotYet => general,
+        _ => special,
     }
 }
