@@ -3,15 +3,14 @@
 use std::path::Path;
 
 use aquifer_shared::base::calendar;
-use aquifer_shared::domain::law::{
-    Difference, Pack, PackKind, Place, Provenance, Rule, Status, Turn, differences,
-};
+use aquifer_shared::domain::law::{Pack, PackKind, Provenance, Rule, Status};
 use aquifer_shared::shell::report::{self, Outcome, Table, Tone};
 use serde_json::{Value, json};
 
 use crate::client::Session;
 use crate::law_args::LawsCommand;
 use crate::law_packs::{self, Broken, Held, NOTICE, day_of, moment_of};
+use crate::laws_diff;
 
 /// Carries out a command about rule packs.
 ///
@@ -24,7 +23,7 @@ pub(crate) fn run(session: &Session, command: &LawsCommand) -> anyhow::Result<Ou
             list(session, packs.packs.as_deref(), pack.as_deref(), *text)
         }
         LawsCommand::Status { packs, on } => status(session, packs.packs.as_deref(), *on),
-        LawsCommand::Diff { to, from } => diff(session, from.as_deref(), to),
+        LawsCommand::Diff { to, from } => laws_diff::run(session, from.as_deref(), to),
     };
     broken(session, ended)
 }
@@ -190,97 +189,7 @@ fn print_status(day: i32, each: &[(&Pack, Status)]) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn diff(session: &Session, from: Option<&Path>, to: &Path) -> anyhow::Result<Outcome> {
-    let (from, to) = (law_packs::all(from)?, law_packs::all(Some(to))?);
-    let of = |held: &[Held], id: &str| {
-        held.iter()
-            .find(|one| one.pack.id().as_str() == id)
-            .map(|one| one.pack.clone())
-    };
-    let mut ids: Vec<String> = from
-        .iter()
-        .chain(&to)
-        .map(|one| one.pack.id().to_string())
-        .collect();
-    ids.sort();
-    ids.dedup();
-    let (mut rows, mut laxer) = (Vec::new(), 0);
-    for id in &ids {
-        match (of(&from, id), of(&to, id)) {
-            (Some(before), Some(after)) => {
-                let found = differences(&before, &after);
-                laxer += found
-                    .iter()
-                    .filter(|one| one.may_allow_more(&before))
-                    .count();
-                rows.extend(found.iter().map(|one| row(id, one)));
-            }
-            (None, Some(_)) => {
-                rows.push([id.clone(), "added".to_owned(), String::new(), String::new()])
-            }
-            (Some(_), None) => {
-                laxer += 1;
-                rows.push([
-                    id.clone(),
-                    "removed".to_owned(),
-                    String::new(),
-                    String::new(),
-                ]);
-            }
-            (None, None) => {}
-        }
-    }
-    if session.json {
-        let changes: Vec<Value> = rows.iter().map(|[rule, what, from, to]| json!({"rule": rule, "change": what, "from": from, "to": to})).collect();
-        report::print_json(&json!({"laxer": laxer, "changes": changes}))?;
-    } else if rows.is_empty() {
-        report::print("no differences\n")?;
-    } else {
-        let mut table = Table::new(&["RULE", "CHANGE", "FROM", "TO"]);
-        rows.into_iter().for_each(|row| table.row(row));
-        table.print()?;
-    }
-    if laxer == 0 {
-        return Ok(Outcome::Done);
-    }
-    Ok(report::refused(&format!(
-        "{laxer} changes may allow what was denied; have them reviewed"
-    )))
-}
-
-fn row(pack: &str, difference: &Difference) -> [String; 4] {
-    let id = difference
-        .rule()
-        .map_or_else(|| format!("{pack}/scope"), |rule| rule.id(pack));
-    let codes = |places: &[Place]| -> String {
-        let codes: Vec<&str> = places.iter().map(Place::as_str).collect();
-        codes.join(" ")
-    };
-    match difference {
-        Difference::Scope { from, to } => [id, "scope".to_owned(), codes(from), codes(to)],
-        Difference::Added(rule) => [id, "added".to_owned(), String::new(), rule.written()],
-        Difference::Removed(rule) => [id, "removed".to_owned(), rule.written(), String::new()],
-        Difference::Changed {
-            from,
-            to,
-            turn: Turn::Provenance,
-        } => {
-            let said = |rule: &Rule| {
-                format!(
-                    "{}, until {}",
-                    rule.provenance.reference,
-                    until(&rule.provenance)
-                )
-            };
-            [id, Turn::Provenance.to_string(), said(from), said(to)]
-        }
-        Difference::Changed { from, to, turn } => {
-            [id, turn.to_string(), from.written(), to.written()]
-        }
-    }
-}
-
-fn until(one: &Provenance) -> String {
+pub(crate) fn until(one: &Provenance) -> String {
     one.valid_to
         .map_or_else(|| "none".to_owned(), calendar::written)
 }
@@ -343,4 +252,35 @@ fn status_json(pack: &Pack, status: &Status) -> Value {
         "stale": status.stale,
         "ending": ending,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_value_is_shown_with_its_provenance() {
+        let held = law_packs::all(None).unwrap();
+        let shown = pack_json(&held[1].pack);
+        let first = &shown["rules"][0];
+        assert_eq!(
+            (&first["key"], &first["value"], &first["ref"]),
+            (
+                &json!("consent_model"),
+                &json!("opt_in"),
+                &json!("GDPR 4(11), 7")
+            )
+        );
+        for field in [
+            "origin",
+            "valid_from",
+            "valid_to",
+            "reviewed_on",
+            "reviewer",
+            "source_url",
+            "confidence",
+        ] {
+            assert!(first.get(field).is_some(), "{field}");
+        }
+    }
 }

@@ -15,6 +15,7 @@ mod identity;
 mod law_args;
 mod law_packs;
 mod laws;
+mod laws_diff;
 mod models;
 mod nodes;
 mod object;

@@ -2,8 +2,8 @@
 //!
 //! Every value is a number to the lattice: a whole number as it is, a word by its place from lax to strict, a list as bits.
 
-use super::vocabulary::{Basis, Category, ScreenedUse, Signal};
-use super::words::{Set, Word, words};
+use super::kind::{Kind, List};
+use super::words::words;
 
 words!(
     /// What a rule sets.
@@ -70,26 +70,6 @@ words!(
         OnUnknown = "on_unknown",
     }
 );
-
-/// How a value is written.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Kind {
-    /// A whole number in a range.
-    Whole(u64, u64),
-    /// One word, from lax to strict.
-    Ladder(&'static [&'static str]),
-    /// A list of words of a vocabulary.
-    List(List),
-}
-
-/// Whose words.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum List {
-    Bases,
-    Categories,
-    ScreenedUses,
-    Signals,
-}
 
 /// Which of two values is stricter, or what both together say.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -177,40 +157,8 @@ impl Key {
                 let word = usize::try_from(value).ok().and_then(|rung| words.get(rung));
                 word.map_or_else(String::new, |word| (*word).to_owned())
             }
+            Kind::List(_) if value == 0 => "none".to_owned(),
             Kind::List(list) => list.written(value),
-        }
-    }
-}
-
-impl List {
-    /// The bit of a word; `None` for any other text.
-    pub(super) fn bit(self, text: &str) -> Option<u64> {
-        fn bit<T: Word>(text: &str) -> Option<u64> {
-            T::from_word(text).map(|word| 1 << word.index())
-        }
-        match self {
-            Self::Bases => bit::<Basis>(text),
-            Self::Categories => bit::<Category>(text),
-            Self::ScreenedUses => bit::<ScreenedUse>(text),
-            Self::Signals => bit::<Signal>(text),
-        }
-    }
-
-    pub(super) fn expected(self) -> String {
-        match self {
-            Self::Bases => Basis::expected(),
-            Self::Categories => Category::expected(),
-            Self::ScreenedUses => ScreenedUse::expected(),
-            Self::Signals => Signal::expected(),
-        }
-    }
-
-    fn written(self, bits: u64) -> String {
-        match self {
-            Self::Bases => Set::<Basis>::from_bits(bits).to_string(),
-            Self::Categories => Set::<Category>::from_bits(bits).to_string(),
-            Self::ScreenedUses => Set::<ScreenedUse>::from_bits(bits).to_string(),
-            Self::Signals => Set::<Signal>::from_bits(bits).to_string(),
         }
     }
 }

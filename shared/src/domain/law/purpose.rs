@@ -1,6 +1,6 @@
 //! Purposes: what data may be used for, by whom it is answered for, and what it does to people.
 
-use super::read::{long_text, none_or, word};
+use super::read_values::{long_text, none_or, word};
 use super::vocabulary::{Action, Effect, Overlap, ScreenedUse};
 use crate::base::document::{DocumentError, Field, Read, Section, tables};
 use crate::base::hash::labelled;

@@ -43,10 +43,21 @@ impl Decision {
             cause,
             grounds: match cause {
                 Cause::RuleStale => self.stale(),
-                _ => self.grounds_of(cause.keys()),
+                _ => self.grounds_of(&self.looked_at(cause)),
             },
         };
         self.causes.iter().map(reason).collect()
+    }
+
+    /// Keys of a cause that were looked at, and what is said about the unknown; all of them where none was.
+    fn looked_at(&self, cause: Cause) -> Vec<Key> {
+        let seen = |key: &&Key| self.used.contains(**key) || **key == Key::OnUnknown;
+        let keys: Vec<Key> = cause.keys().iter().filter(seen).copied().collect();
+        if keys.is_empty() {
+            cause.keys().to_vec()
+        } else {
+            keys
+        }
     }
 
     /// Rules in force that made the joined values of these keys.

@@ -57,9 +57,9 @@ kinds!(SubjectKind SUBJECT Subject:
 /// What is denied does not compile into something that is done. Nobody but `decide` makes a decision:
 ///
 /// ```compile_fail,E0451
-/// use aquifer_shared::domain::law::{Decision, Rulebook};
+/// use aquifer_shared::domain::law::{Decision, Set};
 /// fn forged(genuine: Decision) -> Decision {
-///     Decision { causes: Default::default(), ..genuine }
+///     Decision { causes: Set::EMPTY, ..genuine }
 /// }
 /// ```
 ///

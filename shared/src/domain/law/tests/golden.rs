@@ -81,7 +81,7 @@ fn l1_a_no_says_what_to_do_and_whom_to_ask() {
         told,
         [
             "cohort_too_small: the declared population is below the smallest cohort (house/cohort_min_train@2018-01-01: decision of the \
-             organisation; house/cohort_min_query@2018-01-01: decision of the organisation); join the units, or leave this one out; ask \
+             organisation); join the units, or leave this one out; ask \
              the approver"
         ]
     );

@@ -1,5 +1,5 @@
-//! How long a decision takes. Run it by hand, in a release build:
-//! `cargo test --release -p aquifer-shared --lib law::tests::speed -- --ignored --nocapture`.
+//! How long a decision takes: printed, never asserted. The figure that counts is that of a release build (under 2 microseconds):
+//! `cargo test --release -p aquifer-shared --lib law::tests::speed -- --nocapture`.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -7,7 +7,6 @@ use std::time::Instant;
 use super::*;
 
 #[test]
-#[ignore = "a measurement; the figure depends on the machine"]
 fn decide_takes_how_long() {
     let book = book();
     for (kind, differs) in [
@@ -21,11 +20,13 @@ fn decide_takes_how_long() {
         let mut best = u128::MAX;
         for _ in 0..20 {
             let start = Instant::now();
-            for _ in 0..10_000 {
+            for _ in 0..DECISIONS {
                 let _ = black_box(black_box(&case).decide(&book, NEVER));
             }
-            best = best.min(start.elapsed().as_nanos() / 10_000);
+            best = best.min(start.elapsed().as_nanos() / DECISIONS);
         }
         println!("decide: {best} ns ({kind} {differs})");
     }
 }
+
+const DECISIONS: u128 = 200;
