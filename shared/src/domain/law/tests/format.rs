@@ -1,5 +1,7 @@
 //! Packs, purposes and cases that break the format, each with its place.
 
+use proptest::prelude::*;
+
 use super::*;
 
 fn gdpr() -> &'static str {
@@ -275,3 +277,27 @@ fn broken_purposes_and_cases_are_refused() {
     assert!(error("gate = \"train\"\ncolour = 1").contains("is no field of a case, expected gate"));
     assert!(error("purpose = \"churn.train\"").contains("has no \"gate\""));
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// A piece of a file is replaced by anything: it is read, or refused with a place inside the file.
+    #[test]
+    fn a_damaged_file_is_read_or_refused(file in 0..7_usize, at in any::<prop::sample::Index>(), length in 0..40_usize, by in "\\PC{0,12}|[\\[\\]\"=\n#-]{0,4}") {
+        let texts: Vec<&str> = vendored::PACKS.iter().map(|(_, text)| *text).chain([PURPOSES, EXAMPLE]).collect();
+        let text: Vec<char> = texts[file].chars().collect();
+        let start = at.index(text.len());
+        let end = (start + length).min(text.len());
+        let damaged: String = text[..start].iter().copied().chain(by.chars()).chain(text[end..].iter().copied()).collect();
+        let problem = match file {
+            5 => Purposes::parse(&damaged).err(),
+            6 => WhatIf::parse(&damaged).err(),
+            _ => Pack::parse(&damaged).err(),
+        };
+        if let Some(problem) = problem {
+            prop_assert!(problem.line >= 1 && problem.line <= damaged.matches('\n').count() + 1);
+        }
+    }
+}
+
+const EXAMPLE: &str = include_str!("../../../../laws/examples/case.toml");
