@@ -15,6 +15,7 @@ pub mod random;
 pub mod relay;
 pub mod reports;
 pub mod simulator;
+pub mod standing;
 pub mod study;
 pub mod synthetic;
 pub mod tidy;

@@ -1,102 +1,160 @@
-//! A standing study over published tables and the analysts who ask under it: what notebook, tests and figures have in common.
+//! A deployment that answers analysts: units that publish their customers, standing studies that are open, a door for SQL clients.
 
-use std::fmt::Write as _;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use aquifer_shared::domain::contract::Contract;
+use aquifer_shared::base::units::MicroRho;
+use aquifer_shared::domain::contract::{Contract, Published};
 
 use crate::cluster::Cluster;
 use crate::company::Company;
+use crate::policy::Policy;
 
-/// Why analysts ask.
-pub const PURPOSE: &str = "reporting";
+/// What every unit may spend here: more than any measurement asks for.
+const CAP: MicroRho = MicroRho(1_000_000_000);
+/// What all questions of a standing study may cost: about as much as one can state.
+const ALL: u64 = 10_000_000;
 
-/// A standing study.
-#[derive(Clone, Copy, Debug)]
-pub struct Standing<'a> {
-    /// Tables that may be asked about.
-    pub tables: &'a [&'a str],
-    /// Most that one question may cost, in micro-rho.
-    pub urho_max: u64,
-    /// What a question costs that says nothing of it.
-    pub urho_default: u64,
-    /// All questions together.
-    pub urho: u64,
-    /// Noisy counts below it are not shown.
-    pub cohort_floor: u32,
-    /// Further entries of the plan.
-    pub plan: &'a str,
-    /// Further lines.
-    pub more: &'a str,
+/// The deployment.
+pub struct Reports {
+    /// Its processes.
+    pub cluster: Cluster,
+    /// Everybody's customers.
+    pub company: Company,
+    /// Customers of a unit at most, as declared.
+    pub customers_max: u64,
+    /// Where SQL clients connect, on loopback.
+    pub port: u16,
 }
 
-impl Standing<'_> {
-    /// The study file for a company.
-    #[must_use]
-    pub fn file(&self, company: &Company) -> String {
-        let contract = &company.contract;
-        format!(
-            "name = \"reports\"\npurpose = \"{PURPOSE}\"\ncontract = {{ name = \"{}\", version = {} }}\n\
-             plan = {{ questions = {{ tables = {:?}, urho_max = {}, urho_default = {}, cohort_floor = {}{} }} }}\n\
-             urho = {}\ndelta = 1e-6\nnodes = \"all\"\ncustomers_max = {}\npopulation = {}\nexpires_in_hours = 24\n{}\n",
-            contract.name,
-            contract.version,
-            self.tables,
-            self.urho_max,
-            self.urho_default,
-            self.cohort_floor,
-            self.plan,
-            self.urho,
-            company.customers_max(),
-            (company.customers.len() as u64).next_multiple_of(10_000),
-            self.more,
-        )
-    }
+/// A standing study for questions about the customers.
+#[derive(Clone, Copy, Debug)]
+pub struct Standing<'a> {
+    /// Its name, and the purpose that it serves.
+    pub purpose: &'a str,
+    /// Trust mode.
+    pub trust: &'a str,
+    /// Price of a question that says nothing of its own.
+    pub urho: u64,
+}
 
-    /// Submits and approves it.
+/// Somebody who may ask.
+#[derive(Clone, Debug)]
+pub struct Analyst {
+    /// The name.
+    pub name: String,
+    /// For the door.
+    pub password: String,
+    /// Certificate of the authority that the door shows a certificate of.
+    pub authority: PathBuf,
+}
+
+/// The company with its customers published as a table for analysts, one row each.
+///
+/// # Errors
+///
+/// A contract that cannot be published so.
+pub fn published(mut company: Company) -> Result<Company> {
+    let most = company.customers_max();
+    let text = company.contract.to_toml();
+    let head = text.find("[table.").context("a contract has a table")?;
+    let end = text[head..].find('\n').context("a table has lines")? + head + 1;
+    let text = format!("{}size_band = [1, {most}]\n{}", &text[..end], &text[end..]);
+    company.contract = Contract::parse(&text)?;
+    Ok(company)
+}
+
+impl Reports {
+    /// Starts the coordinator and lets the units join; their nodes do not run yet.
     ///
     /// # Errors
     ///
-    /// A command that failed: which, and what it printed.
-    pub fn open(&self, cluster: &Cluster, company: &Company) -> Result<()> {
-        let hash = cluster.submit(&self.file(company))?;
-        cluster.approve(&hash)
+    /// A command failed.
+    pub fn prepare(folder: &Path, company: Company, standings: &[Standing<'_>]) -> Result<Self> {
+        let free = TcpListener::bind(("127.0.0.1", 0))?;
+        let port = free.local_addr()?.port();
+        drop(free);
+        let address = format!("127.0.0.1:{port}");
+        let mut cluster = Cluster::start_with(folder, &["--listen-sql", &address])?;
+        let purposes = standings.iter().map(|standing| standing.purpose.to_owned());
+        let policy = Policy {
+            cap: CAP,
+            purposes: purposes.collect(),
+            ..Policy::default()
+        };
+        cluster.add_units(&company, &policy)?;
+        Ok(Self {
+            cluster,
+            customers_max: company.customers_max(),
+            company,
+            port,
+        })
     }
-}
 
-/// Publishes the training table as it is.
-///
-/// # Errors
-///
-/// A contract that has no table of customers.
-pub fn publish_customers(company: &mut Company) -> Result<()> {
-    let limit = company.customers_max();
-    let text = company.contract.to_toml();
-    let published = format!("[table.customers]\nsize_band = [1, {limit}]\n");
-    let text = text.replace("[table.customers]\n", &published);
-    company.contract = Contract::parse(&text).context("the published table of customers")?;
-    Ok(())
-}
+    /// Starts the nodes and opens the standing studies.
+    ///
+    /// # Errors
+    ///
+    /// A command failed.
+    pub fn start(&mut self, standings: &[Standing<'_>]) -> Result<()> {
+        self.cluster.start_nodes()?;
+        for standing in standings {
+            let hash = self.cluster.submit(&self.study(standing))?;
+            self.cluster.approve(&hash)?;
+        }
+        Ok(())
+    }
 
-/// Publishes a table `accounts` of the synthetic company: some features, and whether the customer has left. The query that maps it.
-///
-/// # Errors
-///
-/// Another company, which has no such columns.
-pub fn publish_accounts(company: &mut Company) -> Result<String> {
-    let mut text = company.contract.to_toml();
-    let limit = company.customers_max();
-    write!(
-        text,
-        "\n[table.accounts]\nprivacy_unit = \"customer_id\"\nrows_per_group_max = 1\ngroups_per_unit_max = 1\n\
-         size_band = [1, {limit}]\ndescription = \"one row for each customer\"\n\
-         [table.accounts.column.contract]\nlevels = [\"month\", \"one year\", \"two years\"]\nunknown = \"other\"\n\
-         [table.accounts.column.churned]\nlevels = [\"no\", \"yes\"]\nunknown = \"other\"\n\
-         [table.accounts.column.tenure]\nlow = 0\nhigh = 120\nstep = 1\nunit = \"months\"\n\
-         [table.accounts.column.monthly_charge]\nlow = 0\nhigh = 150\nstep = 0.01\nunit = \"euro\"\n\
-         [table.accounts.column.support_calls]\nlow = 0\nhigh = 20\nstep = 1\nunit = \"calls in 90 days\"\n"
-    )?;
-    company.contract = Contract::parse(&text).context("the published table of accounts")?;
-    let columns = "customer_id, contract, churned, tenure, monthly_charge, support_calls";
-    Ok(format!("accounts = \"SELECT {columns} FROM customers\""))
+    fn study(&self, standing: &Standing<'_>) -> String {
+        let contract = &self.company.contract;
+        let tables: Vec<&str> = contract
+            .published
+            .iter()
+            .map(|table| table.name.as_str())
+            .collect();
+        let limit = self.customers_max;
+        let population = limit * self.cluster.nodes.len() as u64;
+        format!(
+            "name = {name:?}\npurpose = {name:?}\ntrust = {trust:?}\ncontract = {{ name = {contract:?}, version = {version} }}\n\
+             plan = {{ questions = {{ tables = {tables:?}, urho_max = {most}, urho_default = {urho}, cohort_floor = 1 }} }}\n\
+             urho = {all}\ndelta = 1e-6\nnodes = \"all\"\ncustomers_max = {limit}\npopulation = {population}\nexpires_in_hours = 24\n",
+            name = standing.purpose,
+            trust = standing.trust,
+            contract = contract.name.as_str(),
+            version = contract.version,
+            most = 10 * standing.urho,
+            urho = standing.urho,
+            all = ALL,
+        )
+    }
+
+    /// Lets an analyst join and gives a password for the door.
+    ///
+    /// # Errors
+    ///
+    /// A command failed.
+    pub fn add_analyst(&self, name: &str) -> Result<Analyst> {
+        let folder = self.cluster.add_person(name, "analyst")?;
+        let printed = self.cluster.coordinator_command(["sql-password", name])?;
+        let password = printed
+            .success()
+            .context("aquifer-coordinator sql-password")?;
+        Ok(Analyst {
+            name: name.to_owned(),
+            password: password.trim().to_owned(),
+            authority: folder.join("ca.pem"),
+        })
+    }
+
+    /// The table of customers, as analysts see it.
+    ///
+    /// # Panics
+    ///
+    /// If the company was not published.
+    #[must_use]
+    pub fn table(&self) -> &Published {
+        let contract = &self.company.contract;
+        contract.published(&contract.table).expect("published")
+    }
 }

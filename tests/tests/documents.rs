@@ -62,8 +62,8 @@ fn every_command_of_the_guides_works() {
     let file = folder.path().join("guide.sh");
     fs::write(&file, script).unwrap();
     let [port, port_join] = free_ports().unwrap();
-    let port_sql = TcpListener::bind(("127.0.0.1", 0)).and_then(|free| free.local_addr());
-    let port_sql = port_sql.unwrap().port();
+    let doors = [(); 2].map(|()| TcpListener::bind(("127.0.0.1", 0)).unwrap());
+    let [port_sql, port_https] = doors.map(|free| free.local_addr().unwrap().port());
     let path = format!(
         "{}:{}",
         programs().display(),
@@ -76,7 +76,8 @@ fn every_command_of_the_guides_works() {
         .env("PATH", path)
         .env("PORT", port.to_string())
         .env("PORT_JOIN", port_join.to_string())
-        .env("PORT_SQL", port_sql.to_string()))
+        .env("PORT_SQL", port_sql.to_string())
+        .env("PORT_HTTPS", port_https.to_string()))
     .unwrap();
     outcome.success().unwrap();
 }
@@ -148,6 +149,7 @@ fn links_between_documents_lead_somewhere() {
         "docs/operations.md",
         "docs/sources.md",
         "docs/CHANGELOG.md",
+        "docs/analysts.md",
         "docs/published-tables.md",
         "docs/questions.md",
         "docs/sql.md",

@@ -47,6 +47,12 @@ pub enum NoStudy {
     NotStanding,
 }
 
+/// What a request id stands for: plan, purpose, roster and trust, whatever the state of the data.
+#[must_use]
+pub fn plan_key(standing: &StudyTerms, question: &Question) -> Hash32 {
+    answer_key(standing, question, &[])
+}
+
 /// What must be the same for a stored answer to answer again: plan, purpose, state of the data, roster and trust.
 #[must_use]
 pub fn answer_key(standing: &StudyTerms, question: &Question, data: &[Name]) -> Hash32 {
@@ -170,13 +176,13 @@ const PHASE_MS_MIN: u32 = 2_000;
 
 /// Rows for one asker from the released sum of a question, with what was paid; none where they do not belong together.
 ///
-/// `attempts` is how many were paid, `made` says whether the answer was there before, and when it was released.
+/// `floor` is that of the asker's standing study: the larger counts, hers or that of the study which answered. `attempts` is how many were paid, `made` says whether the answer was there before, and when it was released.
 #[must_use]
 pub fn answer_of(
     (study, attempts): (StudyHash, u32),
     terms: &StudyTerms,
     sum: &ReleasedSum,
-    query: &Query,
+    (query, floor): (&Query, u32),
     table: &Published,
     made: (bool, Timestamp),
     accountant: Accountant,
@@ -186,14 +192,22 @@ pub fn answer_of(
         sigma_share: terms.rounds.first()?.sigma_share,
         nodes: sum.updates,
     };
-    let floor = standing.cohort_floor.into();
-    let shown = present(query, table, &sum.cells, noise, terms.customers_max, floor).ok()?;
+    let floor = floor.max(standing.cohort_floor);
+    let shown = present(
+        query,
+        table,
+        &sum.cells,
+        noise,
+        terms.customers_max,
+        floor.into(),
+    )
+    .ok()?;
     let release = release((study, attempts), terms, sum, made, accountant)?;
     let mut notices = vec![notice(&release)];
     if shown.suppressed > 0 {
         notices.push(format!(
-            "{} groups are suppressed: their noisy counts are below {} (cohort floor of {}), or noise leaves nothing to say",
-            shown.suppressed, standing.cohort_floor, standing.name
+            "suppressed groups: {}; a noisy count below the cohort floor of {floor}, or noise that leaves nothing to say",
+            shown.suppressed
         ));
     }
     Some(Answer {
@@ -202,7 +216,9 @@ pub fn answer_of(
     })
 }
 
-fn release(
+/// What was paid for an answer, and by whom it was given; none where the terms are another study's.
+#[must_use]
+pub fn release(
     (study, attempts): (StudyHash, u32),
     terms: &StudyTerms,
     sum: &ReleasedSum,

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use aquifer_shared::base::time::Timestamp;
-use aquifer_shared::domain::sum::TrustMode;
+use aquifer_shared::domain::sum::{Plan, TrustMode};
 use aquifer_shared::protocol::wire::Verdict;
 
 use super::event::{Abort, Ending, Member};
@@ -35,7 +35,12 @@ impl Study {
     pub(super) fn advance_offer(&mut self, now: Timestamp, deadline: Timestamp, late: bool) {
         let late = late || now >= deadline;
         self.stage = Stage::Offered { deadline, late };
-        let open = self.seats.iter().filter(|seat| !seat.has_answered());
+        // Questions are for those who are here.
+        let question = matches!(self.terms.plan, Plan::Question { .. });
+        let open = self
+            .seats
+            .iter()
+            .filter(|seat| !seat.has_answered() && (seat.connected || !question));
         let answered = open.count() == 0;
         let counts = self.acceptances();
         if counts.iter().all(Acceptance::is_enough) && (answered || late) {

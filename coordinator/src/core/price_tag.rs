@@ -1,6 +1,7 @@
 //! The price tag of a question as it travels: what it would cost and how exact its answer would be. Public numbers only; spends
 //! nothing.
 
+use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::sum::StudyTerms;
 use aquifer_shared::protocol::ask::{Answer, AnswerColumn, AnswerKind, AnswerValue};
 use serde_json::json;
@@ -12,6 +13,8 @@ use super::sql::Explanation;
 pub struct Surroundings<'a> {
     /// Terms of the standing study.
     pub standing: &'a StudyTerms,
+    /// What a customer who is at several units loses in all.
+    pub quoted: MicroRho,
     /// Attempts that may be paid.
     pub attempts: u64,
     /// Whether a stored answer makes it free.
@@ -29,6 +32,7 @@ pub fn price_tag(explanation: &Explanation, around: &Surroundings<'_>, as_json: 
         document["purpose"] = json!(standing.purpose);
         document["standing"] = json!(standing.name);
         document["delta"] = json!(standing.delta.get());
+        document["rho_micro_in_all"] = json!(around.quoted.0);
         document["attempts_max"] = json!(around.attempts);
         document["stored_answer"] = json!(around.stored);
         document["refused"] = json!(around.refused);
@@ -45,10 +49,16 @@ pub fn price_tag(explanation: &Explanation, around: &Surroundings<'_>, as_json: 
         ("delta", format!("{:e}", standing.delta.get())),
         ("stored answer", stored.to_owned()),
     ];
+    if around.quoted != explanation.price {
+        let (copies, rho) = (standing.multiplicity, around.quoted.as_rho());
+        let text = format!(
+            "rho {rho} for a customer at {copies} units, which is what epsilon and the release state"
+        );
+        own.push(("price in all", text));
+    }
     if around.attempts > 1 {
         let more = around.attempts - 1;
-        let text =
-            format!("the price again, where units drop out in mid-sum; at most {more} times");
+        let text = format!("the price again, where units drop out in mid-sum; at most {more} more");
         own.push(("repeated attempts", text));
     }
     own.extend(

@@ -3,37 +3,47 @@
 //! Order: price, share, note durable, study durable, charges at the nodes, sum, answer durable, rows. A question that is lost on the way
 //! is asked again under the same request id; what was charged stays charged.
 
-use aquifer_shared::base::ids::StudyHash;
-use aquifer_shared::base::limits::{ASKERS_MAX, QUESTIONS_RUNNING_MAX};
+use std::sync::Arc;
+
+use aquifer_shared::base::ids::{Hash32, Name, StudyHash};
+use aquifer_shared::base::limits::{
+    ASKERS_MAX, QUESTIONS_RUNNING_MAX, QUESTIONS_RUNNING_PER_ANALYST_MAX, REQUEST_IDS_MAX,
+};
 use aquifer_shared::base::units::MicroRho;
-use aquifer_shared::domain::contract::Contract;
 use aquifer_shared::domain::sum::{StudyTerms, TrustMode, study_hash};
 use aquifer_shared::protocol::ask::{Response, StudyState};
-use aquifer_shared::protocol::codec::{decode, encode};
-use aquifer_shared::protocol::wire::{Message, Offer};
+use aquifer_shared::protocol::codec::encode;
 use aquifer_shared::shell::keys::random_bytes32;
 use aquifer_shared::shell::noise;
 use tokio::sync::mpsc;
 
 use super::clock::now;
 use super::hub::Hub;
-use super::live::Live;
-use super::objections::{failed, no_study, object};
+use super::live::{Live, encoded};
+use super::objections::{failed, no_study, object, refusal_response};
+use super::presenter::Reader;
 use super::put::Put;
-use super::requests::{ACCOUNTANT, refused};
+use super::requests::refused;
 use super::store::{Asked, Party, StoreFault, StoredAnswer, StoredStudy};
 use super::understanding::{Asking, Step};
-use crate::core::asking::{Wish, answer_of, standing_of, study_of};
-use crate::core::event::Event;
-use crate::core::sql::{CacheUse, Query};
+use crate::core::asking::{Wish, standing_of, study_of};
+use crate::core::event::{Event, Record};
+use crate::core::sql::CacheUse;
 
 /// A question that waits for its answer.
 #[derive(Debug)]
 pub(super) struct Asker {
     answers: mpsc::Sender<Response>,
-    query: Box<Query>,
-    /// What to say beside the answer.
-    notice: Option<String>,
+    reader: Reader,
+}
+
+/// A question that is under way.
+#[derive(Debug)]
+pub(super) struct RunningQuestion {
+    /// What it answers.
+    pub(super) key: Hash32,
+    /// Who asked first.
+    pub(super) analyst: Option<Name>,
 }
 
 impl Hub {
@@ -53,52 +63,71 @@ impl Hub {
         {
             return self.asked_before(before, asking, answers).await;
         }
+        let at_least = match asking.at_least() {
+            Ok(urho) => urho,
+            Err(refusal) => return Ok(Some(refusal_response(refusal))),
+        };
         if let Some(stored) = self.store.answer_to(&asking.key).await?
-            && stored.urho >= asking.urho
+            && stored.urho >= at_least
         {
-            self.note_asked(&asking, &asking.asked(party, stored.study, MicroRho::ZERO))
-                .await?;
-            return Ok(Some(shown(&stored, &asking.query, &asking.contract, true)));
+            if let Some(response) = self.note_asked(&asking, stored.study).await? {
+                return Ok(Some(response));
+            }
+            self.show(stored, asking, answers);
+            return Ok(None);
         }
-        if let Some(running) = self.running_for(&asking) {
-            self.note_asked(&asking, &asking.asked(party, running, MicroRho::ZERO))
-                .await?;
+        if let Some(running) = self.running_for(&asking, at_least) {
+            if let Some(response) = self.note_asked(&asking, running).await? {
+                return Ok(Some(response));
+            }
             return Ok(self.wait_for(running, asking, answers));
         }
-        match self.may_ask(&asking) {
-            Ok(()) => self.ask_units(party, asking, answers).await,
+        let urho = match &asking.price {
+            Ok(urho) => *urho,
+            Err(refusal) => return Ok(Some(refusal_response(refusal))),
+        };
+        match self.may_ask(&party.name, &asking, urho) {
+            Ok(()) => self.ask_units(asking, urho, answers).await,
             Err(response) => Ok(Some(*response)),
         }
     }
 
     /// What stands against a fresh answer; nothing was noted or charged yet.
-    pub(super) fn may_ask(&self, asking: &Asking) -> Step<()> {
+    pub(super) fn may_ask(&self, analyst: &Name, asking: &Asking, urho: MicroRho) -> Step<()> {
         let no = |state, text: &str, hint| Err(Box::new(object(state, text, hint)));
         if asking.query.settings.cache == CacheUse::Only {
             let hint = "allow a fresh answer: it is priced and paid for";
             return no("55000", "there is no stored answer to this question", hint);
         }
-        let (cost, left) = (asking.cost(), asking.used.left());
+        let (cost, left) = (asking.cost(urho), asking.used.left());
         if cost > left {
             let text = format!(
-                "the question costs {cost} with its repeated attempts, {left} is left of your share for this purpose (questions under way are set aside)"
+                "the question costs {cost} with its repeated attempts, {left} is left of your share (questions under way are set aside)"
             );
             let hint =
                 "name a smaller price, wait for the next window of your share, or ask the operator";
             return no("QP002", &text, hint);
         }
-        if self.running_keys.len() >= QUESTIONS_RUNNING_MAX {
-            let text = format!("{QUESTIONS_RUNNING_MAX} questions are under way");
-            return no("53400", &text, "ask again when some have been answered");
+        let own = self.running_questions.values();
+        let own = own.filter(|running| running.analyst.as_ref() == Some(analyst));
+        let (own, all) = (own.count(), self.running_questions.len());
+        let hint = "ask again when some have been answered";
+        if own >= QUESTIONS_RUNNING_PER_ANALYST_MAX {
+            let text = format!("{own} of your questions are under way");
+            return no("53400", &text, hint);
+        }
+        if all >= QUESTIONS_RUNNING_MAX {
+            return no("53400", &format!("{all} questions are under way"), hint);
         }
         self.enough_units(asking)
     }
 
     /// A study that is under way and will answer the same question at least as exactly.
-    fn running_for(&self, asking: &Asking) -> Option<StudyHash> {
+    fn running_for(&self, asking: &Asking, at_least: MicroRho) -> Option<StudyHash> {
         let same = |live: &&Live| {
-            let key = self.running_keys.get(&live.hash);
-            live.is_running() && key == Some(&asking.key) && live.terms.urho >= asking.urho
+            let running = self.running_questions.get(&live.hash);
+            let same = running.is_some_and(|running| running.key == asking.key);
+            same && live.is_running() && live.terms.urho >= at_least
         };
         self.studies.values().find(same).map(|live| live.hash)
     }
@@ -108,7 +137,7 @@ impl Hub {
         let terms = &asking.terms;
         let here = |place: usize| {
             let key = &terms.roster[place];
-            self.is_connected(key) && self.data_versions.contains_key(key)
+            self.is_connected(key) && self.serving.contains(key)
         };
         for group in terms.groups() {
             let members = group.len();
@@ -137,12 +166,13 @@ impl Hub {
         asking: Asking,
         answers: &mpsc::Sender<Response>,
     ) -> Result<Option<Response>, StoreFault> {
-        if before.key != asking.key {
+        if !asking.is(&before) {
             let text = "the request id stands for another question";
             return Ok(Some(object("QP007", text, "take a new request id")));
         }
         if let Some(stored) = self.store.answer_of(&before.study).await? {
-            return Ok(Some(shown(&stored, &asking.query, &asking.contract, true)));
+            self.show(stored, asking, answers);
+            return Ok(None);
         }
         if self
             .studies
@@ -162,11 +192,11 @@ impl Hub {
     /// Makes the study that answers, durable before any unit hears of it.
     async fn ask_units(
         &mut self,
-        party: &Party,
         asking: Asking,
+        urho: MicroRho,
         answers: &mpsc::Sender<Response>,
     ) -> Result<Option<Response>, StoreFault> {
-        let (terms, bytes, hash) = match study_for(&asking) {
+        let (terms, bytes, hash) = match study_for(&asking, urho) {
             Ok(study) => study,
             Err(response) => return Ok(Some(*response)),
         };
@@ -185,21 +215,33 @@ impl Hub {
             contract_hash: asking.contract.hash(),
             submitted: now(),
             ended: Default::default(),
+            question: true,
         };
-        let asked = asking.asked(party, hash, terms.urho_cap);
-        if !self.store.add_question(&stored, &asked).await? {
+        let asked = asking.asked(hash, terms.urho_cap);
+        // The signatures of the standing study are the question's: durable with it.
+        let at = now();
+        let approved = approvals.into_iter();
+        let approved: Vec<Record> = approved
+            .map(|approval| Record::Approved { approval, at })
+            .collect();
+        let first = encoded(&approved);
+        if !self.store.add_question(&stored, &asked, &first).await? {
             let hint = "take a new request id";
             return Ok(Some(object("QP007", "the request id is in use", hint)));
         }
-        self.running_keys.insert(hash, asking.key);
+        let running = RunningQuestion {
+            key: asking.key,
+            analyst: Some(asking.analyst.clone()),
+        };
+        self.running_questions.insert(hash, running);
         // There is room: nobody waits for a study that is new.
         let full = self.wait_for(hash, asking, answers);
-        if let Err(error) = self.take_up(stored, &text, members).await {
+        if let Err(error) = self.take_up(stored, &text, members, approved).await {
             self.askers.remove(&hash);
+            self.running_questions.remove(&hash);
+            self.store.end_study(&hash, now()).await?;
+            self.store.settle_asked(&hash, MicroRho::ZERO).await?;
             return Ok(Some(refused("study", format!("{error:#}"))));
-        }
-        for approval in approvals {
-            self.handle(hash, Event::Approved(approval)).await;
         }
         Ok(full)
     }
@@ -222,12 +264,35 @@ impl Hub {
         }
     }
 
-    /// A stored answer that nobody asks for by name costs nothing and is not noted.
-    async fn note_asked(&self, asking: &Asking, asked: &Asked) -> Result<(), StoreFault> {
-        if asking.request.is_some() {
-            self.store.add_asked(asked).await?;
+    /// Keeps a request id for an answer that is there or under way; a refusal where the asker keeps too many. An answer that nobody
+    /// asks for by name costs nothing and is not noted.
+    async fn note_asked(
+        &mut self,
+        asking: &Asking,
+        study: StudyHash,
+    ) -> Result<Option<Response>, StoreFault> {
+        if asking.request.is_none() {
+            return Ok(None);
         }
-        Ok(())
+        let ids = self.request_ids.entry(asking.analyst.clone()).or_default();
+        if *ids >= REQUEST_IDS_MAX {
+            let text = format!("{ids} request ids of yours are kept for answers that were there");
+            let hint = "ask without a request id: the answer is stored and free";
+            return Ok(Some(object("53400", &text, hint)));
+        }
+        let asked = asking.asked(study, MicroRho::ZERO);
+        *ids += u64::from(self.store.add_asked(&asked).await?);
+        Ok(None)
+    }
+
+    /// Shows an answer that was there.
+    fn show(&self, stored: StoredAnswer, asking: Asking, answers: &mpsc::Sender<Response>) {
+        let reader = Reader {
+            notice: None,
+            ..asking.reader()
+        };
+        self.presenter
+            .show(Arc::new(stored), reader, true, answers.clone());
     }
 
     /// Adds somebody who waits for the answer of a study; a refusal where too many do.
@@ -249,8 +314,7 @@ impl Hub {
         }
         askers.push(Asker {
             answers: answers.clone(),
-            notice: asking.used.notice(),
-            query: asking.query,
+            reader: asking.reader(),
         });
         None
     }
@@ -263,38 +327,31 @@ impl Hub {
         if !live.is_settled() || standing_of(&live.terms).is_none() || live.terms.is_standing() {
             return;
         }
-        let stored = match self.store.answer_of(&hash).await {
-            Ok(stored) => stored,
-            Err(error) => return tracing::error!(%error, "an answer was not read"),
-        };
-        let attempts = live.machine.rounds().iter();
-        let attempts: u64 = attempts.map(|round| u64::from(round.attempts)).sum();
-        let paid = live
-            .terms
-            .urho
-            .checked_mul(attempts)
-            .unwrap_or(live.terms.urho_cap);
-        if let Err(error) = self.store.settle_asked(&hash, paid).await {
+        // With an answer, what it has cost is settled already.
+        if live.answer.is_none()
+            && let Err(error) = self.store.settle_asked(&hash, live.paid()).await
+        {
             tracing::error!(%error, "a share keeps what was set aside for all attempts");
         }
+        let stored = live.answer.clone().map(Arc::new);
         for asker in self.askers.remove(&hash).unwrap_or_default() {
-            let mut response = match &stored {
-                Some(stored) => shown(stored, &asker.query, &live.contract, false),
-                None => failed(live),
-            };
-            if let Response::Answer(answer) = &mut response {
-                answer.notices.extend(asker.notice);
+            match &stored {
+                Some(stored) => {
+                    self.presenter
+                        .show(stored.clone(), asker.reader, false, asker.answers);
+                }
+                None => {
+                    let _ = asker.answers.try_send(failed(live));
+                }
             }
-            // Who asked may have gone; the answer stays, and the charge.
-            let _ = asker.answers.try_send(response);
         }
-        self.running_keys.remove(&hash);
+        self.running_questions.remove(&hash);
         self.studies.remove(&hash);
     }
 }
 
 /// Terms, encoding and identity of the study that answers.
-fn study_for(asking: &Asking) -> Step<(StudyTerms, Vec<u8>, StudyHash)> {
+fn study_for(asking: &Asking, urho: MicroRho) -> Step<(StudyTerms, Vec<u8>, StudyHash)> {
     let random = random_bytes32();
     let random = random.map_err(|error| Box::new(refused("random", error.to_string())))?;
     let mut id = [0; 16];
@@ -306,35 +363,10 @@ fn study_for(asking: &Asking) -> Step<(StudyTerms, Vec<u8>, StudyHash)> {
         table,
         question: &asking.query.question,
         data: &asking.data,
-        urho: asking.urho,
+        urho,
     };
     let (terms, bytes, hash) = study_of(&wish, id, now()).map_err(|no| Box::new(no_study(&no)))?;
     noise::check_charge(&terms)
         .map_err(|error| Box::new(object("QP003", &error.to_string(), "name another price")))?;
     Ok((terms, bytes, hash))
-}
-
-/// Rows of a stored answer for one asker.
-fn shown(stored: &StoredAnswer, query: &Query, contract: &Contract, was_there: bool) -> Response {
-    let terms = decode::<StudyTerms>("study terms", &stored.terms, Offer::BYTES_MAX).ok();
-    let table = contract.published(&query.question.table);
-    let made = (was_there, stored.created);
-    let answer = terms.zip(table).and_then(|(terms, table)| {
-        answer_of(
-            (stored.study, stored.attempts),
-            &terms,
-            &stored.sum,
-            query,
-            table,
-            made,
-            ACCOUNTANT,
-        )
-    });
-    match answer {
-        Some(answer) => Response::Answer(Box::new(answer)),
-        None => refused(
-            "store",
-            "a stored answer does not fit its question; tell the coordinator's operator".into(),
-        ),
-    }
 }

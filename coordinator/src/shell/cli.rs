@@ -97,6 +97,9 @@ struct Init {
     /// Address to listen on for SQL clients; none if left out.
     #[arg(long, value_name = "IP:PORT")]
     listen_sql: Option<std::net::SocketAddr>,
+    /// Address to listen on for HTTPS clients; none if left out.
+    #[arg(long, value_name = "IP:PORT")]
+    listen_https: Option<std::net::SocketAddr>,
     /// Database: sqlite://FILE (in the directory) or postgres://...
     #[arg(long, value_name = "URL")]
     store: Option<String>,
@@ -210,6 +213,7 @@ async fn create(dir: PathBuf, init: Init) -> anyhow::Result<Outcome> {
     config.listen = init.listen.unwrap_or(config.listen);
     config.listen_join = init.listen_join.unwrap_or(config.listen_join);
     config.listen_sql = init.listen_sql;
+    config.listen_https = init.listen_https;
     if let Some(store) = init.store {
         config.store = store.try_into()?;
     }
@@ -378,7 +382,11 @@ fn ago(then: Timestamp) -> String {
 }
 
 /// Milliseconds of `90m`, `24h` or `7d`; at most a year.
-fn parse_duration_ms(text: &str) -> Result<u64, String> {
+///
+/// # Errors
+///
+/// Another text, with what was expected.
+pub fn parse_duration_ms(text: &str) -> Result<u64, String> {
     let unit_ms = match text.chars().last() {
         Some('m') => 60_000,
         Some('h') => 3_600_000,

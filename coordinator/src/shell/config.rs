@@ -22,6 +22,8 @@ pub struct Config {
     pub listen_join: SocketAddr,
     /// Where SQL clients connect (TCP, PostgreSQL's protocol over TLS); nowhere if it is left out.
     pub listen_sql: Option<SocketAddr>,
+    /// Where HTTPS clients connect (TCP); nowhere if it is left out.
+    pub listen_https: Option<SocketAddr>,
     /// What tickets name as the place to connect to.
     pub address: Address,
     /// What tickets name as the place to be redeemed at.
@@ -77,6 +79,7 @@ impl Config {
             listen: default_listen(),
             listen_join: default_listen_join(),
             listen_sql: None,
+            listen_https: None,
             address,
             address_join,
             server_name: default_server_name(),
@@ -120,19 +123,27 @@ impl Config {
         SAMPLE
             .replace("{listen}", &quoted(&self.listen.to_string()))
             .replace("{listen_join}", &quoted(&self.listen_join.to_string()))
-            .replace("{listen_sql}", &self.listen_sql_line())
+            .replace(
+                "{listen_sql}",
+                &door("listen_sql", self.listen_sql, "0.0.0.0:7432"),
+            )
+            .replace(
+                "{listen_https}",
+                &door("listen_https", self.listen_https, "0.0.0.0:7443"),
+            )
             .replace("{address}", &quoted(&self.address.0))
             .replace("{address_join}", &quoted(&self.address_join.0))
             .replace("{server_name}", &quoted(&self.server_name.0))
             .replace("{days}", &self.certificate_days.0.to_string())
             .replace("{store}", &quoted(&self.store.0))
     }
+}
 
-    fn listen_sql_line(&self) -> String {
-        match self.listen_sql {
-            Some(address) => format!("listen_sql = \"{address}\""),
-            None => "# listen_sql = \"0.0.0.0:7432\"".to_owned(),
-        }
+/// The line of a door; a comment where it stays shut.
+fn door(key: &str, address: Option<SocketAddr>, example: &str) -> String {
+    match address {
+        Some(address) => format!("{key} = \"{address}\""),
+        None => format!("# {key} = \"{example}\""),
     }
 }
 
@@ -319,6 +330,9 @@ listen_join = {listen_join}
 # Where SQL clients connect (TCP, PostgreSQL's protocol, TLS only). Nowhere unless it is set.
 {listen_sql}
 
+# Where HTTPS clients connect (TCP, TLS only). Nowhere unless it is set.
+{listen_https}
+
 # The same two places as seen by nodes and people: tickets carry them. Tickets that are out already keep what they carry.
 address = {address}
 address_join = {address_join}
@@ -352,6 +366,7 @@ mod tests {
         config.listen = "127.0.0.1:0".parse().unwrap();
         config.listen_join = "127.0.0.1:0".parse().unwrap();
         config.listen_sql = "127.0.0.1:7432".parse().ok();
+        config.listen_https = "127.0.0.1:7443".parse().ok();
         config.store = "postgres://a:\"b\\@db/aquifer".parse().unwrap();
         config.certificate_days = 7.try_into().unwrap();
         assert_eq!(Config::parse(&config.to_text()), Ok(config));
@@ -376,7 +391,7 @@ mod tests {
         check_refused(
             "\"coordinator.example.org:7400\"",
             "\"north\"",
-            (11, 11),
+            (14, 11),
             "HOST:PORT",
         );
         check_refused("\"0.0.0.0:7400\"", "\"7400\"", (4, 10), "socket address");
@@ -387,13 +402,13 @@ mod tests {
         check_refused(
             "certificate_days = 30",
             "certificate_days = 0",
-            (22, 20),
+            (25, 20),
             "1 to 365",
         );
         check_refused(
             "certificate_days = 30",
             "certificate_days = 366",
-            (22, 20),
+            (25, 20),
             "366",
         );
     }

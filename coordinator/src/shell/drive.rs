@@ -14,8 +14,8 @@ use super::front::SharedFrame;
 use super::hub::Hub;
 use super::live::{Live, Unsaved};
 use super::publish;
-use super::store::StoreFault;
-use crate::core::event::{Effect, Event, Member, Note};
+use super::store::{Closing, StoreFault};
+use crate::core::event::{Effect, Ending, Event, Member, Note};
 
 /// How long a store that failed is left alone.
 const RETRY: Duration = Duration::from_secs(1);
@@ -91,6 +91,9 @@ impl Hub {
             Effect::Conclude => self.conclude(hash).await,
             Effect::Finished(ending) => {
                 tracing::info!(study = %hash.short(), ending = %ending, "study ended");
+                if live.answer.is_some() {
+                    return;
+                }
                 live.ended = now();
                 if let Err(error) = self.store.end_study(&hash, now()).await {
                     tracing::error!(%error, "the end of a study was not noted");
@@ -106,11 +109,23 @@ impl Hub {
             return false;
         };
         live.unsaved.tried = true;
-        let Unsaved { records, spool, .. } = &live.unsaved;
-        match self.store.append(&hash, live.saved, records, spool).await {
+        let Unsaved {
+            records,
+            spool,
+            closing,
+            ..
+        } = &live.unsaved;
+        let append = self
+            .store
+            .append(&hash, live.saved, records, spool, closing.as_ref());
+        match append.await {
             Ok(()) => {
                 live.saved += records.len() as u64;
-                for token in std::mem::take(&mut live.unsaved).tokens {
+                let saved = std::mem::take(&mut live.unsaved);
+                if let Some(closing) = saved.closing {
+                    (live.answer, live.ended) = (Some(closing.answer), closing.ended);
+                }
+                for token in saved.tokens {
                     live.machine.handle(now(), Event::Persisted(token));
                 }
                 true
@@ -128,11 +143,21 @@ impl Hub {
         }
     }
 
-    /// Builds and stores the model; a store that fails is tried again by the next tick.
+    /// Builds and stores the model; a store that fails is tried again by the next tick. The answer to a question is stored with
+    /// the end of its study, in one write.
     pub(super) async fn conclude(&mut self, hash: StudyHash) {
         let Some(live) = self.studies.get_mut(&hash) else {
             return;
         };
+        if let Some(answer) = publish::answer(live, now()) {
+            live.unsaved.closing = Some(Closing {
+                answer,
+                paid: live.paid(),
+                ended: now(),
+            });
+            let event = Event::Concluded(Ending::Published);
+            return live.machine.handle(now(), event);
+        }
         match publish::conclude(live, &self.store, &self.release, now()).await {
             Ok(ending) => {
                 live.unconcluded = false;

@@ -16,7 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use super::mirror::Copied;
 use super::outbox::Outbox;
-use super::put::{OpenStanding, Put};
+use super::put::{OpenStanding, Put, Unit};
 use super::registry::Registry;
 use super::store::{Party, Store};
 use crate::core::event::Secure;
@@ -89,6 +89,8 @@ pub enum Command {
     },
     /// Which standing studies are open?
     Standings(oneshot::Sender<Vec<OpenStanding>>),
+    /// Which units are there? Not answered where the store fails.
+    Units(oneshot::Sender<Vec<Unit>>),
     /// The process is to stop.
     Stop,
 }

@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aquifer_shared::base::ids::{AttemptId, Hash32, IdentityKey, Name, StudyHash};
+use aquifer_shared::base::ids::{AttemptId, IdentityKey, Name, StudyHash};
 use aquifer_shared::base::limits::CLOCK_LOOK_MS;
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::protocol::ask::{Request, Response, StudyStatus};
@@ -18,12 +18,13 @@ use aquifer_shared::shell::quic::close;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use super::asking::Asker;
+use super::asking::{Asker, RunningQuestion};
 use super::clock::now;
 use super::drive::Frames;
 use super::front::{Command, Front, Line, Said};
 use super::live::Live;
 use super::mirror::held_for;
+use super::presenter::Presenter;
 use super::store::{Party, Store, StoreFault};
 use super::watchers::{TooMany, Watchers, study_response};
 use crate::core::event::Event;
@@ -47,12 +48,17 @@ pub struct Hub {
     /// Studies that the store does not hold whole.
     pub(super) damaged: BTreeMap<StudyHash, StudyStatus>,
     pub(super) sessions: HashMap<IdentityKey, Session>,
-    /// State of the tables that each node said it serves.
+    /// State of the tables that each node served last, whether it is here or not.
     pub(super) data_versions: HashMap<IdentityKey, Name>,
+    /// Nodes with a session that serve tables.
+    pub(super) serving: HashSet<IdentityKey>,
+    /// How many request ids of each analyst stand for answers that were there.
+    pub(super) request_ids: HashMap<Name, u64>,
     /// Who waits for the answers of which studies.
     pub(super) askers: HashMap<StudyHash, Vec<Asker>>,
-    /// What the studies of questions answer.
-    pub(super) running_keys: HashMap<StudyHash, Hash32>,
+    pub(super) presenter: Presenter,
+    /// Questions that are under way.
+    pub(super) running_questions: HashMap<StudyHash, RunningQuestion>,
     watchers: Watchers,
     /// Studies that have heard something since their effects were last performed.
     moved: BTreeSet<StudyHash>,
@@ -80,8 +86,11 @@ impl Hub {
             damaged: BTreeMap::new(),
             sessions: HashMap::new(),
             data_versions: HashMap::new(),
+            serving: HashSet::new(),
+            request_ids: HashMap::new(),
             askers: HashMap::new(),
-            running_keys: HashMap::new(),
+            running_questions: HashMap::new(),
+            presenter: Presenter::new(),
             watchers: Watchers::default(),
             moved: BTreeSet::new(),
             frames: Frames::default(),
@@ -177,6 +186,10 @@ impl Hub {
             Command::Standings(answer) => {
                 let _ = answer.send(self.open_standings());
             }
+            Command::Units(answer) => match self.units().await {
+                Ok(units) => drop(answer.send(units)),
+                Err(error) => tracing::error!(%error, "the registry could not be read"),
+            },
             Command::Stop => {}
         }
     }
@@ -203,15 +216,28 @@ impl Hub {
             }
         };
         let _ = line.outbox.put(frame(&held).into());
-        match &hello.data_version {
-            Some(version) => self.data_versions.insert(party.identity, version.clone()),
-            None => self.data_versions.remove(&party.identity),
-        };
+        self.serves(&party.identity, hello.data_version.as_ref())
+            .await;
         let session = Session { number, line };
         if let Some(before) = self.sessions.insert(party.identity, session) {
             close(&before.line.connection, CloseReason::Replaced);
         }
         self.tell_studies(&party.identity, Event::Connected).await;
+    }
+
+    /// A node says which state of its tables it serves, if any.
+    async fn serves(&mut self, node: &IdentityKey, version: Option<&Name>) {
+        let Some(version) = version else {
+            self.serving.remove(node);
+            return;
+        };
+        self.serving.insert(*node);
+        let before = self.data_versions.insert(*node, version.clone());
+        if before.as_ref() != Some(version)
+            && let Err(error) = self.store.set_data_version(node, version).await
+        {
+            tracing::error!(%error, "a data version was not kept");
+        }
     }
 
     async fn close(&mut self, party: &Party, number: u64) {
@@ -222,6 +248,7 @@ impl Hub {
         if current {
             tracing::info!(node = %party.name, "node disconnected");
             self.sessions.remove(&party.identity);
+            self.serving.remove(&party.identity);
             self.tell_studies(&party.identity, Event::Disconnected)
                 .await;
         }
@@ -346,6 +373,12 @@ impl Hub {
                 self.conclude(hash).await;
             }
             self.handle(hash, Event::Tick).await;
+        }
+        // Those whose end could not be settled when it came.
+        let ended = self.running_questions.keys();
+        let ended = ended.filter(|hash| self.studies.get(hash).is_some_and(Live::is_settled));
+        for hash in ended.copied().collect::<Vec<_>>() {
+            self.answer_askers(hash).await;
         }
     }
 

@@ -1,10 +1,13 @@
 //! A study in the running coordinator: its machine, its contract, and how far it is saved.
 
+use std::sync::Arc;
+
 use anyhow::Context as _;
 use aquifer_shared::base::ids::{IdentityKey, Name, StudyHash};
 use aquifer_shared::base::time::Timestamp;
+use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::contract::Contract;
-use aquifer_shared::domain::sum::StudyTerms;
+use aquifer_shared::domain::sum::{Plan, StudyTerms};
 use aquifer_shared::protocol::ask::{
     MemberStatus, Response, StudyDetail, StudyState, StudyStatus, SumsBundle,
 };
@@ -12,7 +15,7 @@ use aquifer_shared::protocol::codec::encode;
 use aquifer_shared::protocol::wire::Offer;
 
 use super::requests::ACCOUNTANT;
-use super::store::{SpoolWrite, Spooled, StoredStudy};
+use super::store::{Closing, SpoolWrite, Spooled, StoredAnswer, StoredStudy};
 use crate::core::event::{Effect, Ending, Record, Spool, Token};
 use crate::core::expand::{quoted_urho, shapes};
 use crate::core::resume::Durables;
@@ -20,6 +23,8 @@ use crate::core::study::{Conditions, Study};
 
 /// How long members that do not answer an offer are waited for.
 const OFFER_MS: u64 = 30_000;
+/// The same for a question: its approvals are signed, so that nodes answer at once.
+const QUESTION_OFFER_MS: u64 = 2_000;
 
 /// Writes of a study that wait for the store, to be made together.
 #[derive(Debug, Default)]
@@ -30,6 +35,8 @@ pub struct Unsaved {
     pub records: Vec<Vec<u8>>,
     /// Changes of the spool, in this order.
     pub spool: Vec<SpoolWrite>,
+    /// What a question that is answered leaves behind, with the record of its end.
+    pub closing: Option<Closing>,
     /// The store was asked and failed: it may have them all the same, so that nothing may be added.
     pub tried: bool,
 }
@@ -41,7 +48,7 @@ pub struct Live {
     /// Its terms.
     pub terms: StudyTerms,
     /// Its contract.
-    pub contract: Contract,
+    pub contract: Arc<Contract>,
     /// The contract's text.
     pub contract_text: String,
     /// The core's machine.
@@ -58,6 +65,8 @@ pub struct Live {
     pub unsaved: Unsaved,
     /// What is to be done when that is durable.
     pub next: Option<Effect>,
+    /// The answer to a question, once it is durable.
+    pub answer: Option<StoredAnswer>,
     /// The model waits for the store.
     pub unconcluded: bool,
     /// What watchers heard last.
@@ -81,7 +90,11 @@ impl Live {
         let contract =
             Contract::parse(&contract_text).context("a stored contract does not parse")?;
         let saved = durable.records.len() as u64;
-        let conditions = Conditions::strict(OFFER_MS);
+        let offer_ms = match stored.question {
+            true => QUESTION_OFFER_MS,
+            false => OFFER_MS,
+        };
+        let conditions = Conditions::strict(offer_ms);
         let machine = Study::resume(now, stored.terms, &shapes(&contract), conditions, durable)
             .with_context(|| format!("study {} does not resume", stored.hash.short()))?;
         let terms = machine.terms().clone();
@@ -91,7 +104,7 @@ impl Live {
             names: terms.roster.iter().map(name_of).collect(),
             epsilon: (ACCOUNTANT.epsilon)(quoted, terms.delta),
             terms,
-            contract,
+            contract: Arc::new(contract),
             contract_text,
             machine,
             submitted: stored.submitted,
@@ -99,6 +112,7 @@ impl Live {
             saved,
             unsaved: Unsaved::default(),
             next: None,
+            answer: None,
             unconcluded: false,
             told: None,
         })
@@ -185,11 +199,32 @@ impl Live {
         }))
     }
 
+    /// What all its attempts have cost.
+    #[must_use]
+    pub fn paid(&self) -> MicroRho {
+        let attempts = self.machine.rounds().iter();
+        let attempts: u64 = attempts.map(|round| u64::from(round.attempts)).sum();
+        let paid = self.terms.urho.checked_mul(attempts);
+        paid.unwrap_or(self.terms.urho_cap)
+    }
+
+    /// Whether it is a question of an analyst.
+    #[must_use]
+    pub fn is_question(&self) -> bool {
+        matches!(self.terms.plan, Plan::Question { .. }) && !self.terms.is_standing()
+    }
+
     /// Nothing is left to do for it, not even a durable write.
     #[must_use]
     pub fn is_settled(&self) -> bool {
         !self.is_running() && self.unsaved.is_empty() && self.machine.state() != StudyState::Running
     }
+}
+
+/// Records as they are stored.
+#[must_use]
+pub fn encoded(records: &[Record]) -> Vec<Vec<u8>> {
+    records.iter().map(encode).collect()
 }
 
 impl Unsaved {
@@ -202,7 +237,7 @@ impl Unsaved {
     /// Adds a write behind the others.
     pub fn add(&mut self, token: Token, records: &[Record], spool: &[Spool]) {
         self.tokens.push(token);
-        self.records.extend(records.iter().map(encode));
+        self.records.extend(encoded(records));
         for change in spool {
             match change {
                 Spool::Keep { group, dealt } => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use aquifer_shared::base::ids::{IdentityKey, Name, StudyHash};
-use aquifer_shared::base::limits::FRAME_BYTES_MAX;
+use aquifer_shared::base::limits::{FRAME_BYTES_MAX, REQUEST_IDS_KEPT_MS};
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::domain::sum::{Plan, StudyTerms};
 use aquifer_shared::protocol::ask::{StudyState, StudyStatus};
@@ -13,12 +13,13 @@ use aquifer_shared::protocol::codec::{CodecError, decode};
 use aquifer_shared::protocol::wire::{Message, Offer, Shares};
 use aquifer_shared::shell::keys::Identity;
 
+use super::asking::RunningQuestion;
 use super::clock::now;
 use super::front::Front;
 use super::hub::Hub;
 use super::live::Live;
 use super::store::{Spooled, Store, StoreFault, StoredStudy};
-use crate::core::asking::{answer_key, question_of, standing_of};
+use crate::core::asking::{answer_key, question_of};
 use crate::core::event::Record;
 use crate::core::resume::Durables;
 
@@ -39,13 +40,21 @@ impl Hub {
         let mut hub = Self::new(front, store, release);
         let parties = hub.store.parties().await?.into_iter();
         let names: Names = parties.map(|party| (party.identity, party.name)).collect();
+        hub.data_versions = hub.store.data_versions().await?.into_iter().collect();
+        let kept_from = Timestamp(now().0.saturating_sub(REQUEST_IDS_KEPT_MS));
+        hub.request_ids = hub
+            .store
+            .request_ids(kept_from)
+            .await?
+            .into_iter()
+            .collect();
+        for stored in hub.store.unsettled().await? {
+            hub.settle_late(stored, &names).await?;
+        }
         for stored in hub.store.studies().await? {
-            if is_answered(&stored) {
-                continue;
-            }
             let line = damaged(&stored);
             match hub.read(stored, &names).await {
-                Ok(live) => hub.take_in(live),
+                Ok(live) => hub.take_in(live).await?,
                 Err(error) if is_of_store(&error) => return Err(error),
                 Err(error) => {
                     tracing::error!(
@@ -60,17 +69,35 @@ impl Hub {
     }
 
     /// A question that is answered or has failed is not held any longer: its answer is in the store.
-    fn take_in(&mut self, live: Live) {
+    async fn take_in(&mut self, live: Live) -> Result<(), StoreFault> {
         if let Plan::Question { data, .. } = &live.terms.plan
             && let Some(question) = question_of(&live.terms)
         {
             if live.is_settled() {
-                return;
+                return self.store.settle_asked(&live.hash, live.paid()).await;
             }
-            let key = answer_key(&live.terms.template(), &question, data);
-            self.running_keys.insert(live.hash, key);
+            let running = RunningQuestion {
+                key: answer_key(&live.terms.template(), &question, data),
+                analyst: self.store.asker(&live.hash).await?,
+            };
+            self.running_questions.insert(live.hash, running);
         }
         self.studies.insert(live.hash, live);
+        Ok(())
+    }
+
+    /// The process stopped between the end of a question and its settlement.
+    async fn settle_late(&mut self, stored: StoredStudy, names: &Names) -> anyhow::Result<()> {
+        let study = stored.hash;
+        match self.read(stored, names).await {
+            Ok(live) => Ok(self.store.settle_asked(&study, live.paid()).await?),
+            Err(error) if is_of_store(&error) => Err(error),
+            // What it set aside stays counted.
+            Err(error) => {
+                tracing::error!(study = %study, error = format!("{error:#}"), "damaged: a question is not settled");
+                Ok(())
+            }
+        }
     }
 
     async fn read(&self, stored: StoredStudy, names: &Names) -> anyhow::Result<Live> {
@@ -93,13 +120,6 @@ impl Hub {
         let spool = spooled.map(read).collect::<Result<_, _>>()?;
         Ok(Durables { records, spool })
     }
-}
-
-/// Whether it is a question that has ended: its answer is in the store, and nothing of it is read at start.
-fn is_answered(stored: &StoredStudy) -> bool {
-    let ended = stored.ended != Timestamp::default();
-    let terms = || decode::<StudyTerms>("study terms", &stored.terms, Offer::BYTES_MAX).ok();
-    ended && terms().is_some_and(|terms| standing_of(&terms).is_some() && !terms.is_standing())
 }
 
 /// Whether it is the database that fails, and not what it holds: that may pass, and says nothing of the study.
@@ -177,6 +197,7 @@ levels = ["basic", "plus"]
             contract_hash: Contract::parse(CONTRACT).unwrap().hash(),
             submitted: Timestamp(10),
             ended: Timestamp(0),
+            question: false,
         };
         add(&store, &study).await;
         (store, study)
@@ -220,7 +241,10 @@ levels = ["basic", "plus"]
         check_damaged(async |_, study| study.terms.truncate(9)).await;
         check_damaged(async |store, study| {
             let records = [vec![0xff; 9]];
-            store.append(&study.hash, 0, &records, &[]).await.unwrap();
+            store
+                .append(&study.hash, 0, &records, &[], None)
+                .await
+                .unwrap();
         })
         .await;
     }

@@ -33,10 +33,6 @@ pub async fn conclude(
     release: &Identity,
     now: Timestamp,
 ) -> anyhow::Result<Ending> {
-    if let Some(answer) = answer(live, now) {
-        store.add_answer(&answer).await?;
-        return Ok(Ending::Published);
-    }
     if let Some(made) = store.model_of(&live.hash).await? {
         return Ok(ending(made.published, "see the model's card"));
     }
@@ -94,7 +90,8 @@ pub async fn conclude(
 }
 
 /// The released sum of a question, with everything that its reading needs; none for other plans.
-fn answer(live: &Live, now: Timestamp) -> Option<StoredAnswer> {
+#[must_use]
+pub fn answer(live: &Live, now: Timestamp) -> Option<StoredAnswer> {
     let Plan::Question { data, .. } = &live.terms.plan else {
         return None;
     };

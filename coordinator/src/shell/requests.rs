@@ -12,10 +12,11 @@ use tokio::sync::mpsc;
 use super::clock::now;
 use super::hub::Hub;
 use super::live::Live;
+use super::objections::refusal_response;
 use super::publish;
 use super::put::Put;
 use super::store::{Party, StoreFault, StoredModel, StoredStudy};
-use crate::core::event::Event;
+use crate::core::event::{Event, Record};
 use crate::core::expand::{Accountant, Expanded, expand};
 use crate::core::resume::Durables;
 use crate::core::study_file::StudyFile;
@@ -53,9 +54,13 @@ fn allowed(request: &Request) -> &'static [Role] {
         Request::StudySubmit { .. } | Request::StudyAbort(_) => OPERATORS,
         // Until the compliance loop is built, nodes may pin the operator's own key as approver.
         Request::StudyApprove { .. } | Request::ModelRelease { .. } => APPROVERS,
-        Request::StudyList | Request::StudyShow(_) | Request::StudyWatch(_) | Request::Nodes => {
-            READERS
-        }
+        Request::StudyList
+        | Request::StudyShow(_)
+        | Request::StudyWatch(_)
+        | Request::Nodes
+        | Request::TokenIssue { .. }
+        | Request::TokenList
+        | Request::TokenRevoke { .. } => READERS,
         Request::ModelList
         | Request::ModelFetch(_)
         | Request::ModelSums(_)
@@ -93,11 +98,11 @@ impl Hub {
             Request::StudyApprove { study, signature } => {
                 self.approve(party, study, signature).await
             }
-            Request::StudyList => Ok(Response::Studies(self.statuses())),
+            Request::StudyList => Ok(Response::Studies(self.statuses(party))),
             Request::StudyShow(which) => Ok(self
-                .find(&which)
+                .find(party, &which)
                 .map_or_else(|no| no, |hash| self.detail(&hash))),
-            Request::StudyWatch(which) => match self.find(&which) {
+            Request::StudyWatch(which) => match self.find(party, &which) {
                 Ok(hash) => match self.watch(hash, &party.name, answers.clone()) {
                     Ok(()) => return None,
                     Err(many) => Ok(refused("busy", many.to_string())),
@@ -112,10 +117,16 @@ impl Hub {
             Request::Nodes => self.nodes().await,
             Request::ContractShow(which) => self.contract(&which).await,
             Request::Ledger { from } => self.ledger(party, from).await,
-            Request::Ask(ask) => match self.question(party, &Put::from(*ask), answers).await {
-                Ok(Some(response)) => Ok(response),
-                Ok(None) => return None,
-                Err(error) => Err(error),
+            asked @ (Request::TokenIssue { .. }
+            | Request::TokenList
+            | Request::TokenRevoke { .. }) => self.tokens(party, asked).await,
+            Request::Ask(ask) => match Put::try_from(*ask) {
+                Err(refusal) => Ok(refusal_response(&refusal)),
+                Ok(put) => match self.question(party, &put, answers).await {
+                    Ok(Some(response)) => Ok(response),
+                    Ok(None) => return None,
+                    Err(error) => Err(error),
+                },
             },
             Request::Renew { .. } => Ok(refused(
                 "request",
@@ -160,6 +171,7 @@ impl Hub {
             contract_hash: contract.hash(),
             submitted: now(),
             ended: Default::default(),
+            question: false,
         };
         let version = contract.version;
         self.store
@@ -179,18 +191,20 @@ impl Hub {
             .into_iter()
             .zip(expanded.members)
             .collect();
-        if let Err(error) = self.take_up(stored, contract_text, members).await {
+        let new = Vec::new();
+        if let Err(error) = self.take_up(stored, contract_text, members, new).await {
             return Ok(refused("study", format!("{error:#}")));
         }
         Ok(response)
     }
 
-    /// Starts a study that is stored, and tells it who is there.
+    /// Starts a study that is stored with these records, and tells it who is there.
     pub(super) async fn take_up(
         &mut self,
         stored: StoredStudy,
         contract_text: &str,
         members: Vec<(IdentityKey, Name)>,
+        records: Vec<Record>,
     ) -> anyhow::Result<()> {
         let name_of = |key: &IdentityKey| {
             members
@@ -198,7 +212,10 @@ impl Hub {
                 .find(|(known, _)| known == key)
                 .map(|(_, name)| name.clone())
         };
-        let durable = Durables::default();
+        let durable = Durables {
+            records,
+            ..Durables::default()
+        };
         let live = Live::resume(stored, contract_text.to_owned(), durable, now(), name_of)?;
         let hash = live.hash;
         self.studies.insert(hash, live);
@@ -249,7 +266,7 @@ impl Hub {
     }
 
     async fn abort(&mut self, party: &Party, which: &str) -> Result<Response, StoreFault> {
-        let hash = match self.find(which) {
+        let hash = match self.find(party, which) {
             Ok(hash) => hash,
             Err(no) => return Ok(no),
         };
@@ -271,9 +288,13 @@ impl Hub {
         Ok(Response::Done(format!("study {} stopped", hash.short())))
     }
 
-    fn statuses(&self) -> Vec<StudyStatus> {
+    fn statuses(&self, party: &Party) -> Vec<StudyStatus> {
         let damaged = self.damaged.values().cloned();
-        let mut all: Vec<_> = self.studies.values().map(Live::status).collect();
+        let visible = self
+            .studies
+            .values()
+            .filter(|live| self.is_visible(party, live));
+        let mut all: Vec<_> = visible.map(Live::status).collect();
         all.extend(damaged);
         all.sort_by_key(|status| std::cmp::Reverse(status.submitted));
         all

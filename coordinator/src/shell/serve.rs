@@ -1,5 +1,6 @@
 //! The running coordinator: both endpoints, the hub, and a clean end.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -7,7 +8,9 @@ use aquifer_shared::base::hash::labelled;
 use aquifer_shared::protocol::wire::CloseReason;
 use aquifer_shared::shell::quic::{CLOSE_DONE, join_endpoint, lasting_endpoint};
 use aquifer_shared::shell::report::Outcome;
+use aquifer_shared::shell::tls::SqlTls;
 use quinn::Endpoint;
+use rustls::ServerConfig;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -16,12 +19,13 @@ use super::clock::now;
 use super::doorstep::Doorstep;
 use super::front::{COMMANDS_MAX, CONNECTIONS_MAX, Command, Front};
 use super::home::Home;
+use super::https::HttpsDoor;
 use super::hub::Hub;
 use super::joining::{Desk, serve_join};
 use super::mirror::{COPIES_MAX, keep};
 use super::psql::SqlDoor;
 use super::registry::Registry;
-use super::server_certificate::{ServerTls, keep_valid};
+use super::server_certificate::{DoorTls, ServerTls, keep_valid};
 use super::session::serve_connection;
 
 /// Serves until SIGTERM or SIGINT; with `json` the addresses are printed as one JSON line once both endpoints are open.
@@ -56,19 +60,20 @@ pub async fn serve(home: Home, json: bool) -> anyhow::Result<Outcome> {
         certificate_days: days,
     };
     let (sql_tls, sql_tls_now) = watch::channel(tls.sql);
-    let sql = match home.config.listen_sql {
-        Some(address) => Some(SqlDoor::open(address, front.clone(), sql_tls_now).await?),
-        None => None,
-    };
-    announce(&main, &join, sql.as_ref(), json)?;
-    let answering = sql.map(|door| tokio::spawn(door.serve()));
+    let (https_tls, https_tls_now) = watch::channel(tls.https);
+    let doors = Doors::open(&home, &front, sql_tls_now, https_tls_now).await?;
+    announce(&main, &join, doors.addresses(), json)?;
+    let answering = doors.serve();
     let joining = tokio::spawn(serve_join(join.clone(), desk));
     let renewing = keep_valid(
         front.authority.clone(),
         server_name.to_owned(),
         main.clone(),
         join.clone(),
-        sql_tls,
+        DoorTls {
+            sql: sql_tls,
+            https: https_tls,
+        },
     );
     let renewing = tokio::spawn(renewing);
     let accepting = tokio::spawn(accept(main.clone(), front.clone()));
@@ -76,7 +81,7 @@ pub async fn serve(home: Home, json: bool) -> anyhow::Result<Outcome> {
     tokio::spawn(stop_on_signal(commands)?);
     let ended = hub.run(queue).await;
     accepting.abort();
-    answering.inspect(JoinHandle::abort);
+    answering.iter().for_each(JoinHandle::abort);
     renewing.abort();
     joining.abort();
     mirroring.abort();
@@ -88,23 +93,64 @@ pub async fn serve(home: Home, json: bool) -> anyhow::Result<Outcome> {
     ended.map(|()| Outcome::Done)
 }
 
+/// Doors on TCP, each where the configuration says.
+struct Doors {
+    sql: Option<SqlDoor>,
+    https: Option<HttpsDoor>,
+}
+
+impl Doors {
+    async fn open(
+        home: &Home,
+        front: &Arc<Front>,
+        sql_tls: watch::Receiver<SqlTls>,
+        https_tls: watch::Receiver<Arc<ServerConfig>>,
+    ) -> anyhow::Result<Self> {
+        let sql = match home.config.listen_sql {
+            Some(address) => Some(SqlDoor::open(address, front.clone(), sql_tls).await?),
+            None => None,
+        };
+        let https = match home.config.listen_https {
+            Some(address) => Some(HttpsDoor::open(address, front.clone(), https_tls).await?),
+            None => None,
+        };
+        Ok(Self { sql, https })
+    }
+
+    /// Where they listen.
+    fn addresses(&self) -> (Option<SocketAddr>, Option<SocketAddr>) {
+        let https = self.https.as_ref().map(HttpsDoor::address);
+        (self.sql.as_ref().map(SqlDoor::address), https)
+    }
+
+    fn serve(self) -> Vec<JoinHandle<()>> {
+        let sql = self.sql.map(|door| tokio::spawn(door.serve()));
+        let https = self.https.map(|door| tokio::spawn(door.serve()));
+        sql.into_iter().chain(https).collect()
+    }
+}
+
 fn announce(
     main: &Endpoint,
     join: &Endpoint,
-    sql: Option<&SqlDoor>,
+    (sql, https): (Option<SocketAddr>, Option<SocketAddr>),
     json: bool,
 ) -> anyhow::Result<()> {
     let (main, join) = (main.local_addr()?, join.local_addr()?);
-    let sql = sql.map(|door| door.address().to_string());
+    let text = |address: SocketAddr| address.to_string();
+    let (sql, https) = (sql.map(text), https.map(text));
     match json {
         true => println!(
             "{}",
-            serde_json::json!({ "listening": main.to_string(), "join": join.to_string(), "sql": sql })
+            serde_json::json!({ "listening": main.to_string(), "join": join.to_string(), "sql": sql, "https": https })
         ),
         false => println!("listening on {main} for nodes and people, on {join} for tickets"),
     }
     if let Some(sql) = sql.filter(|_| !json) {
         println!("listening on {sql} for SQL clients");
+    }
+    if let Some(https) = https.filter(|_| !json) {
+        println!("listening on {https} for HTTPS clients");
     }
     Ok(())
 }

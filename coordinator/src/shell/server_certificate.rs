@@ -7,10 +7,11 @@ use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::shell::certificates::{CertificateAuthority, CertificateFault};
 use aquifer_shared::shell::quic::{replace_join_tls, replace_server_tls};
 use aquifer_shared::shell::tls::{
-    Credentials, SqlTls, TlsFault, server_join, server_main, server_sql,
+    Credentials, SqlTls, TlsFault, server_https, server_join, server_main, server_sql,
 };
 use quinn::Endpoint;
 use quinn::crypto::rustls::QuicServerConfig;
+use rustls::ServerConfig;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -40,6 +41,16 @@ pub struct ServerTls {
     pub join: Arc<QuicServerConfig>,
     /// For SQL clients.
     pub sql: SqlTls,
+    /// For HTTPS clients.
+    pub https: Arc<ServerConfig>,
+}
+
+/// Where the doors on TCP find the configuration of the day.
+pub struct DoorTls {
+    /// For SQL clients.
+    pub sql: watch::Sender<SqlTls>,
+    /// For HTTPS clients.
+    pub https: watch::Sender<Arc<ServerConfig>>,
 }
 
 impl ServerTls {
@@ -62,6 +73,7 @@ impl ServerTls {
             main: server_main(authority.certificate(), own)?,
             join: server_join(own)?,
             sql: server_sql(authority.certificate(), own)?,
+            https: server_https(own)?,
         })
     }
 }
@@ -72,7 +84,7 @@ pub async fn keep_valid(
     server_name: String,
     main: Endpoint,
     join: Endpoint,
-    sql: watch::Sender<SqlTls>,
+    doors: DoorTls,
 ) {
     let mut turn = interval(RENEWAL);
     turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -83,7 +95,8 @@ pub async fn keep_valid(
             Ok(tls) => {
                 replace_server_tls(&main, tls.main);
                 replace_join_tls(&join, tls.join);
-                sql.send_replace(tls.sql);
+                doors.sql.send_replace(tls.sql);
+                doors.https.send_replace(tls.https);
             }
             Err(error) => tracing::error!(%error, "the server keeps its old certificate"),
         }

@@ -2,38 +2,48 @@
 //!
 //! Reads the store and spends nothing; price tags, statements that want no rows, and refusals are answered here.
 
+use std::sync::Arc;
+
 use aquifer_shared::base::ids::{Hash32, Name, StudyHash};
+use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::contract::{Contract, Published};
-use aquifer_shared::domain::sum::StudyTerms;
+use aquifer_shared::domain::sum::{StudyTerms, study_hash};
 use aquifer_shared::protocol::ask::{Answer, Response, StudyState};
+use aquifer_shared::protocol::codec::encode;
 
 use super::clock::now;
 use super::hub::Hub;
 use super::live::Live;
 use super::objections::{no_study, object, refusal_response};
+use super::presenter::Reader;
 use super::put::Put;
 use super::requests::ACCOUNTANT;
-use super::store::{Asked, Party, StoreFault};
-use crate::core::asking::{answer_key, attempts, columns, public_terms, standing_of};
+use super::store::{Asked, Party, Store, StoreFault};
+use crate::core::asking::{answer_key, attempts, columns, plan_key, public_terms, standing_of};
 use crate::core::price_tag::{Surroundings, price_tag};
 use crate::core::shares::{Share, window_start};
-use crate::core::sql::{self, Left, PriceWish, PublicTerms, Query, Statement};
+use crate::core::sql::{self, Left, PriceWish, PublicTerms, Query, Refusal, Statement};
 
 /// A question with everything that its answer depends on.
 pub(super) struct Asking {
     pub(super) query: Box<Query>,
     pub(super) standing: StudyHash,
     pub(super) terms: StudyTerms,
-    pub(super) contract: Contract,
+    pub(super) contract: Arc<Contract>,
     /// Data version of each member.
     pub(super) data: Vec<Name>,
+    /// What a stored answer must answer.
     pub(super) key: Hash32,
-    /// Price of one attempt.
-    pub(super) urho: MicroRho,
-    /// What the asker has paid for this purpose.
+    /// What a request id stands for.
+    plan: Hash32,
+    /// Price of one attempt, or why there is none.
+    pub(super) price: Result<MicroRho, Refusal>,
+    /// What the asker has paid under the standing study.
     pub(super) used: Share,
     pub(super) request: Option<String>,
+    /// Who asks.
+    pub(super) analyst: Name,
     public: PublicTerms,
 }
 
@@ -42,18 +52,43 @@ pub(super) type Step<T> = Result<T, Box<Response>>;
 
 impl Asking {
     /// What all attempts cost.
-    pub(super) fn cost(&self) -> MicroRho {
-        let all = self.urho.checked_mul(attempts(&self.terms));
+    pub(super) fn cost(&self, urho: MicroRho) -> MicroRho {
+        let all = urho.checked_mul(attempts(&self.terms));
         all.unwrap_or(MicroRho(u64::MAX))
     }
 
+    /// The least that an answer must have cost to do; a part of a share that is used up is nothing, so that any answer does.
+    pub(super) fn at_least(&self) -> Result<MicroRho, &Refusal> {
+        match &self.price {
+            Ok(urho) => Ok(*urho),
+            Err(_) if matches!(self.query.price, PriceWish::Share(_)) => Ok(MicroRho::ZERO),
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    /// What its answer is shown by.
+    pub(super) fn reader(self) -> Reader {
+        Reader {
+            floor: standing_of(&self.terms).map_or(0, |allowed| allowed.cohort_floor),
+            notice: self.used.notice(),
+            query: self.query,
+            contract: self.contract,
+        }
+    }
+
+    /// Whether this stands under the request id of what was asked before.
+    pub(super) fn is(&self, before: &Asked) -> bool {
+        self.plan == before.plan
+    }
+
     /// The question as it is noted, with what it counts against the asker's share.
-    pub(super) fn asked(&self, party: &Party, study: StudyHash, urho: MicroRho) -> Asked {
+    pub(super) fn asked(&self, study: StudyHash, urho: MicroRho) -> Asked {
         Asked {
-            analyst: party.name.clone(),
+            analyst: self.analyst.clone(),
             request: self.request.clone().unwrap_or_else(|| study.to_string()),
-            key: self.key,
+            plan: self.plan,
             study,
+            standing: self.standing,
             purpose: self.terms.purpose.clone(),
             urho,
             at: now(),
@@ -90,8 +125,8 @@ impl Hub {
             Ok(table) => table,
             Err(response) => return Ok(Err(response)),
         };
-        let used = self.share_of(party, live).await?;
-        let asking = match self.priced(live, query, table, used, put) {
+        let used = share_of(&self.store, party, &live.terms, live.submitted).await?;
+        let asking = match self.priced(party, live, query, table, used, put) {
             Ok(asking) => asking,
             Err(response) => return Ok(Err(response)),
         };
@@ -103,6 +138,7 @@ impl Hub {
 
     fn priced(
         &self,
+        party: &Party,
         live: &Live,
         mut query: Box<Query>,
         table: &Published,
@@ -120,17 +156,18 @@ impl Hub {
             hard: None,
             share: Some(MicroRho(used.left().0 / attempts(&terms))),
         };
-        let urho = sql::price(&query, &public, left, ACCOUNTANT.largest_urho)
-            .map_err(|refusal| Box::new(refusal_response(&refusal)))?;
+        let price = sql::price(&query, &public, left, ACCOUNTANT.largest_urho);
         Ok(Asking {
+            analyst: party.name.clone(),
             standing: live.hash,
             contract: live.contract.clone(),
             key: answer_key(&terms, &query.question, &data),
+            plan: plan_key(&terms, &query.question),
             request: put.settings.request_id.clone(),
             query,
             terms,
             data,
-            urho,
+            price,
             used,
             public,
         })
@@ -155,56 +192,37 @@ impl Hub {
         terms.roster.iter().map(of).collect()
     }
 
-    /// What a person has paid under a standing study, and may pay.
-    async fn share_of(&self, party: &Party, live: &Live) -> Result<Share, StoreFault> {
-        let Some(allowed) = standing_of(&live.terms) else {
-            return Ok(Share::default());
-        };
-        let window = window_start(allowed.window, now()).max(live.submitted);
-        let purpose = &live.terms.purpose;
-        let paid = self
-            .store
-            .share_used(Some(&party.name), purpose, live.submitted, window);
-        let (before, now) = paid.await?;
-        Ok(Share {
-            allowed: allowed.urho_share,
-            before,
-            now,
-            window: allowed.window,
-        })
-    }
-
     async fn price_tag(
         &self,
         asking: &Asking,
         table: &Published,
         as_json: bool,
     ) -> Result<Response, StoreFault> {
+        let urho = match &asking.price {
+            Ok(urho) => *urho,
+            Err(refusal) => return Ok(refusal_response(refusal)),
+        };
         let stored = self.store.answer_to(&asking.key).await?;
-        let stored = stored.is_some_and(|stored| stored.urho >= asking.urho);
-        let Some((live, allowed)) = self
-            .studies
-            .get(&asking.standing)
-            .zip(standing_of(&asking.terms))
-        else {
+        let stored = stored.is_some_and(|stored| stored.urho >= urho);
+        let Some(allowed) = standing_of(&asking.terms) else {
             return Ok(object("QP004", "the standing study has ended", ""));
         };
-        let (opened, purpose) = (live.submitted, &asking.terms.purpose);
-        let (_, everybody) = self.store.share_used(None, purpose, opened, opened).await?;
+        let everybody = self.store.share_used(None, &asking.standing, Timestamp(0));
+        let (_, everybody) = everybody.await?;
         let attempts = attempts(&asking.terms);
         let one = |left: MicroRho| Some(MicroRho(left.0 / attempts));
         let left = Left {
             hard: one(allowed.urho_max.left_after(everybody)),
             share: one(asking.used.left()),
         };
-        let quoted = asking.terms.quoted(asking.urho).unwrap_or(asking.urho);
+        let quoted = asking.terms.quoted(urho).unwrap_or(urho);
         let epsilon = (ACCOUNTANT.epsilon)(quoted, asking.terms.delta);
         let (query, public) = (&asking.query, &asking.public);
-        let explanation = match sql::explain(query, table, public, asking.urho, epsilon, left) {
+        let explanation = match sql::explain(query, table, public, urho, epsilon, left) {
             Ok(explanation) => explanation,
             Err(refusal) => return Ok(refusal_response(&refusal)),
         };
-        let refused = match self.may_ask(asking) {
+        let refused = match self.may_ask(&asking.analyst, asking, urho) {
             Err(response) if !stored => match *response {
                 Response::Objection(no) => Some(format!("{}: {}", no.sqlstate, no.message)),
                 _ => None,
@@ -213,6 +231,7 @@ impl Hub {
         };
         let surroundings = Surroundings {
             standing: &asking.terms,
+            quoted,
             attempts,
             stored,
             refused,
@@ -223,6 +242,32 @@ impl Hub {
             as_json,
         ))))
     }
+}
+
+/// What a person has paid under a standing study, and may pay.
+///
+/// # Errors
+///
+/// If the store fails.
+pub(super) async fn share_of(
+    store: &Store,
+    party: &Party,
+    terms: &StudyTerms,
+    submitted: Timestamp,
+) -> Result<Share, StoreFault> {
+    let Some(allowed) = standing_of(terms) else {
+        return Ok(Share::default());
+    };
+    let window = window_start(allowed.window, now()).max(submitted);
+    let standing = study_hash(&encode(terms));
+    let paid = store.share_used(Some(&party.name), &standing, window);
+    let (before, now) = paid.await?;
+    Ok(Share {
+        allowed: allowed.urho_share,
+        before,
+        now,
+        window: allowed.window,
+    })
 }
 
 /// The table that a question reads, where the standing study lists it.

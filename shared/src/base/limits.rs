@@ -46,6 +46,8 @@ pub const QUESTION_KEYS_MAX: usize = 4;
 pub const AGGREGATES_MAX: usize = 16;
 /// Blocks of a question: at most five for each aggregate.
 pub const QUESTION_BLOCKS_MAX: usize = 5 * AGGREGATES_MAX;
+/// Values of an answer: groups times columns.
+pub const ANSWER_VALUES_MAX: usize = 1 << 18;
 /// Outputs of a statement, and entries of its `ORDER BY`.
 pub const OUTPUTS_MAX: usize = 64;
 /// Values of a list in a condition on released values.
@@ -58,6 +60,14 @@ pub const FILTER_VALUES_MAX: usize = 1 << 14;
 pub const FILTER_DEPTH_MAX: usize = 32;
 /// Questions that are under way at a time.
 pub const QUESTIONS_RUNNING_MAX: usize = 64;
+/// Questions of one analyst that are under way at a time.
+pub const QUESTIONS_RUNNING_PER_ANALYST_MAX: usize = 8;
+/// Request ids of one analyst that stand for answers which were there already, and how long they are kept.
+pub const REQUEST_IDS_MAX: u64 = 100_000;
+/// See [`REQUEST_IDS_MAX`].
+pub const REQUEST_IDS_KEPT_MS: u64 = 90 * 24 * 60 * 60 * 1_000;
+/// Answers that are read for their askers at a time.
+pub const PRESENTATIONS_MAX: usize = 2;
 /// Askers who wait for one answer.
 pub const ASKERS_MAX: usize = 256;
 /// Bytes of the text of a statement.
@@ -78,6 +88,32 @@ pub const SQL_CONNECTIONS_PER_PARTY_MAX: usize = 64;
 pub const SQL_STATEMENTS_MAX: usize = 256;
 /// Bytes of all statements and values that one such connection keeps.
 pub const SQL_KEPT_BYTES_MAX: usize = 1 << 20;
+/// Connections of HTTPS clients at a time.
+pub const HTTPS_CONNECTIONS_MAX: usize = 512;
+/// Connections of HTTPS clients from one address.
+pub const HTTPS_CONNECTIONS_PER_ADDRESS_MAX: usize = 128;
+/// Requests of one party that run at a time, those included whose clients have gone.
+pub const HTTPS_REQUESTS_PER_PARTY_MAX: usize = 64;
+/// Bytes of the first line and the headers of a request.
+pub const HTTPS_HEAD_BYTES_MAX: usize = 16 << 10;
+/// Headers of a request.
+pub const HTTPS_HEADERS_MAX: usize = 64;
+/// Bytes of the JSON around a statement: JSON may write one character in up to six.
+pub const HTTPS_QUESTION_BYTES_MAX: usize = 6 * STATEMENT_BYTES_MAX + (8 << 10);
+/// Bytes of the inputs of one request for predictions.
+pub const HTTPS_BATCH_BYTES_MAX: usize = 8 << 20;
+/// Lines of one request for predictions.
+pub const HTTPS_BATCH_LINES_MAX: usize = 10_000;
+/// Requests for predictions that are read and answered at a time.
+pub const HTTPS_BATCHES_MAX: usize = 16;
+/// Such requests of one party.
+pub const HTTPS_BATCHES_PER_PARTY_MAX: usize = 2;
+/// Releases in one list.
+pub const HTTPS_RELEASES_MAX: usize = 100;
+/// Tokens of one party that are good at a time.
+pub const TOKENS_PER_PARTY_MAX: usize = 32;
+/// Longest life of a token.
+pub const TOKEN_LIFE_MS_MAX: u64 = 90 * 86_400_000;
 /// Bytes of an encoded question.
 pub const QUESTION_BYTES_MAX: usize = 1 << 19;
 /// Bytes of a name (node, study, model, column, level).

@@ -64,6 +64,28 @@ pub enum Request {
     },
     /// Analyst: a statement about published tables, in SQL.
     Ask(Box<Ask>),
+    /// A person: keep a new token for HTTPS clients, which the asker has made.
+    TokenIssue {
+        /// What the asker calls it.
+        name: Name,
+        /// What it may be used for at most: the asker's own role, or auditor (reads only).
+        role: Role,
+        /// What it is known by, as [`token_hash`] says.
+        ///
+        /// [`token_hash`]: super::token::token_hash
+        hash: Hash32,
+        /// How long it is good, in milliseconds.
+        life_ms: u64,
+    },
+    /// The asker's own tokens; everybody's where an operator asks.
+    TokenList,
+    /// Forget a token of the asker's own; an operator may name another's.
+    TokenRevoke {
+        /// Whose; the asker's own where it is left out.
+        owner: Option<Name>,
+        /// Which.
+        name: Name,
+    },
 }
 
 /// A statement of an analyst.
@@ -218,6 +240,25 @@ pub enum Response {
     Answer(Box<Answer>),
     /// A statement is refused: nothing was spent, unless the code says so.
     Objection(Box<Objection>),
+    /// Tokens.
+    Tokens(Vec<TokenEntry>),
+}
+
+/// A token of an HTTPS client, as people see it.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct TokenEntry {
+    /// Whose it is.
+    pub owner: Name,
+    /// What its owner calls it.
+    pub name: Name,
+    /// What it may be used for at most.
+    pub role: Role,
+    /// When it was made.
+    pub issued: Timestamp,
+    /// Its last moment.
+    pub expires: Timestamp,
+    /// It may be used now: neither expired nor left over from a registration that has ended.
+    pub good: bool,
 }
 
 /// Why a statement is refused.

@@ -5,4 +5,5 @@ pub mod ask;
 pub mod chain;
 pub mod codec;
 pub mod ticket;
+pub mod token;
 pub mod wire;

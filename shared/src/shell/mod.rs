@@ -13,5 +13,6 @@ pub mod noise;
 pub mod platform;
 pub mod progress;
 pub mod quic;
+mod remembered;
 pub mod report;
 pub mod tls;

@@ -10,6 +10,7 @@ use opendp::measurements::make_gaussian;
 use opendp::measures::{PrivacyProfile, ZeroConcentratedDivergence};
 use opendp::metrics::L2Distance;
 
+use super::remembered::Remembered;
 use crate::base::limits::{CELLS_MAX, DELTA_SQ_MAX, SIGMA_MAX, SIGMA_MIN};
 use crate::base::units::{Delta, Epsilon, MicroRho};
 use crate::domain::sum::{NoiseShare, RoundTerms, StudyTerms};
@@ -106,7 +107,9 @@ pub fn map_rho(sigma: u64, delta_sq: u64) -> Result<f64, NoiseFault> {
     if !(1..=DELTA_SQ_MAX).contains(&delta_sq) {
         return Err(NoiseFault::Reach { got: delta_sq });
     }
-    gaussian(sigma)?.map(&sqrt_up(delta_sq)).map_err(library)
+    MAPS.of((sigma, delta_sq), || {
+        gaussian(sigma)?.map(&sqrt_up(delta_sq)).map_err(library)
+    })
 }
 
 /// Checks with OpenDP's map that every round's price covers its noise.
@@ -160,7 +163,9 @@ pub fn epsilon(rho: MicroRho, delta: Delta) -> f64 {
     if rho == MicroRho::ZERO {
         return 0.0;
     }
-    let exact = profile(rho).and_then(|profile| profile.epsilon(delta.get()));
+    let exact = EPSILONS.of((rho, delta.get().to_bits()), || {
+        profile(rho).and_then(|profile| profile.epsilon(delta.get()))
+    });
     exact.map_or(f64::INFINITY, |exact| (exact * 1e4).ceil() / 1e4)
 }
 
@@ -210,6 +215,10 @@ fn library(error: Error) -> NoiseFault {
         reason: format!("{:?}", error.variant),
     }
 }
+
+/// Both are computed with big numbers, which takes longer than all the rest of a question.
+static MAPS: Remembered<(u64, u64), f64> = Remembered::new();
+static EPSILONS: Remembered<(MicroRho, u64), f64> = Remembered::new();
 
 /// How far OpenDP's map may be above the integer price: its own outward rounding, nothing else.
 const MAP_TOLERANCE: f64 = 1.0 / (1_u64 << 40) as f64;

@@ -119,6 +119,23 @@ pub fn server_sql(
     })
 }
 
+/// The HTTPS door's side, on TCP: no client certificates, requests carry tokens.
+///
+/// # Errors
+///
+/// Certificates or keys that do not parse or do not fit.
+pub fn server_https(own: Credentials<'_>) -> Result<Arc<ServerConfig>, TlsFault> {
+    let builder = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&TLS13])
+        .map_err(|source| TlsFault::Refused { source })?;
+    let (certificates, key) = read(own)?;
+    let config = builder
+        .with_no_client_auth()
+        .with_single_cert(certificates, key)
+        .map_err(|source| TlsFault::Refused { source })?;
+    Ok(Arc::new(full_handshakes(config, ALPN_HTTPS)))
+}
+
 /// TLS of the SQL door.
 #[derive(Clone, Debug)]
 pub struct SqlTls {
@@ -219,6 +236,8 @@ fn read(own: Credentials<'_>) -> Result<Pair, TlsFault> {
 
 /// The name that SQL clients may ask for.
 const ALPN_SQL: &[u8] = b"postgresql";
+/// The name that HTTPS clients may ask for.
+const ALPN_HTTPS: &[u8] = b"http/1.1";
 const KX_GROUPS: [&dyn SupportedKxGroup; 3] = [
     aws_lc_rs::kx_group::X25519MLKEM768,
     aws_lc_rs::kx_group::X25519,
@@ -256,6 +275,7 @@ mod tests {
         assert!(server_main(authority.certificate(), own).is_ok());
         assert!(server_join(own).is_ok());
         assert!(server_sql(authority.certificate(), own).is_ok());
+        assert!(server_https(own).is_ok());
         assert!(client_main(authority.certificate(), own).is_ok());
         assert!(client_join(authority.certificate()).is_ok());
     }

@@ -8,11 +8,12 @@ use std::process::Stdio;
 
 use aquifer_tests::company::Company;
 use aquifer_tests::processes::{Outcome, wait_for};
+use aquifer_tests::standing::Standing;
 use serde_json::Value;
 
 use super::fixture::check_says;
 use super::psql::{Door, PURPOSE, Proof};
-use super::questions::{BY_CONTRACT, Reports, Shape, URHO};
+use super::questions::{BY_CONTRACT, Reports, STANDING, Shape, URHO};
 
 /// Which releases notices name.
 fn releases(said: &str) -> BTreeSet<String> {
@@ -521,4 +522,88 @@ fn another_state_of_the_data_is_another_question() {
     assert_eq!(BTreeSet::from(ids).len(), 3);
     // An epoch that was served stands for that state for good.
     check_says(&reports.small.node(1, &["refresh"]), 1, &["2026-12"]);
+}
+
+#[test]
+fn asking_a_part_of_the_units_is_another_question() {
+    let reports = Reports::open(4, 1_000_000);
+    let cluster = &reports.small.cluster;
+    let names: Vec<&str> = cluster.nodes[..3].iter().map(|node| &*node.name).collect();
+    let nodes = format!("{names:?}");
+    let part = Standing {
+        name: "part",
+        nodes: &nodes,
+        ..STANDING
+    };
+    part.open(cluster, &reports.small.company).unwrap();
+    let all = reports.answer(&["--standing", "reports"], BY_CONTRACT);
+    let part = reports.answer(&["--standing", "part"], BY_CONTRACT);
+    assert_eq!(
+        part["release"]["cached"], false,
+        "the fourth unit is not had by a difference for free"
+    );
+    assert_eq!(
+        (&all["release"]["updates"], &part["release"]["updates"]),
+        (&Value::from(4), &Value::from(3))
+    );
+    assert_eq!(reports.spent(), [2 * URHO, 2 * URHO, 2 * URHO, URHO]);
+}
+
+#[test]
+fn answers_and_request_ids_outlive_a_restart_with_a_unit_away() {
+    let mut reports = Reports::open(4, 1_000_000);
+    let first = reports.answer(&["--request-id", "monday"], BY_CONTRACT);
+    let unit = &mut reports.small.cluster.nodes[3];
+    unit.process.take().unwrap().kill().unwrap();
+    reports.small.cluster.coordinator().kill().unwrap();
+    reports.small.cluster.start_coordinator().unwrap();
+    // Three units are coming back, the fourth does not; nobody waits for any of them.
+    let same = reports.answer(&["--request-id", "monday"], BY_CONTRACT);
+    let stored = reports.answer(&[], BY_CONTRACT);
+    for again in [same, stored] {
+        assert_eq!(again["release"]["cached"], true);
+        assert_eq!(
+            again["release"]["release_id"],
+            first["release"]["release_id"]
+        );
+    }
+    refresh(&reports, 0, "2026-12");
+    let later = reports.answer(&["--request-id", "monday"], BY_CONTRACT);
+    assert_eq!(
+        later["release"]["release_id"], first["release"]["release_id"],
+        "whatever the data are now"
+    );
+    let long = "x".repeat(129);
+    let refused = reports.ask(["query", BY_CONTRACT, "--request-id", &long]);
+    check_says(&refused, 1, &["22023"]);
+}
+
+#[test]
+fn a_floor_that_is_higher_now_holds_for_answers_that_are_there() {
+    let reports = Reports::open(4, 1_000_000);
+    let low = Standing {
+        name: "low",
+        cohort_floor: 1,
+        ..STANDING
+    };
+    low.open(&reports.small.cluster, &reports.small.company)
+        .unwrap();
+    let sql = "SELECT age, COUNT(*) AS n FROM customers WHERE age >= 60 GROUP BY width_bucket(age, 60, 100, 40)";
+    let sql = &sql.replace("SELECT age", "SELECT width_bucket(age, 60, 100, 40) AS age");
+    let shown = |answer: &Value| {
+        let rows = answer["rows"].as_array().unwrap().iter();
+        rows.filter(|row| row["suppressed"] == false).count()
+    };
+    let low = reports.answer(&["--standing", "low"], sql);
+    let high = reports.answer(&["--standing", "reports"], sql);
+    assert_eq!(high["release"]["release_id"], low["release"]["release_id"]);
+    assert!(
+        shown(&high) < shown(&low),
+        "{} of {}",
+        shown(&high),
+        shown(&low)
+    );
+    let rows = high["rows"].as_array().unwrap().iter();
+    let counts = rows.filter_map(|row| row["n"].as_i64());
+    assert!(counts.min().is_none_or(|least| least >= 50));
 }

@@ -76,7 +76,7 @@ fn a_certificate_is_renewed_while_the_node_runs() {
 }
 
 /// What gives a program another clock. Set on the program itself: one that `faketime` runs does not end with it.
-fn shifted(shift: &str) -> Vec<(String, String)> {
+pub fn shifted(shift: &str) -> Vec<(String, String)> {
     let told = run(Command::new("faketime").args(["-f", shift, "env"]));
     let told = told.unwrap().success().unwrap();
     let variables = told.lines().filter_map(|line| line.split_once('='));

@@ -17,6 +17,8 @@ mod fixture;
 #[cfg(test)]
 mod held;
 #[cfg(test)]
+mod https;
+#[cfg(test)]
 mod identities;
 #[cfg(test)]
 mod inputs;

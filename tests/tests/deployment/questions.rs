@@ -7,7 +7,7 @@ use aquifer_shared::base::units::MicroRho;
 use aquifer_tests::company::Company;
 use aquifer_tests::policy::Policy;
 use aquifer_tests::processes::{Outcome, command, run};
-use aquifer_tests::reports::{PURPOSE, Standing, publish_customers};
+use aquifer_tests::standing::{PURPOSE, Standing, publish_customers};
 use serde_json::Value;
 
 use super::fixture::{Small, check_says};
@@ -16,6 +16,18 @@ use super::fixture::{Small, check_says};
 pub const URHO: u64 = 20_000;
 const QUESTION_URHO_MAX: u64 = 100_000;
 const CUSTOMERS: usize = 4_000;
+
+/// What may be asked here.
+pub const STANDING: Standing<'static> = Standing {
+    name: "reports",
+    nodes: "\"all\"",
+    tables: &["customers"],
+    urho_max: QUESTION_URHO_MAX,
+    urho_default: URHO,
+    urho: 1_000_000,
+    cohort_floor: 50,
+    plan: "",
+};
 
 /// Units that publish their customers to analysts, a standing study that is open, and an analyst.
 pub struct Reports {
@@ -79,13 +91,8 @@ impl Reports {
         }
         small.cluster.start_nodes().unwrap();
         let standing = Standing {
-            tables: &["customers"],
-            urho_max: QUESTION_URHO_MAX,
-            urho_default: URHO,
-            urho: 1_000_000,
-            cohort_floor: 50,
             plan: shape.plan,
-            more: "",
+            ..STANDING
         };
         standing.open(&small.cluster, &small.company).unwrap();
         let analyst = small.cluster.add_person("ada", "analyst").unwrap();

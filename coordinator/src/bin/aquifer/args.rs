@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use aquifer_shared::base::ids::Name;
+use aquifer_coordinator::shell::cli::parse_duration_ms;
+use aquifer_shared::base::ids::{Name, Role};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
@@ -75,6 +76,9 @@ pub(crate) enum Command {
         #[arg(long)]
         pins: bool,
     },
+    /// Make, list and revoke tokens for the HTTPS door
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Check, make and show data contracts
     #[command(subcommand)]
     Contract(ContractCommand),
@@ -282,5 +286,34 @@ pub(crate) enum ContractCommand {
         /// NAME (its newest version) or NAME@VERSION
         #[arg(value_name = "NAME")]
         contract: String,
+    },
+}
+
+/// What to do about tokens.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Make a token and print it, this once; the coordinator keeps a hash of it
+    #[command(
+        after_help = "Example:\n  aquifer token issue notebook --expires-in 30d > notebook.token"
+    )]
+    Issue {
+        /// What you call it
+        name: Name,
+        /// What it may be used for at most: your own role, or auditor (reads only) [default: your own role]
+        #[arg(long)]
+        role: Option<Role>,
+        /// How long it is good, at most 90 days: a number with m, h or d
+        #[arg(long, default_value = "30d", value_parser = parse_duration_ms, value_name = "TIME")]
+        expires_in: u64,
+    },
+    /// List your tokens; an operator sees everybody's
+    List,
+    /// Make a token worthless
+    Revoke {
+        /// Which
+        name: Name,
+        /// Whose, if it is not your own (operators)
+        #[arg(long)]
+        owner: Option<Name>,
     },
 }

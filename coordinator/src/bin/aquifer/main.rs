@@ -18,7 +18,6 @@ mod laws;
 mod laws_diff;
 mod models;
 mod nodes;
-mod object;
 mod out;
 mod policy;
 mod predict;
@@ -32,6 +31,7 @@ mod show;
 mod studies;
 mod study_detail;
 mod study_terms;
+mod tokens;
 
 use std::process::ExitCode;
 
@@ -70,6 +70,7 @@ async fn dispatch(arguments: &Arguments) -> anyhow::Result<Outcome> {
         Command::Query(asked) => query::run(&session, asked, false).await,
         Command::Explain(asked) => query::run(&session, asked, true).await,
         Command::Nodes { pins } => nodes::run(&session, *pins).await,
+        Command::Token(command) => tokens::run(&session, command).await,
         Command::Contract(command) => contracts::run(&session, command).await,
         Command::Laws(command) => laws::run(&session, command),
         Command::Policy(command) => policy::run(&session, command),

@@ -3,17 +3,17 @@
 use std::path::Path;
 
 use anyhow::ensure;
-use aquifer_coordinator::core::prediction::{self, InputError, Predicted, Wanted};
+use aquifer_coordinator::core::prediction::{InputError, Predicted, Wanted};
+use aquifer_coordinator::core::scoring::{Pairs, predict_object, read_object};
 use aquifer_shared::domain::contract::Contract;
 use aquifer_shared::domain::predictor::model::ModelFile;
-use aquifer_shared::domain::predictor::prediction::{Predictor, Value};
+use aquifer_shared::domain::predictor::prediction::Predictor;
 use aquifer_shared::shell::report::{self, Outcome, Table, printable};
 use serde_json::{Value as Json, json};
 
 use crate::args::{InputKind, PredictArguments};
 use crate::client::{Client, Session, not_expected};
 use crate::genuine::{self, Found};
-use crate::object::Pairs;
 use crate::predict_file;
 
 /// A model with all that a prediction needs.
@@ -111,37 +111,11 @@ fn predicted(
     ready: &Ready,
     asked: &PredictArguments,
 ) -> Result<Predicted, InputError> {
-    let (predictor, contract) = (&ready.predictor, ready.contract.as_ref());
-    // What is wrong with a name is said before what is wrong with a value.
-    prediction::columns(&pairs.keys(), predictor, contract)?;
-    let given: Vec<_> = pairs.0.iter().map(value_of).collect::<Result<_, _>>()?;
     let wanted = Wanted {
         threshold: Some(asked.threshold),
         change: asked.explain,
     };
-    prediction::predict(predictor, contract, &given, wanted)
-}
-
-fn read_object(text: &str) -> Result<Pairs, InputError> {
-    Pairs::parse(text).map_err(|error| InputError::NotAnObject {
-        line: error.line(),
-        column: error.column(),
-    })
-}
-
-fn value_of((name, value): &(String, Json)) -> Result<(String, Value<'_>), InputError> {
-    let value = match value {
-        Json::String(text) => Value::Text(text),
-        Json::Bool(true) => Value::Text("true"),
-        Json::Bool(false) => Value::Text("false"),
-        Json::Number(number) => number.as_f64().map_or(Value::Missing, Value::Number),
-        Json::Null => Value::Missing,
-        Json::Array(_) | Json::Object(_) => {
-            let (column, found) = (name.clone(), "a list or an object".to_owned());
-            return Err(InputError::Kind { column, found });
-        }
-    };
-    Ok((name.clone(), value))
+    predict_object(pairs, &ready.predictor, ready.contract.as_ref(), wanted)
 }
 
 fn to_json(ready: &Ready, asked: &PredictArguments, predicted: &Predicted) -> Json {

@@ -86,9 +86,28 @@ fn table(answer: &Answer) -> Table {
     let names: Vec<&str> = answer.columns.iter().map(|column| &*column.name).collect();
     let mut table = Table::new(&names);
     for row in &answer.rows {
-        table.row(row.iter().map(|value| report::printable(&text(value))));
+        table.row(row.iter().map(|value| report::printable(&shown(value))));
     }
     table
+}
+
+/// A value in a table for people: six figures of a number, which is more than noise leaves; `csv` and `json` have all of them.
+fn shown(value: &AnswerValue) -> String {
+    let AnswerValue::Number(number) = value else {
+        return text(value);
+    };
+    if *number == 0.0 || !(1e-4..1e15).contains(&number.abs()) {
+        return text(value);
+    }
+    let behind = (5 - number.abs().log10().floor() as i32).clamp(0, 9);
+    let rounded = format!("{number:.*}", usize::try_from(behind).unwrap_or(0));
+    match rounded.contains('.') {
+        true => rounded
+            .trim_end_matches('0')
+            .trim_end_matches('.')
+            .to_owned(),
+        false => rounded,
+    }
 }
 
 fn csv_text(answer: &Answer) -> anyhow::Result<String> {
@@ -187,4 +206,26 @@ fn object(json: bool, objection: &Objection) -> anyhow::Result<Outcome> {
         "{}: {}{place}\nhint: {}{rule}",
         objection.sqlstate, objection.message, objection.hint
     ))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_shown(number: f64, expected: &str) {
+        assert_eq!(shown(&AnswerValue::Number(number)), expected);
+    }
+
+    #[test]
+    fn tables_show_six_figures() {
+        check_shown(39.13734669534028, "39.1373");
+        check_shown(0.05, "0.05");
+        check_shown(-0.000_123_456_789, "-0.000123457");
+        check_shown(123_456_789.125, "123456789");
+        check_shown(30.0, "30");
+        check_shown(100.0, "100");
+        check_shown(0.0, "0");
+        check_shown(1e-7, "0.0000001");
+    }
 }

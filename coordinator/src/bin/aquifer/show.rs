@@ -171,7 +171,12 @@ pub(crate) fn plan(plan: &Plan) -> String {
             format!("additive predictor, {rounds} residual rounds, clip {clip}")
         }
         Plan::Synthetic { cells, rounds } => format!("synthetic, {rounds} sums of {cells} cells"),
-        Plan::Question { standing, .. } => format!("question under {}", standing.name),
+        Plan::Question {
+            question, standing, ..
+        } => match question.is_empty() {
+            true => "standing: questions of analysts".to_owned(),
+            false => format!("question under {}", standing.name),
+        },
     }
 }
 

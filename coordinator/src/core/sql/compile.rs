@@ -11,7 +11,7 @@ use super::syntax::{Select, Term, Wish, WishValue, Wrapped};
 use aquifer_shared::base::decimal::Decimal;
 use aquifer_shared::base::ids::Hash32;
 use aquifer_shared::base::limits::{
-    AGGREGATES_MAX, QUESTION_CELLS_MAX, QUESTION_KEYS_MAX, URHO_MAX,
+    AGGREGATES_MAX, ANSWER_VALUES_MAX, QUESTION_CELLS_MAX, QUESTION_KEYS_MAX, URHO_MAX,
 };
 use aquifer_shared::base::units::{Delta, Epsilon, MicroRho};
 use aquifer_shared::domain::contract::{Contract, Published};
@@ -117,6 +117,16 @@ pub(super) fn query(
             "ask for less at a time",
         )
     })?;
+    let groups = Layout::of(&question, scope.table).map_or(1, |layout| layout.groups());
+    let values = groups.saturating_mul(presentation.width());
+    if values > ANSWER_VALUES_MAX {
+        return Err(too_many(
+            "values in the answer",
+            values,
+            ANSWER_VALUES_MAX,
+            select.position,
+        ));
+    }
     Ok(Query {
         plan: plan_id(&contract.hash(), &encode(&question)),
         question,

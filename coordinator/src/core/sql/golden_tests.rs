@@ -219,6 +219,14 @@ fn long_deep_and_wide_texts_are_refused() {
         )
     };
     assert_eq!(outcome(&format!("{} ORDER BY 1", outputs(65))), "54001@8");
+    // Few cells, many copies of what they say.
+    let copies = |count: usize| {
+        let counts: Vec<String> = (0..count).map(|n| format!("COUNT(*) AS n{n}")).collect();
+        let counts = counts.join(", ");
+        format!("SELECT {counts} FROM orders GROUP BY shop, date_trunc('day', day)")
+    };
+    assert!(!outcome(&copies(2)).contains('@'));
+    assert_eq!(outcome(&copies(62)), "54001@1");
     let sorted = format!(
         "SELECT COUNT(*) FROM orders ORDER BY {}",
         vec!["1"; 65].join(", ")

@@ -46,7 +46,7 @@ pub use reading::Reading;
 pub use refusal::{Refusal, Rule};
 pub use route::{Route, route};
 pub use session::{Piece, plain, split};
-pub use settings::{CLIENT, CacheUse, Change, Intervals, OWN, Settings, set};
+pub use settings::{CLIENT, CacheUse, Change, Intervals, OWN, Settings, check_request_id, set};
 
 /// A statement that makes sense under a contract.
 #[derive(Clone, Debug, PartialEq)]

@@ -99,6 +99,12 @@ impl Presentation {
         self.stages.iter().any(|stage| stage.limit == Some(0))
     }
 
+    /// Columns of the widest stage.
+    pub(super) fn width(&self) -> usize {
+        let columns = self.stages.iter().map(|stage| stage.columns.len());
+        columns.max().unwrap_or(0)
+    }
+
     /// What is read from the sums, with the name of the first column that shows it.
     pub fn readings(&self) -> impl Iterator<Item = (&str, &Reading)> {
         let first = self.stages.first();

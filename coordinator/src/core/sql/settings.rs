@@ -251,6 +251,22 @@ pub(super) fn unknown(name: &str, position: usize) -> Refusal {
     )
 }
 
+/// Checks a request id that comes beside a statement.
+///
+/// # Errors
+///
+/// What no session could set either.
+pub fn check_request_id(id: &str) -> Result<(), Refusal> {
+    is_plain(id).then_some(()).ok_or_else(|| {
+        Refusal::of_all(
+            "22023",
+            Rule::Settings,
+            "the request id is empty, too long or no plain text",
+            "set it to a plain text of at most 128 bytes",
+        )
+    })
+}
+
 fn is_plain(value: &str) -> bool {
     let length = (1..=NAME_BYTES_MAX).contains(&value.len());
     length && !value.chars().any(char::is_control)

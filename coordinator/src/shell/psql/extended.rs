@@ -1,5 +1,7 @@
 //! The extended protocol: prepare, bind, describe, execute. Only executing spends; fetching in parts is free.
 
+use std::sync::Arc;
+
 use pgwire::messages::PgWireBackendMessage as Message;
 use pgwire::messages::data::{NoData, ParameterDescription};
 use pgwire::messages::extendedquery::{
@@ -100,7 +102,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     /// The contract that the session's questions are checked against.
-    async fn contract(&self) -> Result<Contract, Stop> {
+    async fn contract(&self) -> Result<Arc<Contract>, Stop> {
         let purpose = self.purpose()?;
         let mut open = self.standings().await?.into_iter();
         let found = open.find(|standing| standing.purpose == purpose);

@@ -16,6 +16,7 @@ mod spool;
 mod studies;
 #[cfg(test)]
 mod suite;
+mod tokens;
 
 use std::fs::OpenOptions;
 use std::io;
@@ -28,13 +29,14 @@ use aquifer_shared::base::ids::{Name, StudyHash};
 use sqlx::any::AnyPoolOptions;
 use sqlx::{AnyConnection, AnyPool, Connection, Executor};
 
-pub use answers::{Asked, StoredAnswer};
+pub use answers::{Asked, Closing, StoredAnswer};
 pub use mirror::{Fork, MirrorWrite};
 pub use models::StoredModel;
 pub use passwords::SqlPassword;
 pub use registry::{Party, Redeemed, Ticketed};
 pub use spool::{SpoolWrite, Spooled};
 pub use studies::StoredStudy;
+pub use tokens::Token;
 
 /// The store could not do its work; the world failed, not a rule.
 #[derive(Debug, thiserror::Error)]

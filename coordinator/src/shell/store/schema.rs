@@ -5,15 +5,37 @@
 use super::{Store, StoreFault, fault};
 
 /// Raised with every change of [`TABLES`] and with every entry of [`CHANGES`].
-const SCHEMA: i64 = 5;
+const SCHEMA: i64 = 7;
 
 /// What tables have learned since they were first made, and with which number: older stores are brought up with these.
-const CHANGES: [(i64, &str); 1] = [(
-    5,
-    "ALTER TABLE answers ADD COLUMN attempts BIGINT NOT NULL DEFAULT 1",
-)];
+const CHANGES: [(i64, &str); 6] = [
+    (
+        5,
+        "ALTER TABLE answers ADD COLUMN attempts BIGINT NOT NULL DEFAULT 1",
+    ),
+    (
+        6,
+        "ALTER TABLE asked ADD COLUMN standing TEXT NOT NULL DEFAULT ''",
+    ),
+    (
+        6,
+        "ALTER TABLE asked ADD COLUMN settled BIGINT NOT NULL DEFAULT 0",
+    ),
+    (
+        6,
+        "ALTER TABLE studies ADD COLUMN question BIGINT NOT NULL DEFAULT 0",
+    ),
+    (
+        6,
+        "CREATE INDEX asked_standing ON asked (standing, analyst) WHERE urho > 0",
+    ),
+    (
+        6,
+        "CREATE INDEX asked_open ON asked (study) WHERE settled = 0",
+    ),
+];
 
-const TABLES: [&str; 21] = [
+const TABLES: [&str; 24] = [
     "CREATE TABLE IF NOT EXISTS schema_version (only_row BIGINT PRIMARY KEY, number BIGINT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS parties (
         name TEXT PRIMARY KEY, role TEXT NOT NULL, identity TEXT NOT NULL, fingerprint TEXT NOT NULL,
@@ -59,7 +81,12 @@ const TABLES: [&str; 21] = [
         purpose TEXT NOT NULL, urho BIGINT NOT NULL, at BIGINT NOT NULL, PRIMARY KEY (analyst, request))",
     "CREATE TABLE IF NOT EXISTS sql_passwords (
         name TEXT PRIMARY KEY, identity TEXT NOT NULL, verifier TEXT NOT NULL, expires BIGINT NOT NULL)",
-    "CREATE INDEX IF NOT EXISTS asked_shares ON asked (analyst, purpose)",
+    "CREATE INDEX IF NOT EXISTS asked_study ON asked (study)",
+    "CREATE TABLE IF NOT EXISTS data_versions (identity TEXT PRIMARY KEY, version TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS tokens (
+        handle TEXT PRIMARY KEY, hash TEXT NOT NULL, owner TEXT NOT NULL, name TEXT NOT NULL, identity TEXT NOT NULL,
+        role TEXT NOT NULL, issued BIGINT NOT NULL, expires BIGINT NOT NULL)",
+    "CREATE UNIQUE INDEX IF NOT EXISTS tokens_name ON tokens (owner, name)",
 ];
 
 impl Store {
@@ -68,7 +95,7 @@ impl Store {
         match self.schema().await? {
             Some(SCHEMA) => Ok(()),
             Some(found) if found > SCHEMA => Err(StoreFault::Newer { found }),
-            found => self.make_tables(found.unwrap_or(0)).await,
+            _ => self.make_tables().await,
         }
     }
 
@@ -94,7 +121,7 @@ impl Store {
             .map_err(fault(what))
     }
 
-    async fn make_tables(&self, found: i64) -> Result<(), StoreFault> {
+    async fn make_tables(&self) -> Result<(), StoreFault> {
         let what = "make its tables";
         let mut transaction = self.pool.begin().await.map_err(fault(what))?;
         if !self.sqlite {
@@ -104,12 +131,18 @@ impl Store {
                 .await
                 .map_err(fault(what))?;
         }
-        let changes = CHANGES.into_iter().filter(|(number, _)| *number > found);
-        for statement in TABLES.into_iter().chain(changes.map(|(_, change)| change)) {
-            sqlx::query(statement)
-                .execute(&mut *transaction)
+        // The first of them takes the lock of a SQLite file; whoever was quicker has left the number.
+        let [versions, rest @ ..] = TABLES;
+        execute(&mut transaction, versions).await?;
+        let found: Option<i64> =
+            sqlx::query_scalar("SELECT number FROM schema_version WHERE only_row = 1")
+                .fetch_optional(&mut *transaction)
                 .await
                 .map_err(fault(what))?;
+        let newer = |(number, _): &(i64, &str)| *number > found.unwrap_or(0);
+        let changes = CHANGES.into_iter().filter(newer);
+        for statement in rest.into_iter().chain(changes.map(|(_, change)| change)) {
+            execute(&mut transaction, statement).await?;
         }
         sqlx::query("INSERT INTO schema_version (only_row, number) VALUES (1, $1) ON CONFLICT (only_row) DO UPDATE SET number = excluded.number")
             .bind(SCHEMA)
@@ -118,4 +151,12 @@ impl Store {
             .map_err(fault(what))?;
         transaction.commit().await.map_err(fault(what))
     }
+}
+
+async fn execute(
+    transaction: &mut sqlx::Transaction<'_, sqlx::Any>,
+    statement: &'static str,
+) -> Result<(), StoreFault> {
+    let done = sqlx::query(statement).execute(&mut **transaction).await;
+    done.map(drop).map_err(fault("make its tables"))
 }

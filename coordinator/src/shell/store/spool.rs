@@ -6,12 +6,11 @@
 //! transaction that fixes the set, and deleted in the one that ends the attempt.
 
 use aquifer_shared::base::ids::StudyHash;
-use sqlx::AnyConnection;
-use sqlx::Row;
-use sqlx::any::AnyRow;
+use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::{Any, AnyConnection, Row};
 
 use super::registry::number;
-use super::{Store, StoreFault, fault, intact};
+use super::{Closing, Store, StoreFault, fault, intact};
 
 /// A change of a study's spool.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,7 +38,8 @@ pub struct Spooled {
 }
 
 impl Store {
-    /// Appends records to a study and changes its spool, all or none; `first` is the number of the first record.
+    /// Appends records to a study, changes its spool, and keeps what an answered question leaves behind, all or none; `first` is the
+    /// number of the first record.
     ///
     /// Durable when it returns. The same call may be made again where its answer was lost: what is there already stays.
     ///
@@ -52,8 +52,10 @@ impl Store {
         first: u64,
         records: &[Vec<u8>],
         spool: &[SpoolWrite],
+        closing: Option<&Closing>,
     ) -> Result<(), StoreFault> {
-        match self.try_append(study, first, records, spool).await {
+        let appended = self.try_append(study, first, records, spool, closing);
+        match appended.await {
             Err(StoreFault::Database { source, .. })
                 if is_taken(&source) && !records.is_empty() =>
             {
@@ -74,19 +76,18 @@ impl Store {
         first: u64,
         records: &[Vec<u8>],
         spool: &[SpoolWrite],
+        closing: Option<&Closing>,
     ) -> Result<(), StoreFault> {
         let mut transaction = self.pool.begin().await.map_err(fault("begin"))?;
         for (seq, record) in (first..).zip(records) {
-            sqlx::query("INSERT INTO records (study, seq, body) VALUES ($1, $2, $3)")
-                .bind(study.to_string())
-                .bind(seq as i64)
-                .bind(record.clone())
-                .execute(&mut *transaction)
-                .await
-                .map_err(fault(APPEND))?;
+            let kept = insert_record(study, seq, record).execute(&mut *transaction);
+            kept.await.map_err(fault(APPEND))?;
         }
         for change in spool {
             write(&mut transaction, study, change).await?;
+        }
+        if let Some(closing) = closing {
+            closing.write(&mut transaction).await?;
         }
         transaction.commit().await.map_err(fault(APPEND))
     }
@@ -106,6 +107,18 @@ impl Store {
         .map_err(fault("read a study's spool"))?;
         rows.iter().map(read).collect()
     }
+}
+
+/// A record of a study by its number.
+pub(super) fn insert_record<'q>(
+    study: &StudyHash,
+    seq: u64,
+    record: &[u8],
+) -> sqlx::query::Query<'q, Any, AnyArguments> {
+    sqlx::query("INSERT INTO records (study, seq, body) VALUES ($1, $2, $3)")
+        .bind(study.to_string())
+        .bind(seq as i64)
+        .bind(record.to_vec())
 }
 
 async fn write(

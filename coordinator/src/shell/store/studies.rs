@@ -23,6 +23,8 @@ pub struct StoredStudy {
     pub submitted: Timestamp,
     /// When it ended; 0 if it has not.
     pub ended: Timestamp,
+    /// It is a question of an analyst.
+    pub question: bool,
 }
 
 impl Store {
@@ -52,14 +54,15 @@ impl Store {
         transaction.commit().await.map_err(fault("keep a study"))
     }
 
-    /// All studies, oldest first.
+    /// All studies, oldest first; of questions those alone that have not ended.
     ///
     /// # Errors
     ///
     /// If the store fails.
     pub async fn studies(&self) -> Result<Vec<StoredStudy>, StoreFault> {
         let rows = sqlx::query(
-            "SELECT hash, name, terms, contract_hash, submitted, ended FROM studies ORDER BY submitted, hash",
+            "SELECT hash, name, terms, contract_hash, submitted, ended, question FROM studies \
+             WHERE question = 0 OR ended = 0 ORDER BY submitted, hash",
         )
         .fetch_all(&self.pool)
         .await
@@ -100,13 +103,8 @@ impl Store {
     ///
     /// If the store fails.
     pub async fn end_study(&self, study: &StudyHash, now: Timestamp) -> Result<(), StoreFault> {
-        sqlx::query("UPDATE studies SET ended = $1 WHERE hash = $2 AND ended = 0")
-            .bind(now.0 as i64)
-            .bind(study.to_string())
-            .execute(&self.pool)
-            .await
-            .map(drop)
-            .map_err(fault("end a study"))
+        let ended = end_study(study, now).execute(&self.pool).await;
+        ended.map(drop).map_err(fault("end a study"))
     }
 
     /// A contract's text by its hash.
@@ -143,19 +141,29 @@ impl Store {
     }
 }
 
+pub(super) fn end_study<'q>(
+    study: &StudyHash,
+    now: Timestamp,
+) -> sqlx::query::Query<'q, Any, AnyArguments> {
+    sqlx::query("UPDATE studies SET ended = $1 WHERE hash = $2 AND ended = 0")
+        .bind(now.0 as i64)
+        .bind(study.to_string())
+}
+
 pub(super) fn insert_study(study: &StoredStudy) -> sqlx::query::Query<'_, Any, AnyArguments> {
     sqlx::query(
-        "INSERT INTO studies (hash, name, terms, contract_hash, submitted, ended) VALUES ($1, $2, $3, $4, $5, 0) \
-         ON CONFLICT (hash) DO NOTHING",
+        "INSERT INTO studies (hash, name, terms, contract_hash, submitted, ended, question) \
+         VALUES ($1, $2, $3, $4, $5, 0, $6) ON CONFLICT (hash) DO NOTHING",
     )
     .bind(study.hash.to_string())
     .bind(study.name.as_str().to_owned())
     .bind(study.terms.clone())
     .bind(study.contract_hash.to_string())
     .bind(study.submitted.0 as i64)
+    .bind(i64::from(study.question))
 }
 
-fn read_study(row: &AnyRow) -> Result<StoredStudy, StoreFault> {
+pub(super) fn read_study(row: &AnyRow) -> Result<StoredStudy, StoreFault> {
     let what = "a study";
     Ok(StoredStudy {
         hash: StudyHash(intact(what)(text(row, 0, what)?.parse::<Hash32>())?.0),
@@ -164,5 +172,6 @@ fn read_study(row: &AnyRow) -> Result<StoredStudy, StoreFault> {
         contract_hash: intact(what)(text(row, 3, what)?.parse())?,
         submitted: Timestamp(number(row, 4, what)?),
         ended: Timestamp(number(row, 5, what)?),
+        question: number(row, 6, what)? != 0,
     })
 }

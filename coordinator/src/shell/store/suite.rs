@@ -9,7 +9,9 @@ use aquifer_shared::base::ids::{Hash32, IdentityKey, Name, Role, StudyHash};
 use aquifer_shared::base::time::Timestamp;
 
 use super::postgres::Server;
-use super::{Party, Redeemed, SqlPassword, Store, StoreFault, StoredModel, StoredStudy, Ticketed};
+use super::{
+    Party, Redeemed, SqlPassword, Store, StoreFault, StoredModel, StoredStudy, Ticketed, Token,
+};
 use crate::core::psql::scram::Verifier;
 
 fn joiner(name: &str) -> Party {
@@ -195,28 +197,32 @@ async fn records_are_appended_all_or_none(store: &Store) {
         contract_hash: Hash32([6; 32]),
         submitted: Timestamp(10),
         ended: Timestamp(0),
+        question: false,
     };
     let contract = "customers".parse().unwrap();
     store.add_study(&study, &contract, 2, "text").await.unwrap();
     store.add_study(&study, &contract, 2, "text").await.unwrap();
     assert_eq!(store.studies().await.unwrap(), std::slice::from_ref(&study));
     store
-        .append(&study.hash, 0, &[vec![1], vec![2, 0]], &[])
+        .append(&study.hash, 0, &[vec![1], vec![2, 0]], &[], None)
         .await
         .unwrap();
     let overtaken = |fault: StoreFault| matches!(fault, StoreFault::Overtaken { .. });
     for other in [vec![vec![3]], vec![vec![2, 0], vec![3]]] {
-        let tried = store.append(&study.hash, 1, &other, &[]).await;
+        let tried = store.append(&study.hash, 1, &other, &[], None).await;
         assert!(overtaken(tried.unwrap_err()), "{other:?}");
     }
     // The same again, as after a commit whose answer was lost.
     let again = [vec![1], vec![2, 0]];
-    store.append(&study.hash, 0, &again, &[]).await.unwrap();
-    let part = store.append(&study.hash, 0, &again[..1], &[]).await;
+    store
+        .append(&study.hash, 0, &again, &[], None)
+        .await
+        .unwrap();
+    let part = store.append(&study.hash, 0, &again[..1], &[], None).await;
     assert!(overtaken(part.unwrap_err()));
     assert!(
         store
-            .append(&study.hash, 2, &[vec![3], vec![4]], &[])
+            .append(&study.hash, 2, &[vec![3], vec![4]], &[], None)
             .await
             .is_ok()
     );
@@ -327,11 +333,53 @@ async fn a_password_is_kept_until_it_is_withdrawn(store: &Store) {
     assert_eq!(store.password(&name).await.unwrap(), None);
 }
 
+async fn a_token_is_kept_until_it_is_withdrawn(store: &Store) {
+    let (ada, notebook): (Name, Name) = ("ada".parse().unwrap(), "notebook".parse().unwrap());
+    let token = |secret, identity| Token {
+        hash: Hash32([secret; 32]),
+        owner: "ada".parse().unwrap(),
+        name: "notebook".parse().unwrap(),
+        identity: IdentityKey([identity; 32]),
+        role: Role::Analyst,
+        issued: Timestamp(1),
+        expires: Timestamp(50),
+    };
+    let at = Timestamp(10);
+    assert!(!store.withdraw_token(&ada, &notebook).await.unwrap());
+    assert!(store.add_token(&token(1, 7), at).await.unwrap());
+    assert!(
+        !store.add_token(&token(2, 7), at).await.unwrap(),
+        "one of a name"
+    );
+    let found = async |secret| store.token(&Hash32([secret; 32])).await.unwrap();
+    assert_eq!(found(1).await, Some(token(1, 7)));
+    assert_eq!(found(2).await, None);
+    let mut near = [1; 32];
+    near[31] = 0;
+    assert_eq!(
+        store.token(&Hash32(near)).await.unwrap(),
+        None,
+        "a handle is not enough"
+    );
+    assert!(
+        store.add_token(&token(3, 8), at).await.unwrap(),
+        "a namesake begins anew"
+    );
+    assert_eq!(store.tokens().await.unwrap(), [token(3, 8)]);
+    assert!(
+        store.add_token(&token(4, 8), Timestamp(51)).await.unwrap(),
+        "after its end"
+    );
+    assert!(store.withdraw_token(&ada, &notebook).await.unwrap());
+    assert_eq!(found(4).await, None);
+}
+
 async fn check_store(url: &str, dir: &Path) {
     let store = Store::open(url, dir).await.unwrap();
     assert!(store.is_empty().await.unwrap());
     a_ticket_is_good_once(&store).await;
     a_password_is_kept_until_it_is_withdrawn(&store).await;
+    a_token_is_kept_until_it_is_withdrawn(&store).await;
     a_joiner_whose_answer_was_lost_asks_again(&store).await;
     a_key_is_bound_to_one_name(&store).await;
     a_name_is_bound_until_it_is_revoked(&store).await;
@@ -348,7 +396,11 @@ async fn check_store(url: &str, dir: &Path) {
     questions::a_question_and_its_study_are_kept_both_or_neither(&store).await;
     questions::shares_count_by_person_purpose_and_time(&store).await;
     questions::a_question_costs_what_it_came_to(&store).await;
+    questions::an_answer_its_cost_and_its_end_are_kept_together(&store).await;
     questions::the_dearest_answer_answers(&store).await;
+    questions::request_ids_are_counted_and_dropped_in_time(&store).await;
+    questions::questions_that_ended_are_not_read_again_but_settled(&store).await;
+    questions::the_last_data_version_of_a_node_is_kept(&store).await;
     store.close().await;
     let again = Store::open(url, dir).await.unwrap();
     assert_eq!(again.models().await.unwrap().len(), 1);
@@ -359,7 +411,7 @@ async fn check_store(url: &str, dir: &Path) {
         .unwrap();
     again.close().await;
     let newer = Store::open(url, dir).await.unwrap_err();
-    assert!(matches!(newer, StoreFault::Newer { found: 6 }));
+    assert!(matches!(newer, StoreFault::Newer { found: 8 }));
 }
 
 #[tokio::test]
@@ -405,7 +457,7 @@ async fn a_database_that_is_gone_is_a_fault() {
     let store = Store::open(&url, dir.path()).await.unwrap();
     if server.crash() {
         let fault = store
-            .append(&StudyHash([5; 32]), 0, &[vec![1]], &[])
+            .append(&StudyHash([5; 32]), 0, &[vec![1]], &[], None)
             .await
             .unwrap_err();
         assert!(matches!(fault, StoreFault::Database { .. }), "{fault}");
@@ -420,11 +472,14 @@ async fn check_unwritable(before: &'static str, after: &'static str) {
         .await
         .unwrap();
     let study = StudyHash([5; 32]);
-    store.append(&study, 0, &[vec![1]], &[]).await.unwrap();
+    store
+        .append(&study, 0, &[vec![1]], &[], None)
+        .await
+        .unwrap();
     invite(&store, 1, "north", 100).await;
     sqlx::query(before).execute(&store.pool).await.unwrap();
     let big = vec![vec![2; 1 << 20], vec![3; 1 << 20]];
-    let fault = store.append(&study, 1, &big, &[]).await.unwrap_err();
+    let fault = store.append(&study, 1, &big, &[], None).await.unwrap_err();
     assert!(
         matches!(
             fault,
@@ -446,7 +501,7 @@ async fn check_unwritable(before: &'static str, after: &'static str) {
         None
     );
     sqlx::query(after).execute(&store.pool).await.unwrap();
-    store.append(&study, 1, &big, &[]).await.unwrap();
+    store.append(&study, 1, &big, &[], None).await.unwrap();
     check(redeem(&store, 1, &joiner("north"), 1).await, Redeemed::Done);
     store.close().await;
     let again = Store::open("sqlite://store.sqlite", dir.path())
@@ -483,18 +538,22 @@ async fn an_older_store_is_brought_up_to_date() {
         "ledger_forks",
         "answers",
         "asked",
+        "data_versions",
         "sql_passwords",
+        "tokens",
     ] {
         let drop = sqlx::AssertSqlSafe(format!("DROP TABLE {table}"));
         sqlx::raw_sql(drop).execute(&store.pool).await.unwrap();
     }
+    let younger = "ALTER TABLE studies DROP COLUMN question";
+    sqlx::raw_sql(younger).execute(&store.pool).await.unwrap();
     let older = "UPDATE schema_version SET number = 1";
     sqlx::query(older).execute(&store.pool).await.unwrap();
     store.close().await;
     let store = open().await.unwrap();
     assert_eq!(store.spool(&StudyHash([5; 32])).await.unwrap(), []);
     assert!(store.ticket(Hash32([1; 32])).await.unwrap().is_some());
-    assert_eq!(store.schema().await.unwrap(), Some(5));
+    assert_eq!(store.schema().await.unwrap(), Some(7));
 }
 
 #[tokio::test]

@@ -225,11 +225,11 @@ pub fn reservation(terms: &StudyTerms) -> Option<Parts> {
 /// Everything that accounts, and perhaps one more reservation, come to under a scope.
 pub(super) fn total<'a>(
     accounts: impl Iterator<Item = &'a Account>,
-    extra: Option<(&StudyTerms, Hash32, Parts)>,
+    extra: Option<(&'a StudyTerms, Hash32, Parts)>,
     scope: Scope,
     count: Count,
 ) -> Option<MicroRho> {
-    let mut groups: BTreeMap<Split, Parts> = BTreeMap::new();
+    let mut groups: BTreeMap<Split<'_>, Parts> = BTreeMap::new();
     for account in accounts {
         let split = Split::of(&account.terms, account.split, account.seq);
         add(&mut groups, split, account.counted(scope, count)?)?;
@@ -245,7 +245,7 @@ pub(super) fn total<'a>(
     })
 }
 
-fn add(groups: &mut BTreeMap<Split, Parts>, split: Split, parts: Parts) -> Option<()> {
+fn add<'a>(groups: &mut BTreeMap<Split<'a>, Parts>, split: Split<'a>, parts: Parts) -> Option<()> {
     let group = groups.entry(split).or_default();
     *group = group.checked_add(parts)?;
     Some(())
@@ -253,25 +253,25 @@ fn add(groups: &mut BTreeMap<Split, Parts>, split: Split, parts: Parts) -> Optio
 
 /// A set of studies with the same split of customers.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
-struct Split {
+struct Split<'a> {
     /// Another contract may name customers by another unit, and so split them otherwise.
     contract: Hash32,
-    rule: Rule,
+    rule: Rule<'a>,
     adds: bool,
 }
 
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
-enum Rule {
+enum Rule<'a> {
     /// By a keyed hash: family, share, and which key.
-    Hash(Name, u32, Hash32),
+    Hash(&'a Name, u32, Hash32),
     /// By a column, as it was for the study that was accepted by this entry.
     Column(u64),
 }
 
-impl Split {
-    fn of(terms: &StudyTerms, key: Hash32, seq: u64) -> Self {
+impl<'a> Split<'a> {
+    fn of(terms: &'a StudyTerms, key: Hash32, seq: u64) -> Self {
         let rule = match &terms.holdout {
-            HoldOut::Fraction(ppm) => Rule::Hash(terms.family.clone(), *ppm, key),
+            HoldOut::Fraction(ppm) => Rule::Hash(&terms.family, *ppm, key),
             HoldOut::Column(_) => Rule::Column(seq),
         };
         let adds = adds(terms);

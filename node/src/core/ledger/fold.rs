@@ -26,6 +26,7 @@ impl Ledger {
                     self.over.insert(body.study, (body.reason, seq));
                 } else {
                     self.account(&body.study)?.ended = Some(body.reason);
+                    self.open.remove(&body.study);
                 }
                 Ok(())
             }
@@ -63,6 +64,7 @@ impl Ledger {
             seq,
         };
         self.accounts.insert(study, account);
+        self.open.insert(study);
         Ok(())
     }
 

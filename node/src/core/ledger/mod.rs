@@ -15,7 +15,7 @@ mod questions;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aquifer_shared::base::ids::{Hash32, StudyHash};
 use aquifer_shared::base::time::Timestamp;
@@ -53,6 +53,8 @@ pub struct Ledger {
     in_flight: Option<Head>,
     latest: Timestamp,
     accounts: BTreeMap<StudyHash, Account>,
+    /// Those of them that have not ended: few, where questions have ended by the thousand.
+    open: BTreeSet<StudyHash>,
     waiting: BTreeMap<StudyHash, Waiting>,
     /// Studies that waited for a person until they were over, and the entry that says so.
     over: BTreeMap<StudyHash, (EndReason, u64)>,
@@ -71,6 +73,7 @@ impl Default for Ledger {
             in_flight: None,
             latest: Timestamp::default(),
             accounts: BTreeMap::new(),
+            open: BTreeSet::new(),
             waiting: BTreeMap::new(),
             over: BTreeMap::new(),
             written_off: Vec::new(),
@@ -193,11 +196,8 @@ impl Ledger {
 
     /// Studies whose budget is set aside.
     pub fn open_studies(&self) -> impl Iterator<Item = (&StudyHash, &StudyTerms)> {
-        let open = self
-            .accounts
-            .iter()
-            .filter(|(_, account)| account.ended.is_none());
-        open.map(|(study, account)| (study, &account.terms))
+        let open = self.open.iter();
+        open.filter_map(|study| Some((study, &self.accounts.get(study)?.terms)))
     }
 
     /// Studies, open or waiting, whose time is over.
@@ -273,9 +273,9 @@ impl Ledger {
             (Scope::Contract(&terms.contract_name), caps.per_contract),
             (year, caps.per_year),
         ] {
-            let committed = self.total(None, scope, Count::Committed).ok_or(nothing)?;
             let with = self.total(Some((terms, split, parts)), scope, Count::Committed);
             if with.is_none_or(|with| with > cap) {
+                let committed = self.total(None, scope, Count::Committed).ok_or(nothing)?;
                 let left = cap.left_after(committed);
                 return Err(Shortfall { left });
             }

@@ -8,6 +8,7 @@ mod machine;
 mod million;
 mod options;
 mod quality;
+mod questions;
 mod rounds;
 mod scale;
 mod sharing;
@@ -42,6 +43,8 @@ fn bench(options: &Options) -> Result<()> {
             Part::Cold => cold::measure(options)?,
             Part::Study => study::measure(options)?,
             Part::Quality => quality::measure(options)?,
+            Part::Questions => questions::measure(options)?,
+            Part::Timing => questions::timing::measure(options)?,
         };
         figures.insert(part.name().to_owned(), measured);
     }

@@ -47,6 +47,10 @@ pub enum Part {
     Study,
     /// AUC against the published floors.
     Quality,
+    /// Questions of analysts with real processes.
+    Questions,
+    /// Times of answers with and without one customer.
+    Timing,
 }
 
 impl Part {
@@ -62,6 +66,8 @@ impl Part {
             Self::Cold => "cold",
             Self::Study => "study",
             Self::Quality => "quality",
+            Self::Questions => "questions",
+            Self::Timing => "timing",
         }
     }
 }

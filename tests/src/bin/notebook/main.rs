@@ -10,18 +10,19 @@ use aquifer_tests::cluster::Cluster;
 use aquifer_tests::company::Company;
 use aquifer_tests::policy::Policy;
 use aquifer_tests::processes::free_ports;
-use aquifer_tests::reports::{PURPOSE, Standing, publish_accounts};
+use aquifer_tests::standing::{PURPOSE, Standing, publish_accounts};
 use aquifer_tests::synthetic::SEED;
 use clap::Parser;
 
 const STANDING: Standing<'_> = Standing {
+    name: "reports",
+    nodes: "\"all\"",
     tables: &["accounts"],
     urho_max: 20_000,
     urho_default: 5_000,
     urho: 200_000,
     cohort_floor: 50,
     plan: ", urho_share = 100000, window = \"month\"",
-    more: "",
 };
 
 /// Answers a business question privately, over eight made-up units on this machine, with pandas and two plots.

@@ -25,19 +25,28 @@ fn keep(group: u16, dealers: &[u16]) -> Vec<SpoolWrite> {
 
 pub(super) async fn what_dealers_dealt_lives_as_long_as_its_attempt(store: &Store) {
     let spool = [keep(1, &[1, 3]), keep(0, &[2])].concat();
-    store.append(&STUDY, 0, &[vec![1]], &spool).await.unwrap();
+    store
+        .append(&STUDY, 0, &[vec![1]], &spool, None)
+        .await
+        .unwrap();
     let other = keep(0, &[9]);
     let elsewhere = StudyHash([0x78; 32]);
-    store.append(&elsewhere, 0, &[], &other).await.unwrap();
+    store
+        .append(&elsewhere, 0, &[], &other, None)
+        .await
+        .unwrap();
     let all = [dealt(0, 2), dealt(1, 1), dealt(1, 3)];
     assert_eq!(store.spool(&STUDY).await.unwrap(), all);
     // The next attempt of the same group, in one write with the end of the one before.
     let next = [vec![SpoolWrite::Drop { group: 1 }], keep(1, &[1, 2])].concat();
-    store.append(&STUDY, 1, &[vec![2]], &next).await.unwrap();
+    store
+        .append(&STUDY, 1, &[vec![2]], &next, None)
+        .await
+        .unwrap();
     let all = [dealt(0, 2), dealt(1, 1), dealt(1, 2)];
     assert_eq!(store.spool(&STUDY).await.unwrap(), all);
     let clear = [SpoolWrite::Clear];
-    store.append(&STUDY, 2, &[], &clear).await.unwrap();
+    store.append(&STUDY, 2, &[], &clear, None).await.unwrap();
     assert_eq!(store.spool(&STUDY).await.unwrap(), []);
     assert_eq!(store.spool(&elsewhere).await.unwrap(), [dealt(0, 9)]);
     assert_eq!(store.records(&STUDY).await.unwrap(), [vec![1], vec![2]]);
@@ -45,12 +54,19 @@ pub(super) async fn what_dealers_dealt_lives_as_long_as_its_attempt(store: &Stor
 
 pub(super) async fn a_spool_is_written_with_its_records_or_not_at_all(store: &Store) {
     // The record's number is taken: nothing of the write is kept.
-    let taken = store.append(&STUDY, 1, &[vec![3]], &keep(0, &[1])).await;
+    let taken = store
+        .append(&STUDY, 1, &[vec![3]], &keep(0, &[1]), None)
+        .await;
     assert!(taken.is_err());
     assert_eq!(store.spool(&STUDY).await.unwrap(), []);
     // The spool is there twice: nor is the record.
     let twice = [keep(0, &[1]), keep(0, &[1])].concat();
-    assert!(store.append(&STUDY, 2, &[vec![3]], &twice).await.is_err());
+    assert!(
+        store
+            .append(&STUDY, 2, &[vec![3]], &twice, None)
+            .await
+            .is_err()
+    );
     assert_eq!(store.records(&STUDY).await.unwrap().len(), 2);
     assert_eq!(store.spool(&STUDY).await.unwrap(), []);
 }

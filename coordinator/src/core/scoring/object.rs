@@ -7,7 +7,7 @@ use serde_json::Value;
 
 /// Keys and values in the order in which they were written, repetitions included.
 #[derive(Debug)]
-pub(crate) struct Pairs(pub(crate) Vec<(String, Value)>);
+pub struct Pairs(pub Vec<(String, Value)>);
 
 impl Pairs {
     /// Reads a text that holds one object and nothing else.
@@ -15,12 +15,12 @@ impl Pairs {
     /// # Errors
     ///
     /// Where it is none.
-    pub(crate) fn parse(text: &str) -> Result<Self, serde_json::Error> {
+    pub fn parse(text: &str) -> Result<Self, serde_json::Error> {
         serde_json::from_str(text)
     }
 
     /// The keys as written.
-    pub(crate) fn keys(&self) -> Vec<String> {
+    pub fn keys(&self) -> Vec<String> {
         self.0.iter().map(|(key, _)| key.clone()).collect()
     }
 }

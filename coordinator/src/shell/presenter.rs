@@ -1,0 +1,81 @@
+//! Reading released sums for askers, beside the hub: what one answer takes is never waited for by rounds.
+
+use std::sync::Arc;
+
+use aquifer_shared::base::limits::PRESENTATIONS_MAX;
+use aquifer_shared::domain::contract::Contract;
+use aquifer_shared::domain::sum::StudyTerms;
+use aquifer_shared::protocol::ask::Response;
+use aquifer_shared::protocol::codec::decode;
+use aquifer_shared::protocol::wire::{Message as _, Offer};
+use tokio::sync::{Semaphore, mpsc};
+
+use super::requests::{ACCOUNTANT, refused};
+use super::store::StoredAnswer;
+use crate::core::asking::answer_of;
+use crate::core::sql::Query;
+
+/// What an answer is shown by.
+#[derive(Debug)]
+pub(super) struct Reader {
+    pub(super) query: Box<Query>,
+    /// Groups whose noisy count is below this are not shown to the asker.
+    pub(super) floor: u32,
+    pub(super) contract: Arc<Contract>,
+    /// What to say beside the answer.
+    pub(super) notice: Option<String>,
+}
+
+/// Shows answers, so many at a time.
+#[derive(Clone, Debug)]
+pub(super) struct Presenter(Arc<Semaphore>);
+
+impl Presenter {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Semaphore::new(PRESENTATIONS_MAX)))
+    }
+
+    /// Answers as soon as it is this answer's turn. Who asked may have gone; the answer stays, and the charge.
+    pub(super) fn show(
+        &self,
+        stored: Arc<StoredAnswer>,
+        reader: Reader,
+        was_there: bool,
+        answers: mpsc::Sender<Response>,
+    ) {
+        let places = self.0.clone();
+        tokio::spawn(async move {
+            // The semaphore is never closed.
+            let _place = places.acquire().await;
+            let shown = tokio::task::spawn_blocking(move || shown(&stored, &reader, was_there));
+            let response = shown
+                .await
+                .unwrap_or_else(|_| refused("answer", "the answer could not be read".into()));
+            let _ = answers.try_send(response);
+        });
+    }
+}
+
+/// Rows of a stored answer for one asker.
+fn shown(stored: &StoredAnswer, reader: &Reader, was_there: bool) -> Response {
+    let terms = decode::<StudyTerms>("study terms", &stored.terms, Offer::BYTES_MAX).ok();
+    let table = reader.contract.published(&reader.query.question.table);
+    let made = (was_there, stored.created);
+    let answer = terms.zip(table).and_then(|(terms, table)| {
+        answer_of(
+            (stored.study, stored.attempts),
+            &terms,
+            &stored.sum,
+            (&reader.query, reader.floor),
+            table,
+            made,
+            ACCOUNTANT,
+        )
+    });
+    let Some(mut answer) = answer else {
+        let text = "a stored answer does not fit its question; tell the coordinator's operator";
+        return refused("store", text.into());
+    };
+    answer.notices.extend(reader.notice.clone());
+    Response::Answer(Box::new(answer))
+}

@@ -1,0 +1,9 @@
+//! Clients of the HTTPS door: real `curl`, real tokens, and a checker of the description.
+
+mod client;
+mod described;
+mod gone;
+mod limits;
+mod predictions;
+mod questions;
+mod tokens;
