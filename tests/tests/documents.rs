@@ -156,6 +156,7 @@ fn links_between_documents_lead_somewhere() {
         "docs/published-tables.md",
         "docs/questions.md",
         "docs/sql.md",
+        "docs/laws.md",
     ] {
         let text = fs::read_to_string(root.join(document)).unwrap();
         let folder = root.join(document).parent().unwrap().to_owned();

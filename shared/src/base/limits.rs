@@ -230,6 +230,18 @@ pub const SOURCE_RETRIES_MAX: usize = 3;
 pub const SOURCE_QUERY_SECONDS: u32 = 3_600;
 /// A study's longest life from submission, in milliseconds (one year).
 pub const STUDY_LIFE_MS_MAX: u64 = 366 * 24 * 3_600 * 1_000;
+/// Rule packs of one set: a mask of them is one number.
+pub const LAW_PACKS_MAX: usize = 32;
+/// Rules of one pack.
+pub const LAW_RULES_MAX: usize = 1_024;
+/// Places in the scope of one pack.
+pub const LAW_PLACES_MAX: usize = 300;
+/// Bytes of a title, a reference or an address in a pack or a purpose.
+pub const LAW_TEXT_BYTES_MAX: usize = 512;
+/// Purposes of one file.
+pub const PURPOSES_MAX: usize = 256;
+/// Days before its last one on which a rule is told to be about to expire.
+pub const LAW_NOTICE_DAYS: i32 = 90;
 
 // Each value of a filter is at most a range of two numbers; conditions, keys and blocks are far below the rest.
 const _: () = assert!(FILTER_VALUES_MAX * 16 + (1 << 16) <= QUESTION_BYTES_MAX);

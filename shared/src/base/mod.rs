@@ -1,8 +1,9 @@
-//! Words that every other layer uses: limits, units, identifiers, time, dates, decimals, secrets, public cells.
+//! Words that every other layer uses: limits, units, identifiers, time, dates, decimals, documents with places, secrets, public cells.
 
 pub mod calendar;
 pub mod cells;
 pub mod decimal;
+pub mod document;
 pub mod hash;
 pub mod ids;
 pub mod limits;

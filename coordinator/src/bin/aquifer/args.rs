@@ -7,6 +7,8 @@ use aquifer_shared::base::ids::{Name, Role};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::law_args::{LawsCommand, PolicyCommand};
+
 /// Submit and approve studies, read models, predict: for operators, approvers, analysts and auditors.
 #[derive(Debug, Parser)]
 #[command(
@@ -80,6 +82,12 @@ pub(crate) enum Command {
     /// Check, make and show data contracts
     #[command(subcommand)]
     Contract(ContractCommand),
+    /// Read rule packs: list their values, tell how fresh they are, compare versions; asks nobody
+    #[command(subcommand)]
+    Laws(LawsCommand),
+    /// Decide made-up cases by rule packs; asks nobody, and no gate uses the packs yet
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// Print completions for a shell
     #[command(
         after_help = "Example:\n  aquifer completions bash > ~/.local/share/bash-completion/completions/aquifer"

@@ -12,9 +12,14 @@ mod contracts;
 mod fixtures;
 mod genuine;
 mod identity;
+mod law_args;
+mod law_packs;
+mod laws;
+mod laws_diff;
 mod models;
 mod nodes;
 mod out;
+mod policy;
 mod predict;
 mod predict_file;
 mod query;
@@ -67,6 +72,8 @@ async fn dispatch(arguments: &Arguments) -> anyhow::Result<Outcome> {
         Command::Nodes { pins } => nodes::run(&session, *pins).await,
         Command::Token(command) => tokens::run(&session, command).await,
         Command::Contract(command) => contracts::run(&session, command).await,
+        Command::Laws(command) => laws::run(&session, command),
+        Command::Policy(command) => policy::run(&session, command),
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(*shell, &mut Arguments::command(), "aquifer", &mut text);

@@ -2,7 +2,6 @@
 //!
 //! Public, versioned and the same at every node; nothing in it comes from data. Its hash covers the cell edges bit by bit.
 
-mod fields;
 mod hash;
 pub mod published;
 mod read;
@@ -13,8 +12,8 @@ pub mod text;
 mod write;
 mod write_published;
 
-use std::fmt;
-
+/// A contract or schema that breaks a rule.
+pub use crate::base::document::DocumentError as ContractError;
 pub use published::{NumberColumn, Published, PublishedColumn, PublishedKind};
 
 use crate::base::cells::{LevelCells, NumericCells, Transform};
@@ -91,29 +90,6 @@ pub struct Excluded {
     /// Why.
     pub reason: String,
 }
-
-/// A contract or schema that breaks a rule.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct ContractError {
-    /// Line in the file, from 1.
-    pub line: usize,
-    /// Column in the line (characters), from 1.
-    pub column: usize,
-    /// What was found and what was expected.
-    pub problem: String,
-}
-
-impl fmt::Display for ContractError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "line {}, column {}: {}",
-            self.line, self.column, self.problem
-        )
-    }
-}
-
-impl std::error::Error for ContractError {}
 
 impl Contract {
     /// Reads a contract file (TOML).

@@ -1,25 +1,15 @@
 //! Reads a contract file. Every problem is reported with its line and column.
 
-use toml::de::DeTable;
-
-use super::fields::{Field, Read, Section, error_at, place_of};
 use super::published::{Published, PublishedColumn};
 use super::read_published::{self, read_levels};
 use super::{Column, ColumnKind, Contract, Excluded, Label, rules};
 use crate::base::cells::Transform;
+use crate::base::document::{Field, Read, Section, error_at, place_of, tables};
 use crate::base::ids::Name;
-use crate::base::limits::{DOCUMENT_BYTES_MAX, MULTIPLICITY_MAX, PUBLISHED_TABLES_MAX};
+use crate::base::limits::{MULTIPLICITY_MAX, PUBLISHED_TABLES_MAX};
 
 pub(super) fn contract(text: &str) -> Read<Contract> {
-    let length = text.len();
-    if length > DOCUMENT_BYTES_MAX {
-        let problem = format!("{length} bytes, expected at most {DOCUMENT_BYTES_MAX}");
-        return Err(error_at(text, 0, problem));
-    }
-    let document = DeTable::parse(text).map_err(|error| {
-        let start = error.span().map_or(0, |span| span.start);
-        error_at(text, start, error.message().to_owned())
-    })?;
+    let document = tables(text)?;
     let mut root = Section::new(text, "the file", 0, document.get_ref());
     let mut head = root.required("contract")?.section("[contract]")?;
     let tables = root.required("table")?.section("[table]")?;

@@ -1,11 +1,11 @@
 //! Reads the tables that analysts may ask about: those without a label, and the training table where it is published.
 
-use super::fields::{Field, Read, Section};
 use super::published::{
     NumberColumn, Published, PublishedColumn, PublishedKind, rows_per_unit_usual,
 };
 use super::rules;
 use crate::base::decimal::Decimal;
+use crate::base::document::{Field, Read, Section};
 use crate::base::limits::{
     COLUMNS_MAX, CUSTOMERS_MAX, GRID_CELLS_MAX, GROUPS_PER_UNIT_MAX, ROWS_PER_GROUP_MAX,
     ROWS_PER_UNIT_MAX,

@@ -2,41 +2,11 @@
 
 use crate::base::cells::{LevelCells, NumericCells, Transform};
 use crate::base::decimal::Decimal;
-use crate::base::limits::{
-    DESCRIPTION_BYTES_MAX, FEATURES_MAX, GRID_CELLS_MAX, LEVELS_MAX, NAME_BYTES_MAX,
-};
+pub(super) use crate::base::document::{plain, text};
+use crate::base::limits::{DESCRIPTION_BYTES_MAX, FEATURES_MAX, GRID_CELLS_MAX, LEVELS_MAX};
 
 use super::published::{NumberColumn, SPAN_MAX};
 use super::{ColumnKind, Contract};
-
-/// A text that people and machines can repeat: of limited length, trimmed, without control characters.
-pub(super) fn text(what: &str, found: &str) -> Result<String, String> {
-    if found.is_empty() {
-        return Err(format!("{what} is empty, expected a text"));
-    }
-    if found.trim() != found {
-        return Err(format!(
-            "{what} {found:?} has spaces at an end, expected it trimmed"
-        ));
-    }
-    plain(what, found)
-}
-
-/// A text that may be empty.
-pub(super) fn plain(what: &str, found: &str) -> Result<String, String> {
-    let length = found.len();
-    if length > NAME_BYTES_MAX {
-        return Err(format!(
-            "{what} has {length} bytes, expected at most {NAME_BYTES_MAX}"
-        ));
-    }
-    if found.chars().any(char::is_control) {
-        return Err(format!(
-            "{what} {found:?} holds a control character, expected plain text"
-        ));
-    }
-    Ok(found.to_owned())
-}
 
 /// A text for people about a table or a column; may be empty.
 pub(super) fn description(found: &str) -> Result<String, String> {

@@ -6,8 +6,8 @@ use std::marker::PhantomData;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::fields::error_at;
 use super::{Column, Contract, ContractError, Excluded, Label, rules};
+use crate::base::document::error_at;
 use crate::base::ids::Name;
 
 #[derive(Deserialize)]

@@ -1,0 +1,86 @@
+//! The arguments of `aquifer laws` and `aquifer policy`.
+
+use std::path::PathBuf;
+
+use aquifer_shared::base::calendar;
+use clap::{Args, Subcommand};
+
+/// Which packs.
+#[derive(Args, Debug)]
+pub(crate) struct PackArguments {
+    /// Folder of packs (*.toml): each goes before the one of the same id that comes along, or beside them
+    #[arg(long, value_name = "DIR")]
+    pub(crate) packs: Option<PathBuf>,
+}
+
+/// Commands about rule packs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum LawsCommand {
+    /// List the packs, or every value of one with its reference
+    #[command(
+        after_help = "Examples:\n  aquifer laws list\n  aquifer laws list gdpr\n  aquifer laws list house --text > our-packs/house.toml    a start for your own numbers"
+    )]
+    List {
+        /// A pack, to see its values [default: all packs in short]
+        #[arg(value_name = "PACK")]
+        pack: Option<String>,
+        /// Print the file of the pack as it is
+        #[arg(long, requires = "pack", conflicts_with = "json")]
+        text: bool,
+        /// Which packs
+        #[command(flatten)]
+        packs: PackArguments,
+    },
+    /// Tell what nobody has reviewed, what has expired and what soon will; exit code 1 if something has expired
+    #[command(
+        after_help = "Examples:\n  aquifer laws status\n  aquifer laws status --packs our-packs --on 2027-01-01"
+    )]
+    Status {
+        /// Which packs
+        #[command(flatten)]
+        packs: PackArguments,
+        /// A day like 2027-01-31 [default: today, UTC]
+        #[arg(long, value_name = "DATE", value_parser = day)]
+        on: Option<i32>,
+    },
+    /// Compare a folder of packs with those that come along, or with another folder; exit code 1 if a value got laxer
+    #[command(
+        after_help = "Examples:\n  aquifer laws diff our-packs\n  aquifer laws diff our-packs --from last-year"
+    )]
+    Diff {
+        /// The folder as it is to be
+        #[arg(value_name = "DIR")]
+        to: PathBuf,
+        /// The folder as it was [default: the packs that come along]
+        #[arg(long, value_name = "DIR")]
+        from: Option<PathBuf>,
+    },
+}
+
+/// Commands about decisions.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// Decide a made-up case; exit code 1 if it is denied
+    #[command(
+        after_help = "Example:\n  aquifer policy check --what-if case.toml --purposes purposes.toml\n\ncase.toml:\n  gate = \"train\"\n  purpose = \"churn.train\"\n  columns = [\"tenure\"]\n  categories = [\"contract\"]\n  controller = \"DE\"\n  about = \"run\"\n  place = [\"DE\", \"FR\"]\n  dpia = \"absent\"\n  transfer = \"within\"\n  population = 5000\n  epsilon_micro = 500000\n  delta_pico = 10000\n\nWhat is not said is not known, and denied. The case is made up: put no customer's facts into it."
+    )]
+    Check {
+        /// The case (TOML)
+        #[arg(long, value_name = "FILE")]
+        what_if: PathBuf,
+        /// The declared purposes (TOML)
+        #[arg(long, value_name = "FILE")]
+        purposes: PathBuf,
+        /// Which packs
+        #[command(flatten)]
+        packs: PackArguments,
+        /// The day, where the case names none [default: today, UTC]
+        #[arg(long, value_name = "DATE", value_parser = day)]
+        on: Option<i32>,
+    },
+}
+
+fn day(text: &str) -> Result<i32, String> {
+    let found = calendar::parse(text).filter(|day| *day >= 0);
+    found.ok_or_else(|| "expected a date like 2027-01-31, from 1970 on".to_owned())
+}
