@@ -1,4 +1,5 @@
-//! What the product is about: data contracts, private sums and their price, secret sharing, the predictor.
+//! What the product is about: data contracts, private sums and their price, secret sharing, the predictor,
+//! transparency logs.
 //!
 //! `contract`, `sum` and `sharing` do not know each other; `predictor` may use `sum`, `question` may use `contract` and `sum`.
 
@@ -7,3 +8,4 @@ pub mod predictor;
 pub mod question;
 pub mod sharing;
 pub mod sum;
+pub mod tlog;
