@@ -244,6 +244,11 @@ pub const PURPOSES_MAX: usize = 256;
 pub const LAW_NOTICE_DAYS: i32 = 90;
 
 // Each value of a filter is at most a range of two numbers; conditions, keys and blocks are far below the rest.
+/// Bytes of a signed note.
+pub const NOTE_BYTES_MAX: usize = 64 << 10;
+/// Signatures of a note: one of the log, and one of each witness.
+pub const NOTE_SIGNATURES_MAX: usize = 256;
+
 const _: () = assert!(FILTER_VALUES_MAX * 16 + (1 << 16) <= QUESTION_BYTES_MAX);
 const _: () = assert!(QUESTION_CELLS_MAX <= CELLS_MAX);
 const _: () = assert!(CELLS_MAX * size_of::<i64>() + 4_096 < FRAME_BYTES_MAX);

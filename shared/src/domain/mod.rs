@@ -1,6 +1,6 @@
-//! What the product is about: data contracts, law, private sums and their price, secret sharing, the predictor.
+//! What the product is about: data contracts, law, private sums and their price, secret sharing, the predictor, transparency logs.
 //!
-//! `contract`, `law`, `sum` and `sharing` do not know each other; `predictor` may use `sum`, `question` may use `contract` and `sum`.
+//! `contract`, `law`, `sum`, `sharing` and `tlog` do not know each other; `predictor` may use `sum`, `question` may use `contract` and `sum`.
 
 pub mod contract;
 pub mod law;
@@ -8,3 +8,4 @@ pub mod predictor;
 pub mod question;
 pub mod sharing;
 pub mod sum;
+pub mod tlog;
