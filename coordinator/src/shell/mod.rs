@@ -15,6 +15,7 @@ pub mod hub;
 pub mod joining;
 pub mod live;
 mod load;
+mod looking;
 pub mod mirror;
 mod model_requests;
 mod objections;

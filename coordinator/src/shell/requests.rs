@@ -3,7 +3,7 @@
 use aquifer_shared::base::ids::{IdentityKey, Name, Role, StudyHash};
 use aquifer_shared::base::limits::LEDGER_COPY_BYTES_MAX;
 use aquifer_shared::domain::contract::Contract;
-use aquifer_shared::protocol::ask::{NodeEntry, Request, Response, StudyStatus};
+use aquifer_shared::protocol::ask::{Look, NodeEntry, Request, Response, StudyStatus};
 use aquifer_shared::protocol::wire::Approval;
 use aquifer_shared::shell::keys::random_bytes32;
 use aquifer_shared::shell::noise;
@@ -66,8 +66,24 @@ fn allowed(request: &Request) -> &'static [Role] {
         | Request::ContractShow(_)
         | Request::Renew { .. } => MODEL_READERS,
         Request::Ledger { .. } => NODES,
-        Request::Ask(_) => ANALYSTS,
+        Request::Ask(_) | Request::Look(Look::Budget) => ANALYSTS,
+        Request::Look(_) => READERS,
     }
+}
+
+/// The refusal of who has not the role for a request.
+pub(super) fn barred(party: &Party, request: &Request) -> Option<Response> {
+    let roles = allowed(request);
+    if roles.contains(&party.role) {
+        return None;
+    }
+    let list: Vec<String> = roles.iter().map(Role::to_string).collect();
+    let text = format!(
+        "role {} may not do this; ask someone with role {}",
+        party.role,
+        list.join(" or ")
+    );
+    Some(refused("role", text))
 }
 
 impl Hub {
@@ -78,15 +94,8 @@ impl Hub {
         request: Request,
         answers: &mpsc::Sender<Response>,
     ) -> Option<Response> {
-        let roles = allowed(&request);
-        if !roles.contains(&party.role) {
-            let list: Vec<String> = roles.iter().map(Role::to_string).collect();
-            let text = format!(
-                "role {} may not do this; ask someone with role {}",
-                party.role,
-                list.join(" or ")
-            );
-            return Some(refused("role", text));
+        if let Some(no) = barred(party, &request) {
+            return Some(no);
         }
         let result = match request {
             Request::StudySubmit {
@@ -127,9 +136,9 @@ impl Hub {
                     Err(error) => Err(error),
                 },
             },
-            Request::Renew { .. } => Ok(refused(
+            Request::Renew { .. } | Request::Look(_) => Ok(refused(
                 "request",
-                "renewal belongs to the connection".into(),
+                "the connection itself answers this".into(),
             )),
         };
         Some(result.unwrap_or_else(unanswered))
@@ -383,7 +392,7 @@ fn expanded(
 }
 
 /// The store failed: the log says why, the asker whom to ask.
-fn unanswered(error: StoreFault) -> Response {
+pub(super) fn unanswered(error: StoreFault) -> Response {
     let error = anyhow::Error::from(error);
     tracing::error!(error = format!("{error:#}"), "a question was not answered");
     let text = "the coordinator's store does not work; its operator finds the reason in the log";

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use aquifer_shared::base::ids::Role;
 use aquifer_shared::domain::sum::SUM_VERSION;
-use aquifer_shared::protocol::ask::{Request, Response};
+use aquifer_shared::protocol::ask::{Look, Request, Response};
 use aquifer_shared::protocol::codec::CodecError;
 use aquifer_shared::protocol::wire::{
     Advert, Cannot, CloseReason, Confirm, Decision, Goodbye, Hello, LedgerCopy, Message, Opening,
@@ -18,6 +18,7 @@ use quinn::{Connection, Incoming, RecvStream, SendStream};
 use tokio::sync::{Semaphore, mpsc};
 
 use super::front::{Command, FIRST_FRAMES_PER_CONNECTION_MAX, Front, Line, Said};
+use super::looking::look;
 use super::mirror::Copied;
 use super::outbox::{Outbox, outbox};
 use super::store::Party;
@@ -97,6 +98,7 @@ impl Stream {
             First::Request(Request::Renew { csr }) => {
                 self.renew_on_request(&party, &csr, sending).await;
             }
+            First::Request(Request::Look(what)) => self.show(&party, what, sending).await,
             First::Request(request) => self.answer(party, request, sending).await,
         }
     }
@@ -150,6 +152,15 @@ impl Stream {
             }
         }
         // Fails only where the asker has gone.
+        let _ = sending.finish();
+    }
+
+    /// Public records: read beside the hub, which has other things to do.
+    async fn show(&self, party: &Party, what: Look, mut sending: SendStream) {
+        let response = look(&self.front, party, what).await;
+        let platform = &*self.front.platform;
+        // Fails only where the asker has gone.
+        let _ = within(platform, ANSWER_TIMEOUT, send(&mut sending, &response)).await;
         let _ = sending.finish();
     }
 

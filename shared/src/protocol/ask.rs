@@ -86,6 +86,19 @@ pub enum Request {
         /// Which.
         name: Name,
     },
+    /// What there is to ask about, what is left, and what was answered before; spends nothing.
+    Look(Look),
+}
+
+/// What may be looked at, as rows of an [`Answer`] without a release.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum Look {
+    /// Columns of published tables under standing studies that are open, with their bounds and levels.
+    Columns,
+    /// Analysts: what is left of the asker's own share of each standing study.
+    Budget,
+    /// Past answers that the asker may see, the newest first: price, privacy, units, a statement that gives each again.
+    Releases,
 }
 
 /// A statement of an analyst.

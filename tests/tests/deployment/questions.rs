@@ -8,7 +8,7 @@ use aquifer_tests::company::Company;
 use aquifer_tests::policy::Policy;
 use aquifer_tests::processes::{Outcome, command, run};
 use aquifer_tests::standing::{PURPOSE, Standing, publish_customers};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::fixture::{Small, check_says};
 
@@ -201,6 +201,49 @@ fn analysts_ask_in_sql_and_pay_once() {
         vec![3 * URHO; 4],
         "a dearer answer is paid for in full"
     );
+}
+
+/// What a command of the analyst lists, as JSON.
+#[track_caller]
+fn listed(reports: &Reports, arguments: &[&str]) -> Value {
+    let looked = command("aquifer", [arguments, &["--json", "--dir"]].concat())
+        .arg(&reports.analyst)
+        .output();
+    let looked = looked.unwrap();
+    assert!(looked.status.success(), "{arguments:?}");
+    serde_json::from_slice(&looked.stdout).unwrap()
+}
+
+#[test]
+fn commands_list_tables_shares_and_past_answers_for_free() {
+    let reports = Reports::open(4, 1_000_000);
+    let columns = &listed(&reports, &["catalogue"])["rows"];
+    let contract = columns.as_array().unwrap().iter();
+    let mut contract = contract.filter(|row| row["column_name"] == "contract");
+    assert_eq!(contract.next().unwrap()["table_name"], "customers");
+    let before = &listed(&reports, &["budget"])["rows"][0];
+    assert_eq!(before["used_urho"], 0);
+    assert_eq!(listed(&reports, &["release", "list"])["rows"], json!([]));
+    let answer = reports.answer(&[], BY_CONTRACT);
+    let after = &listed(&reports, &["budget"])["rows"][0];
+    assert_eq!(after["used_urho"], URHO);
+    let id = answer["release"]["release_id"].as_str().unwrap();
+    let shown = listed(&reports, &["release", "show", &id[..8]]);
+    assert_eq!(
+        (&shown["release_id"], &shown["urho"]),
+        (&json!(id), &json!(URHO))
+    );
+    let again = reports.answer(&[], shown["sql"].as_str().unwrap());
+    assert_eq!(again["release"]["cached"], true, "{shown}");
+    assert_eq!(reports.spent(), [URHO; 4]);
+    let cluster = &reports.small.cluster;
+    check_says(
+        &cluster.aquifer(["budget"]).unwrap(),
+        1,
+        &["role", "analyst"],
+    );
+    let none = cluster.aquifer(["release", "show", "0123456789"]).unwrap();
+    check_says(&none, 1, &["aquifer release list"]);
 }
 
 #[test]

@@ -67,6 +67,17 @@ pub(crate) enum Command {
         after_help = "Example:\n  aquifer explain --purpose reporting \"SELECT contract, AVG(monthly_charges) FROM customers GROUP BY contract\""
     )]
     Explain(QueryArguments),
+    /// List tables and columns that may be asked about, with bounds and levels; spends nothing
+    #[command(
+        after_help = "Examples:\n  aquifer catalogue\n  aquifer catalogue --format csv > columns.csv"
+    )]
+    Catalogue(LookArguments),
+    /// Show what is left of your share of each standing study; the units' own budgets are hard, and may end before (analysts)
+    #[command(after_help = "Examples:\n  aquifer budget\n  aquifer budget --json")]
+    Budget(LookArguments),
+    /// List and show past answers: price, privacy, units, and the statement that gives each again, free
+    #[command(subcommand)]
+    Release(ReleaseCommand),
     /// Show units and people, and who is connected
     #[command(
         after_help = "Examples:\n  aquifer nodes\n  aquifer nodes --pins >> members.toml    what units add to node.toml for shared-noise, once each key and operator was checked by voice"
@@ -242,6 +253,29 @@ pub(crate) struct QueryArguments {
     /// How to print the answer
     #[arg(long, value_enum, default_value_t = AnswerFormat::Table)]
     pub(crate) format: AnswerFormat,
+}
+
+/// How to print what is listed.
+#[derive(Args, Debug)]
+pub(crate) struct LookArguments {
+    /// How to print it; csv and json have every column
+    #[arg(long, value_enum, default_value_t = AnswerFormat::Table)]
+    pub(crate) format: AnswerFormat,
+}
+
+/// Commands about past answers.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ReleaseCommand {
+    /// List past answers under standing studies that are open, the newest first
+    #[command(after_help = "Example:\n  aquifer release list")]
+    List(LookArguments),
+    /// Show all that is known of one
+    #[command(after_help = "Example:\n  aquifer release show 3f9c2a71b0de")]
+    Show {
+        /// Its id, or a unique start of it (6 digits or more)
+        #[arg(value_name = "ID")]
+        release: String,
+    },
 }
 
 /// How answers are printed.

@@ -16,6 +16,7 @@ mod law_args;
 mod law_packs;
 mod laws;
 mod laws_diff;
+mod looks;
 mod models;
 mod nodes;
 mod out;
@@ -69,6 +70,9 @@ async fn dispatch(arguments: &Arguments) -> anyhow::Result<Outcome> {
         Command::Predict(asked) => predict::run(&session, asked).await,
         Command::Query(asked) => query::run(&session, asked, false).await,
         Command::Explain(asked) => query::run(&session, asked, true).await,
+        Command::Catalogue(asked) => looks::list(&session, &looks::COLUMNS, asked.format).await,
+        Command::Budget(asked) => looks::list(&session, &looks::BUDGET, asked.format).await,
+        Command::Release(command) => looks::releases(&session, command).await,
         Command::Nodes { pins } => nodes::run(&session, *pins).await,
         Command::Token(command) => tokens::run(&session, command).await,
         Command::Contract(command) => contracts::run(&session, command).await,

@@ -38,7 +38,7 @@ pub(crate) async fn run(
     };
     match session.ask(Request::Ask(Box::new(ask))).await? {
         Response::Answer(answer) => {
-            print(session, asked, &answer)?;
+            print(session, asked.format, &answer)?;
             Ok(Outcome::Done)
         }
         Response::Objection(mut objection) => {
@@ -72,8 +72,13 @@ fn statement(sql: &str) -> anyhow::Result<String> {
     Ok(text)
 }
 
-fn print(session: &Session, asked: &QueryArguments, answer: &Answer) -> anyhow::Result<()> {
-    let format = match (session.json, asked.format) {
+/// Prints an answer: rows on standard output, what the asker should know on standard error.
+pub(crate) fn print(
+    session: &Session,
+    format: AnswerFormat,
+    answer: &Answer,
+) -> anyhow::Result<()> {
+    let format = match (session.json, format) {
         (true, _) => AnswerFormat::Json,
         (false, format) => format,
     };
@@ -134,7 +139,8 @@ fn csv_text(answer: &Answer) -> anyhow::Result<String> {
     Ok(String::from_utf8(bytes)?)
 }
 
-fn text(value: &AnswerValue) -> String {
+/// A value as text; nothing for none.
+pub(crate) fn text(value: &AnswerValue) -> String {
     match value {
         AnswerValue::Null => String::new(),
         AnswerValue::Whole(number) => number.to_string(),
@@ -182,7 +188,8 @@ fn answer_json(answer: &Answer) -> Value {
     })
 }
 
-fn value_json(value: &AnswerValue) -> Value {
+/// A value for programs.
+pub(crate) fn value_json(value: &AnswerValue) -> Value {
     match value {
         AnswerValue::Null => Value::Null,
         AnswerValue::Whole(number) => json!(number),

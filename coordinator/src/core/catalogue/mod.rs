@@ -19,7 +19,7 @@ mod types;
 pub use book::{Book, Offered, Relation, Shelf};
 pub use functions::{FUNCTIONS, call};
 pub use grid::{Grid, columns_of, is_known, known};
-pub use own::{OWN_TABLES, last_answer, own_grids};
+pub use own::{OWN_TABLES, last_answer, looked_at, own_grids};
 pub use records::{AnswerRecord, ModelRecord, NodeRecord, PurposeRecord, Records};
 pub use rewrite::{ENGINE, Rewritten, Session, no_function, placeholders, rewrite, shown};
 pub use road::{Road, road};

@@ -9,7 +9,7 @@ use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::domain::contract::{PublishedColumn, PublishedKind};
 use aquifer_shared::domain::predictor::prediction::{CurveLine, Predictor};
 use aquifer_shared::domain::sum::{Plan, TrustMode};
-use aquifer_shared::protocol::ask::{AnswerColumn, AnswerKind, AnswerValue};
+use aquifer_shared::protocol::ask::{AnswerColumn, AnswerKind, AnswerValue, Look};
 
 use super::book::{Book, Offered};
 use super::grid::{Grid, Tables, column, read, text, truth, whole};
@@ -60,14 +60,10 @@ pub(super) fn columns(table: &str) -> &'static [(&'static str, AnswerKind)] {
 /// All of them but the last answer.
 #[must_use]
 pub fn own_grids(book: &Book, records: &Records) -> Vec<Grid> {
-    let contract_columns = book.shelf.tables.iter().flat_map(|offered| {
-        let columns = offered.table.columns.iter();
-        columns.map(|column| contract_column(offered, column))
-    });
     let models = || records.models.iter();
     let answers = || records.answers.iter();
     vec![
-        grid("contract_columns", contract_columns.collect()),
+        grid("contract_columns", contract_columns(book)),
         grid("purposes", records.purposes.iter().map(purpose).collect()),
         grid("models", models().map(model).collect()),
         grid(
@@ -77,9 +73,43 @@ pub fn own_grids(book: &Book, records: &Records) -> Vec<Grid> {
         grid("model_shapes", models().flat_map(shapes).collect()),
         grid("budget", records.purposes.iter().map(budget).collect()),
         grid("releases", answers().map(release).collect()),
-        grid("stored_answers", answers().map(stored).collect()),
+        grid(
+            "stored_answers",
+            answers().map(|answer| stored(answer).to_vec()).collect(),
+        ),
         grid("nodes", records.nodes.iter().map(node).collect()),
     ]
+}
+
+/// What commands list: one table each; past answers with the statement that gives each again.
+#[must_use]
+pub fn looked_at(what: Look, book: &Book, records: &Records) -> Grid {
+    match what {
+        Look::Columns => grid("contract_columns", contract_columns(book)),
+        Look::Budget => grid("budget", records.purposes.iter().map(budget).collect()),
+        Look::Releases => releases(records),
+    }
+}
+
+fn releases(records: &Records) -> Grid {
+    let row = |answer: &AnswerRecord| {
+        let [.., sql, _, statement] = stored(answer);
+        [release(answer), vec![sql, statement]].concat()
+    };
+    let mut grid = grid("releases", records.answers.iter().map(row).collect());
+    let more = columns("stored_answers").iter();
+    let more = more.filter(|(name, _)| ["sql", "statement"].contains(name));
+    grid.columns
+        .extend(more.map(|(name, kind)| column(name, *kind)));
+    grid
+}
+
+fn contract_columns(book: &Book) -> Vec<Row> {
+    let columns = book.shelf.tables.iter().flat_map(|offered| {
+        let columns = offered.table.columns.iter();
+        columns.map(move |column| contract_column(offered, column))
+    });
+    columns.collect()
 }
 
 /// The rows of the last answer; none has no columns.
@@ -297,7 +327,7 @@ fn text_number(urho: u64) -> AnswerValue {
     AnswerValue::Number(digits.parse().unwrap_or(f64::INFINITY))
 }
 
-fn stored(record: &AnswerRecord) -> Row {
+fn stored(record: &AnswerRecord) -> [AnswerValue; 6] {
     let line = &record.line;
     let sql = record
         .sql
@@ -312,7 +342,7 @@ fn stored(record: &AnswerRecord) -> Row {
         line.members,
         mode(line.mode)
     );
-    vec![
+    [
         text(line.study.to_string()),
         text(record.purpose.as_str()),
         text(&*record.table.name),

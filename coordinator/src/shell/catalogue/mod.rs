@@ -169,7 +169,8 @@ async fn run(state: SessionState, query: Query, own: Vec<Grid>) -> Result<Answer
     tables::collected(&state, plan).await
 }
 
-fn offered(standing: &OpenStanding) -> Vec<Offered> {
+/// Published tables of a standing study, as the catalogue lists them.
+pub(super) fn offered(standing: &OpenStanding) -> Vec<Offered> {
     let (contract, listed) = (&standing.contract, &standing.tables);
     let tables = contract.published.iter();
     let tables = tables.filter(|table| listed.contains(&table.name));
