@@ -25,8 +25,10 @@ const READY_MS: u64 = 20_000;
 pub struct Cluster {
     /// Holds every directory and log.
     pub folder: PathBuf,
-    /// Directory of the person who operates and approves.
+    /// Directory of the person who operates.
     pub operator: PathBuf,
+    /// Directory of the person who approves.
+    pub approver: PathBuf,
     /// The nodes.
     pub nodes: Vec<Node>,
     /// Measures and stops; declared after the processes' owners, so that it outlives them.
@@ -90,6 +92,7 @@ impl Cluster {
         let mut cluster = Self {
             folder: folder.to_owned(),
             operator: folder.join("operator"),
+            approver: folder.join("approver"),
             nodes: Vec::new(),
             coordinator: None,
             addresses,
@@ -114,6 +117,7 @@ impl Cluster {
             .context("aquifer-coordinator init")?;
         cluster.start_coordinator()?;
         cluster.operator = cluster.add_person("ops", "operator")?;
+        cluster.approver = cluster.add_person("eve", "approver")?;
         Ok(cluster)
     }
 
@@ -221,6 +225,21 @@ impl Cluster {
             .arg(&self.operator))
     }
 
+    /// Runs a command of `aquifer` as the approver to its end.
+    ///
+    /// # Errors
+    ///
+    /// It could not be started.
+    pub fn as_approver<S: AsRef<OsStr>>(
+        &self,
+        arguments: impl IntoIterator<Item = S>,
+    ) -> Result<Outcome> {
+        run(self
+            .command(0, "aquifer", arguments)
+            .arg("--dir")
+            .arg(&self.approver))
+    }
+
     /// Prints a ticket.
     ///
     /// # Errors
@@ -255,14 +274,14 @@ impl Cluster {
         Ok(folder)
     }
 
-    /// The operator's identity key, in hexadecimal digits.
+    /// The approver's identity key, in hexadecimal digits.
     ///
     /// # Errors
     ///
     /// The command failed, or printed something else.
-    pub fn operator_key(&self) -> Result<String> {
+    pub fn approver_key(&self) -> Result<String> {
         let printed = self
-            .aquifer(["whoami", "--json"])?
+            .as_approver(["whoami", "--json"])?
             .success()
             .context("aquifer whoami")?;
         let value: Value = serde_json::from_str(&printed)?;
@@ -292,7 +311,7 @@ impl Cluster {
     ///
     /// A command failed, or a file could not be written.
     pub fn add_units(&mut self, company: &Company, policy: &Policy) -> Result<()> {
-        let key = self.operator_key()?;
+        let key = self.approver_key()?;
         for (unit, name) in company.units.iter().enumerate() {
             let folder = self.join_node(name)?;
             company.write_unit(unit, &folder.join("customers.csv"))?;

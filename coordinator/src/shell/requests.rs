@@ -37,7 +37,7 @@ const READERS: &[Role] = &[
 const NODES: &[Role] = &[Role::Node];
 const ANALYSTS: &[Role] = &[Role::Analyst];
 const OPERATORS: &[Role] = &[Role::Operator];
-const APPROVERS: &[Role] = &[Role::Approver, Role::Operator];
+const APPROVERS: &[Role] = &[Role::Approver];
 pub(super) const MODEL_READERS: &[Role] = &[
     Role::Node,
     Role::Operator,
@@ -51,7 +51,6 @@ pub(super) const MODEL_READERS: &[Role] = &[
 fn allowed(request: &Request) -> &'static [Role] {
     match request {
         Request::StudySubmit { .. } | Request::StudyAbort(_) => OPERATORS,
-        // Until the compliance loop is built, nodes may pin the operator's own key as approver.
         Request::StudyApprove { .. } | Request::ModelRelease { .. } => APPROVERS,
         Request::StudyList
         | Request::StudyShow(_)
@@ -259,6 +258,15 @@ impl Hub {
                 study.short()
             );
             return Ok(refused("ended", text));
+        }
+        // A registration may have had another role when the study was submitted.
+        if self.store.has_submitted(&party.name, &study).await? {
+            let text = format!(
+                "study {} was submitted by {}: two people decide on a study; ask another approver",
+                study.short(),
+                party.name
+            );
+            return Ok(refused("own-study", text));
         }
         if !is_approval(&study, &approval) {
             return Ok(refused(

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use aquifer_shared::base::ids::{Hash32, IdentityKey, Role, StudyHash};
 use aquifer_shared::base::time::Timestamp;
-use aquifer_shared::protocol::ask::{Request, Response};
+use aquifer_shared::protocol::ask::{Look, Request, Response};
 use aquifer_shared::protocol::wire::approve_digest;
 use aquifer_shared::shell::certificates::CertificateAuthority;
 use aquifer_shared::shell::keys::Identity;
@@ -15,6 +15,7 @@ use super::clock::now;
 use super::front::{Command, Front};
 use super::hub::Hub;
 use super::registry::Registry;
+use super::requests::barred;
 use super::store::{Party, Store, Ticketed};
 
 const CONTRACT: &str = r#"
@@ -38,10 +39,10 @@ customers_max = 10000
 population = 80000
 "#;
 
-/// A hub over a new store in which one node is registered, and an operator who asks.
+/// A hub over a new store in which one node is registered, and people who ask.
 struct World {
     hub: Hub,
-    operator: Identity,
+    person: Identity,
     _commands: mpsc::Receiver<Command>,
     _folder: TempDir,
 }
@@ -62,14 +63,19 @@ impl World {
         let release = Arc::new(Identity::generate().unwrap());
         Self {
             hub: Hub::load(Arc::new(front), store, release).await.unwrap(),
-            operator: Identity::generate().unwrap(),
+            person: Identity::generate().unwrap(),
             _commands: commands,
             _folder: folder,
         }
     }
 
     async fn ask(&mut self, role: Role, request: Request) -> Response {
-        let asker = party("ops", role, self.operator.public());
+        let name = if role == Role::Operator { "ops" } else { "eve" };
+        self.ask_as(name, role, request).await
+    }
+
+    async fn ask_as(&mut self, name: &str, role: Role, request: Request) -> Response {
+        let asker = party(name, role, self.person.public());
         let (answers, _replies) = mpsc::channel(8);
         self.hub.respond(&asker, request, &answers).await.unwrap()
     }
@@ -87,9 +93,13 @@ impl World {
     }
 
     async fn approve(&mut self, study: StudyHash) -> Response {
-        let signature = self.operator.sign(&approve_digest(&study));
+        self.approve_as("eve", study).await
+    }
+
+    async fn approve_as(&mut self, name: &str, study: StudyHash) -> Response {
+        let signature = self.person.sign(&approve_digest(&study));
         let request = Request::StudyApprove { study, signature };
-        self.ask(Role::Operator, request).await
+        self.ask_as(name, Role::Approver, request).await
     }
 
     async fn abort(&mut self, study: StudyHash) -> Response {
@@ -165,6 +175,85 @@ async fn a_study_is_approved_while_it_waits() {
 }
 
 #[tokio::test]
+async fn nobody_approves_a_study_of_their_own() {
+    let mut world = World::new().await;
+    let study = world.submit().await;
+    let own = world.approve_as("ops", study).await;
+    check_refused(own, "own-study", "two people");
+    let signature = world.person.sign(&approve_digest(&study));
+    let request = Request::StudyApprove { study, signature };
+    check_refused(world.ask(Role::Operator, request).await, "role", "approver");
+    assert_eq!(world.approvals(study).await, 0);
+}
+
+/// Requests with what each role may do: `+` yes, `-` no, in the order node, operator, approver, analyst, auditor, dpo.
+#[test]
+fn s1_roles_have_least_rights() {
+    let study = StudyHash([5; 32]);
+    let name = || "churn".parse().unwrap();
+    let table = [
+        (
+            "-+----",
+            Request::StudySubmit {
+                study: String::new(),
+                contract: String::new(),
+                dry_run: true,
+            },
+        ),
+        ("-+----", Request::StudyAbort(String::new())),
+        (
+            "--+---",
+            Request::StudyApprove {
+                study,
+                signature: Vec::new(),
+            },
+        ),
+        (
+            "--+---",
+            Request::ModelRelease {
+                model: String::new(),
+                publish: true,
+            },
+        ),
+        ("---+--", Request::Look(Look::Budget)),
+        ("-+++++", Request::Look(Look::Columns)),
+        ("-+++++", Request::Look(Look::Releases)),
+        ("-+++++", Request::StudyList),
+        ("-+++++", Request::StudyShow(String::new())),
+        ("-+++++", Request::StudyWatch(String::new())),
+        ("-+++++", Request::Nodes),
+        ("-+++++", Request::TokenList),
+        (
+            "-+++++",
+            Request::TokenRevoke {
+                owner: None,
+                name: name(),
+            },
+        ),
+        ("++++++", Request::ModelList),
+        ("++++++", Request::ModelFetch(String::new())),
+        ("++++++", Request::ModelSums(String::new())),
+        ("++++++", Request::ContractShow(String::new())),
+        ("++++++", Request::Renew { csr: Vec::new() }),
+        ("+-----", Request::Ledger { from: 0 }),
+    ];
+    let roles = [
+        Role::Node,
+        Role::Operator,
+        Role::Approver,
+        Role::Analyst,
+        Role::Auditor,
+        Role::Dpo,
+    ];
+    for (rights, request) in table {
+        for (right, role) in rights.chars().zip(roles) {
+            let barred = barred(&party("eve", role, IdentityKey([9; 32])), &request);
+            assert_eq!(barred.is_some(), right == '-', "{role} {request:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_study_that_has_ended_is_neither_approved_nor_stopped() {
     let mut world = World::new().await;
     let study = world.submit().await;
@@ -186,7 +275,7 @@ async fn an_approval_needs_a_study_and_the_askers_own_signature() {
     let signature = Identity::generate().unwrap().sign(&approve_digest(&study));
     let request = Request::StudyApprove { study, signature };
     check_refused(
-        world.ask(Role::Operator, request).await,
+        world.ask(Role::Approver, request).await,
         "signature",
         "your identity key",
     );

@@ -46,13 +46,13 @@ impl Cluster {
         ])
     }
 
-    /// Approves a study as the operator.
+    /// Approves a study as the approver.
     ///
     /// # Errors
     ///
     /// The command failed.
     pub fn approve(&self, study: &str) -> Result<()> {
-        self.aquifer(["study", "approve", study])?
+        self.as_approver(["study", "approve", study])?
             .success()
             .context("aquifer study approve")
             .map(drop)

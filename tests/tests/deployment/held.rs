@@ -88,13 +88,19 @@ fn a_model_that_is_no_better_waits_for_a_person() {
     check_says(&ada(&["model", "release", "churn@1"]), 1, &["role analyst"]);
     check_says(
         &operator(&["model", "release", "churn@1"]),
+        1,
+        &["role operator", "approver"],
+    );
+    let approver = |arguments: &[&str]| small.cluster.as_approver(arguments).unwrap();
+    check_says(
+        &approver(&["model", "release", "churn@1"]),
         0,
         &["release done"],
     );
     check_says(&ada(&card), 0, &["churn"]);
     check_says(&score("released.csv"), 0, &[]);
     check_says(
-        &operator(&["model", "drop", "churn@1"]),
+        &approver(&["model", "drop", "churn@1"]),
         1,
         &["is not held"],
     );

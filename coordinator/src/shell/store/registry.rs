@@ -1,6 +1,6 @@
 //! Who may connect: parties, their certificates, one-time tickets, and the revision that tells a running server to look.
 
-use aquifer_shared::base::ids::{Hash32, IdentityKey, Name, Role};
+use aquifer_shared::base::ids::{Hash32, IdentityKey, Name, Role, StudyHash};
 use aquifer_shared::base::time::Timestamp;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
@@ -278,6 +278,21 @@ impl Store {
             .await
             .map(drop)
             .map_err(fault("write an audit line"))
+    }
+
+    /// Whether somebody submitted a study, as far as it is written down.
+    ///
+    /// # Errors
+    ///
+    /// If the database fails.
+    pub async fn has_submitted(&self, who: &Name, study: &StudyHash) -> Result<bool, StoreFault> {
+        sqlx::query("SELECT at FROM audit WHERE what = 'submit' AND who = $1 AND subject = $2")
+            .bind(who.as_str().to_owned())
+            .bind(study.to_string())
+            .fetch_optional(&self.pool)
+            .await
+            .map(|row| row.is_some())
+            .map_err(fault("read who submitted a study"))
     }
 }
 
