@@ -2,6 +2,7 @@
 
 pub mod analytics;
 pub mod check;
+pub mod consent;
 pub mod contribution;
 #[cfg(test)]
 pub(crate) mod fixtures;
