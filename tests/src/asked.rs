@@ -1,9 +1,11 @@
 //! Questions of analysts in this process: the exact sums of every unit, noise, and the rows that the coordinator reads; no
 //! process and no network in between.
 
+use crate::law::everybody;
 use anyhow::{Context, Result, bail};
 use aquifer_coordinator::core::sql::{self, Answer, Query, Settings, Statement};
 use aquifer_node::core::analytics::{ChoiceKey, Inquiry, RowTable, TableBuilder, number_code};
+use aquifer_node::core::consent::SubjectKey;
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::contract::text::number;
 use aquifer_shared::domain::contract::{Contract, Published, PublishedKind};
@@ -50,7 +52,11 @@ impl Asked {
         let table = contract.published(&contract.table);
         let table = table.context("the customers are published")?;
         let unit = |unit: usize| {
-            let key = ChoiceKey::derive(&[unit as u8; 32], &table.name);
+            let key = ChoiceKey::derive(
+                &[unit as u8; 32],
+                &SubjectKey::new(&[unit as u8; 32]),
+                &table.name,
+            );
             let mut builder = TableBuilder::new(table, key);
             for customer in company.of_unit(unit) {
                 builder.push(&customer.id, codes(company, table, customer))?;
@@ -86,7 +92,9 @@ impl Asked {
         let scales = scales.context("the question is within limits")?;
         let mut exact = Vec::new();
         for unit in &self.units {
-            let sum = Inquiry::new(unit, table, question, &scales).sum(0..unit.customers());
+            let cohort = everybody(unit.rows());
+            let sum =
+                Inquiry::new((unit, &cohort), table, question, &scales).sum(0..unit.customers());
             exact.resize(sum.len(), 0);
             exact.iter_mut().zip(sum).for_each(|(all, own)| *all += own);
         }

@@ -5,6 +5,7 @@ pub mod cluster;
 pub mod company;
 pub mod exact;
 pub mod given;
+pub mod law;
 pub mod measured;
 pub mod namespaces;
 pub mod noise;

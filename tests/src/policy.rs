@@ -5,8 +5,10 @@ use std::path::Path;
 
 use anyhow::Result;
 use aquifer_shared::base::units::MicroRho;
+use aquifer_shared::domain::law::Basis;
 
 use crate::company::{Company, SPLIT_COLUMN};
+use crate::law;
 
 /// What a node's own file says beside its data.
 #[derive(Clone, Debug)]
@@ -23,6 +25,8 @@ pub struct Policy {
     pub trust: Vec<&'static str>,
     /// Lines that map published tables.
     pub published: String,
+    /// On which basis all purposes rest.
+    pub basis: Basis,
 }
 
 impl Default for Policy {
@@ -34,6 +38,7 @@ impl Default for Policy {
             allow_synthetic: false,
             trust: vec!["node-noise", "shared-noise"],
             published: String::new(),
+            basis: Basis::Contract,
         }
     }
 }
@@ -65,7 +70,7 @@ impl Policy {
              customers_max = {}\nholdout_column = \"{SPLIT_COLUMN}\"\n{epoch}[data.tables]\ncustomers = \"customers.csv\"\n{published}\
              [ledger]\nwitness = {:?}\n[policy]\nrho_micro_per_contract = {cap}\nrho_micro_per_year = {cap}\n\
              purposes = [{}]\napprovers = [\"{approver}\"]\napproval = \"{}\"\nallow_synthetic = {}\n\
-             trust = {:?}\noperator = {name:?}\ncoordinator_operator = \"head-office\"\n",
+             trust = {:?}\noperator = {name:?}\ncoordinator_operator = \"head-office\"\n{people}",
             company.customers_max(),
             witness.join("ledger.witness"),
             purposes.join(", "),
@@ -81,6 +86,7 @@ impl Policy {
                 false => format!("[data.published]\n{}\n", self.published),
             },
             cap = self.cap.0,
+            people = law::write(folder, &company.contract, &self.purposes, self.basis)?,
         );
         Ok(fs::write(folder.join("node.toml"), text)?)
     }

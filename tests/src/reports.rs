@@ -124,10 +124,11 @@ impl Reports {
             .collect();
         let limit = self.customers_max;
         let population = limit * self.cluster.nodes.len() as u64;
+        let delta = (0.1 / population as f64).min(1e-6);
         format!(
             "name = {name:?}\npurpose = {name:?}\ntrust = {trust:?}\ncontract = {{ name = {contract:?}, version = {version} }}\n\
              plan = {{ questions = {{ tables = {tables:?}, urho_max = {most}, urho_default = {urho}, cohort_floor = 1 }} }}\n\
-             urho = {all}\ndelta = 1e-6\nnodes = \"all\"\ncustomers_max = {limit}\npopulation = {population}\nexpires_in_hours = 24\n",
+             urho = {all}\ndelta = {delta:e}\nnodes = \"all\"\ncustomers_max = {limit}\npopulation = {population}\nexpires_in_hours = 24\n",
             name = standing.purpose,
             trust = standing.trust,
             contract = contract.name.as_str(),

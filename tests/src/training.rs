@@ -1,5 +1,6 @@
 //! A study inside one process: the same cores as in production, no network, no ledger. For comparisons over many studies.
 
+use crate::law::everybody;
 use anyhow::{Context, Result, bail};
 use aquifer_node::core::contribution::contribution;
 use aquifer_node::core::holdout::Split;
@@ -125,7 +126,7 @@ impl Encoded {
             let Some((table, split)) = self.units.get(member) else {
                 bail!("no unit {member}, there are {}", self.units.len());
             };
-            let exact = contribution(table, split, body, terms, clip)?;
+            let exact = contribution(table, split, &everybody(table.rows()), body, terms, clip)?;
             let exact = exact.expose();
             let noise = noise.draw(terms.sigma_share, exact.len())?;
             total.resize(exact.len(), 0);

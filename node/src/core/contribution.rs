@@ -4,11 +4,13 @@
 //! contribution is clamped to the round's terms whatever the model says.
 
 use aquifer_shared::base::secret::Secret;
+use aquifer_shared::domain::law::witness::Train;
 use aquifer_shared::domain::predictor::ModelState;
 use aquifer_shared::domain::predictor::arithmetic::{COUNT, EVALUATION_BINS, Q, evaluation_bin};
 use aquifer_shared::domain::sum::RoundTerms;
 use aquifer_shared::protocol::wire::TaskBody;
 
+use super::cohort::Cohort;
 use super::holdout::Split;
 use super::kernel::{Probabilities, scatter};
 use super::model::{BLOCK_ROWS, Fitted};
@@ -29,7 +31,7 @@ pub enum BadTask {
     },
 }
 
-/// The exact sum over the customers of the round's part.
+/// The exact sum over the eligible customers of the round's part.
 ///
 /// # Errors
 ///
@@ -42,14 +44,21 @@ pub enum BadTask {
 pub fn contribution(
     table: &Table,
     split: &Split,
+    cohort: &Cohort<Train>,
     body: &TaskBody,
     terms: &RoundTerms,
     clip: u32,
 ) -> Result<Secret<Vec<i64>>, BadTask> {
     assert_eq!(table.rows(), split.rows(), "the split is of another table");
+    assert_eq!(
+        table.rows(),
+        cohort.rows(),
+        "the cohort is of another table"
+    );
     let round = Round {
         table,
         split,
+        cohort,
         terms,
     };
     match body {
@@ -72,6 +81,7 @@ pub fn contribution(
 struct Round<'a> {
     table: &'a Table,
     split: &'a Split,
+    cohort: &'a Cohort<Train>,
     terms: &'a RoundTerms,
 }
 
@@ -128,13 +138,14 @@ impl Round<'_> {
         Ok(self.bounded(sums, COUNT))
     }
 
-    /// Calls with the first row of every block and the masks of its rows: -1 in the round's part, 0 outside it.
+    /// Calls with the first row of every block and the masks of its rows: -1 for who is eligible and in the round's part, else 0.
     fn blocks(self, mut work: impl FnMut(usize, &mut [i32])) {
         let mut masks = Secret::new(vec![0; BLOCK_ROWS]);
         for start in (0..self.table.rows()).step_by(BLOCK_ROWS) {
             let rows = BLOCK_ROWS.min(self.table.rows() - start);
             let masks = &mut masks.expose_mut()[..rows];
             self.split.masks(self.terms.part, start, masks);
+            self.cohort.keep(start, masks);
             work(start, masks);
         }
     }
@@ -188,6 +199,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::core::fixtures::everybody;
     use crate::core::model::scores;
     use crate::core::table::TableBuilder;
 
@@ -230,7 +242,14 @@ mod tests {
 
     fn sum(rows: &[Row], body: &TaskBody, terms: &RoundTerms) -> Vec<i64> {
         let table = table(rows);
-        let sum = contribution(&table, &split(&table), body, terms, 3_072);
+        let sum = contribution(
+            &table,
+            &split(&table),
+            &everybody(table.rows()),
+            body,
+            terms,
+            3_072,
+        );
         sum.unwrap().expose().clone()
     }
 
@@ -358,7 +377,7 @@ mod tests {
             let table = table(&[(vec![1, 64, 299], true, false)]);
             let model = ModelState { base, bin_of_cell, curves };
             for body in [TaskBody::Residuals(model.clone()), TaskBody::Evaluation(model)] {
-                drop(contribution(&table, &split(&table), &body, &training(3_072), 3_072));
+                drop(contribution(&table, &split(&table), &everybody(table.rows()), &body, &training(3_072), 3_072));
             }
         }
     }
@@ -417,7 +436,15 @@ mod tests {
     #[track_caller]
     fn check_refused(body: TaskBody, terms: &RoundTerms, expected: &str) {
         let table = table(&[(vec![1, 64, 299], true, false)]);
-        let error = contribution(&table, &split(&table), &body, terms, 3_072).unwrap_err();
+        let error = contribution(
+            &table,
+            &split(&table),
+            &everybody(table.rows()),
+            &body,
+            terms,
+            3_072,
+        )
+        .unwrap_err();
         assert_eq!(error.to_string(), expected);
     }
 

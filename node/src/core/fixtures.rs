@@ -1,9 +1,16 @@
 //! Studies, policies and keys for tests.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use aquifer_shared::base::hash::sha256;
 use aquifer_shared::base::ids::{Hash32, IdentityKey, Name, StudyHash};
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::base::units::MicroRho;
+use aquifer_shared::domain::law::witness::GateKind;
+use aquifer_shared::domain::law::{
+    Basis, Category, Pack, Purposes, Rulebook, Set, Spend, Transfer, vendored,
+};
 use aquifer_shared::domain::predictor::ModelState;
 use aquifer_shared::domain::predictor::plan::{CLIP_TIGHT, Shape, additive_rounds};
 use aquifer_shared::domain::sum::{
@@ -14,9 +21,12 @@ use aquifer_shared::protocol::codec::encode;
 use aquifer_shared::protocol::wire::{Approval, Offer, approve_digest};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 
+use super::cohort::Cohort;
+use super::gatekeeper::{Figures, Gatekeeper, People};
 use super::ledger::Caps;
 use super::participant::Sign;
 use super::policy::{ContractFacts, NodePolicy, Rules};
+use super::table::Bits;
 use super::trust::{Pin, TrustPolicy};
 
 /// Start of every test.
@@ -68,7 +78,7 @@ pub(crate) fn rules() -> Rules {
                 per_contract: MicroRho(224_249),
                 per_year: MicroRho(224_249),
             },
-            purposes: vec![name("churn.train")],
+            purposes: vec![name("churn.train"), name("churn.query")],
             approvers: vec![public(APPROVER)],
             by_person: false,
             members_min: 1,
@@ -85,13 +95,59 @@ pub(crate) fn rules() -> Rules {
             shapes: shapes(),
             published: Vec::new(),
             holdout_column: None,
+            features: vec!["tenure".to_owned(), "plan".to_owned()],
+            label: "churned".to_owned(),
         },
         identity: public(NODE),
         split: SPLIT,
         data_version: None,
         standing: Vec::new(),
         confirms: |_| true,
+        gatekeeper: Some(gatekeeper()),
+        epsilon: |rho, _| rho.0 as f64 / 1e6,
     }
+}
+
+/// Rules of law under which the sample unit serves the sample purposes.
+pub(crate) fn gatekeeper() -> Gatekeeper {
+    let purposes = include_str!("../../../shared/laws/examples/purposes.toml");
+    let columns = r#"["tenure", "charges", "plan", "shop", "amount", "day", "id"]"#;
+    let purposes = purposes.replace(r#"["tenure", "charges", "plan"]"#, columns);
+    let packs = vendored::PACKS.map(|(_, text)| {
+        let text = text.replace("valid_from = 2026-", "valid_from = 2020-");
+        Pack::parse(&text).unwrap()
+    });
+    let book = Rulebook::new(packs.into(), Purposes::parse(&purposes).unwrap()).unwrap();
+    let basis = ["churn.train", "churn.query"].map(|purpose| (name(purpose), Basis::Contract));
+    let people = People {
+        controller: "DE".parse().unwrap(),
+        place: "DE".parse().unwrap(),
+        adult: true,
+        transfer: Transfer::Within,
+        basis: basis.into(),
+        categories: Set::of(&[Category::Contract]),
+        columns: BTreeMap::new(),
+        dpia_current: Vec::new(),
+    };
+    Gatekeeper::new(book, people)
+}
+
+/// A cohort of all rows of a table.
+pub(crate) fn everybody<G: GateKind>(rows: usize) -> Cohort<G> {
+    let purpose = match G::GATE {
+        aquifer_shared::domain::law::Gate::Query => "churn.query",
+        _ => "churn.train",
+    };
+    let figures = Figures {
+        population: 10_000,
+        spend: Spend {
+            epsilon_micro: 1,
+            delta_pico: 1,
+        },
+    };
+    let decision = gatekeeper().run(G::GATE, purpose, &["tenure"], figures, NOW);
+    let rows = Arc::new(Bits::all(rows, true));
+    Cohort::new(decision.allowed().unwrap(), rows)
 }
 
 /// A model of the sample contract's shape that says nothing.

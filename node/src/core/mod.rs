@@ -2,12 +2,15 @@
 
 pub mod analytics;
 pub mod check;
+pub mod cohort;
 pub mod consent;
 pub mod contribution;
 #[cfg(test)]
 pub(crate) mod fixtures;
+pub mod gatekeeper;
 pub mod holdout;
 mod kernel;
+pub mod lawful;
 pub mod ledger;
 pub mod model;
 pub mod participant;

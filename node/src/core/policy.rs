@@ -5,7 +5,7 @@
 use aquifer_shared::base::ids::{Hash32, IdentityKey, Name, StudyHash};
 use aquifer_shared::base::limits::{APPROVALS_MAX, STUDY_LIFE_MS_MAX};
 use aquifer_shared::base::time::Timestamp;
-use aquifer_shared::base::units::MicroRho;
+use aquifer_shared::base::units::{Delta, MicroRho};
 use aquifer_shared::domain::contract::Published;
 use aquifer_shared::domain::predictor::ModelState;
 use aquifer_shared::domain::predictor::plan::{Shape, additive_rounds};
@@ -16,6 +16,7 @@ use aquifer_shared::domain::sum::{
 use aquifer_shared::protocol::wire::{Approval, RefusalCode, TaskBody, approve_digest};
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 
+use super::gatekeeper::Gatekeeper;
 use super::ledger::{Caps, Ledger, Shortfall, floor_of, read_terms, reservation, signed};
 use super::model::Fitted;
 use super::trust::TrustPolicy;
@@ -60,6 +61,10 @@ pub struct ContractFacts {
     pub published: Vec<Published>,
     /// The column of the mapped table that can fix a hold-out.
     pub holdout_column: Option<String>,
+    /// Names of its features.
+    pub features: Vec<String>,
+    /// Name of its label.
+    pub label: String,
 }
 
 /// Everything that a decision rests on beside the study and the ledger.
@@ -79,6 +84,10 @@ pub struct Rules {
     pub standing: Vec<StudyHash>,
     /// Whether the sampler's own privacy map confirms that every round's price covers its noise.
     pub confirms: fn(&StudyTerms) -> bool,
+    /// Rules of law, and what the unit declares of its people; without them, synthetic studies alone are taken.
+    pub gatekeeper: Option<Gatekeeper>,
+    /// The epsilon of a price at a delta, rounded up.
+    pub epsilon: fn(MicroRho, Delta) -> f64,
 }
 
 /// What policy says.
@@ -115,7 +124,8 @@ impl Rules {
             .map_err(|code| (code, 0))
             .and_then(|()| self.policy.trust.check(&self.identity, &terms))
             .and_then(|()| self.check_question(ledger, &terms))
-            .and_then(|()| self.check_budget(now, ledger, &terms));
+            .and_then(|()| self.check_budget(now, ledger, &terms))
+            .and_then(|()| self.check_law(now, ledger, &terms));
         if let Err((code, detail)) = verdict {
             return Review::Refuse(code, detail);
         }

@@ -89,7 +89,7 @@ impl Rules {
         known.unwrap_or(0)
     }
 
-    fn published(&self, question: &Question) -> Option<&Published> {
+    pub(super) fn published(&self, question: &Question) -> Option<&Published> {
         let mut tables = self.contract.published.iter();
         tables.find(|table| table.name == question.table)
     }

@@ -74,6 +74,7 @@ pub(crate) fn asked(question: &Question, urho: MicroRho) -> StudyTerms {
     let cap = MicroRho(2 * urho.0);
     StudyTerms {
         name: name("reports"),
+        purpose: name("churn.query"),
         plan: Plan::Question {
             question: encode(question),
             data: vec![version(); base.roster.len()],

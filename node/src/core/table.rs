@@ -150,6 +150,22 @@ impl Bits {
         self.rows += 1;
     }
 
+    /// So many bits, all alike.
+    #[must_use]
+    pub fn all(rows: usize, bit: bool) -> Self {
+        let mut words = vec![if bit { u64::MAX } else { 0 }; rows.div_ceil(64)];
+        if let (true, Some(last)) = (!rows.is_multiple_of(64), words.last_mut()) {
+            *last &= (1 << (rows % 64)) - 1;
+        }
+        Self { words, rows }
+    }
+
+    /// Sets the bit of a row.
+    pub fn set(&mut self, row: usize, bit: bool) {
+        let word = &mut self.words[row / 64];
+        *word = *word & !(1 << (row % 64)) | u64::from(bit) << (row % 64);
+    }
+
     /// The bit of a row.
     #[must_use]
     pub fn get(&self, row: usize) -> bool {

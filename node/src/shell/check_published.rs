@@ -13,6 +13,7 @@ use super::source::DataConfig;
 use super::source_error::SourceError;
 use crate::core::analytics::{ChoiceKey, Excess, excess};
 use crate::core::check::{Findings, update_bytes};
+use crate::core::consent::SubjectKey;
 
 /// One table for analysts, for programs.
 ///
@@ -74,7 +75,7 @@ fn report(
 ) -> Result<TableReport, SourceError> {
     let published = mapping.published;
     // Nothing here rests on the order of rows, so it needs no secret.
-    let key = ChoiceKey::derive(&[0; 32], &published.name);
+    let key = ChoiceKey::derive(&[0; 32], &SubjectKey::new(&[0; 32]), &published.name);
     let inspected = inspect(config, directory, mapping, key)?;
     Ok(TableReport {
         table: published.name.clone(),

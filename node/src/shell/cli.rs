@@ -10,6 +10,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 use super::config::NodeConfig;
+use super::consent::{self, ConsentCommand};
 use super::link::LinkFault;
 use super::score_command::{self, Scoring};
 use super::serve::{self, Stopped};
@@ -85,6 +86,11 @@ enum Command {
         /// Print a JSON summary.
         #[arg(long)]
         json: bool,
+    },
+    /// Consent, objections and withdrawals of the unit's customers: imports, and what the desk does for one person.
+    Consent {
+        #[command(subcommand)]
+        command: ConsentCommand,
     },
     /// How far the ledger is, who has seen how much of it, and ways out where it is locked.
     Ledger {
@@ -193,6 +199,7 @@ fn carry_out(command: &Command, directory: &Path) -> anyhow::Result<Outcome> {
                 },
             )
         }
+        Command::Consent { command } => consent::run(directory, command),
         Command::Ledger { command } => match command {
             LedgerCommand::Show { json } => ledger_view::show(directory, *json),
             LedgerCommand::Adopt { file, json } => {
@@ -222,6 +229,7 @@ impl Command {
             | Self::Budget { json }
             | Self::Score { json, .. } => *json,
             Self::Studies { command } => command.query().1,
+            Self::Consent { command } => command.json(),
             Self::Ledger { command } => match command {
                 LedgerCommand::Show { json }
                 | LedgerCommand::Adopt { json, .. }
@@ -291,6 +299,7 @@ Examples:
   aquifer-node refresh --dir north            read the tables for analysts again, as another epoch
   aquifer-node score --model churn --out scores.csv --dir north
   aquifer-node budget --dir north --json      what was spent, reserved, left
+  aquifer-node consent import crm.csv --map crm.toml --dry-run
   aquifer-node studies approve churn-1        where node.toml says approval = \"person\"
 
 Exit codes: 0 done, 1 refused, 2 failed. Logs: AQUIFER_LOG (filter), AQUIFER_LOG_FORMAT (text or json).";

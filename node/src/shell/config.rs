@@ -8,12 +8,14 @@ use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::contract::Contract;
 use aquifer_shared::domain::predictor::plan::Shape;
 use aquifer_shared::domain::sum::TrustMode;
-use aquifer_shared::shell::noise::check_charge;
+use aquifer_shared::shell::noise::{self, check_charge};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
+use super::people::{PeopleConfig, PeopleError};
 use super::source::DataConfig;
+use crate::core::gatekeeper::Gatekeeper;
 use crate::core::ledger::Caps;
 use crate::core::policy::{ContractFacts, NodePolicy, Rules};
 use crate::core::trust::{Pin, TrustPolicy};
@@ -28,6 +30,8 @@ pub struct NodeConfig {
     pub ledger: LedgerConfig,
     /// What the unit allows.
     pub policy: PolicyConfig,
+    /// What the unit declares of its customers; without it, only synthetic studies are taken.
+    pub people: Option<PeopleConfig>,
     /// Members that the unit knows.
     #[serde(default)]
     pub member: Vec<MemberConfig>,
@@ -240,6 +244,18 @@ impl NodeConfig {
         }
     }
 
+    /// Rules of law with what is declared; none where nothing is.
+    ///
+    /// # Errors
+    ///
+    /// A word, file or pack that is wrong, with its place.
+    pub fn gatekeeper(&self, directory: &Path) -> Result<Option<Gatekeeper>, PeopleError> {
+        let people = self.people.as_ref();
+        people
+            .map(|people| people.gatekeeper(directory))
+            .transpose()
+    }
+
     /// What decisions rest on, with the unit's contract and the mark of its hold-out key.
     #[must_use]
     pub fn rules(
@@ -248,6 +264,7 @@ impl NodeConfig {
         identity: IdentityKey,
         split: Hash32,
         data_version: Option<Name>,
+        gatekeeper: Option<Gatekeeper>,
     ) -> Rules {
         let policy = &self.policy;
         let approvers = policy.approvers.iter();
@@ -274,12 +291,20 @@ impl NodeConfig {
                     .collect(),
                 published: contract.published.clone(),
                 holdout_column: self.data.holdout_column.clone(),
+                features: contract
+                    .columns
+                    .iter()
+                    .map(|column| column.name.clone())
+                    .collect(),
+                label: contract.label.column.clone(),
             },
             identity,
             split,
             data_version,
             standing: policy.standing.clone(),
             confirms: |terms| check_charge(terms).is_ok(),
+            gatekeeper,
+            epsilon: noise::epsilon,
         }
     }
 }

@@ -17,6 +17,7 @@ mod tests {
     use serde::Deserialize;
 
     use crate::core::contribution::contribution;
+    use crate::core::fixtures::everybody;
     use crate::core::holdout::Split;
     use crate::shell::encode::encode;
     use crate::shell::source::DataConfig;
@@ -125,7 +126,15 @@ mod tests {
                     (body, terms(Part::Training, cells, bound, features))
                 }
             };
-            let found = contribution(&table, &split, &body, &terms, 4_096).unwrap();
+            let found = contribution(
+                &table,
+                &split,
+                &everybody(table.rows()),
+                &body,
+                &terms,
+                4_096,
+            )
+            .unwrap();
             assert_eq!(found.expose(), expected, "{file}, round {round}");
         }
     }

@@ -24,7 +24,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, watch};
 
 use super::clock::now;
+use super::cohorts::Cohorts;
 use super::config::NodeConfig;
+use super::consent;
 use super::control::{Asked, Door};
 use super::encode::encode;
 use super::evidence::EvidenceFile;
@@ -33,6 +35,7 @@ use super::link::{self, Ends, LinkEvent, LinkFault, Queued};
 use super::published::{Refresher, Shelf, first};
 use super::say::frame_of;
 use super::store::Store;
+use super::subject_key;
 use super::views::{Answer, Query, answer};
 use super::worker::Workers;
 use crate::core::holdout::split_of;
@@ -91,7 +94,14 @@ pub fn run(directory: &Path) -> anyhow::Result<Stopped> {
     let key = holdout_key::load(directory, ledger.durable().seq)?;
     let split = split_of(key.expose());
     let (contract, table) = encode(&config.data, directory)?;
-    let (published, failed) = first(&config.data, directory, key.expose())?;
+    let gatekeeper = config.gatekeeper(directory)?;
+    if gatekeeper.is_none() {
+        tracing::warn!(
+            "node.toml has no [people]: nothing is declared of customers, so only synthetic studies are taken"
+        );
+    }
+    let subjects = subject_key::load(directory)?;
+    let (published, failed) = first(&config.data, directory, (key.expose(), &subjects))?;
     tracing::info!(
         contract = %contract.name,
         version = contract.version,
@@ -102,11 +112,26 @@ pub fn run(directory: &Path) -> anyhow::Result<Stopped> {
     let epochs = shelf.epochs();
     let epoch = epochs.borrow().clone();
     let node_key = Secret::new(*key.expose());
-    let refresher = Refresher::new(directory, node_key, contract.hash(), shelf.clone(), failed);
+    let refresher = Refresher::new(
+        directory,
+        (node_key, subjects.clone()),
+        contract.hash(),
+        shelf.clone(),
+        failed,
+    );
     let (results, heard) = mpsc::channel(QUEUE_MAX);
-    let workers = Workers::start(table, shelf, key, OpenDpNoise, results).context("no thread")?;
+    let consents = consent::attach(directory)?;
+    let cohorts = Cohorts::new(gatekeeper.clone(), &subjects, &table, consents, now);
+    let workers = Workers::start((table, cohorts), shelf, key, OpenDpNoise, results);
+    let workers = workers.context("no thread")?;
     let signer = Identity::load(&directory.join("identity.key"))?;
-    let rules = config.rules(&contract, identity.identity().public(), split, epoch);
+    let rules = config.rules(
+        &contract,
+        identity.identity().public(),
+        split,
+        epoch,
+        gatekeeper,
+    );
     let participant = Participant::new(now(), rules, ledger, sign_with(signer), Judges::STRICT);
     let (outgoing, queued) = mpsc::channel(QUEUE_MAX);
     let (head, head_seen) = watch::channel(participant.ledger().durable());

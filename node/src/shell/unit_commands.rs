@@ -93,7 +93,9 @@ fn ask_ledger(directory: &Path, query: &Query) -> anyhow::Result<Answer> {
             }
             _ => Hash32::default(),
         };
-        let rules = config.rules(&contract, identity.identity().public(), split, None);
+        let gatekeeper = config.gatekeeper(directory)?;
+        let identity = identity.identity().public();
+        let rules = config.rules(&contract, identity, split, None, gatekeeper);
         let signer = Identity::load(&directory.join(IDENTITY_KEY))?;
         let mut node = Participant::new(now(), rules, ledger, sign_with(signer), Judges::STRICT);
         let answer = answer(&mut node, now(), query);

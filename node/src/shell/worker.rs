@@ -14,8 +14,10 @@ use aquifer_shared::protocol::wire::RefusalCode;
 use aquifer_shared::shell::noise::Noise;
 use tokio::sync::mpsc::Sender;
 
+use super::cohorts::Cohorts;
 use crate::core::contribution::contribution;
 use crate::core::holdout::Split;
+use crate::core::lawful::Brief;
 use crate::core::participant::{ComputeJob, Event, NoiseKind, QuestionJob};
 use crate::core::table::Table;
 use crate::shell::published::{NoAnswer, Shelf};
@@ -37,7 +39,7 @@ impl Workers {
     ///
     /// The table and the hold-out key move to the computing thread and stay there.
     pub fn start(
-        table: Table,
+        (table, cohorts): (Table, Cohorts),
         shelf: Arc<Shelf>,
         holdout_key: Secret<[u8; 32]>,
         noise: impl Noise + 'static,
@@ -47,8 +49,9 @@ impl Workers {
         let (draw, wishes) = sync_channel(QUEUE_MAX);
         let computed = events.clone();
         let compute_thread = thread::Builder::new().name("compute".into());
-        compute_thread
-            .spawn(move || compute_all(&table, &shelf, &holdout_key, &jobs, &computed))?;
+        compute_thread.spawn(move || {
+            compute_all((&table, cohorts), &shelf, &holdout_key, &jobs, &computed)
+        })?;
         let noise_thread = thread::Builder::new().name("noise".into());
         noise_thread.spawn(move || draw_all(noise, &wishes, &events))?;
         Ok(Self { compute, draw })
@@ -96,7 +99,7 @@ fn draw_all(
 }
 
 fn compute_all(
-    table: &Table,
+    (table, mut cohorts): (&Table, Cohorts),
     shelf: &Shelf,
     key: &Secret<[u8; 32]>,
     jobs: &Receiver<Job>,
@@ -112,12 +115,16 @@ fn compute_all(
                 continue;
             }
         };
-        let sum = match &job.inquiry {
-            Some(inquiry) => answer(shelf, inquiry, &job.terms).map(Secret::new),
-            None => {
+        let sum = match (&job.brief, &job.inquiry) {
+            (None, _) => Err(RefusalCode::Law),
+            (Some(brief), Some(inquiry)) => {
+                answer(shelf, (brief, &mut cohorts), inquiry, &job.terms).map(Secret::new)
+            }
+            (Some(brief), None) => {
                 let split = splits.of(table, key, &job.family, &job.holdout);
                 split.and_then(|split| {
-                    let sum = contribution(table, split, &job.body, &job.terms, job.clip);
+                    let cohort = cohorts.of_training(brief)?;
+                    let sum = contribution(table, split, &cohort, &job.body, &job.terms, job.clip);
                     sum.map_err(|_| RefusalCode::TermsDiffer)
                 })
             }
@@ -133,6 +140,7 @@ fn compute_all(
 /// The tables that are served now must still be those that the question is about.
 fn answer(
     shelf: &Shelf,
+    (brief, cohorts): (&Brief, &mut Cohorts),
     inquiry: &QuestionJob,
     terms: &RoundTerms,
 ) -> Result<Vec<i64>, RefusalCode> {
@@ -140,7 +148,11 @@ fn answer(
     if Some(snapshot.epoch()) != inquiry.data_version.as_ref() {
         return Err(RefusalCode::DataVersion);
     }
-    let sum = snapshot.answer(&inquiry.question, inquiry.customers_max, terms);
+    let (name, table) = snapshot
+        .table(&inquiry.question.table)
+        .ok_or(RefusalCode::NotPublished)?;
+    let cohort = cohorts.of_question(brief, (name, snapshot.epoch()), table)?;
+    let sum = snapshot.answer(&inquiry.question, &cohort, inquiry.customers_max, terms);
     sum.map_err(|refused| match refused {
         NoAnswer::NotServed(_) => RefusalCode::NotPublished,
         NoAnswer::Misfit(_) => RefusalCode::TermsDiffer,

@@ -22,6 +22,11 @@ impl<T> Personal<T> {
     pub fn expose(&self) -> &T {
         &self.0
     }
+
+    /// The value, for changing it and wrapping it again.
+    pub fn into_inner(self) -> T {
+        self.0
+    }
 }
 
 impl<T> fmt::Debug for Personal<T> {

@@ -214,6 +214,9 @@ pub enum RefusalCode {
     NotPublished,
     /// The node serves another data version than the question is about.
     DataVersion,
+    /// Law or the unit's declarations deny it; detail is the place of the first cause in the list of causes, 0 where the unit has declared
+    /// nothing of its people.
+    Law,
 }
 
 /// C→N: compute this sum.

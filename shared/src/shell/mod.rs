@@ -3,8 +3,10 @@
 pub mod certificates;
 pub mod crash;
 pub mod directory;
+pub mod documents;
 pub mod join;
 pub mod keys;
+pub mod law_packs;
 pub mod link;
 pub mod logging;
 #[cfg(test)]

@@ -19,6 +19,7 @@ use aquifer_shared::protocol::wire::{Approval, approve_digest};
 use super::clock::START;
 use super::keys::{Keys, Pair};
 use super::scenario::{Kind, Scenario};
+use crate::law;
 
 /// A study, ready to be offered.
 #[derive(Clone, Debug)]
@@ -87,12 +88,16 @@ impl Subject {
                 shapes: self.shapes.clone(),
                 published: Vec::new(),
                 holdout_column: None,
+                features: Vec::new(),
+                label: String::new(),
             },
             identity,
             split: Hash32([6; 32]),
             data_version: None,
             standing: Vec::new(),
             confirms: |_| true,
+            gatekeeper: Some(law::gatekeeper()),
+            epsilon: |_, _| 1.0,
         }
     }
 

@@ -21,6 +21,7 @@ use aquifer_shared::protocol::wire::{
     Delivery, End, LedgerHeld, Message, Offer, Proof, Roster, StudyEnd, Task, read_body,
 };
 use aquifer_shared::shell::platform::Platform;
+use aquifer_tests::law;
 use aquifer_tests::random::Seeded;
 
 use super::network::{Host, Network};
@@ -98,12 +99,16 @@ fn rules(member: &Member, terms: &StudyTerms) -> Rules {
             shapes: Vec::new(),
             published: Vec::new(),
             holdout_column: None,
+            features: Vec::new(),
+            label: String::new(),
         },
         identity: member.identity,
         split: Hash32([6; 32]),
         data_version: None,
         standing: Vec::new(),
         confirms: |_| true,
+        gatekeeper: Some(law::gatekeeper()),
+        epsilon: |_, _| 1.0,
     }
 }
 

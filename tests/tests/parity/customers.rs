@@ -11,6 +11,7 @@ use aquifer_shared::protocol::wire::TaskBody;
 use aquifer_tests::company::{Company, SPLIT_COLUMN};
 use aquifer_tests::exact;
 use aquifer_tests::given::shared;
+use aquifer_tests::law::everybody;
 use aquifer_tests::random::Seeded;
 
 /// All customers of a data set in one table, as one node would hold them.
@@ -114,7 +115,14 @@ impl Customers {
     }
 
     pub fn sum(&self, body: &TaskBody, terms: &RoundTerms, clip: u32) -> Vec<i64> {
-        let sum = contribution(&self.table, &self.split, body, terms, clip);
+        let sum = contribution(
+            &self.table,
+            &self.split,
+            &everybody(self.table.rows()),
+            body,
+            terms,
+            clip,
+        );
         sum.unwrap().expose().clone()
     }
 

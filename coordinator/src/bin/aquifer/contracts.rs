@@ -1,12 +1,11 @@
 //! `aquifer contract`: checks and makes contracts without asking anybody; shows those that the coordinator knows.
 
-use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, ensure};
-use aquifer_shared::base::limits::DOCUMENT_BYTES_MAX;
+use anyhow::Context as _;
 use aquifer_shared::domain::contract::{ColumnKind, Contract};
 use aquifer_shared::protocol::ask::{Request, Response};
+use aquifer_shared::shell::documents::read_document;
 use aquifer_shared::shell::report::{self, Outcome, Table};
 use serde_json::{Value, json};
 
@@ -41,23 +40,6 @@ pub(crate) async fn run(session: &Session, command: &ContractCommand) -> anyhow:
         }
         ContractCommand::Show { contract } => show(session, contract).await,
     }
-}
-
-/// The text of a contract or study file.
-///
-/// # Errors
-///
-/// It cannot be read, is too long, or is not text.
-pub(crate) fn read_document(path: &Path) -> anyhow::Result<String> {
-    let bytes = fs::read(path).with_context(|| format!("could not read {}", path.display()))?;
-    ensure!(
-        bytes.len() <= DOCUMENT_BYTES_MAX,
-        "{} has {} bytes, at most {DOCUMENT_BYTES_MAX} are allowed",
-        path.display(),
-        bytes.len()
-    );
-    let text = String::from_utf8(bytes);
-    text.map_err(|_| anyhow::anyhow!("{} is not text in UTF-8", path.display()))
 }
 
 fn check(session: &Session, file: &Path) -> anyhow::Result<Outcome> {

@@ -7,10 +7,10 @@ use aquifer_shared::domain::law::{Pack, PackKind, Provenance, Rule, Status};
 use aquifer_shared::shell::report::{self, Outcome, Table, Tone};
 use serde_json::{Value, json};
 
-use crate::client::Session;
+use crate::client::{Session, now};
 use crate::law_args::LawsCommand;
-use crate::law_packs::{self, Broken, Held, NOTICE, day_of, moment_of};
 use crate::laws_diff;
+use aquifer_shared::shell::law_packs::{self, Broken, Held, NOTICE, day_of, moment_of};
 
 /// Carries out a command about rule packs.
 ///
@@ -119,7 +119,7 @@ fn list_packs(session: &Session, held: &[Held]) -> anyhow::Result<Outcome> {
 
 fn status(session: &Session, folder: Option<&Path>, on: Option<i32>) -> anyhow::Result<Outcome> {
     let held = law_packs::all(folder)?;
-    let day = day_of(moment_of(on));
+    let day = day_of(moment_of(on, now()));
     let each: Vec<(&Pack, Status)> = held
         .iter()
         .map(|one| (&one.pack, Status::of(&one.pack, day)))

@@ -13,7 +13,6 @@ mod fixtures;
 mod genuine;
 mod identity;
 mod law_args;
-mod law_packs;
 mod laws;
 mod laws_diff;
 mod looks;

@@ -7,11 +7,11 @@ use aquifer_shared::domain::law::{Decision, Ground, Purposes, Reason, Rulebook, 
 use aquifer_shared::shell::report::{self, Outcome};
 use serde_json::{Value, json};
 
-use crate::client::Session;
-use crate::contracts::read_document;
+use crate::client::{Session, now};
 use crate::law_args::PolicyCommand;
-use crate::law_packs::{self, Broken, NOTICE, moment_of};
 use crate::laws::broken;
+use aquifer_shared::shell::documents::read_document;
+use aquifer_shared::shell::law_packs::{self, Broken, NOTICE, moment_of};
 
 /// Carries out a command about decisions.
 ///
@@ -25,7 +25,12 @@ pub(crate) fn run(session: &Session, command: &PolicyCommand) -> anyhow::Result<
         packs,
         on,
     } = command;
-    let decided = decide(what_if, purposes, packs.packs.as_deref(), moment_of(*on));
+    let decided = decide(
+        what_if,
+        purposes,
+        packs.packs.as_deref(),
+        moment_of(*on, now()),
+    );
     broken(
         session,
         decided.and_then(|decision| tell(session, &decision)),

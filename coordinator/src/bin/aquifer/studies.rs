@@ -7,12 +7,12 @@ use aquifer_shared::base::ids::StudyHash;
 use aquifer_shared::domain::sum::{StudyTerms, study_hash};
 use aquifer_shared::protocol::ask::{Request, Response, StudyDetail, StudyState, StudyStatus};
 use aquifer_shared::protocol::wire::approve_digest;
+use aquifer_shared::shell::documents::read_document;
 use aquifer_shared::shell::report::{self, Outcome, Table, Tone};
 use serde_json::json;
 
 use crate::args::StudyCommand;
 use crate::client::{Client, Session, not_expected};
-use crate::contracts::read_document;
 use crate::show::{detail_json, moment, privacy, state_cell, status_json, terms_json};
 use crate::study_detail;
 use crate::study_terms;

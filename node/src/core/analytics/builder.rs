@@ -10,6 +10,7 @@ use aquifer_shared::domain::contract::published::Published;
 use super::choice::{ChoiceKey, Tag};
 use super::codes::{Codes, Width, count_of};
 use super::table::RowTable;
+use crate::core::consent::SubjectRef;
 
 /// Takes rows of a published table.
 pub struct TableBuilder {
@@ -84,7 +85,7 @@ impl TableBuilder {
             return Err(TooManyRows);
         }
         self.rows += 1;
-        let tag = self.key.tag(customer.as_bytes(), &mut self.buffer);
+        let tag = self.key.tag(customer);
         let partition = &mut self.partitions[(tag >> (128 - PARTITION_BITS)) as usize];
         if partition.capacity() - partition.len() < self.stride {
             // Less slack than doubling: all partitions grow alike.
@@ -116,6 +117,7 @@ impl TableBuilder {
             .map(|(width, _)| Codes::with_capacity(*width, self.rows))
             .collect();
         let mut starts = vec![0];
+        let mut customers: Vec<SubjectRef> = Vec::new();
         let mut end = 0;
         for rows in std::mem::take(&mut self.partitions) {
             let (mut order, mut sizes) = self.ordered(&rows);
@@ -124,6 +126,12 @@ impl TableBuilder {
             self.dropped.beyond_band += sizes.len().saturating_sub(room) as u64;
             sizes.truncate(room);
             order.truncate(sizes.iter().map(|size| *size as usize).sum());
+            let mut first = 0;
+            customers.extend(sizes.iter().map(|size| {
+                let row = order[first] as usize * self.stride;
+                first += *size as usize;
+                SubjectRef(tag_of(&rows[row..]))
+            }));
             let mut offset = TAG_BYTES;
             for (codes, (width, _)) in codes.iter_mut().zip(&self.columns) {
                 codes.gather(&rows, self.stride, offset, &order);
@@ -134,7 +142,7 @@ impl TableBuilder {
                 end
             }));
         }
-        RowTable::new(codes, starts, self.dropped)
+        RowTable::new(codes, (starts, customers), self.dropped)
     }
 
     /// The rows of a partition that are kept, in their final order, and how many each customer has.

@@ -6,13 +6,15 @@
 use aquifer_shared::base::hash::{labelled, sha256};
 use aquifer_shared::base::secret::Secret;
 
-/// The key of one published table, derived from the node's own.
+use crate::core::consent::SubjectKey;
+
+/// The keys of one published table: the unit's own for its customers, and one for rows that is derived from the node's.
 pub struct ChoiceKey {
-    customers: Secret<[u8; 32]>,
+    customers: SubjectKey,
     rows: Secret<[u8; 16]>,
 }
 
-/// Names a customer inside one table; means nothing without the key.
+/// Names a customer; means nothing without the key.
 pub(super) type Tag = u128;
 
 impl ChoiceKey {
@@ -22,22 +24,19 @@ impl ChoiceKey {
     ///
     /// Without the node's key nobody can tell which rows of a customer count.
     #[must_use]
-    pub fn derive(node_key: &[u8; 32], table: &str) -> Self {
+    pub fn derive(node_key: &[u8; 32], subjects: &SubjectKey, table: &str) -> Self {
         let derive = |label| labelled(label, &[node_key, table.as_bytes()]).0;
         let mut rows = [0; 16];
         rows.copy_from_slice(&derive("aquifer/published-rows/1")[..16]);
         Self {
-            customers: Secret::new(derive("aquifer/published-customers/1")),
+            customers: subjects.clone(),
             rows: Secret::new(rows),
         }
     }
 
-    /// The tag of a customer. 128 bits: two of 2^32 customers share one with a chance below 2^-64.
-    pub(super) fn tag(&self, customer: &[u8], buffer: &mut Vec<u8>) -> Tag {
-        buffer.clear();
-        buffer.extend_from_slice(self.customers.expose());
-        buffer.extend_from_slice(customer);
-        first_half(&sha256(buffer).0)
+    /// The tag of a customer: the reference under which the unit knows the person, the same in all tables.
+    pub(super) fn tag(&self, customer: &str) -> Tag {
+        self.customers.subject(customer).0
     }
 
     /// What decides between the rows of a customer: the smallest count first. `nth` counts rows of equal content.
@@ -64,27 +63,27 @@ mod tests {
     #[test]
     fn tags_and_ranks_depend_on_all_that_they_name() {
         let buffer = &mut Vec::new();
-        let key = ChoiceKey::derive(&[1; 32], "orders");
-        let others = [
-            ChoiceKey::derive(&[2; 32], "orders"),
-            ChoiceKey::derive(&[1; 32], "visits"),
-        ];
-        let (tag, rank) = (key.tag(b"a", buffer), key.rank(7, 0, b"x", buffer));
-        assert_eq!(
-            (tag, rank),
-            (key.tag(b"a", buffer), key.rank(7, 0, b"x", buffer))
-        );
-        assert_ne!(tag, key.tag(b"b", buffer));
+        let derive = |node: u8, subjects: u8, table| {
+            ChoiceKey::derive(&[node; 32], &SubjectKey::new(&[subjects; 32]), table)
+        };
+        let key = derive(1, 1, "orders");
+        let (tag, rank) = (key.tag("a"), key.rank(7, 0, b"x", buffer));
+        assert_eq!((tag, rank), (key.tag("a"), key.rank(7, 0, b"x", buffer)));
+        assert_ne!(tag, key.tag("b"));
+        assert_ne!(tag, derive(1, 2, "orders").tag("a"));
         for other in [
             key.rank(8, 0, b"x", buffer),
             key.rank(7, 1, b"x", buffer),
             key.rank(7, 0, b"y", buffer),
+            derive(2, 1, "orders").rank(7, 0, b"x", buffer),
+            derive(1, 1, "visits").rank(7, 0, b"x", buffer),
         ] {
             assert_ne!(rank, other);
         }
-        for other in others {
-            assert_ne!(tag, other.tag(b"a", buffer));
-            assert_ne!(rank, other.rank(7, 0, b"x", buffer));
-        }
+        assert_eq!(
+            tag,
+            derive(2, 1, "visits").tag("a"),
+            "one person in all tables"
+        );
     }
 }

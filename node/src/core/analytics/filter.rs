@@ -37,6 +37,11 @@ impl Masks {
     pub(super) fn kept(&self) -> &[u8] {
         &self.0[0]
     }
+
+    /// The same, to take rows out of it.
+    pub(super) fn kept_mut(&mut self) -> &mut [u8] {
+        &mut self.0[0]
+    }
 }
 
 impl Sieve {

@@ -7,16 +7,19 @@
 use std::ops::Range;
 
 use aquifer_shared::domain::contract::published::{Published, PublishedKind};
+use aquifer_shared::domain::law::witness::Query;
 use aquifer_shared::domain::question::{Question, Scales};
 
 use super::blocks::{Adder, Scale};
 use super::filter::{Masks, Sieve};
 use super::keys::GroupKey;
 use super::table::RowTable;
+use crate::core::cohort::Cohort;
 
 /// A question over one table, ready to be added up.
 pub struct Inquiry<'a> {
     table: &'a RowTable,
+    cohort: &'a Cohort<Query>,
     sieve: Sieve,
     keys: Vec<GroupKey>,
     /// Columns that the blocks read.
@@ -29,10 +32,14 @@ pub struct Inquiry<'a> {
 }
 
 impl<'a> Inquiry<'a> {
-    /// A checked question over the table that it names.
+    /// A checked question over the eligible rows of the table that it names.
+    ///
+    /// # Panics
+    ///
+    /// If the cohort is of another table.
     #[must_use]
     pub fn new(
-        table: &'a RowTable,
+        (table, cohort): (&'a RowTable, &'a Cohort<Query>),
         published: &Published,
         question: &Question,
         scales: &Scales,
@@ -58,8 +65,14 @@ impl<'a> Inquiry<'a> {
             width += adder.width;
             adders.push(adder);
         }
+        assert_eq!(
+            table.rows(),
+            cohort.rows(),
+            "the cohort is of another table"
+        );
         Self {
             table,
+            cohort,
             sieve: Sieve::of(&question.filter, published),
             groups: keys.iter().map(|key| key.values as usize).product(),
             keys,
@@ -152,6 +165,7 @@ impl Block {
     fn fill(&mut self, inquiry: &Inquiry, rows: Range<usize>) {
         let table = inquiry.table;
         inquiry.sieve.run(table, rows.clone(), &mut self.masks);
+        inquiry.cohort.keep_bytes(rows.start, self.masks.kept_mut());
         self.groups.fill(0);
         for key in &inquiry.keys {
             let groups = &mut self.groups;

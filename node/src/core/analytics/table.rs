@@ -11,6 +11,8 @@ use aquifer_shared::base::secret::Personal;
 
 use super::builder::Dropped;
 use super::codes::Codes;
+use crate::core::consent::SubjectRef;
+use crate::core::table::Bits;
 
 /// The rows of all customers.
 ///
@@ -23,14 +25,26 @@ pub struct RowTable {
     columns: Vec<Personal<Codes>>,
     /// First row of every customer, and the number of rows at the end.
     starts: Personal<Vec<u32>>,
+    /// Who they are, in order.
+    subjects: Personal<Vec<SubjectRef>>,
     dropped: Personal<Dropped>,
 }
 
 impl RowTable {
-    pub(super) fn new(columns: Vec<Codes>, starts: Vec<u32>, dropped: Dropped) -> Self {
+    pub(super) fn new(
+        columns: Vec<Codes>,
+        (starts, subjects): (Vec<u32>, Vec<SubjectRef>),
+        dropped: Dropped,
+    ) -> Self {
+        assert_eq!(
+            starts.len(),
+            subjects.len() + 1,
+            "one start for each customer"
+        );
         Self {
             columns: columns.into_iter().map(Personal::new).collect(),
             starts: Personal::new(starts),
+            subjects: Personal::new(subjects),
             dropped: Personal::new(dropped),
         }
     }
@@ -43,6 +57,32 @@ impl RowTable {
     #[must_use]
     pub fn customers(&self) -> usize {
         self.starts.expose().len() - 1
+    }
+
+    /// References of the customers, in order.
+    ///
+    /// # Privacy
+    ///
+    /// Says who is in the table: stays at the node.
+    #[must_use]
+    pub fn subjects(&self) -> &[SubjectRef] {
+        self.subjects.expose()
+    }
+
+    /// Bits of customers, as bits of their rows.
+    ///
+    /// # Panics
+    ///
+    /// If they are of another table.
+    #[must_use]
+    pub fn rows_of(&self, customers: &Bits) -> Bits {
+        assert_eq!(customers.rows(), self.customers(), "bits of another table");
+        let starts = self.starts.expose().windows(2).enumerate();
+        let rows = starts.flat_map(|(customer, own)| {
+            let bit = customers.get(customer);
+            (own[0]..own[1]).map(move |_| bit)
+        });
+        rows.collect()
     }
 
     /// Customers that were left out because there are more than the contract declares.

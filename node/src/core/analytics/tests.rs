@@ -13,6 +13,8 @@ use aquifer_shared::domain::question::{
 use proptest::prelude::*;
 
 use super::*;
+use crate::core::consent::SubjectKey;
+use crate::core::fixtures::everybody;
 
 /// A customer's row before it is encoded: customer, level, small number, wide number, day.
 #[derive(Clone, Debug)]
@@ -106,7 +108,7 @@ impl Raw {
 }
 
 fn key() -> ChoiceKey {
-    ChoiceKey::derive(&[7; 32], "orders")
+    ChoiceKey::derive(&[7; 32], &SubjectKey::new(&[8; 32]), "orders")
 }
 
 fn table(rows: &[Raw], published: &Published) -> RowTable {
@@ -125,7 +127,8 @@ fn scales(published: &Published, question: &Question) -> Scales {
 
 fn answer(rows: &[Raw], published: &Published, question: &Question, parts: usize) -> Vec<i64> {
     let (table, scales) = (table(rows, published), scales(published, question));
-    let inquiry = Inquiry::new(&table, published, question, &scales);
+    let cohort = everybody(table.rows());
+    let inquiry = Inquiry::new((&table, &cohort), published, question, &scales);
     let sums = inquiry.parts(parts).into_iter();
     let sums = sums.map(|part| inquiry.sum(part));
     let both = |a: Vec<i64>, b: Vec<i64>| a.iter().zip(&b).map(|(a, b)| a + b).collect();
@@ -422,7 +425,8 @@ fn a_sum_by_hand() {
         amplitudes: vec![4_001; 4],
         ..scales(&published, &question)
     };
-    let inquiry = Inquiry::new(&table, &published, &question, &scales);
+    let cohort = everybody(table.rows());
+    let inquiry = Inquiry::new((&table, &cohort), &published, &question, &scales);
     assert_eq!(inquiry.sum(0..2), expected.concat());
 }
 
@@ -485,7 +489,13 @@ fn a_customer_with_a_million_rows_counts_as_much_as_any() {
     assert_eq!(over, (1, 1_000_000 - u64::from(ROWS_PER_UNIT_MAX)));
     let question = ask(vec![Key::Level(0)], Filter::All, 3, &[BlockKind::Sum(1)]);
     let scales = scales(&published, &question);
-    let mut sums = Inquiry::new(&table, &published, &question, &scales).sum(0..1);
+    let mut sums = Inquiry::new(
+        (&table, &everybody(table.rows())),
+        &published,
+        &question,
+        &scales,
+    )
+    .sum(0..1);
     sums.sort_unstable();
     let most = scales.amplitudes[0].into();
     assert_eq!(sums, [0, most, most, most]);

@@ -6,6 +6,7 @@ mod event;
 mod fold;
 mod notice;
 mod register;
+mod roll;
 mod subject;
 #[cfg(test)]
 mod tests;
@@ -14,4 +15,5 @@ pub use event::{AgeSaid, ConsentEvent, Effect, EventKind, Scope};
 pub use fold::{State, Thread};
 pub use notice::{Notice, NoticeBook, NoticeFault};
 pub use register::{Cut, Defaults, Register, TooMany};
-pub use subject::{SubjectRef, Subjects};
+pub use roll::Roll;
+pub use subject::{SubjectKey, SubjectRef, Subjects};

@@ -60,6 +60,8 @@ pub struct Cut {
     pub at: i64,
     /// By the number of the person.
     pub eligible: Bits,
+    /// Whether who has no events is.
+    pub without_events: bool,
 }
 
 /// More than a register holds.
@@ -104,18 +106,15 @@ impl Register {
         Ok(())
     }
 
-    /// The number of a person of a table; persons without events have numbers too.
-    ///
-    /// # Errors
-    ///
-    /// More persons than numbers.
-    pub fn subject(&mut self, subject: SubjectRef) -> Result<u32, TooMany> {
-        self.subjects.number(subject).ok_or(TooMany("persons"))
+    /// Persons from a number on, in the order in which they were met.
+    #[must_use]
+    pub fn met_from(&self, number: usize) -> &[SubjectRef] {
+        self.subjects.from(number)
     }
 
     /// The number of a person who is known.
     #[must_use]
-    pub fn known(&self, subject: &SubjectRef) -> Option<u32> {
+    pub fn known(&self, subject: SubjectRef) -> Option<u32> {
         self.subjects.known(subject)
     }
 
@@ -150,6 +149,7 @@ impl Register {
             says: &says,
             places: &self.places,
         };
+        let without_events = judge(&facts.person(&facts.outcome(&State::default())));
         let mut judged: HashMap<Outcome, bool> = HashMap::new();
         let mut last: Option<(Outcome, bool)> = None;
         let eligible = view.states.iter().map(|state| {
@@ -167,6 +167,7 @@ impl Register {
         Cut {
             at,
             eligible: eligible.collect(),
+            without_events,
         }
     }
 
@@ -281,7 +282,10 @@ impl Register {
             Some(place) => number_of(&mut self.places, &place).ok_or(TooMany("places"))?,
         };
         Ok(Thread {
-            subject: self.subject(event.subject)?,
+            subject: self
+                .subjects
+                .number(event.subject)
+                .ok_or(TooMany("persons"))?,
             scope: number_of(&mut self.scopes, &event.scope).ok_or(TooMany("purposes"))?,
             notice: event.notice.unwrap_or(NOTHING),
             place,

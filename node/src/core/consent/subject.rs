@@ -4,42 +4,64 @@ use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
 
+use aquifer_shared::base::secret::Secret;
 use aws_lc_rs::hmac;
 
-/// A person: HMAC-SHA-256 of the source's id under a key of the node.
+/// The key under which a unit knows its customers.
+///
+/// # Privacy
+///
+/// Never leaves the node; without it a reference says nothing about whom it stands for.
+pub struct SubjectKey {
+    key: hmac::Key,
+    seed: Secret<[u8; 32]>,
+}
+
+/// A person: the first half of the HMAC-SHA-256 of the source's id. Two of 2^32 persons share one with a chance below 2^-64.
 ///
 /// # Privacy
 ///
 /// A pseudonym. It is no use without the node's key, stays at the node, and cannot be printed.
-#[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
-pub struct SubjectRef(pub [u8; 32]);
+#[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct SubjectRef(pub u128);
 
-impl SubjectRef {
+impl SubjectKey {
+    /// From the bytes of a key file.
+    #[must_use]
+    pub fn new(seed: &[u8; 32]) -> Self {
+        Self {
+            key: hmac::Key::new(hmac::HMAC_SHA256, seed),
+            seed: Secret::new(*seed),
+        }
+    }
+
     /// The reference of a source's id.
     #[must_use]
-    pub fn of(key: &hmac::Key, key_id: u32, namespace: &str, source_id: &str) -> Self {
-        let mut context = hmac::Context::with_key(key);
-        context.update(b"aquifer/subject/v1");
-        context.update(&key_id.to_be_bytes());
-        context.update(&(namespace.len() as u64).to_be_bytes());
-        context.update(namespace.as_bytes());
+    pub fn subject(&self, source_id: &str) -> SubjectRef {
+        let mut context = hmac::Context::with_key(&self.key);
+        context.update(LABEL);
         context.update(source_id.as_bytes());
-        let mut digest = [0; 32];
-        digest.copy_from_slice(context.sign().as_ref());
-        Self(digest)
+        let mut half = [0; 16];
+        half.copy_from_slice(&context.sign().as_ref()[..16]);
+        SubjectRef(u128::from_be_bytes(half))
+    }
+}
+
+impl Clone for SubjectKey {
+    fn clone(&self) -> Self {
+        Self::new(self.seed.expose())
+    }
+}
+
+impl fmt::Debug for SubjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<secret>")
     }
 }
 
 impl fmt::Debug for SubjectRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("<personal>")
-    }
-}
-
-impl std::hash::Hash for SubjectRef {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        let [a, b, c, d, e, f, g, h, ..] = self.0;
-        state.write_u64(u64::from_be_bytes([a, b, c, d, e, f, g, h]));
     }
 }
 
@@ -58,8 +80,8 @@ impl Hasher for Spread {
         }
     }
 
-    fn write_u64(&mut self, value: u64) {
-        self.0 = value;
+    fn write_u128(&mut self, value: u128) {
+        self.0 = (value >> 64) as u64;
     }
 }
 
@@ -71,30 +93,45 @@ impl Hasher for Spread {
 #[derive(Default)]
 pub struct Subjects {
     numbers: HashMap<SubjectRef, u32, BuildHasherDefault<Spread>>,
+    met: Vec<SubjectRef>,
 }
 
 impl Subjects {
     /// The number of a person, new or known; none where there are too many persons.
     pub fn number(&mut self, subject: SubjectRef) -> Option<u32> {
-        let next = u32::try_from(self.numbers.len()).ok()?;
-        Some(*self.numbers.entry(subject).or_insert(next))
+        let next = u32::try_from(self.met.len())
+            .ok()
+            .filter(|next| *next < u32::MAX)?;
+        let number = *self.numbers.entry(subject).or_insert(next);
+        if number == next {
+            self.met.push(subject);
+        }
+        Some(number)
     }
 
     /// The number of a person who is known.
     #[must_use]
-    pub fn known(&self, subject: &SubjectRef) -> Option<u32> {
-        self.numbers.get(subject).copied()
+    pub fn known(&self, subject: SubjectRef) -> Option<u32> {
+        self.numbers.get(&subject).copied()
+    }
+
+    /// Persons from a number on.
+    #[must_use]
+    pub fn from(&self, number: usize) -> &[SubjectRef] {
+        &self.met[number.min(self.met.len())..]
     }
 
     /// How many persons are known.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.numbers.len()
+        self.met.len()
     }
 
     /// Whether none is.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.numbers.is_empty()
+        self.met.is_empty()
     }
 }
+
+const LABEL: &[u8] = b"aquifer/subject/v1";

@@ -65,7 +65,6 @@ impl World {
     /// Whether a person is eligible for a purpose at a time, by a cut and by a look at the person alone.
     fn is_eligible(&mut self, person: u8, purpose: &str, at: i64) -> bool {
         let purpose = self.purpose(purpose);
-        let subject = self.register.subject(reference(person)).unwrap();
         let gate = match purpose.action.to_string().as_str() {
             "train" => Gate::Train,
             "query" => Gate::Query,
@@ -74,6 +73,9 @@ impl World {
         let judge = |person: &Person| eligible(&self.book, gate, &purpose, person, at);
         let with = (&self.defaults, &self.notices);
         let cut = self.register.cut(&purpose, at, with, judge);
+        let Some(subject) = self.register.known(reference(person)) else {
+            return cut.without_events;
+        };
         let alone = self.register.person(subject, &purpose, at, with);
         let in_cut = cut.eligible.get(subject as usize);
         assert_eq!(in_cut, eligible(&self.book, gate, &purpose, &alone, at));
@@ -109,12 +111,17 @@ fn eligible(book: &Rulebook, gate: Gate, purpose: &Purpose, person: &Person, at:
     decide(&request, &facts, book, now).verdict() == Verdict::Allow
 }
 
-fn reference(person: u8) -> SubjectRef {
-    SubjectRef([person; 32])
+pub(super) fn reference(person: u8) -> SubjectRef {
+    SubjectRef(u128::from(person))
+}
+
+/// The purpose that events are about.
+pub(super) fn purpose() -> Purpose {
+    World::new().purpose("churn.train")
 }
 
 /// An event of person 1 about learning, under the notice that is current.
-fn event(kind: EventKind, event_at: i64) -> ConsentEvent {
+pub(super) fn event(kind: EventKind, event_at: i64) -> ConsentEvent {
     ConsentEvent {
         subject: reference(1),
         scope: Scope::of_word("churn.train").unwrap(),

@@ -21,9 +21,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use aquifer_shared::base::ids::{Hash32, StudyHash};
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::base::units::MicroRho;
-use aquifer_shared::domain::sum::StudyTerms;
+use aquifer_shared::domain::sum::{StudyTerms, study_hash};
 use aquifer_shared::protocol::aggregation::Checks;
 use aquifer_shared::protocol::chain::Head;
+use aquifer_shared::protocol::codec::encode;
 use aquifer_shared::protocol::wire::Approval;
 
 pub(super) use budget::floor_of;
@@ -290,6 +291,18 @@ impl Ledger {
             }
         }
         Ok(parts)
+    }
+
+    /// What the rolling year comes to, everything set aside included, with a study that is offered or accepted already.
+    #[must_use]
+    pub fn year_with(&self, now: Timestamp, split: Hash32, terms: &StudyTerms) -> Option<MicroRho> {
+        let year = Scope::Since(Self::year_start(now));
+        let known = self.accounts.contains_key(&study_hash(&encode(terms)));
+        let extra = match known {
+            true => None,
+            false => Some((terms, split, reservation(terms)?)),
+        };
+        self.total(extra, year, Count::Committed)
     }
 
     /// Keeps a study for a person.

@@ -206,7 +206,7 @@ impl Participant {
         });
         self.draw_for_round(study, round);
         if compute {
-            self.compute(study, (id, task), wanted);
+            self.compute(now, study, (id, task), wanted);
         }
         self.try_seal(now, study);
     }
@@ -221,8 +221,15 @@ impl Participant {
 
     /// Asks for the sum of the live attempt, after the one that is being computed: at most one sum of a study is under way,
     /// so that tasks that are called off at once make no queue.
-    fn compute(&mut self, study: StudyHash, (attempt, task): (AttemptId, Hash32), wanted: Wanted) {
+    fn compute(
+        &mut self,
+        now: Timestamp,
+        study: StudyHash,
+        (attempt, task): (AttemptId, Hash32),
+        wanted: Wanted,
+    ) {
         let terms = self.ledger.terms(&study).expect("accepted: see check_task");
+        let brief = self.rules.brief(now, &self.ledger, terms).map(Box::new);
         let job = ComputeJob {
             attempt,
             task,
@@ -239,6 +246,7 @@ impl Participant {
                 })
             }),
             body: wanted.body,
+            brief,
         };
         self.desks.entry(study).or_default().next_job = Some(Box::new(job));
         self.compute_next(study);

@@ -12,6 +12,7 @@ use aquifer_shared::protocol::wire::{
 };
 
 use super::Released;
+use crate::core::lawful::Brief;
 use crate::core::ledger::Batch;
 
 /// Bytes that were drawn for one event and never used before; none where the source of randomness failed.
@@ -232,6 +233,8 @@ pub struct ComputeJob {
     pub body: TaskBody,
     /// What belongs to a [`TaskBody::Question`].
     pub inquiry: Option<Box<QuestionJob>>,
+    /// What law is asked; a sum is about nobody without an answer.
+    pub brief: Option<Box<Brief>>,
 }
 
 /// A question and what its answer depends on.

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::epochs::Epochs;
 use super::shelf::{Shelf, Snapshot, epoch_of};
+use crate::core::consent::SubjectKey;
 use crate::shell::config::NodeConfig;
 use crate::shell::mapped::read_contract;
 use crate::shell::source::DataConfig;
@@ -23,6 +24,7 @@ use crate::shell::source_error::SourceError;
 pub struct Refresher {
     directory: PathBuf,
     node_key: Secret<[u8; 32]>,
+    subjects: SubjectKey,
     contract: Hash32,
     shelf: Arc<Shelf>,
     progress: Arc<Mutex<Progress>>,
@@ -66,9 +68,9 @@ pub struct DataView {
 pub fn first(
     config: &DataConfig,
     directory: &Path,
-    node_key: &[u8; 32],
+    (node_key, subjects): (&[u8; 32], &SubjectKey),
 ) -> Result<(Option<Snapshot>, Option<Failed>), SourceError> {
-    let Some(snapshot) = Snapshot::load(config, directory, node_key)? else {
+    let Some(snapshot) = Snapshot::load(config, directory, (node_key, subjects))? else {
         return Ok((None, None));
     };
     match Epochs::of(directory).hold(&snapshot, node_key) {
@@ -87,7 +89,7 @@ impl Refresher {
     #[must_use]
     pub fn new(
         directory: &Path,
-        node_key: Secret<[u8; 32]>,
+        (node_key, subjects): (Secret<[u8; 32]>, SubjectKey),
         contract: Hash32,
         shelf: Arc<Shelf>,
         failed: Option<Failed>,
@@ -101,6 +103,7 @@ impl Refresher {
         Self {
             directory: directory.to_owned(),
             node_key,
+            subjects,
             contract,
             shelf,
             progress: Arc::new(Mutex::new(progress)),
@@ -156,11 +159,12 @@ impl Refresher {
 
     fn spawn(&self, config: DataConfig, epoch: Name) -> std::io::Result<()> {
         let (directory, key) = (self.directory.clone(), Secret::new(*self.node_key.expose()));
+        let subjects = self.subjects.clone();
         let (shelf, progress) = (self.shelf.clone(), self.progress.clone());
         let contract = self.contract;
         let thread = thread::Builder::new().name("refresh".to_owned());
         thread.spawn(move || {
-            let loaded = read(&config, &directory, key.expose(), contract);
+            let loaded = read(&config, &directory, (key.expose(), &subjects), contract);
             let mut progress = locked(&progress);
             progress.reading = None;
             match loaded {
@@ -180,10 +184,10 @@ impl Refresher {
 fn read(
     config: &DataConfig,
     directory: &Path,
-    node_key: &[u8; 32],
+    (node_key, subjects): (&[u8; 32], &SubjectKey),
     contract: Hash32,
 ) -> anyhow::Result<Snapshot> {
-    let loaded = Snapshot::load(config, directory, node_key)?;
+    let loaded = Snapshot::load(config, directory, (node_key, subjects))?;
     let same = loaded.filter(|snapshot| snapshot.contract().hash() == contract);
     let snapshot = same.ok_or_else(|| anyhow::anyhow!("the contract changed meanwhile"))?;
     Epochs::of(directory).hold(&snapshot, node_key)?;

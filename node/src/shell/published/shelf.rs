@@ -8,6 +8,7 @@ use std::thread;
 use aquifer_shared::base::hash::labelled;
 use aquifer_shared::base::ids::{Hash32, Name};
 use aquifer_shared::domain::contract::Contract;
+use aquifer_shared::domain::law::witness::Query;
 use aquifer_shared::domain::question::Question;
 use aquifer_shared::domain::sum::RoundTerms;
 
@@ -16,6 +17,8 @@ use tokio::sync::watch;
 use super::encode::encode;
 use super::mapping::{epoch, mappings};
 use crate::core::analytics::{ChoiceKey, Inquiry, Misfit, RowTable, scales_within};
+use crate::core::cohort::Cohort;
+use crate::core::consent::SubjectKey;
 use crate::shell::mapped::read_contract;
 use crate::shell::source::DataConfig;
 use crate::shell::source_error::SourceError;
@@ -52,7 +55,7 @@ impl Snapshot {
     pub fn load(
         config: &DataConfig,
         directory: &Path,
-        node_key: &[u8; 32],
+        (node_key, subjects): (&[u8; 32], &SubjectKey),
     ) -> Result<Option<Self>, SourceError> {
         let contract = read_contract(&directory.join(&config.contract))?;
         let mappings = mappings(config, &contract)?;
@@ -63,7 +66,7 @@ impl Snapshot {
         let mut tables = BTreeMap::new();
         for mapping in mappings {
             let published = mapping.published;
-            let key = ChoiceKey::derive(node_key, &published.name);
+            let key = ChoiceKey::derive(node_key, subjects, &published.name);
             let table = encode(config, directory, mapping, key)?;
             tables.insert(published.name.clone(), table);
         }
@@ -109,7 +112,14 @@ impl Snapshot {
         self.tables.keys().map(String::as_str)
     }
 
-    /// What this node's customers add up to, in the terms of its round, on up to two threads. Blocks.
+    /// A table, by its name.
+    #[must_use]
+    pub fn table(&self, name: &str) -> Option<(&str, &RowTable)> {
+        let (name, table) = self.tables.get_key_value(name)?;
+        Some((name, table))
+    }
+
+    /// What those of this node's customers who are eligible add up to, in the terms of its round, on up to two threads. Blocks.
     ///
     /// # Errors
     ///
@@ -122,13 +132,14 @@ impl Snapshot {
     pub fn answer(
         &self,
         question: &Question,
+        cohort: &Cohort<Query>,
         customers_max: u64,
         terms: &RoundTerms,
     ) -> Result<Vec<i64>, NoAnswer> {
         let (published, scales) = scales_within(question, &self.contract, customers_max, terms)?;
         let not_served = || NoAnswer::NotServed(question.table.clone());
         let table = self.tables.get(&question.table).ok_or_else(not_served)?;
-        let inquiry = Inquiry::new(table, published, question, &scales);
+        let inquiry = Inquiry::new((table, cohort), published, question, &scales);
         let parts = if table.rows() < SIDE_BY_SIDE_ROWS_MIN {
             1
         } else {

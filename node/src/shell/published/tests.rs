@@ -13,6 +13,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::core::analytics::{ChoiceKey, excess};
+use crate::core::consent::SubjectKey;
 use crate::shell::config::NodeConfig;
 
 const CONTRACT: &str = r#"
@@ -97,7 +98,11 @@ approvers = []
 
     fn load(&self) -> anyhow::Result<Option<Snapshot>> {
         let config = NodeConfig::load(self.0.path())?.data;
-        Ok(Snapshot::load(&config, self.0.path(), &[7; 32])?)
+        Ok(Snapshot::load(
+            &config,
+            self.0.path(),
+            (&[7; 32], &SubjectKey::new(&[8; 32])),
+        )?)
     }
 
     fn snapshot(&self) -> Snapshot {
@@ -109,7 +114,7 @@ approvers = []
         let config = NodeConfig::load(self.0.path()).unwrap().data;
         let contract = Contract::parse(CONTRACT).unwrap();
         let mapping = mappings(&config, &contract).unwrap()[1];
-        let key = ChoiceKey::derive(&[7; 32], "orders");
+        let key = ChoiceKey::derive(&[7; 32], &SubjectKey::new(&[8; 32]), "orders");
         inspect(&config, self.0.path(), mapping, key).unwrap()
     }
 

@@ -5,6 +5,19 @@ use super::scale::can_be_missing;
 use crate::domain::contract::{Published, PublishedKind};
 
 impl Filter {
+    /// Adds the columns that it looks at.
+    pub(super) fn columns(&self, columns: &mut Vec<u16>) {
+        match self {
+            Self::All | Self::Nothing => {}
+            Self::Levels(column, _) | Self::Ranges(column, _) | Self::Missing(column) => {
+                columns.push(*column);
+            }
+            Self::Every(parts) | Self::Either(parts) => {
+                parts.iter().for_each(|part| part.columns(columns));
+            }
+        }
+    }
+
     /// The column's level is one of these places, in any order.
     #[must_use]
     pub fn levels(table: &Published, column: u16, mut places: Vec<u16>) -> Self {

@@ -40,6 +40,19 @@ pub struct Question {
     pub blocks: Vec<Block>,
 }
 
+impl Question {
+    /// Columns that it looks at, in whatever part of it: rising, each once.
+    #[must_use]
+    pub fn columns(&self) -> Vec<u16> {
+        let mut columns: Vec<u16> = self.keys.iter().map(|key| key.column()).collect();
+        self.filter.columns(&mut columns);
+        columns.extend(self.blocks.iter().filter_map(|block| block.kind.column()));
+        columns.sort_unstable();
+        columns.dedup();
+        columns
+    }
+}
+
 /// A group key.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 pub enum Key {

@@ -16,6 +16,7 @@ use aquifer_shared::domain::sum::{HoldOut, NoiseShare};
 use aquifer_shared::protocol::wire::TaskBody;
 use aquifer_shared::shell::report;
 use aquifer_tests::company::SPLIT_COLUMN;
+use aquifer_tests::law::everybody;
 use aquifer_tests::random::Seeded;
 use serde_json::{Value, json};
 
@@ -54,6 +55,7 @@ pub fn measure(options: &Options) -> Result<Value> {
             .map(|entry| entry as i32 * 37 % 20_000 - 10_000)
             .collect(),
     };
+    let cohort = everybody(table.rows());
     let bandwidth = gigabytes_per_second();
     let mut printed = report::Table::new(&[
         "round over 1,000,000 x 20",
@@ -70,7 +72,9 @@ pub fn measure(options: &Options) -> Result<Value> {
     for (name, body, terms) in bodies {
         let pass = || -> Result<f64> {
             let started = Instant::now();
-            black_box(contribution(&table, &split, &body, &terms, CLIP_TIGHT)?);
+            black_box(contribution(
+                &table, &split, &cohort, &body, &terms, CLIP_TIGHT,
+            )?);
             Ok(started.elapsed().as_secs_f64())
         };
         let taken = (0..options.times(5, 2))

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use ::parquet::arrow::ArrowWriter;
 use anyhow::{Context, Result, bail};
 use aquifer_coordinator::core::sql::{self, Settings, Statement};
+use aquifer_node::core::consent::SubjectKey;
 use aquifer_node::shell::config::NodeConfig;
 use aquifer_node::shell::published::Snapshot;
 use aquifer_shared::base::units::MicroRho;
@@ -194,7 +195,11 @@ fn alone(node: &Path, reports: &Reports, customers: u64) -> Result<(f64, f64)> {
         .round(orders, customers, MicroRho(STANDING.urho), NoiseShare::OWN);
     let round = round.context("the price buys noise")?;
     let started = Instant::now();
-    let snapshot = Snapshot::load(&NodeConfig::load(node)?.data, node, &[7; 32])?;
+    let snapshot = Snapshot::load(
+        &NodeConfig::load(node)?.data,
+        node,
+        (&[7; 32], &SubjectKey::new(&[8; 32])),
+    )?;
     let snapshot = snapshot.context("tables are published")?;
     let read = started.elapsed().as_secs_f64();
     let mut best = f64::INFINITY;

@@ -4,31 +4,33 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
-use aquifer_shared::base::limits::LAW_PACKS_MAX;
-use aquifer_shared::base::time::Timestamp;
-use aquifer_shared::domain::law::{Pack, vendored};
 
-use crate::client::now;
-use crate::contracts::read_document;
+use super::documents::read_document;
+use crate::base::limits::LAW_PACKS_MAX;
+use crate::base::time::Timestamp;
+use crate::domain::law::{Pack, vendored};
 
 /// A pack with its text.
 #[derive(Clone, Debug)]
-pub(crate) struct Held {
-    pub(crate) pack: Pack,
-    pub(crate) text: String,
+pub struct Held {
+    /// The pack.
+    pub pack: Pack,
+    /// As it is written.
+    pub text: String,
 }
 
 /// A file that breaks the format, with its place.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {problem}", .file.display())]
-pub(crate) struct Broken {
+pub struct Broken {
     file: PathBuf,
     problem: String,
 }
 
 impl Broken {
     /// Names the file of a problem.
-    pub(crate) fn new(file: &Path, problem: impl ToString) -> Self {
+    #[must_use]
+    pub fn new(file: &Path, problem: impl ToString) -> Self {
         Self {
             file: file.to_owned(),
             problem: problem.to_string(),
@@ -41,7 +43,7 @@ impl Broken {
 /// # Errors
 ///
 /// [`Broken`], or the folder cannot be read.
-pub(crate) fn all(folder: Option<&Path>) -> anyhow::Result<Vec<Held>> {
+pub fn all(folder: Option<&Path>) -> anyhow::Result<Vec<Held>> {
     let mut held = Vec::new();
     for (name, text) in vendored::PACKS {
         held.push(read(Path::new(name), text)?);
@@ -91,19 +93,21 @@ fn read(file: &Path, text: &str) -> Result<Held, Broken> {
     Ok(Held { pack, text })
 }
 
-/// A day of the calendar as a moment; today's where none is given.
-pub(crate) fn moment_of(day: Option<i32>) -> Timestamp {
+/// A day of the calendar as a moment; `now` where none is given.
+#[must_use]
+pub fn moment_of(day: Option<i32>, now: Timestamp) -> Timestamp {
     let day = day.and_then(|day| u64::try_from(day).ok());
-    day.map_or_else(now, |day| Timestamp(day * MS_PER_DAY))
+    day.map_or(now, |day| Timestamp(day * MS_PER_DAY))
 }
 
 /// The day of a moment.
-pub(crate) fn day_of(moment: Timestamp) -> i32 {
+#[must_use]
+pub fn day_of(moment: Timestamp) -> i32 {
     i32::try_from(moment.0 / MS_PER_DAY).unwrap_or(i32::MAX)
 }
 
 /// Printed wherever packs are: on standard error, so that programs are not disturbed.
-pub(crate) const NOTICE: &str = "not legal advice: values with reviewer \"none\" were reviewed by nobody; no gate uses the packs yet";
+pub const NOTICE: &str = "not legal advice: values with reviewer \"none\" were reviewed by nobody";
 
 const MS_PER_DAY: u64 = 24 * 3_600 * 1_000;
 

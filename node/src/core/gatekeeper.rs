@@ -1,0 +1,286 @@
+//! Rules of law at the node's gates: what a run may do, and who may be in it.
+//!
+//! Holds the rule book and what the unit declares of its people; [`decide`] answers. No gate looks at an exact count of people.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use aquifer_shared::base::ids::Name;
+use aquifer_shared::base::time::Timestamp;
+use aquifer_shared::domain::law::{
+    About, Basis, Category, Decision, Dpia, Facts, Gate, Person, Place, Purpose, Request, Rulebook,
+    Run, Set, Spend, Transfer, Verdict, decide,
+};
+
+use super::consent::Defaults;
+
+/// What the unit declares of the people in its tables.
+#[derive(Clone, Debug, PartialEq)]
+pub struct People {
+    /// Where the unit is.
+    pub controller: Place,
+    /// Where its customers live, where no event says otherwise.
+    pub place: Place,
+    /// Whether all of them are of age.
+    pub adult: bool,
+    /// Under what updates go to the coordinator.
+    pub transfer: Transfer,
+    /// On which basis each purpose rests.
+    pub basis: BTreeMap<Name, Basis>,
+    /// What all columns are about that have no entry in `columns`.
+    pub categories: Set<Category>,
+    /// What single columns are about.
+    pub columns: BTreeMap<String, Set<Category>>,
+    /// Names of purposes whose assessment of impact is current.
+    pub dpia_current: Vec<Name>,
+}
+
+/// Rules and declarations, shared by all gates of a node.
+#[derive(Clone, Debug)]
+pub struct Gatekeeper(Arc<Content>);
+
+#[derive(Debug)]
+struct Content {
+    book: Rulebook,
+    people: People,
+}
+
+/// What a run would cost a subject in a year, and how many people it declares.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Figures {
+    /// Declared number of customers.
+    pub population: u64,
+    /// Composed over the year and this run.
+    pub spend: Spend,
+}
+
+impl Gatekeeper {
+    /// Rules, and what they are applied to.
+    #[must_use]
+    pub fn new(book: Rulebook, people: People) -> Self {
+        Self(Arc::new(Content { book, people }))
+    }
+
+    /// The rule book.
+    #[must_use]
+    pub fn book(&self) -> &Rulebook {
+        &self.0.book
+    }
+
+    /// What the unit declares.
+    #[must_use]
+    pub fn people(&self) -> &People {
+        &self.0.people
+    }
+
+    /// A declared purpose.
+    #[must_use]
+    pub fn purpose(&self, name: &str) -> Option<&Purpose> {
+        self.0.book.purpose(name)
+    }
+
+    /// What holds for customers of whom no event says otherwise.
+    #[must_use]
+    pub fn defaults(&self, purpose: &Name) -> Defaults {
+        let people = &self.0.people;
+        Defaults {
+            place: Some(people.place),
+            adult: people.adult,
+            basis: people.basis.get(purpose).copied(),
+        }
+    }
+
+    /// Whether a run may go on.
+    pub fn run(
+        &self,
+        gate: Gate,
+        purpose: &str,
+        columns: &[&str],
+        figures: Figures,
+        now: Timestamp,
+    ) -> Decision {
+        let places = [self.0.people.place];
+        let run = Run {
+            places: &places,
+            transfer: self.0.people.transfer,
+            population: Some(figures.population),
+            spend: Some(figures.spend),
+        };
+        self.decide(gate, purpose, columns, About::Run(run), now)
+    }
+
+    /// Whether one person is eligible.
+    ///
+    /// # Privacy
+    ///
+    /// The answer is a customer's fact: it becomes a bit of a mask, and nothing else.
+    #[must_use]
+    pub fn is_eligible(
+        &self,
+        gate: Gate,
+        purpose: &str,
+        columns: &[&str],
+        person: &Person,
+        now: Timestamp,
+    ) -> bool {
+        let about = About::Person(*person);
+        let decision = self.decide(gate, purpose, columns, about, now);
+        decision.verdict() == Verdict::Allow
+    }
+
+    fn decide(
+        &self,
+        gate: Gate,
+        purpose: &str,
+        columns: &[&str],
+        about: About<'_>,
+        now: Timestamp,
+    ) -> Decision {
+        let Content { book, people } = &*self.0;
+        let declared = book.purpose(purpose);
+        let request = Request {
+            gate,
+            purpose,
+            columns,
+            categories: self.categories(columns),
+            controller: Some(people.controller),
+            export: false,
+        };
+        let facts = Facts {
+            dpia: self.dpia(declared),
+            reviewer: None,
+            signers: None,
+            about,
+        };
+        decide(&request, &facts, book, now)
+    }
+
+    fn dpia(&self, purpose: Option<&Purpose>) -> Dpia {
+        let Some(purpose) = purpose else {
+            return Dpia::Unknown;
+        };
+        match &purpose.dpia_ref {
+            None => Dpia::Absent,
+            Some(_) if self.0.people.dpia_current.contains(&purpose.id) => Dpia::Current,
+            Some(_) => Dpia::Stale,
+        }
+    }
+
+    /// What these columns are about.
+    #[must_use]
+    pub fn categories(&self, columns: &[&str]) -> Set<Category> {
+        let people = &self.0.people;
+        let mut all = Set::EMPTY;
+        for column in columns {
+            let own = people.columns.get(*column).unwrap_or(&people.categories);
+            own.iter().for_each(|category| all.insert(category));
+        }
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aquifer_shared::domain::law::{Cause, Purposes, vendored};
+
+    use super::*;
+
+    const PURPOSES: &str = include_str!("../../../shared/laws/examples/purposes.toml");
+    /// 2026-11-25.
+    const NOW: Timestamp = Timestamp(20_782 * 24 * 3_600 * 1_000);
+
+    fn people() -> People {
+        let basis = ["churn.train", "churn.query", "churn.score"];
+        let basis = basis.map(|purpose| (purpose.parse().unwrap(), Basis::Contract));
+        People {
+            controller: "DE".parse().unwrap(),
+            place: "DE".parse().unwrap(),
+            adult: true,
+            transfer: Transfer::Within,
+            basis: basis.into(),
+            categories: Set::of(&[Category::Contract]),
+            columns: BTreeMap::new(),
+            dpia_current: Vec::new(),
+        }
+    }
+
+    fn figures() -> Figures {
+        Figures {
+            population: 10_000,
+            spend: Spend {
+                epsilon_micro: 1_000_000,
+                delta_pico: 1_000_000,
+            },
+        }
+    }
+
+    #[track_caller]
+    fn check(people: People, columns: &[&str], figures: Figures, expected: Option<Cause>) {
+        let purposes = Purposes::parse(PURPOSES).unwrap();
+        let book = Rulebook::new(vendored::packs().unwrap(), purposes).unwrap();
+        let gatekeeper = Gatekeeper::new(book, people);
+        let decision = gatekeeper.run(Gate::Train, "churn.train", columns, figures, NOW);
+        let causes = decision.causes();
+        match expected {
+            None => assert!(causes.is_empty(), "{causes:?}"),
+            Some(cause) => assert!(causes.contains(cause), "{causes:?}"),
+        }
+    }
+
+    #[test]
+    fn a_run_is_held_against_the_rules() {
+        let columns = ["tenure", "plan", "churned"];
+        check(people(), &columns, figures(), None);
+        check(
+            people(),
+            &["tenure", "shoe_size"],
+            figures(),
+            Some(Cause::ColumnNotAllowed),
+        );
+        let few = Figures {
+            population: 199,
+            ..figures()
+        };
+        check(people(), &columns, few, Some(Cause::CohortTooSmall));
+        let mut dear = figures();
+        dear.spend.epsilon_micro = 3_000_001;
+        check(people(), &columns, dear, Some(Cause::EpsilonAboveCap));
+        let mut tagged = people();
+        tagged
+            .columns
+            .insert("plan".into(), Set::of(&[Category::Unknown]));
+        check(tagged, &columns, figures(), Some(Cause::CategoryUnknown));
+        let mut elsewhere = people();
+        elsewhere.place = "JP".parse().unwrap();
+        check(elsewhere, &columns, figures(), Some(Cause::PlaceUncovered));
+        let mut bare = people();
+        bare.transfer = Transfer::Bare;
+        check(bare, &columns, figures(), Some(Cause::TransferWithoutTool));
+    }
+
+    #[test]
+    fn sensitive_columns_need_explicit_consent_of_each_person() {
+        let mut people = people();
+        people
+            .columns
+            .insert("plan".into(), Set::of(&[Category::Health]));
+        let purposes = Purposes::parse(PURPOSES).unwrap();
+        let book = Rulebook::new(vendored::packs().unwrap(), purposes).unwrap();
+        let gatekeeper = Gatekeeper::new(book, people);
+        let defaults = gatekeeper.defaults(&"churn.train".parse().unwrap());
+        let person = Person {
+            place: defaults.place,
+            basis: defaults.basis,
+            consent: aquifer_shared::domain::law::Consent::None,
+            consented_on: None,
+            block: aquifer_shared::domain::law::Block::None,
+            notice: None,
+            age: aquifer_shared::domain::law::Age::Adult,
+        };
+        let eligible = |columns: &[&str]| {
+            gatekeeper.is_eligible(Gate::Train, "churn.train", columns, &person, NOW)
+        };
+        assert!(eligible(&["tenure"]));
+        assert!(!eligible(&["tenure", "plan"]));
+    }
+}

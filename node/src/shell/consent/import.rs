@@ -1,0 +1,423 @@
+//! An import: every row becomes events or a reject with a reason; all of it is written, or nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use aquifer_shared::base::ids::Hash32;
+use serde::Serialize;
+
+use super::ledger::{ConsentLedger, EventKey, Taken};
+use super::mapping::{Format, Mapping};
+use super::rows::{Row, each};
+use super::time;
+use crate::core::consent::{
+    AgeSaid, ConsentEvent, Effect, EventKind, NoticeBook, Scope, SubjectKey,
+};
+
+/// Why a row, or one value of it, was not taken. Never with the value.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// It is no row of the format.
+    Malformed,
+    /// The customer is missing.
+    SubjectMissing,
+    /// The event's own id is missing.
+    EventIdMissing,
+    /// The moment is missing or no time.
+    TimeMissing,
+    /// The moment lies more than a minute ahead.
+    Future,
+    /// The purpose is missing, or the mapping does not know it.
+    PurposeUnknown,
+    /// The end is no time.
+    ValidUntilUnreadable,
+    /// The place is none.
+    PlaceUnreadable,
+    /// The mapping does not know the age.
+    AgeUnknown,
+    /// It is marked as a test.
+    Test,
+    /// Another event is known under the same id.
+    Contradicts,
+    /// A group of purposes can be objected to and withdrawn from, not agreed to.
+    GroupGrant,
+    /// The person was erased.
+    Erased,
+}
+
+/// A row that was not taken.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+pub struct Reject {
+    /// Line or number of the object, from 1.
+    pub row: u64,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// What came of an import.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
+pub struct Imported {
+    /// Nothing was written: it was only tried.
+    pub dry_run: bool,
+    /// Rows or objects.
+    pub rows: u64,
+    /// Events that are new.
+    pub new: u64,
+    /// Events that were known.
+    pub known: u64,
+    /// New events by kind.
+    pub kinds: BTreeMap<&'static str, u64>,
+    /// Events under a notice that the unit does not know: they are kept, and count for nothing.
+    pub notice_unknown: u64,
+    /// Rejects by reason.
+    pub rejects: BTreeMap<Reason, u64>,
+    /// The first of them.
+    pub examples: Vec<Reject>,
+}
+
+/// What an import needs beside the file.
+pub(super) struct Desk<'a> {
+    pub(super) mapping: &'a Mapping,
+    pub(super) key: &'a SubjectKey,
+    /// Milliseconds since 1970, by the clock of the unit.
+    pub(super) now: i64,
+    pub(super) dry_run: bool,
+}
+
+/// Reads an export into the ledger, and calls with every reject.
+///
+/// # Errors
+///
+/// The file is not what the mapping says, has a status that the mapping does not know, or other figures than the source states:
+/// nothing was written.
+///
+/// # Privacy
+///
+/// Ids of customers and events become keyed and plain digests; neither errors nor rejects say more than where.
+pub(super) fn import(
+    ledger: &mut ConsentLedger,
+    path: &Path,
+    desk: &Desk<'_>,
+    mut rejected: impl FnMut(Reject) -> anyhow::Result<()>,
+    mut progress: impl FnMut(u64),
+) -> anyhow::Result<Imported> {
+    let notices = ledger.notices()?;
+    // A clock that was set back does not make the past younger.
+    let recorded_at = ledger.latest()?.max(desk.now);
+    let reader = Reader {
+        desk,
+        notices: &notices,
+        recorded_at,
+    };
+    let mut report = Imported {
+        dry_run: desk.dry_run,
+        ..Imported::default()
+    };
+    let (parsed, rows) = reader.read(path, &mut report, &mut rejected)?;
+    let mut parsed = parsed.into_iter();
+    let mut last: Option<(u64, EventKind)> = None;
+    let mut done = 0;
+    let (mut taken, mut refused) = (Vec::new(), Vec::new());
+    ledger.write::<anyhow::Error>(
+        |before| {
+            if let (Some(before), Some((row, kind))) = (before, last) {
+                match before {
+                    Taken::New => taken.push(kind),
+                    Taken::Known => report.known += 1,
+                    Taken::Contradicts => refused.push(Reject {
+                        row,
+                        reason: Reason::Contradicts,
+                    }),
+                    Taken::Erased => refused.push(Reject {
+                        row,
+                        reason: Reason::Erased,
+                    }),
+                }
+                done += 1;
+                progress(done);
+            }
+            let Some(next) = parsed.next() else {
+                return Ok(None);
+            };
+            last = Some((next.row, next.event.kind));
+            Ok(Some((next.key, next.event)))
+        },
+        || {
+            desk.mapping.reconcile(&rows)?;
+            Ok(!desk.dry_run)
+        },
+    )?;
+    for kind in taken {
+        report.new += 1;
+        *report.kinds.entry(kind.word()).or_default() += 1;
+    }
+    for reject in refused {
+        report.note(reject);
+        rejected(reject)?;
+    }
+    Ok(report)
+}
+
+impl Imported {
+    fn note(&mut self, reject: Reject) {
+        *self.rejects.entry(reject.reason).or_default() += 1;
+        if self.examples.len() < EXAMPLES_MAX {
+            self.examples.push(reject);
+        }
+    }
+
+    /// Rejects, all together.
+    #[must_use]
+    pub fn rejected(&self) -> u64 {
+        self.rejects.values().sum()
+    }
+}
+
+/// An event with its place in the file.
+struct Parsed {
+    row: u64,
+    key: EventKey,
+    event: ConsentEvent,
+}
+
+/// Figures of a file.
+struct Figures {
+    rows: u64,
+    grants: u64,
+    ends: u64,
+}
+
+struct Reader<'a> {
+    desk: &'a Desk<'a>,
+    notices: &'a NoticeBook,
+    recorded_at: i64,
+}
+
+impl Reader<'_> {
+    fn read(
+        &self,
+        path: &Path,
+        report: &mut Imported,
+        rejected: &mut impl FnMut(Reject) -> anyhow::Result<()>,
+    ) -> anyhow::Result<(Vec<Parsed>, Figures)> {
+        let mapping = self.desk.mapping;
+        let mut parsed: Vec<Parsed> = Vec::new();
+        let mut unmapped = BTreeSet::new();
+        let needed = mapping.columns();
+        let needed: Vec<&str> = needed.iter().map(String::as_str).collect();
+        each(path, mapping.format, &needed, |row| {
+            report.rows += 1;
+            let mut refuse = |reason| {
+                let reject = Reject {
+                    row: row.number,
+                    reason,
+                };
+                report.note(reject);
+                rejected(reject)
+            };
+            for said in self.said(&row) {
+                match said {
+                    Err(Fault::Reason(reason)) => refuse(reason)?,
+                    Err(Fault::Status) => {
+                        unmapped.insert(row.number);
+                    }
+                    Ok(one) => parsed.push(one),
+                }
+            }
+            Ok(())
+        })?;
+        if let Some(first) = unmapped.first() {
+            bail!(
+                "{}, row {first}: a status that [statuses] of the mapping does not know ({} rows in all); nothing was written: \
+                 map every word of the source",
+                path.display(),
+                unmapped.len()
+            );
+        }
+        let unknown = |one: &&Parsed| mapping.notice.is_some() && one.event.notice.is_none();
+        report.notice_unknown = parsed.iter().filter(unknown).count() as u64;
+        let of = |wanted: &[Effect]| {
+            let fits = |one: &&Parsed| wanted.contains(&one.event.kind.effect());
+            parsed.iter().filter(fits).count() as u64
+        };
+        let figures = Figures {
+            rows: report.rows,
+            grants: of(&[Effect::Grant]),
+            ends: of(&[Effect::End, Effect::Block]),
+        };
+        Ok((parsed, figures))
+    }
+
+    /// What a row says: one event, or one for each purpose of a wide file.
+    fn said(&self, row: &Row<'_>) -> Vec<Result<Parsed, Fault>> {
+        let mapping = self.desk.mapping;
+        if row.is_broken() {
+            return vec![Err(Fault::Reason(Reason::Malformed))];
+        }
+        let test = mapping.test.as_ref().and_then(|column| row.get(column));
+        if test.is_some_and(|mark| TRUE.contains(&mark.to_lowercase().as_str())) {
+            return vec![Err(Fault::Reason(Reason::Test))];
+        }
+        if mapping.format != Format::CsvWide {
+            let purpose = mapping.purpose.as_ref().and_then(|column| row.get(column));
+            let scope = purpose.and_then(|purpose| mapping.purposes.get(&purpose));
+            let status = mapping.status.as_ref().and_then(|column| row.get(column));
+            return vec![self.event(row, scope, status.as_deref(), None)];
+        }
+        let columns = mapping.purposes.iter();
+        let filled = columns.filter_map(|(column, scope)| Some((column, scope, row.get(column)?)));
+        filled
+            .map(|(column, scope, status)| {
+                self.event(row, Some(scope), Some(&status), Some(column))
+            })
+            .collect()
+    }
+
+    fn event(
+        &self,
+        row: &Row<'_>,
+        scope: Option<&String>,
+        status: Option<&str>,
+        column: Option<&str>,
+    ) -> Result<Parsed, Fault> {
+        let mapping = self.desk.mapping;
+        let no = |reason| Err(Fault::Reason(reason));
+        let kind = status.and_then(|status| mapping.statuses.get(status));
+        let kind = kind
+            .and_then(|word| EventKind::of_word(word))
+            .ok_or(Fault::Status)?;
+        let Some(scope) = scope.and_then(|word| Scope::of_word(word)) else {
+            return no(Reason::PurposeUnknown);
+        };
+        let grants = kind.effect() == Effect::Grant;
+        if grants && !matches!(scope, Scope::Purpose(_)) {
+            return no(Reason::GroupGrant);
+        }
+        let Some(subject) = row.get(&mapping.subject) else {
+            return no(Reason::SubjectMissing);
+        };
+        let Some(event_at) = row
+            .get(&mapping.event_at)
+            .and_then(|text| time::parse(&text))
+        else {
+            return no(Reason::TimeMissing);
+        };
+        if event_at > self.recorded_at + AHEAD_MS_MAX {
+            return no(Reason::Future);
+        }
+        let own = mapping.event_id.as_ref().map(|column| row.get(column));
+        let id = match (own, column) {
+            (Some(None), _) => return no(Reason::EventIdMissing),
+            (Some(Some(id)), Some(column)) => format!("{id}\n{column}"),
+            (Some(Some(id)), None) => id,
+            // Without an id of its own, a status of a person is known by when it was said.
+            (None, _) => format!("{subject}\n{event_at}\n{}", column.unwrap_or_default()),
+        };
+        let valid_until = match optional(row, mapping.valid_until.as_ref()) {
+            None => None,
+            Some(text) => match time::parse(&text) {
+                Some(at) => Some(at),
+                None => return no(Reason::ValidUntilUnreadable),
+            },
+        };
+        let place = match optional(row, mapping.place.as_ref()).map(|text| text.parse()) {
+            None => None,
+            Some(Ok(place)) => Some(place),
+            Some(Err(_)) => return no(Reason::PlaceUnreadable),
+        };
+        let age = match optional(row, mapping.age.as_ref()) {
+            None => AgeSaid::Unsaid,
+            Some(text) => match mapping
+                .ages
+                .get(&text)
+                .and_then(|word| AgeSaid::of_word(word))
+            {
+                Some(age) => age,
+                None => return no(Reason::AgeUnknown),
+            },
+        };
+        let shown = optional(row, mapping.notice.as_ref());
+        let explicit = optional(row, mapping.explicit.as_ref());
+        let key = EventKey::of(&mapping.source, &id);
+        let event = ConsentEvent {
+            subject: self.desk.key.subject(&subject),
+            scope,
+            kind,
+            explicit: explicit.is_some_and(|mark| TRUE.contains(&mark.to_lowercase().as_str())),
+            notice: shown.and_then(|hash| self.notices.number(&hash.parse::<Hash32>().ok()?)),
+            event_at,
+            recorded_at: self.recorded_at,
+            valid_from: None,
+            valid_until,
+            age,
+            place,
+            order: key.order(),
+        };
+        let row = row.number;
+        Ok(Parsed { row, key, event })
+    }
+}
+
+fn optional(row: &Row<'_>, column: Option<&String>) -> Option<String> {
+    column.and_then(|column| row.get(column))
+}
+
+/// Why a row says nothing.
+enum Fault {
+    Reason(Reason),
+    /// A word that the mapping does not know: the import ends.
+    Status,
+}
+
+impl Mapping {
+    /// Columns that a CSV file must have.
+    fn columns(&self) -> Vec<String> {
+        let named = [
+            &self.event_id,
+            &self.purpose,
+            &self.status,
+            &self.notice,
+            &self.explicit,
+        ];
+        let more = [&self.valid_until, &self.age, &self.place, &self.test];
+        let named = named.into_iter().chain(more).flatten().cloned();
+        let wide = match self.format {
+            Format::CsvWide => self.purposes.keys().cloned().collect(),
+            _ => Vec::new(),
+        };
+        [self.subject.clone(), self.event_at.clone()]
+            .into_iter()
+            .chain(named)
+            .chain(wide)
+            .collect()
+    }
+
+    /// Holds the figures of the source against those of the file.
+    fn reconcile(&self, found: &Figures) -> anyhow::Result<()> {
+        let totals = [
+            ("rows", self.totals.rows, found.rows),
+            ("grants", self.totals.grants, found.grants),
+            ("ends", self.totals.ends, found.ends),
+        ];
+        for (what, stated, found) in totals {
+            if let Some(stated) = stated
+                && stated != found
+            {
+                let error = format!(
+                    "the source states {stated} {what}, the file has {found}: nothing was written"
+                );
+                return Err(anyhow::anyhow!(error)).context("the figures do not agree");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How far ahead of the clock an event may lie.
+const AHEAD_MS_MAX: i64 = 60_000;
+/// Rejects that a report shows.
+const EXAMPLES_MAX: usize = 10;
+/// Marks for yes.
+const TRUE: [&str; 4] = ["true", "1", "yes", "y"];

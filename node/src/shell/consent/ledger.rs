@@ -1,0 +1,381 @@
+//! The ledger's file: SQLite in WAL mode, so that a running node reads while a command writes.
+
+use std::path::{Path, PathBuf};
+
+use aquifer_shared::base::hash::labelled;
+use aquifer_shared::base::ids::Hash32;
+use aquifer_shared::protocol::codec::CodecError;
+use futures_util::StreamExt as _;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteRow, SqliteSynchronous,
+};
+use sqlx::{Connection as _, Row as _};
+use tokio::runtime::Runtime;
+
+use super::record;
+use crate::core::consent::{ConsentEvent, Notice, NoticeBook, NoticeFault, SubjectRef};
+
+/// The ledger, open. Blocks while it works.
+///
+/// # Privacy
+///
+/// Persons are keyed references; ids of sources and of their events are not kept. The file is readable for its owner alone.
+pub struct ConsentLedger {
+    path: PathBuf,
+    runtime: Runtime,
+    connection: SqliteConnection,
+}
+
+/// The ledger cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConsentFault {
+    /// The file or the disk.
+    #[error("could not {what} {}", path.display())]
+    Database {
+        /// What was tried.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: sqlx::Error,
+    },
+    /// An entry that is none.
+    #[error("{}, event {seq}: {source}", path.display())]
+    Event {
+        /// The file.
+        path: PathBuf,
+        /// Which.
+        seq: i64,
+        /// What is wrong.
+        source: CodecError,
+    },
+    /// Its notices do not hold together.
+    #[error("{}: {source}", path.display())]
+    Notices {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: NoticeFault,
+    },
+    /// The process cannot start what reads it.
+    #[error("the runtime did not start")]
+    Runtime(#[source] std::io::Error),
+}
+
+/// By what a source knows an event: its digest, so that the id itself is not kept.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct EventKey(pub [u8; 16]);
+
+impl EventKey {
+    /// The key of an event of a source.
+    #[must_use]
+    pub fn of(source: &str, event_id: &str) -> Self {
+        let digest = labelled(
+            "aquifer/consent-event/1",
+            &[
+                &(source.len() as u64).to_be_bytes(),
+                source.as_bytes(),
+                event_id.as_bytes(),
+            ],
+        );
+        let mut half = [0; 16];
+        half.copy_from_slice(&digest.0[..16]);
+        Self(half)
+    }
+
+    /// The order of the event among those of one moment.
+    #[must_use]
+    pub fn order(self) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        u64::from_be_bytes([a, b, c, d, e, f, g, h])
+    }
+}
+
+/// What came of an event that was to be written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Taken {
+    /// It is new.
+    New,
+    /// It was there.
+    Known,
+    /// Another one is there under its key.
+    Contradicts,
+    /// The person was erased, and does not come back.
+    Erased,
+}
+
+impl ConsentLedger {
+    /// Opens the ledger of a node's directory; makes it where there is none.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be opened.
+    pub fn open(directory: &Path) -> Result<Self, ConsentFault> {
+        let path = directory.join(LEDGER_FILE);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(ConsentFault::Runtime)?;
+        private(&path).map_err(|source| ConsentFault::Database {
+            what: "open",
+            path: path.clone(),
+            source: sqlx::Error::Io(source),
+        })?;
+        let options = SqliteConnectOptions::new()
+            .filename(&path)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .pragma("secure_delete", "on")
+            .busy_timeout(BUSY_WAIT);
+        let opened = runtime.block_on(async {
+            let mut connection = SqliteConnection::connect_with(&options).await?;
+            for statement in SCHEMA {
+                sqlx::query(statement).execute(&mut connection).await?;
+            }
+            Ok(connection)
+        });
+        match opened {
+            Ok(connection) => Ok(Self {
+                path,
+                runtime,
+                connection,
+            }),
+            Err(source) => Err(ConsentFault::Database {
+                what: "open",
+                path,
+                source,
+            }),
+        }
+    }
+
+    /// Events after a position, in the order in which they were written, and the position of the last.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, or an event is none.
+    pub fn since(&mut self, after: i64) -> Result<(Vec<ConsentEvent>, i64), ConsentFault> {
+        let query = "SELECT seq, bytes FROM events WHERE seq > $1 ORDER BY seq";
+        self.events(query, |query| query.bind(after), after)
+    }
+
+    /// Events of one person.
+    ///
+    /// # Errors
+    ///
+    /// As [`ConsentLedger::since`].
+    pub fn of_person(&mut self, subject: SubjectRef) -> Result<Vec<ConsentEvent>, ConsentFault> {
+        let query = "SELECT seq, bytes FROM events WHERE subject = $1 ORDER BY seq";
+        let subject = subject.0.to_be_bytes().to_vec();
+        let found = self.events(query, |query| query.bind(subject), 0)?;
+        Ok(found.0)
+    }
+
+    /// The latest moment at which something was written: time does not run backwards in here.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read.
+    pub fn latest(&mut self) -> Result<i64, ConsentFault> {
+        let row = sqlx::query("SELECT COALESCE(MAX(recorded_at), 0) AS latest FROM events");
+        let row = row.fetch_one(&mut self.connection);
+        let row = self.runtime.block_on(row);
+        row.map(|row| row.get("latest"))
+            .map_err(|source| fault(&self.path, "read", source))
+    }
+
+    /// Writes events in one durable transaction: those that `next` gives until it ends, each as far as it is new. `keep` decides at
+    /// the end whether all of it is kept.
+    ///
+    /// # Errors
+    ///
+    /// What `next` or `keep` say, or the file cannot be written: nothing was written then.
+    pub fn write<E: From<ConsentFault>>(
+        &mut self,
+        mut next: impl FnMut(Option<Taken>) -> Result<Option<(EventKey, ConsentEvent)>, E>,
+        keep: impl FnOnce() -> Result<bool, E>,
+    ) -> Result<(), E> {
+        let path = self.path.clone();
+        let could_not = |source| E::from(fault(&path, "write", source));
+        let connection = &mut self.connection;
+        self.runtime.block_on(async {
+            let mut transaction = connection
+                .begin_with("BEGIN IMMEDIATE")
+                .await
+                .map_err(could_not)?;
+            let mut before = None;
+            while let Some((key, event)) = next(before)? {
+                let taken = take(&mut transaction, key, &event)
+                    .await
+                    .map_err(could_not)?;
+                before = Some(taken);
+            }
+            match keep()? {
+                true => transaction.commit().await.map_err(could_not),
+                false => transaction.rollback().await.map_err(could_not),
+            }
+        })
+    }
+
+    /// The notices of the unit.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, or they do not hold together.
+    pub fn notices(&mut self) -> Result<NoticeBook, ConsentFault> {
+        let rows = sqlx::query("SELECT * FROM notices ORDER BY number");
+        let rows = self.runtime.block_on(rows.fetch_all(&mut self.connection));
+        let rows = rows.map_err(|source| fault(&self.path, "read", source))?;
+        let notices = rows.iter().filter_map(notice).collect();
+        NoticeBook::new(notices).map_err(|source| ConsentFault::Notices {
+            path: self.path.clone(),
+            source,
+        })
+    }
+
+    /// Adds notices to the list; those that are there stay as they are.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be written, or the list does not hold together any more: nothing was written then.
+    pub fn add_notices(&mut self, new: &[Notice]) -> Result<usize, ConsentFault> {
+        let known = self.notices()?;
+        let new = new
+            .iter()
+            .filter(|notice| known.number(&notice.sha256).is_none());
+        let new: Vec<Notice> = new.cloned().collect();
+        let all = (0..known.len()).filter_map(|number| known.get(number as u16).cloned());
+        let all = all.chain(new.iter().cloned()).collect();
+        NoticeBook::new(all).map_err(|source| ConsentFault::Notices {
+            path: self.path.clone(),
+            source,
+        })?;
+        let connection = &mut self.connection;
+        let written = self.runtime.block_on(async {
+            let mut transaction = connection.begin().await?;
+            for (number, notice) in (known.len()..).zip(&new) {
+                sqlx::query("INSERT INTO notices VALUES ($1, $2, $3, $4, $5, $6, $7)")
+                    .bind(number as i64)
+                    .bind(notice.id.as_str())
+                    .bind(notice.version)
+                    .bind(&notice.lang)
+                    .bind(notice.sha256.0.as_slice())
+                    .bind(notice.material)
+                    .bind(notice.signer.as_deref())
+                    .execute(&mut *transaction)
+                    .await?;
+            }
+            transaction.commit().await
+        });
+        written.map_err(|source| fault(&self.path, "write", source))?;
+        Ok(new.len())
+    }
+
+    fn events(
+        &mut self,
+        query: &'static str,
+        bind: impl FnOnce(Prepared) -> Prepared,
+        after: i64,
+    ) -> Result<(Vec<ConsentEvent>, i64), ConsentFault> {
+        let (path, connection) = (&self.path, &mut self.connection);
+        self.runtime.block_on(async {
+            let mut rows = bind(sqlx::query(query)).fetch(connection);
+            let (mut found, mut last) = (Vec::new(), after);
+            while let Some(row) = rows.next().await {
+                let row = row.map_err(|source| fault(path, "read", source))?;
+                last = row.get("seq");
+                let event = record::read(row.get::<&[u8], _>("bytes"));
+                found.push(event.map_err(|source| ConsentFault::Event {
+                    path: path.clone(),
+                    seq: last,
+                    source,
+                })?);
+            }
+            Ok((found, last))
+        })
+    }
+}
+
+type Prepared = sqlx::query::Query<'static, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
+
+async fn take(
+    connection: &mut SqliteConnection,
+    key: EventKey,
+    event: &ConsentEvent,
+) -> Result<Taken, sqlx::Error> {
+    let subject = event.subject.0.to_be_bytes();
+    let bytes = record::written(event);
+    let content = content(event);
+    let inserted = sqlx::query(
+        "INSERT INTO events (key, subject, content, recorded_at, bytes) SELECT $1, $2, $3, $4, $5 \
+         WHERE NOT EXISTS (SELECT 1 FROM tombstones WHERE subject = $2 AND until > $4) \
+         ON CONFLICT (key) DO NOTHING",
+    )
+    .bind(key.0.as_slice())
+    .bind(subject.as_slice())
+    .bind(content.0.as_slice())
+    .bind(event.recorded_at)
+    .bind(bytes)
+    .execute(&mut *connection)
+    .await?;
+    if inserted.rows_affected() == 1 {
+        return Ok(Taken::New);
+    }
+    let known = sqlx::query("SELECT content FROM events WHERE key = $1")
+        .bind(key.0.as_slice())
+        .fetch_optional(connection)
+        .await?;
+    Ok(match known {
+        None => Taken::Erased,
+        Some(row) if row.get::<&[u8], _>("content") == content.0.as_slice() => Taken::Known,
+        Some(_) => Taken::Contradicts,
+    })
+}
+
+/// What an event says, whenever it was written down.
+fn content(event: &ConsentEvent) -> Hash32 {
+    let plain = ConsentEvent {
+        recorded_at: 0,
+        ..event.clone()
+    };
+    labelled("aquifer/consent-content/1", &[&record::written(&plain)])
+}
+
+fn notice(row: &SqliteRow) -> Option<Notice> {
+    Some(Notice {
+        id: row.get::<&str, _>("id").parse().ok()?,
+        version: row.get("version"),
+        lang: row.get("lang"),
+        sha256: Hash32(row.get::<&[u8], _>("sha256").try_into().ok()?),
+        material: row.get("material"),
+        signer: row.get("signer"),
+    })
+}
+
+fn fault(path: &Path, what: &'static str, source: sqlx::Error) -> ConsentFault {
+    ConsentFault::Database {
+        what,
+        path: path.to_owned(),
+        source,
+    }
+}
+
+/// A file for its owner alone, before the database makes one by the mask of the process.
+fn private(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut options = std::fs::OpenOptions::new();
+    options.create(true).append(true).mode(0o600);
+    options.open(path).map(drop)
+}
+
+/// Name of the ledger in a node's directory.
+pub const LEDGER_FILE: &str = "consent.db";
+/// How long one waits for another who writes.
+const BUSY_WAIT: std::time::Duration = std::time::Duration::from_secs(30);
+const SCHEMA: [&str; 4] = [
+    "CREATE TABLE IF NOT EXISTS events (seq INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, subject BLOB NOT NULL, \
+     content BLOB NOT NULL, recorded_at INTEGER NOT NULL, bytes BLOB NOT NULL)",
+    "CREATE INDEX IF NOT EXISTS events_of_subject ON events (subject)",
+    "CREATE TABLE IF NOT EXISTS notices (number INTEGER PRIMARY KEY, id TEXT NOT NULL, version INTEGER NOT NULL, lang TEXT NOT NULL, \
+     sha256 BLOB NOT NULL UNIQUE, material INTEGER NOT NULL, signer TEXT)",
+    "CREATE TABLE IF NOT EXISTS tombstones (subject BLOB PRIMARY KEY, until INTEGER NOT NULL)",
+];

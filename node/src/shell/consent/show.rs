@@ -1,0 +1,220 @@
+//! What the ledger says: of one person, and in counts for the unit's own people.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use aquifer_shared::domain::law::{Action, Gate, Person, Purpose};
+use aquifer_shared::shell::report::{self, Outcome, Table};
+use serde_json::{Value, json};
+
+use super::ledger::ConsentLedger;
+use super::time::written;
+use crate::core::consent::{ConsentEvent, NoticeBook, Register};
+use crate::core::gatekeeper::Gatekeeper;
+use crate::shell::clock::now;
+use crate::shell::config::NodeConfig;
+use crate::shell::subject_key;
+
+/// Prints what is known of a person.
+///
+/// # Errors
+///
+/// The ledger or node.toml cannot be read.
+///
+/// # Privacy
+///
+/// About one person, for the person and the desk: standard output only.
+pub(super) fn person(directory: &Path, id: &str, json: bool) -> anyhow::Result<Outcome> {
+    let desk = Desk::open(directory)?;
+    let mut ledger = desk.ledger;
+    let subject = desk.key.subject(id);
+    let events = ledger.of_person(subject)?;
+    let mut register = Register::default();
+    register.take_all(events.iter().cloned())?;
+    let number = register.known(subject);
+    let states: Vec<(&Purpose, bool, Option<Person>)> = desk
+        .gatekeeper
+        .book()
+        .purposes()
+        .iter()
+        .map(|purpose| {
+            let defaults = desk.gatekeeper.defaults(&purpose.id);
+            let with = (&defaults, &desk.notices);
+            let known = number.map(|number| register.person(number, purpose, desk.at, with));
+            let person = known.unwrap_or_else(|| nobody(&defaults));
+            (
+                purpose,
+                is_eligible(&desk.gatekeeper, purpose, &person),
+                known,
+            )
+        })
+        .collect();
+    if json {
+        let purposes = states.iter().map(|(purpose, eligible, person)| {
+            json!({
+                "purpose": purpose.id,
+                "eligible": eligible,
+                "consent": person.map(|person| person.consent.to_string()),
+                "blocked": person.map(|person| person.block.to_string()),
+            })
+        });
+        let purposes: Vec<Value> = purposes.collect();
+        let events: Vec<Value> = events
+            .iter()
+            .map(|event| event_json(event, &desk.notices))
+            .collect();
+        report::print_json(&json!({"purposes": purposes, "events": events}))?;
+        return Ok(Outcome::Done);
+    }
+    let mut table = Table::new(&["PURPOSE", "ELIGIBLE", "CONSENT", "BLOCKED"]);
+    for (purpose, eligible, person) in &states {
+        table.row([
+            purpose.id.to_string(),
+            if *eligible { "yes" } else { "no" }.to_owned(),
+            person.map_or("none".into(), |person| person.consent.to_string()),
+            person.map_or("none".into(), |person| person.block.to_string()),
+        ]);
+    }
+    table.print()?;
+    let mut table = Table::new(&["AT", "WHAT", "PURPOSE", "NOTICE", "WRITTEN DOWN"]);
+    for event in &events {
+        let notice = event.notice.and_then(|number| desk.notices.get(number));
+        table.row([
+            written(event.event_at),
+            event.kind.word().to_owned(),
+            event.scope.word().to_owned(),
+            notice.map_or(String::new(), |notice| {
+                format!("{} {}", notice.id, notice.version)
+            }),
+            written(event.recorded_at),
+        ]);
+    }
+    table.print()?;
+    Ok(Outcome::Done)
+}
+
+/// Prints how many are eligible for each purpose, of those in the ledger.
+///
+/// # Errors
+///
+/// The ledger or node.toml cannot be read.
+///
+/// # Privacy
+///
+/// Exact counts of people: for the unit's own people, and never for a message.
+pub(super) fn status(directory: &Path, json: bool) -> anyhow::Result<Outcome> {
+    let mut desk = Desk::open(directory)?;
+    let (events, _) = desk.ledger.since(0)?;
+    let mut register = Register::default();
+    register.take_all(events)?;
+    let mut lines = Vec::new();
+    for purpose in desk.gatekeeper.book().purposes() {
+        let defaults = desk.gatekeeper.defaults(&purpose.id);
+        let with = (&defaults, &desk.notices);
+        let mut states: BTreeMap<String, u64> = BTreeMap::new();
+        let cut = register.cut(purpose, desk.at, with, |person| {
+            is_eligible(&desk.gatekeeper, purpose, person)
+        });
+        for number in 0..register.persons() {
+            let person = register.person(number as u32, purpose, desk.at, with);
+            *states.entry(person.consent.to_string()).or_default() += 1;
+        }
+        lines.push((purpose.id.clone(), cut.eligible.ones(), states));
+    }
+    if json {
+        let lines = lines.iter().map(|(purpose, eligible, states)| {
+            json!({"purpose": purpose, "eligible": eligible, "consent": states})
+        });
+        let lines: Vec<Value> = lines.collect();
+        report::print_json(
+            &json!({"persons": register.persons(), "events": register.events(), "purposes": lines}),
+        )?;
+        return Ok(Outcome::Done);
+    }
+    let mut table = Table::new(&["PURPOSE", "IN THE LEDGER", "ELIGIBLE", "CONSENT"]);
+    for (purpose, eligible, states) in &lines {
+        let states: Vec<String> = states
+            .iter()
+            .map(|(state, count)| format!("{state} {count}"))
+            .collect();
+        table.row([
+            purpose.to_string(),
+            register.persons().to_string(),
+            eligible.to_string(),
+            states.join(", "),
+        ]);
+    }
+    table.print()?;
+    Ok(Outcome::Done)
+}
+
+struct Desk {
+    key: crate::core::consent::SubjectKey,
+    ledger: ConsentLedger,
+    notices: NoticeBook,
+    gatekeeper: Gatekeeper,
+    at: i64,
+}
+
+impl Desk {
+    fn open(directory: &Path) -> anyhow::Result<Self> {
+        let gatekeeper = NodeConfig::load(directory)?.gatekeeper(directory)?;
+        let gatekeeper = gatekeeper.ok_or_else(|| {
+            anyhow::anyhow!("node.toml has no [people]: purposes are not declared, so nobody is eligible for any")
+        })?;
+        let key = subject_key::load(directory)?;
+        let mut ledger = ConsentLedger::open(directory)?;
+        Ok(Self {
+            key,
+            notices: ledger.notices()?,
+            ledger,
+            gatekeeper,
+            at: i64::try_from(now().0).unwrap_or(i64::MAX),
+        })
+    }
+}
+
+/// Of whom nothing is written down.
+fn nobody(defaults: &crate::core::consent::Defaults) -> Person {
+    use aquifer_shared::domain::law::{Age, Block, Consent};
+    Person {
+        place: defaults.place,
+        basis: defaults.basis,
+        consent: Consent::None,
+        consented_on: None,
+        block: Block::None,
+        notice: None,
+        age: if defaults.adult {
+            Age::Adult
+        } else {
+            Age::Unknown
+        },
+    }
+}
+
+fn is_eligible(gatekeeper: &Gatekeeper, purpose: &Purpose, person: &Person) -> bool {
+    let gate = match purpose.action {
+        Action::Train => Gate::Train,
+        Action::Query => Gate::Query,
+        Action::Score => Gate::Score,
+    };
+    let columns: Vec<&str> = purpose
+        .features_allowed
+        .iter()
+        .map(String::as_str)
+        .collect();
+    gatekeeper.is_eligible(gate, purpose.id.as_str(), &columns, person, now())
+}
+
+fn event_json(event: &ConsentEvent, notices: &NoticeBook) -> Value {
+    let notice = event.notice.and_then(|number| notices.get(number));
+    json!({
+        "kind": event.kind.word(),
+        "purpose": event.scope.word(),
+        "event_at": written(event.event_at),
+        "recorded_at": written(event.recorded_at),
+        "valid_until": event.valid_until.map(written),
+        "explicit": event.explicit,
+        "notice": notice.map(|notice| json!({"id": notice.id, "version": notice.version, "lang": notice.lang})),
+    })
+}
