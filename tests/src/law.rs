@@ -119,8 +119,9 @@ pub fn write(folder: &Path, contract: &Contract, names: &[String], basis: Basis)
 /// Never: the texts are constants.
 #[must_use]
 pub fn gatekeeper() -> Gatekeeper {
-    let names = ["churn.train", "churn.query"];
-    let declared = names.map(Declared::of_name);
+    let names = ["churn.train", "churn.query", "simulate"];
+    let mut declared = names.map(Declared::of_name);
+    declared[2].action = Action::Train;
     let purposes = Purposes::parse(&text(&["value"], LABEL, &declared)).expect("constant");
     let packs = vendored::PACKS.into_iter().map(|(name, text)| {
         let text = if name.contains("house") {
