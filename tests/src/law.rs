@@ -82,7 +82,7 @@ pub fn house() -> String {
         .expect("a policy of the house comes along");
     let mut text = house.to_owned();
     for (from, to) in [
-        ("value = 3_000_000", "value = 100_000_000"),
+        ("value = 3_000_000", "value = 1_000_000_000"),
         ("value = 200\n", "value = 1\n"),
         ("value = 50\n", "value = 1\n"),
     ] {
@@ -119,16 +119,17 @@ pub fn write(folder: &Path, contract: &Contract, names: &[String], basis: Basis)
 /// Never: the texts are constants.
 #[must_use]
 pub fn gatekeeper() -> Gatekeeper {
-    let names = ["churn.train", "churn.query"];
-    let declared = names.map(Declared::of_name);
-    let purposes = Purposes::parse(&text(&[], "", &declared)).expect("constant");
+    let names = ["churn.train", "churn.query", "simulate"];
+    let mut declared = names.map(Declared::of_name);
+    declared[2].action = Action::Train;
+    let purposes = Purposes::parse(&text(&["value"], LABEL, &declared)).expect("constant");
     let packs = vendored::PACKS.into_iter().map(|(name, text)| {
         let text = if name.contains("house") {
             house()
         } else {
             text.to_owned()
         };
-        Pack::parse(&text.replace("valid_from = 2026-", "valid_from = 2020-")).expect("constant")
+        Pack::parse(&text).expect("constant")
     });
     let book = Rulebook::new(packs.collect(), purposes).expect("constant");
     let basis = names.map(|name| (name.parse().expect("constant"), Basis::Contract));
@@ -163,11 +164,13 @@ pub fn everybody<G: GateKind>(rows: usize) -> Cohort<G> {
             delta_pico: 1,
         },
     };
-    let decision = gatekeeper().run(G::GATE, purpose, &[], figures, AT);
+    let decision = gatekeeper().run(G::GATE, purpose, &[LABEL], figures, AT);
     let allowed = decision.allowed().expect("constant rules allow it");
     Cohort::new(allowed, Arc::new(Bits::all(rows, true)))
 }
 
+/// The column that simulated customers have.
+pub const LABEL: &str = "label";
 /// 2026-11-25.
 const AT: Timestamp = Timestamp(20_782 * 24 * 3_600 * 1_000);
 

@@ -89,7 +89,7 @@ impl Subject {
                 published: Vec::new(),
                 holdout_column: None,
                 features: Vec::new(),
-                label: String::new(),
+                label: law::LABEL.to_owned(),
             },
             identity,
             split: Hash32([6; 32]),

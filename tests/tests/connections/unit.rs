@@ -100,7 +100,7 @@ fn rules(member: &Member, terms: &StudyTerms) -> Rules {
             published: Vec::new(),
             holdout_column: None,
             features: Vec::new(),
-            label: String::new(),
+            label: law::LABEL.to_owned(),
         },
         identity: member.identity,
         split: Hash32([6; 32]),

@@ -197,7 +197,7 @@ fn naive(rows: &[Raw], published: &Published, question: &Question) -> Vec<i64> {
 fn in_order<'a>(rows: &[&'a Raw], published: &Published) -> Vec<&'a Raw> {
     let (key, buffer) = (key(), &mut Vec::new());
     let mut seen: BTreeMap<Vec<u8>, u32> = BTreeMap::new();
-    let tag = key.tag(rows[0].customer.to_string().as_bytes(), buffer);
+    let tag = key.tag(&rows[0].customer.to_string());
     let mut ranked: Vec<(u128, &Raw)> = Vec::new();
     for row in rows {
         let [level, small, wide, day] = row.codes(published);
@@ -540,12 +540,8 @@ fn customers_beyond_the_band_are_left_out_by_their_tags() {
     let kept = table_of(&rows, 25);
     let found = (kept.customers(), kept.rows(), kept.customers_left_out());
     assert_eq!(found, (25, 50, 15));
-    let buffer = &mut Vec::new();
-    let tag =
-        |customer: u8, buffer: &mut Vec<u8>| key().tag(customer.to_string().as_bytes(), buffer);
-    let mut tags: Vec<_> = (0..40)
-        .map(|customer| (tag(customer, buffer), customer))
-        .collect();
+    let tag = |customer: u8| key().tag(&customer.to_string());
+    let mut tags: Vec<_> = (0..40).map(|customer| (tag(customer), customer)).collect();
     tags.sort_unstable();
     let first: Vec<u8> = tags[..25].iter().map(|(_, customer)| *customer).collect();
     let those: Vec<Raw> = rows

@@ -111,6 +111,12 @@ impl EventKind {
     }
 }
 
+impl std::fmt::Debug for ConsentEvent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("<personal>")
+    }
+}
+
 /// What an event is about.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Scope {
@@ -191,7 +197,7 @@ impl AgeSaid {
 ///
 /// # Privacy
 ///
-/// A customer's fact: stays at the node. Whom it is about is a keyed hash; its own `Debug` is not implemented.
+/// A customer's fact: stays at the node, and cannot be printed. Whom it is about is a keyed hash.
 #[derive(Clone, PartialEq)]
 pub struct ConsentEvent {
     /// Whom it is about.

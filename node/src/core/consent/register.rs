@@ -32,7 +32,10 @@ pub struct Register {
 }
 
 /// States of all persons for a purpose, kept from cut to cut.
+#[derive(Default)]
 struct View {
+    /// Up to when.
+    at: i64,
     states: Vec<State>,
     /// Persons whose events came since.
     stale: Vec<u32>,
@@ -198,10 +201,10 @@ impl Register {
     fn look(&mut self, purpose: &Purpose, at: i64) {
         let bits = self.bits(purpose);
         let view = self.views.remove(&purpose.id);
-        let mut view = view.unwrap_or_else(|| View {
-            states: Vec::new(),
-            stale: Vec::new(),
-        });
+        // States of a later time do not serve an earlier one: a clock may be set back.
+        let view = view.filter(|view| view.at <= at);
+        let mut view = view.unwrap_or_default();
+        view.at = at;
         let new = view.states.len()..self.subjects.len();
         view.stale
             .extend(new.filter_map(|number| u32::try_from(number).ok()));

@@ -120,10 +120,21 @@ approvers = []
 
     fn refresher(&self) -> Refresher {
         let config = NodeConfig::load(self.0.path()).unwrap().data;
-        let (snapshot, failed) = first(&config, self.0.path(), &[7; 32]).unwrap();
+        let (snapshot, failed) = first(
+            &config,
+            self.0.path(),
+            (&[7; 32], &SubjectKey::new(&[8; 32])),
+        )
+        .unwrap();
         let shelf = Arc::new(Shelf::new(snapshot));
         let (contract, key) = (Contract::parse(CONTRACT).unwrap(), Secret::new([7; 32]));
-        Refresher::new(self.0.path(), key, contract.hash(), shelf, failed)
+        Refresher::new(
+            self.0.path(),
+            (key, SubjectKey::new(&[8; 32])),
+            contract.hash(),
+            shelf,
+            failed,
+        )
     }
 }
 
@@ -152,7 +163,9 @@ fn ask(snapshot: &Snapshot, table: &str, keys: Vec<Key>, kind: BlockKind) -> Vec
         urho: MicroRho(1),
         sigma_share: 16,
     };
-    snapshot.answer(&question, 4, &terms).unwrap()
+    let (_, table) = snapshot.table(&question.table).unwrap();
+    let cohort = crate::core::fixtures::everybody(table.rows());
+    snapshot.answer(&question, &cohort, 4, &terms).unwrap()
 }
 
 /// The answer in rows of a table where R rows become 2^22.

@@ -92,7 +92,7 @@ pub(super) const REQUIRED: u64 = 1;
 const AGE: Kind = Kind::Whole(0, 21);
 const DAYS: Kind = Kind::Whole(1, 36_525);
 const HOURS: Kind = Kind::Whole(1, 8_766);
-const EPSILON_MICRO: Kind = Kind::Whole(0, 64_000_000);
+const EPSILON_MICRO: Kind = Kind::Whole(0, 1_000_000_000);
 const DUTY: Kind = Kind::Ladder(&["none", "required"]);
 
 impl Key {
