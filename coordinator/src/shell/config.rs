@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use aquifer_shared::base::limits::DOCUMENT_BYTES_MAX;
 use aquifer_shared::base::units::OutOfRange;
@@ -37,6 +38,8 @@ pub struct Config {
     /// How long certificates of nodes and people are valid.
     #[serde(default = "default_days")]
     pub certificate_days: CertificateDays,
+    /// Where the newest checkpoint of the history is kept, relative to the directory; `history.checkpoint` there if it is left out.
+    pub history_checkpoint: Option<PathBuf>,
 }
 
 /// `HOST:PORT`.
@@ -85,6 +88,7 @@ impl Config {
             server_name: default_server_name(),
             store: default_store(),
             certificate_days: default_days(),
+            history_checkpoint: None,
         }
     }
 
@@ -136,6 +140,19 @@ impl Config {
             .replace("{server_name}", &quoted(&self.server_name.0))
             .replace("{days}", &self.certificate_days.0.to_string())
             .replace("{store}", &quoted(&self.store.0))
+            .replace("{history_checkpoint}", &self.mark_line())
+    }
+}
+
+impl Config {
+    /// The line of the history's checkpoint; a comment where it stays in the directory.
+    fn mark_line(&self) -> String {
+        let path = self.history_checkpoint.as_ref();
+        let shown = path.map(|path| path.display().to_string());
+        shown.map_or_else(
+            || "# history_checkpoint = \"/another/disk/history.checkpoint\"".to_owned(),
+            |path| format!("history_checkpoint = {}", toml::Value::String(path)),
+        )
     }
 }
 
@@ -346,6 +363,9 @@ store = {store}
 
 # How long certificates of nodes and people are valid; they are renewed long before.
 certificate_days = {days}
+
+# The newest checkpoint of the history, which says if that was cut or put back: best on another disk than this directory.
+{history_checkpoint}
 "#;
 
 #[cfg(test)]

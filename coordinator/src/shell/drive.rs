@@ -128,6 +128,9 @@ impl Hub {
                 for token in saved.tokens {
                     live.machine.handle(now(), Event::Persisted(token));
                 }
+                if let Some(live) = self.studies.get(&hash) {
+                    self.note_records(live, &saved.records).await;
+                }
                 true
             }
             Err(overtaken @ StoreFault::Overtaken { .. }) => {
@@ -159,7 +162,11 @@ impl Hub {
             return live.machine.handle(now(), event);
         }
         match publish::conclude(live, &self.store, &self.release, now()).await {
-            Ok(ending) => {
+            Ok((ending, said)) => {
+                self.note_history(said).await;
+                let Some(live) = self.studies.get_mut(&hash) else {
+                    return;
+                };
                 live.unconcluded = false;
                 live.machine.handle(now(), Event::Concluded(ending));
             }

@@ -1,6 +1,6 @@
 //! `aquifer-node run`: the loop. Waits for a frame, a sum, noise, a question or the clock; lets the participant decide; acts.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,10 +12,12 @@ use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::protocol::chain::Head;
 use aquifer_shared::protocol::codec::CodecError;
 use aquifer_shared::protocol::wire::{
-    Delivery, End, LedgerHeld, Message, Offer, Proof, RefusalCode, Roster, StudyEnd, Task,
-    read_body,
+    Delivery, End, LedgerHeld, LogHead, LogQuorum, Message, NodeHeld, Offer, Proof, RefusalCode,
+    Roster, StudyEnd, Task, read_body,
 };
+use aquifer_shared::protocol::witness::Fork;
 use aquifer_shared::shell::directory::IdentityDirectory;
+use aquifer_shared::shell::history::History;
 use aquifer_shared::shell::keys::{Identity, random_bytes32};
 use aquifer_shared::shell::noise::OpenDpNoise;
 use aquifer_shared::shell::platform::System;
@@ -30,6 +32,9 @@ use super::consent;
 use super::control::{Asked, Door};
 use super::encode::encode;
 use super::evidence::EvidenceFile;
+use super::gate::TaskGate;
+use super::history::{self, FORK_FILE, catch_up, publish};
+use super::history_command::HistoryView;
 use super::holdout_key;
 use super::link::{self, Ends, LinkEvent, LinkFault, Queued};
 use super::published::{Refresher, Shelf, first};
@@ -37,7 +42,9 @@ use super::say::frame_of;
 use super::store::Store;
 use super::subject_key;
 use super::views::{Answer, Query, answer};
+use super::witnessing::{Distrust, Heard, Witnessing, read_fork};
 use super::worker::Workers;
+use crate::core::chronicle::{Keyed, decided, entered, refused, sent};
 use crate::core::holdout::split_of;
 use crate::core::ledger::Batch;
 use crate::core::participant::{Audit, Effect, Event, Fresh, Judges, Outgoing, Participant, Sign};
@@ -51,6 +58,26 @@ pub enum Stopped {
     NoSession(LinkFault),
     /// The ledger cannot be written.
     Unfit,
+    /// A history is not what it was: the coordinator's, or this node's own.
+    Distrust(Distrust),
+}
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum RefusedHistory {
+    /// The coordinator was seen to show two histories.
+    #[error("the coordinator showed two histories: {}; `aquifer-node history show` prints both checkpoints; this node works again once a person has looked into it and moved the evidence ({FORK_FILE}) away", .0.reason)]
+    Fork(Box<Fork>),
+    /// The node's own history was put back.
+    #[error(
+        "this node's history has {entries} entries or another past, but it signed {signed} of them, which the coordinator holds: its directory was put back from a backup"
+    )]
+    Own {
+        /// Entries that the coordinator has a checkpoint of.
+        signed: u64,
+        /// Entries here.
+        entries: u64,
+    },
 }
 
 struct Node {
@@ -63,6 +90,11 @@ struct Node {
     head: watch::Sender<Head>,
     evidence: EvidenceFile,
     refresher: Refresher,
+    directory: PathBuf,
+    history: History,
+    gate: TaskGate,
+    /// To the task that watches the coordinator's history.
+    heard: mpsc::Sender<Heard>,
 }
 
 /// Runs the node of a directory until it is stopped.
@@ -86,7 +118,15 @@ pub fn run(directory: &Path) -> anyhow::Result<Stopped> {
         config.ledger_path(directory),
         config.witness_path(directory),
     );
-    let (store, ledger) = runtime.block_on(Store::open(&ledger, &witness))?;
+    let (mut store, ledger) = runtime.block_on(Store::open(&ledger, &witness))?;
+    if let Some(fork) = read_fork(directory)? {
+        return Err(RefusedHistory::Fork(Box::new(fork)).into());
+    }
+    let history = runtime.block_on(async {
+        let history = history::open(&config, directory).await?;
+        catch_up(&history, &mut store).await?;
+        anyhow::Ok(history)
+    })?;
     let door = {
         let _inside = runtime.enter();
         Door::open(directory)?
@@ -119,7 +159,7 @@ pub fn run(directory: &Path) -> anyhow::Result<Stopped> {
         shelf.clone(),
         failed,
     );
-    let (results, heard) = mpsc::channel(QUEUE_MAX);
+    let (results, results_heard) = mpsc::channel(QUEUE_MAX);
     let consents = consent::attach(directory)?;
     let cohorts = Cohorts::new(gatekeeper.clone(), &subjects, &table, consents, now);
     let workers = Workers::start((table, cohorts), shelf, key, OpenDpNoise, results);
@@ -142,21 +182,44 @@ pub fn run(directory: &Path) -> anyhow::Result<Stopped> {
         head: head_seen,
         epochs: epochs.clone(),
     };
+    let room = Arc::new(Semaphore::new(OUTGOING_KIB_MAX));
+    let (distrust, distrusted) = mpsc::channel(1);
+    let (heard, to_witness) = mpsc::channel(QUEUE_MAX);
+    let (witnessing, witnessed) = Witnessing::new(
+        directory,
+        (
+            Identity::load(&directory.join("identity.key"))?,
+            identity.coordinator().release_key,
+        ),
+        history.clone(),
+        (outgoing.clone(), room.clone()),
+        (usize::from(config.history.dishonest_max), distrust),
+    )?;
     let node = Node {
         participant,
         store,
         workers,
         outgoing,
-        room: Arc::new(Semaphore::new(OUTGOING_KIB_MAX)),
+        room,
         head,
         evidence: EvidenceFile::of(directory),
         refresher,
+        directory: directory.to_owned(),
+        history: history.clone(),
+        gate: TaskGate::new(witnessed),
+        heard: heard.clone(),
     };
     runtime.block_on(async {
         let (to_loop, asked) = mpsc::channel(QUEUE_MAX);
         tokio::spawn(door.serve(to_loop));
         let session = tokio::spawn(link::run(Arc::new(System), identity, ends));
-        let stopped = node.turn(heard, linked, asked, epochs).await?;
+        tokio::spawn(witnessing.run(to_witness));
+        let period_ms = config.history.publish_every_minutes.ms();
+        tokio::spawn(publish(history.clone(), heard, period_ms));
+        let stopped = node
+            .turn(results_heard, (linked, distrusted), asked, epochs)
+            .await?;
+        history.close().await;
         // The session says goodbye once the loop's ends are gone.
         let _ = tokio::time::timeout(GOODBYE_WAIT, session).await;
         Ok(stopped)
@@ -173,7 +236,7 @@ impl Node {
     async fn turn(
         mut self,
         mut results: mpsc::Receiver<Event>,
-        mut link: mpsc::Receiver<LinkEvent>,
+        (mut link, mut distrusted): (mpsc::Receiver<LinkEvent>, mpsc::Receiver<Distrust>),
         mut asked: mpsc::Receiver<Asked>,
         mut epochs: watch::Receiver<Option<Name>>,
     ) -> anyhow::Result<Stopped> {
@@ -181,6 +244,7 @@ impl Node {
         let mut terminated = signal(SignalKind::terminate())?;
         // Beyond a file size limit a write shall fail instead of killing the process.
         let _too_long = signal(SignalKind::from_raw(SIGXFSZ))?;
+        let mut quorums = self.gate.changes();
         let stopped = loop {
             self.act().await;
             if self.participant.is_unfit() {
@@ -191,12 +255,17 @@ impl Node {
                 heard = link.recv() => match heard {
                     None => break Stopped::Asked,
                     Some(LinkEvent::Over(fault)) => break Stopped::NoSession(fault),
-                    Some(LinkEvent::Up) => Event::Connected,
-                    Some(LinkEvent::Frame(kind, body)) => match read_frame(kind, &body) {
+                    Some(LinkEvent::Up) => {
+                        self.tell(Heard::Up);
+                        Event::Connected
+                    }
+                    Some(LinkEvent::Frame(kind, body)) => match self.read(kind, &body) {
                         Ok(event) => event,
                         Err(error) => break Stopped::NoSession(LinkFault::Link(error.into())),
                     },
                 },
+                Some(distrust) = distrusted.recv() => break Stopped::Distrust(distrust),
+                Ok(()) = quorums.changed() => Event::Tick,
                 Some((query, reply)) = asked.recv() => {
                     let answer = self.answer(&query).await;
                     // Who asked may have gone.
@@ -208,9 +277,13 @@ impl Node {
                     self.participant.serve_data(epoch);
                     Event::Tick
                 }
-                () = until(self.participant.next_wakeup()) => Event::Tick,
+                () = until(self.gate.next_wakeup(self.participant.next_wakeup())) => Event::Tick,
                 _ = interrupted.recv() => break Stopped::Asked,
                 _ = terminated.recv() => break Stopped::Asked,
+            };
+            let event = match self.gated(event) {
+                Some(event) => event,
+                None => continue,
             };
             let asked_mirror = matches!(event, Event::LedgerHeld(_));
             self.participant.handle(now(), event);
@@ -224,10 +297,54 @@ impl Node {
         Ok(stopped)
     }
 
+    /// Reads a frame; what is about histories goes to the task that watches them.
+    fn read(&mut self, kind: u8, body: &[u8]) -> Result<Event, CodecError> {
+        let heard = match kind {
+            LogHead::KIND => Heard::Head(Box::new(read_body(kind, body)?)),
+            LogQuorum::KIND => Heard::Quorum(read_body(kind, body)?),
+            NodeHeld::KIND => Heard::Held(read_body(kind, body)?),
+            _ => return read_frame(kind, body),
+        };
+        self.tell(heard);
+        Ok(Event::Tick)
+    }
+
+    fn tell(&self, heard: Heard) {
+        // Where too much waits, the coordinator shows its history again in the next session.
+        if self.heard.try_send(heard).is_err() {
+            tracing::warn!("a message about histories was dropped");
+        }
+    }
+
+    /// Lets a task wait until enough others have signed the history; those that waited go first.
+    fn gated(&mut self, event: Event) -> Option<Event> {
+        let terms = |study: &StudyHash| {
+            let terms = self.participant.ledger().terms(study)?;
+            Some(terms.roster.clone())
+        };
+        let (event, ready, late) = self.gate.pass(now(), event, terms);
+        for event in ready {
+            self.participant.handle(now(), event);
+        }
+        for refusal in late {
+            self.send(Outgoing::Refusal(refusal));
+        }
+        event
+    }
+
+    async fn note(&self, said: impl IntoIterator<Item = Keyed>) {
+        for (key, event) in said {
+            self.history.note(Some(key), event).await;
+        }
+    }
+
     async fn act(&mut self) {
         while let Some(effect) = self.participant.poll_effect() {
             match effect {
-                Effect::Send(message) => self.send(message),
+                Effect::Send(message) => {
+                    self.note_sent(&message).await;
+                    self.send(message);
+                }
                 Effect::Journal(batch) => {
                     let event = self.write(batch).await;
                     self.participant.handle(now(), event);
@@ -310,6 +427,9 @@ impl Node {
     async fn write(&mut self, batch: Batch) -> Event {
         match self.store.append(&batch).await {
             Ok(head) => {
+                let said = batch.records.iter();
+                self.note(said.flat_map(|record| entered(&record.bytes)))
+                    .await;
                 self.head.send_replace(head);
                 Event::Journaled(head)
             }
@@ -321,6 +441,20 @@ impl Node {
                 );
                 Event::JournalFailed
             }
+        }
+    }
+
+    /// Hands what leaves to the history; nothing waits for its disk.
+    async fn note_sent(&self, message: &Outgoing) {
+        let event = match message {
+            Outgoing::Decision(decision) => decided(&decision.study, &decision.verdict),
+            Outgoing::Refusal(found) => Some(refused(&found.refusal)),
+            Outgoing::Update(released) => Some(sent("update", released.frame().len())),
+            Outgoing::Shares(released) => Some(sent("shares", released.frame().len())),
+            _ => None,
+        };
+        if let Some(event) = event {
+            self.history.note(None, event).await;
         }
     }
 
@@ -337,6 +471,13 @@ impl Node {
     /// Answers a question once its effects are carried out: what is said to be decided is durable.
     async fn answer(&mut self, query: &Query) -> Answer {
         match query {
+            Query::History => {
+                let view = HistoryView::of(&self.history, &self.directory).await;
+                return view.map_or_else(
+                    |error| Answer::Refused(format!("{error:#}")),
+                    |view| Answer::History(Box::new(view)),
+                );
+            }
             Query::Data => return Answer::Data(self.refresher.view()),
             Query::Refresh => {
                 let started = self.refresher.start();

@@ -51,9 +51,7 @@ pub enum BadPayload {
     )]
     Key,
     /// More levels or values than any.
-    #[error(
-        "the payload has more than {HISTORY_DEPTH_MAX} levels or {HISTORY_VALUES_MAX} values"
-    )]
+    #[error("the payload has more than {HISTORY_DEPTH_MAX} levels or {HISTORY_VALUES_MAX} values")]
     TooMany,
     /// Another text of the same value.
     #[error("the payload is not in canonical form")]
@@ -93,7 +91,10 @@ impl Json {
     pub fn as_u64(&self) -> Option<u64> {
         match self {
             Self::Number(number) => u64::try_from(*number).ok(),
-            Self::Text(text) => text.parse().ok().filter(|got: &u64| got.to_string() == *text),
+            Self::Text(text) => text
+                .parse()
+                .ok()
+                .filter(|got: &u64| got.to_string() == *text),
             _ => None,
         }
     }
@@ -143,7 +144,9 @@ impl Json {
         *room -= 1;
         match self {
             Self::Number(number) if number.unsigned_abs() > SAFE_MAX => Err(BadPayload::Number),
-            Self::List(values) => values.iter().try_for_each(|value| value.check(depth - 1, room)),
+            Self::List(values) => values
+                .iter()
+                .try_for_each(|value| value.check(depth - 1, room)),
             Self::Object(fields) => fields.iter().try_for_each(|(key, value)| {
                 is_key(key).then_some(()).ok_or(BadPayload::Key)?;
                 value.check(depth - 1, room)

@@ -26,14 +26,20 @@ impl Worker {
                         tile.ok_or_else(|| self.file.damaged(number << 8))?
                     }
                 };
-                let path = folder.join(format!("tile/{level}/{}", number_path(number, hashes.len())));
+                let path = folder.join(format!(
+                    "tile/{level}/{}",
+                    number_path(number, hashes.len())
+                ));
                 put(&path, &to_bytes(&hashes))?;
                 if level == 0 {
                     self.export_entries(folder, number, hashes.len()).await?;
                 }
             }
         }
-        put(&folder.join("checkpoint"), self.signer.note(edge).as_bytes())?;
+        put(
+            &folder.join("checkpoint"),
+            self.signer.note(edge).as_bytes(),
+        )?;
         Ok(edge)
     }
 

@@ -109,12 +109,13 @@ impl LogFile {
         first: u64,
         end: u64,
     ) -> Result<Vec<(u64, Vec<u8>)>, HistoryFault> {
-        let rows = sqlx::query("SELECT seq, leaf FROM entries WHERE seq >= $1 AND seq < $2 ORDER BY seq")
-            .bind(first.cast_signed())
-            .bind(end.cast_signed())
-            .fetch_all(&mut self.connection)
-            .await
-            .map_err(database(&self.path))?;
+        let rows =
+            sqlx::query("SELECT seq, leaf FROM entries WHERE seq >= $1 AND seq < $2 ORDER BY seq")
+                .bind(first.cast_signed())
+                .bind(end.cast_signed())
+                .fetch_all(&mut self.connection)
+                .await
+                .map_err(database(&self.path))?;
         let read = |row: &SqliteRow| (row.get::<i64, _>(0).cast_unsigned(), row.get(1));
         Ok(rows.iter().map(read).collect())
     }
@@ -330,7 +331,14 @@ fn insert(rows: usize) -> String {
     let places: Vec<String> = (0..rows)
         .map(|row| {
             let at = |column: usize| 5 * row + column;
-            format!("(${}, ${}, ${}, ${}, ${})", at(1), at(2), at(3), at(4), at(5))
+            format!(
+                "(${}, ${}, ${}, ${}, ${})",
+                at(1),
+                at(2),
+                at(3),
+                at(4),
+                at(5)
+            )
         })
         .collect();
     format!("{INSERT}{}", places.join(", "))

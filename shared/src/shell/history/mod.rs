@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::base::ids::Hash32;
+use crate::base::ids::{Hash32, IdentityKey};
 use crate::base::limits::HISTORY_QUEUE_MAX;
 use crate::base::time::Timestamp;
 use crate::domain::history::{Event, Leaf, Persons};
@@ -144,10 +144,17 @@ impl History {
         self.signer.origin()
     }
 
-    /// A signed checkpoint of what is durable: a C2SP note.
+    /// What is durable, and a signed checkpoint of it: a C2SP note.
     #[must_use]
-    pub fn checkpoint(&self) -> String {
-        self.signer.note(*self.edge.borrow())
+    pub fn checkpoint(&self) -> (Edge, String) {
+        let edge = *self.edge.borrow();
+        (edge, self.signer.note(edge))
+    }
+
+    /// The log's public key.
+    #[must_use]
+    pub fn key(&self) -> IdentityKey {
+        self.signer.public()
     }
 
     /// Proof that a leaf is in the log of this size.
@@ -215,7 +222,27 @@ impl History {
     ///
     /// It cannot be read.
     pub async fn published(&self) -> Result<Option<String>, HistoryFault> {
-        self.ask(|reply| Ask::Published { reply }).await?
+        self.kept(work::PUBLISHED).await
+    }
+
+    /// Keeps a short text beside the log under a name; durable on return.
+    ///
+    /// # Errors
+    ///
+    /// The disk refuses.
+    pub async fn keep(&self, name: &str, value: String) -> Result<(), HistoryFault> {
+        let name = name.to_owned();
+        self.ask(|reply| Ask::Keep { name, value, reply }).await?
+    }
+
+    /// What was kept under a name.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read.
+    pub async fn kept(&self, name: &str) -> Result<Option<String>, HistoryFault> {
+        let name = name.to_owned();
+        self.ask(|reply| Ask::Kept { name, reply }).await?
     }
 
     /// Writes the log as C2SP tiles (tlog-tiles) into a folder that is not there yet: `checkpoint`, `tile/…`, `tile/entries/…`.
@@ -227,6 +254,12 @@ impl History {
         self.ask(|reply| Ask::Export { folder, reply }).await?
     }
 
+    /// Waits until everything that was handed over is on disk, and closes the file; others who hold it are told that it is closed.
+    pub async fn close(self) {
+        // Nobody answers where it is closed already.
+        let _ = self.ask(|reply| Ask::Close { reply }).await;
+    }
+
     /// Hashes every leaf again and holds that against the tree.
     ///
     /// # Errors
@@ -236,10 +269,7 @@ impl History {
         self.ask(|reply| Ask::Verify { reply }).await?
     }
 
-    async fn ask<T>(
-        &self,
-        ask: impl FnOnce(oneshot::Sender<T>) -> Ask,
-    ) -> Result<T, HistoryFault> {
+    async fn ask<T>(&self, ask: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Result<T, HistoryFault> {
         let (reply, answer) = oneshot::channel();
         let sent = self.asks.send(ask(reply)).await;
         sent.map_err(|_| HistoryFault::Stopped)?;

@@ -112,10 +112,14 @@ async fn a_checkpoint_is_a_signed_note_of_size_and_root() {
     let home = Home::new();
     let history = home.open().await.unwrap();
     history.append(many(5)).await.unwrap();
-    let note = SignedNote::parse(&history.checkpoint()).unwrap();
-    note.verify("aquifer/test", &home.signer().public()).unwrap();
+    let note = SignedNote::parse(&history.checkpoint().1).unwrap();
+    note.verify("aquifer/test", &home.signer().public())
+        .unwrap();
     let checkpoint = Checkpoint::parse(&note.text).unwrap();
-    assert_eq!((checkpoint.origin.as_str(), checkpoint.size), ("aquifer/test", 5));
+    assert_eq!(
+        (checkpoint.origin.as_str(), checkpoint.size),
+        ("aquifer/test", 5)
+    );
     assert_eq!(checkpoint.root, history.edge().borrow().root);
 }
 
@@ -147,11 +151,17 @@ async fn what_is_said_twice_by_one_key_is_there_once() {
     let home = Home::new();
     let history = home.open().await.unwrap();
     let keyed = |key: &str| (key.to_owned(), spent(1));
-    let first = history.append_once(vec![keyed("a"), keyed("b"), keyed("a")]).await.unwrap();
+    let first = history
+        .append_once(vec![keyed("a"), keyed("b"), keyed("a")])
+        .await
+        .unwrap();
     assert_eq!(first, [0, 1, 0]);
     closed(history).await;
     let history = home.open().await.unwrap();
-    let again = history.append_once(vec![keyed("b"), keyed("c")]).await.unwrap();
+    let again = history
+        .append_once(vec![keyed("b"), keyed("c")])
+        .await
+        .unwrap();
     assert_eq!(again, [1, 2]);
 }
 
@@ -161,12 +171,18 @@ async fn an_erased_payload_is_in_no_file_and_every_proof_still_holds() {
     let history = home.open().await.unwrap();
     let payload = Json::object([("subject", Json::from("CANARY-7f3a"))]);
     let event = Event::of_program(Kind::ConsentGiven, payload);
-    history.append(vec![spent(1), event, spent(2)]).await.unwrap();
+    history
+        .append(vec![spent(1), event, spent(2)])
+        .await
+        .unwrap();
     history.append(many(500)).await.unwrap();
     history.erase(1).await.unwrap();
     check_proofs(&history).await;
     assert_eq!(history.read(1..2).await.unwrap()[0].opening, None);
-    assert!(matches!(history.erase(900).await, Err(HistoryFault::Range { .. })));
+    assert!(matches!(
+        history.erase(900).await,
+        Err(HistoryFault::Range { .. })
+    ));
     closed(history).await;
     for entry in fs::read_dir(home.place().folder).unwrap() {
         let bytes = fs::read(entry.unwrap().path()).unwrap();
@@ -183,10 +199,16 @@ async fn what_is_about_persons_does_not_enter_a_log_that_leaves_the_unit() {
         ..home.place()
     };
     let history = History::open(place, home.signer(), || NOW).await.unwrap();
-    for kind in Kind::ALL.iter().filter(|kind| kind.persons() == Persons::Some) {
+    for kind in Kind::ALL
+        .iter()
+        .filter(|kind| kind.persons() == Persons::Some)
+    {
         let event = Event::of_program(*kind, Json::object([]));
         let refused = history.append(vec![event]).await;
-        assert!(matches!(refused, Err(HistoryFault::AboutPersons { .. })), "{kind}");
+        assert!(
+            matches!(refused, Err(HistoryFault::AboutPersons { .. })),
+            "{kind}"
+        );
     }
     assert_eq!(history.edge().borrow().size, 0);
 }
@@ -195,7 +217,10 @@ async fn what_is_about_persons_does_not_enter_a_log_that_leaves_the_unit() {
 async fn a_second_opener_is_refused() {
     let home = Home::new();
     let first = home.open().await.unwrap();
-    assert!(matches!(home.open().await, Err(HistoryFault::Database { .. })));
+    assert!(matches!(
+        home.open().await,
+        Err(HistoryFault::Database { .. })
+    ));
     drop(first);
 }
 
@@ -221,7 +246,17 @@ async fn a_restored_backup_is_refused() {
         copy_all(&home.folder.path().join("backup"), &folder);
     });
     let fault = restored.await.unwrap_err();
-    assert!(matches!(fault, HistoryFault::Short { found: 300, expected: 600, .. }), "{fault}");
+    assert!(
+        matches!(
+            fault,
+            HistoryFault::Short {
+                found: 300,
+                expected: 600,
+                ..
+            }
+        ),
+        "{fault}"
+    );
     assert!(fault.is_refusal());
 }
 
@@ -229,14 +264,27 @@ async fn a_restored_backup_is_refused() {
 async fn a_deleted_log_is_refused() {
     let deleted = reopened(|home| fs::remove_dir_all(home.place().folder).unwrap());
     let fault = deleted.await.unwrap_err();
-    assert!(matches!(fault, HistoryFault::Short { found: 0, expected: 600, .. }), "{fault}");
+    assert!(
+        matches!(
+            fault,
+            HistoryFault::Short {
+                found: 0,
+                expected: 600,
+                ..
+            }
+        ),
+        "{fault}"
+    );
 }
 
 #[tokio::test]
 async fn a_deleted_mark_is_refused() {
     let deleted = reopened(|home| fs::remove_file(home.place().mark).unwrap());
     let fault = deleted.await.unwrap_err();
-    assert!(matches!(fault, HistoryFault::NoMark { found: 600, .. }), "{fault}");
+    assert!(
+        matches!(fault, HistoryFault::NoMark { found: 600, .. }),
+        "{fault}"
+    );
 }
 
 #[tokio::test]
@@ -269,8 +317,13 @@ async fn change(home: &Home, statement: &'static str) {
     use sqlx::Connection as _;
     let path = home.place().folder.join("history.sqlite");
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);
-    let mut connection = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
-    sqlx::query(statement).execute(&mut connection).await.unwrap();
+    let mut connection = sqlx::SqliteConnection::connect_with(&options)
+        .await
+        .unwrap();
+    sqlx::query(statement)
+        .execute(&mut connection)
+        .await
+        .unwrap();
     connection.close().await.unwrap();
 }
 
@@ -279,11 +332,20 @@ async fn cut_changed_and_dropped_entries_are_noticed() {
     for (statement, at_once) in [
         ("DELETE FROM entries WHERE seq >= 590", true),
         ("DELETE FROM entries WHERE seq = 595", true),
-        ("UPDATE entries SET leaf = (SELECT leaf FROM entries WHERE seq = 594) WHERE seq = 595", true),
+        (
+            "UPDATE entries SET leaf = (SELECT leaf FROM entries WHERE seq = 594) WHERE seq = 595",
+            true,
+        ),
         ("DELETE FROM entries WHERE seq = 77", false),
-        ("UPDATE entries SET leaf = (SELECT leaf FROM entries WHERE seq = 78) WHERE seq = 77", false),
+        (
+            "UPDATE entries SET leaf = (SELECT leaf FROM entries WHERE seq = 78) WHERE seq = 77",
+            false,
+        ),
         ("UPDATE entries SET payload = x'7b7d' WHERE seq = 77", false),
-        ("UPDATE tiles SET hashes = (SELECT hashes FROM tiles WHERE id = 1) WHERE id = 0", true),
+        (
+            "UPDATE tiles SET hashes = (SELECT hashes FROM tiles WHERE id = 1) WHERE id = 0",
+            true,
+        ),
     ] {
         let home = Home::new();
         let history = home.open().await.unwrap();
@@ -295,7 +357,10 @@ async fn cut_changed_and_dropped_entries_are_noticed() {
             Ok(history) => {
                 assert!(!at_once, "{statement}");
                 let fault = history.verify().await.unwrap_err();
-                assert!(matches!(fault, HistoryFault::Damaged { index: 77, .. }), "{statement}: {fault}");
+                assert!(
+                    matches!(fault, HistoryFault::Damaged { index: 77, .. }),
+                    "{statement}: {fault}"
+                );
             }
         }
     }
@@ -321,8 +386,11 @@ async fn r1_crash_at_every_write_leaves_a_valid_log() {
         for end in (from..=whole.len() as u64).step_by(512) {
             let other = Home::new();
             copy_all(&folder, &other.place().folder);
-            fs::copy(home.folder.path().join("log.key"), other.folder.path().join("log.key"))
-                .unwrap();
+            fs::copy(
+                home.folder.path().join("log.key"),
+                other.folder.path().join("log.key"),
+            )
+            .unwrap();
             fs::create_dir_all(other.place().mark.parent().unwrap()).unwrap();
             fs::write(other.place().mark, &mark_before).unwrap();
             let journal = other.place().folder.join("history.sqlite-wal");
@@ -331,7 +399,10 @@ async fn r1_crash_at_every_write_leaves_a_valid_log() {
             let _ = fs::remove_file(other.place().folder.join("history.sqlite-shm"));
             let reopened = other.open().await.unwrap();
             let found = *reopened.edge().borrow();
-            assert!(found == before || found == after, "{count} at {end}: {found:?}");
+            assert!(
+                found == before || found == after,
+                "{count} at {end}: {found:?}"
+            );
             assert_eq!(reopened.verify().await.unwrap(), found);
             let next = reopened.append(many(1)).await.unwrap();
             assert_eq!(next, [found.size]);

@@ -89,12 +89,8 @@ impl Tiles {
 
     /// What a proof about a leaf, in a log of this size, reads: the tiles over the leaf and those of the edge.
     pub(super) fn needed(leaf: u64, size: u64) -> Vec<TileId> {
-        let both = levels(size).flat_map(|level| {
-            [
-                (level, tile_at(level, leaf)),
-                (level, tile_at(level, size)),
-            ]
-        });
+        let both = levels(size)
+            .flat_map(|level| [(level, tile_at(level, leaf)), (level, tile_at(level, size))]);
         let mut needed: Vec<TileId> = both.collect();
         needed.sort_unstable();
         needed.dedup();

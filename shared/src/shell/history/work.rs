@@ -27,15 +27,50 @@ type Reply<T> = oneshot::Sender<Result<T, HistoryFault>>;
 #[derive(Debug)]
 pub(super) enum Ask {
     Append(Vec<Prepared>, Option<Reply<Vec<u64>>>),
-    Prove { index: u64, size: u64, reply: Reply<Vec<Hash32>> },
-    Consistency { old: u64, size: u64, reply: Reply<Vec<Hash32>> },
-    RootAt { size: u64, reply: Reply<Hash32> },
-    Read { range: Range<u64>, reply: Reply<Vec<Entry>> },
-    Erase { index: u64, reply: Reply<()> },
-    Pad { reply: Reply<Padded> },
-    Published { reply: Reply<Option<String>> },
-    Export { folder: PathBuf, reply: Reply<Edge> },
-    Verify { reply: Reply<Edge> },
+    Prove {
+        index: u64,
+        size: u64,
+        reply: Reply<Vec<Hash32>>,
+    },
+    Consistency {
+        old: u64,
+        size: u64,
+        reply: Reply<Vec<Hash32>>,
+    },
+    RootAt {
+        size: u64,
+        reply: Reply<Hash32>,
+    },
+    Read {
+        range: Range<u64>,
+        reply: Reply<Vec<Entry>>,
+    },
+    Erase {
+        index: u64,
+        reply: Reply<()>,
+    },
+    Pad {
+        reply: Reply<Padded>,
+    },
+    Keep {
+        name: String,
+        value: String,
+        reply: Reply<()>,
+    },
+    Kept {
+        name: String,
+        reply: Reply<Option<String>>,
+    },
+    Export {
+        folder: PathBuf,
+        reply: Reply<Edge>,
+    },
+    Verify {
+        reply: Reply<Edge>,
+    },
+    Close {
+        reply: Reply<()>,
+    },
 }
 
 /// An event whose payload is written already.
@@ -131,7 +166,7 @@ impl Worker {
 
     /// Works until nobody can ask any more.
     pub(super) async fn run(mut self, mut asks: mpsc::Receiver<Ask>) {
-        let mut next = None;
+        let (mut next, mut closed) = (None, None);
         loop {
             let ask = match next.take() {
                 Some(ask) => ask,
@@ -159,6 +194,10 @@ impl Worker {
                     }
                     self.append_all(group).await;
                 }
+                Ask::Close { reply } => {
+                    closed = Some(reply);
+                    break;
+                }
                 other => self.answer(other).await,
             }
         }
@@ -166,6 +205,10 @@ impl Worker {
             tracing::error!("the history's checkpoint was not synced");
         }
         self.file.close().await;
+        if let Some(reply) = closed {
+            // Who asked may have gone.
+            let _ = reply.send(Ok(()));
+        }
     }
 
     async fn append_all(&mut self, group: Vec<(Vec<Prepared>, Option<Reply<Vec<u64>>>)>) {
@@ -257,7 +300,7 @@ impl Worker {
     async fn answer(&mut self, ask: Ask) {
         // Who asked may have gone.
         match ask {
-            Ask::Append(..) => {}
+            Ask::Append(..) | Ask::Close { .. } => {}
             Ask::Prove { index, size, reply } => drop(reply.send(self.prove(index, size).await)),
             Ask::Consistency { old, size, reply } => {
                 drop(reply.send(self.consistent(old, size).await));
@@ -269,7 +312,11 @@ impl Worker {
             }
             Ask::Erase { index, reply } => drop(reply.send(self.erase(index).await)),
             Ask::Pad { reply } => drop(reply.send(self.pad().await)),
-            Ask::Published { reply } => drop(reply.send(self.file.named(PUBLISHED).await)),
+            Ask::Keep { name, value, reply } => {
+                let kept = self.append(Vec::new(), &[(&name, value)]).await;
+                drop(reply.send(kept.map(drop)));
+            }
+            Ask::Kept { name, reply } => drop(reply.send(self.file.named(&name).await)),
             Ask::Export { folder, reply } => drop(reply.send(self.export(&folder).await)),
             Ask::Verify { reply } => drop(reply.send(self.verify().await)),
         }
@@ -277,10 +324,7 @@ impl Worker {
 
     async fn prove(&mut self, index: u64, size: u64) -> Result<Vec<Hash32>, HistoryFault> {
         self.check(size)?;
-        let asked = HistoryFault::Range {
-            size,
-            asked: index,
-        };
+        let asked = HistoryFault::Range { size, asked: index };
         if index >= size {
             return Err(asked);
         }
@@ -336,11 +380,15 @@ impl Worker {
             Prepared::of(None, Event::of_program(Kind::LogPad, payload))
         });
         let pads: Vec<Prepared> = pads.collect::<Result<_, _>>()?;
-        let size = [(PUBLISHED_SIZE, target.to_string()), (QUOTA, quota.to_string())];
+        let size = [
+            (PUBLISHED_SIZE, target.to_string()),
+            (QUOTA, quota.to_string()),
+        ];
         self.append(pads, &size).await?;
         let edge = self.growing.edge();
         let note = self.signer.note(edge);
-        self.append(Vec::new(), &[(PUBLISHED, note.clone())]).await?;
+        self.append(Vec::new(), &[(PUBLISHED, note.clone())])
+            .await?;
         self.mark.sync()?;
         Ok(Padded { note, edge, quota })
     }
@@ -379,4 +427,4 @@ const RANDOM_BYTES: usize = 48;
 pub(super) const QUOTA_MIN: u64 = 256;
 const QUOTA: &str = "leaves_per_period";
 const PUBLISHED_SIZE: &str = "published_size";
-const PUBLISHED: &str = "published";
+pub(super) const PUBLISHED: &str = "published";
