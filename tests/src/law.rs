@@ -104,6 +104,11 @@ pub fn house() -> String {
 ///
 /// A file could not be written.
 pub fn write(folder: &Path, contract: &Contract, names: &[String], basis: Basis) -> Result<String> {
+    let mut names = names.to_vec();
+    // Units score their own customers, whatever studies are about.
+    if !names.iter().any(|name| name.ends_with(".score")) {
+        names.push("churn.score".to_owned());
+    }
     let declared: Vec<Declared> = names.iter().map(|name| Declared::of_name(name)).collect();
     fs::write(folder.join("purposes.toml"), purposes(contract, &declared))?;
     fs::create_dir_all(folder.join("packs"))?;

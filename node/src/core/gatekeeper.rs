@@ -57,6 +57,18 @@ pub struct Figures {
     pub spend: Spend,
 }
 
+impl Figures {
+    /// Of what leaves nothing outside, such as a score.
+    #[must_use]
+    pub fn unspent(population: u64) -> Self {
+        let spend = Spend {
+            epsilon_micro: 0,
+            delta_pico: 0,
+        };
+        Self { population, spend }
+    }
+}
+
 impl Gatekeeper {
     /// Rules, and what they are applied to.
     #[must_use]

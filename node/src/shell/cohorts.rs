@@ -8,7 +8,7 @@ use std::sync::Arc;
 use aquifer_shared::base::ids::Name;
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::domain::law::Purpose;
-use aquifer_shared::domain::law::witness::{GateKind, Query, Train};
+use aquifer_shared::domain::law::witness::{GateKind, Query, Score, Train};
 use aquifer_shared::protocol::wire::RefusalCode;
 
 use crate::core::analytics::RowTable;
@@ -92,6 +92,17 @@ impl Cohorts {
         Ok(Cohort::new(allowed, Arc::new(rows)))
     }
 
+    /// Who of the training table may be scored.
+    ///
+    /// # Errors
+    ///
+    /// The run is denied, or the consent ledger cannot be read.
+    pub fn of_scores(&mut self, brief: &Brief) -> Result<Cohort<Score>, RefusalCode> {
+        let (allowed, _, cut) = self.look::<Score>(brief)?;
+        let rows = self.training.eligible(&self.register, &cut);
+        Ok(Cohort::new(allowed, Arc::new(rows)))
+    }
+
     /// Who may be counted in an answer about a table.
     ///
     /// # Errors
@@ -141,7 +152,8 @@ impl Cohorts {
         ),
         RefusalCode,
     > {
-        let now = (self.clock)();
+        self.hear()?;
+        let now = self.present();
         let gatekeeper = self.gatekeeper.clone().ok_or(RefusalCode::Law)?;
         let allowed = brief.allowed::<G>(&gatekeeper, now);
         let allowed = allowed.map_err(|refused| {
@@ -149,10 +161,15 @@ impl Cohorts {
             RefusalCode::Law
         })?;
         let purpose = gatekeeper.purpose(&brief.purpose).ok_or(RefusalCode::Law)?;
-        self.hear()?;
         let stamp = (now.0 / 1_000, self.events);
         let cut = self.cut(&gatekeeper, purpose, brief, now, stamp);
         Ok((allowed, stamp, cut))
+    }
+
+    /// The clock, and never before what is written down: setting it back brings no consent back.
+    fn present(&self) -> Timestamp {
+        let latest = u64::try_from(self.register.latest()).unwrap_or(0);
+        (self.clock)().max(Timestamp(latest))
     }
 
     fn hear(&mut self) -> Result<(), RefusalCode> {
