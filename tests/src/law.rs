@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use anyhow::Result;
 use aquifer_node::core::cohort::Cohort;
@@ -163,8 +163,9 @@ fn tags(contract: &Contract) -> String {
 /// Never: the texts are constants.
 #[must_use]
 pub fn gatekeeper() -> Gatekeeper {
-    let names = ["churn.train", "churn.query"];
-    let declared = names.map(Declared::of_name);
+    let names = ["churn.train", "churn.query", "simulate"];
+    let mut declared = names.map(Declared::of_name);
+    declared[2].action = Action::Train;
     let purposes = Purposes::parse(&text(&["value"], LABEL, &declared)).expect("constant");
     let packs = vendored::PACKS.into_iter().map(|(name, text)| {
         let text = if name.contains("house") {
@@ -197,6 +198,16 @@ pub fn gatekeeper() -> Gatekeeper {
 /// Never: the rules are constants.
 #[must_use]
 pub fn everybody<G: GateKind>(rows: usize) -> Cohort<G> {
+    eligible(Bits::all(rows, true))
+}
+
+/// A cohort of these rows of a table.
+///
+/// # Panics
+///
+/// Never: the rules are constants.
+#[must_use]
+pub fn eligible<G: GateKind>(rows: Bits) -> Cohort<G> {
     let purpose = match G::GATE {
         Gate::Query => "churn.query",
         _ => "churn.train",
@@ -208,11 +219,13 @@ pub fn everybody<G: GateKind>(rows: usize) -> Cohort<G> {
             delta_pico: 1,
         },
     };
-    let decision = gatekeeper().run(G::GATE, purpose, &[LABEL], figures, AT);
+    let decision = GATEKEEPER.run(G::GATE, purpose, &[LABEL], figures, AT);
     let allowed = decision.allowed().expect("constant rules allow it");
-    Cohort::new(allowed, Arc::new(Bits::all(rows, true)))
+    Cohort::new(allowed, Arc::new(rows))
 }
 
+/// Read once: packs take longer to read than most sums to add up.
+static GATEKEEPER: LazyLock<Gatekeeper> = LazyLock::new(gatekeeper);
 /// The column that simulated customers have.
 pub const LABEL: &str = "label";
 /// 2026-11-25.
