@@ -11,6 +11,7 @@ use clap_complete::Shell;
 
 use super::config::NodeConfig;
 use super::consent::{self, ConsentCommand};
+use super::governance::{self, PolicyFault};
 use super::link::LinkFault;
 use super::score_command::{self, Scoring};
 use super::serve::{self, Stopped};
@@ -54,7 +55,16 @@ enum Command {
         json: bool,
     },
     /// Attach the data and take part in studies until stopped.
-    Run,
+    Run {
+        /// Start under a changed policy that two officers have not signed yet: why. It is written down, and holds a day.
+        #[arg(long, value_name = "REASON")]
+        break_glass: Option<String>,
+    },
+    /// The unit's policy: what the files say, and what two officers accepted.
+    Policy {
+        #[command(subcommand)]
+        command: PolicyCommand,
+    },
     /// Make the running node read its tables for analysts again, under the new epoch of node.toml; studies go on.
     Refresh {
         /// Print JSON.
@@ -104,6 +114,16 @@ enum Command {
     Completions {
         /// The shell.
         shell: Shell,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum PolicyCommand {
+    /// Print the digest that officers sign, who signed it, and what is accepted.
+    Status {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -178,7 +198,10 @@ fn carry_out(command: &Command, directory: &Path) -> anyhow::Result<Outcome> {
     match command {
         Command::Join { ticket, json } => join_command::run(ticket, directory, *json),
         Command::Check { .. } => unreachable!("carried out by run"),
-        Command::Run => stopped(serve::run(directory)?),
+        Command::Run { break_glass } => stopped(serve::run(directory, break_glass.as_deref())?),
+        Command::Policy { command } => match command {
+            PolicyCommand::Status { json } => governance::status(directory, *json),
+        },
         Command::Refresh { json } => refresh_command::run(directory, *json),
         Command::Budget { json } => unit_commands::run(directory, &Query::Budget, *json),
         Command::Studies { command } => {
@@ -240,7 +263,10 @@ impl Command {
                 | LedgerCommand::Adopt { json, .. }
                 | LedgerCommand::WriteOff { json, .. } => *json,
             },
-            Self::Run | Self::Completions { .. } => false,
+            Self::Policy { command } => match command {
+                PolicyCommand::Status { json } => *json,
+            },
+            Self::Run { .. } | Self::Completions { .. } => false,
         }
     }
 }
@@ -284,6 +310,9 @@ fn sort(ended: anyhow::Result<Outcome>, json: bool) -> anyhow::Result<Outcome> {
 fn refusal(error: &anyhow::Error) -> Option<&'static str> {
     if let Some(fault) = error.downcast_ref::<StoreFault>() {
         return fault.is_refusal().then_some("ledger");
+    }
+    if error.is::<PolicyFault>() {
+        return Some("policy");
     }
     if let Some(fault) = error.downcast_ref::<JoinFault>() {
         return fault.is_refusal().then_some("ticket");
