@@ -136,9 +136,8 @@ fn purpose(gatekeeper: Option<&Gatekeeper>, named: Option<&str>) -> Result<Strin
         return Ok(named.to_owned());
     }
     let purposes = gatekeeper.book().purposes().iter();
-    let scoring = purposes.filter(|own| {
-        own.action == Action::Score && gatekeeper.defaults(&own.id).basis.is_some()
-    });
+    let scoring = purposes
+        .filter(|own| own.action == Action::Score && gatekeeper.defaults(&own.id).basis.is_some());
     let names: Vec<&str> = scoring.map(|own| own.id.as_str()).collect();
     match names[..] {
         [only] => Ok(only.to_owned()),
