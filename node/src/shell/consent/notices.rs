@@ -71,4 +71,3 @@ pub(super) fn add_notices(directory: &Path, file: &Path, json: bool) -> anyhow::
     }
     Ok(Outcome::Done)
 }
-

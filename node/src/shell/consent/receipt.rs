@@ -79,10 +79,7 @@ pub(super) fn receipt(
         "event_at": written(last.event_at),
         "events": about.iter().map(|own| event(counter, own, &proof)).collect::<Vec<Value>>(),
     });
-    if let Some(grant) = about
-        .iter()
-        .rfind(|own| own.kind.effect() == Effect::Grant)
-    {
+    if let Some(grant) = about.iter().rfind(|own| own.kind.effect() == Effect::Grant) {
         body["notice"] = notice(counter, grant);
         body["valid_until"] = json!(grant.valid_until.map(written));
     }
