@@ -243,12 +243,26 @@ pub const PURPOSES_MAX: usize = 256;
 /// Days before its last one on which a rule is told to be about to expire.
 pub const LAW_NOTICE_DAYS: i32 = 90;
 
-// Each value of a filter is at most a range of two numbers; conditions, keys and blocks are far below the rest.
 /// Bytes of a signed note.
 pub const NOTE_BYTES_MAX: usize = 64 << 10;
 /// Signatures of a note: one of the log, and one of each witness.
 pub const NOTE_SIGNATURES_MAX: usize = 256;
+/// Bytes of the payload of one entry of a history.
+pub const HISTORY_PAYLOAD_BYTES_MAX: usize = 16 << 10;
+/// Levels of such a payload.
+pub const HISTORY_DEPTH_MAX: usize = 8;
+/// Values of such a payload, lists and objects included.
+pub const HISTORY_VALUES_MAX: usize = 1_024;
+/// Bytes of a key in such a payload.
+pub const HISTORY_KEY_BYTES_MAX: usize = 64;
+/// Entries that are written in one durable transaction.
+pub const HISTORY_GROUP_MAX: usize = 4_096;
+/// Requests to a history that may wait.
+pub const HISTORY_QUEUE_MAX: usize = 1_024;
+/// Hashes of a proof that one size of a log continues another: two for each level, and one.
+pub const HISTORY_PROOF_HASHES_MAX: usize = 129;
 
+// Each value of a filter is at most a range of two numbers; conditions, keys and blocks are far below the rest.
 const _: () = assert!(FILTER_VALUES_MAX * 16 + (1 << 16) <= QUESTION_BYTES_MAX);
 const _: () = assert!(QUESTION_CELLS_MAX <= CELLS_MAX);
 const _: () = assert!(CELLS_MAX * size_of::<i64>() + 4_096 < FRAME_BYTES_MAX);
