@@ -51,9 +51,7 @@ pub enum BadPayload {
     )]
     Key,
     /// More levels or values than any.
-    #[error(
-        "the payload has more than {HISTORY_DEPTH_MAX} levels or {HISTORY_VALUES_MAX} values"
-    )]
+    #[error("the payload has more than {HISTORY_DEPTH_MAX} levels or {HISTORY_VALUES_MAX} values")]
     TooMany,
     /// Another text of the same value.
     #[error("the payload is not in canonical form")]
@@ -93,7 +91,10 @@ impl Json {
     pub fn as_u64(&self) -> Option<u64> {
         match self {
             Self::Number(number) => u64::try_from(*number).ok(),
-            Self::Text(text) => text.parse().ok().filter(|got: &u64| got.to_string() == *text),
+            Self::Text(text) => text
+                .parse()
+                .ok()
+                .filter(|got: &u64| got.to_string() == *text),
             _ => None,
         }
     }
@@ -136,6 +137,33 @@ impl Json {
             .ok_or(BadPayload::NotCanonical)
     }
 
+    /// The text of any value: of a document that is no payload, too.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let mut text = String::new();
+        self.write(&mut text);
+        text
+    }
+
+    /// Reads a document of at most so many bytes; accepts only what [`Json::to_text`] would have written.
+    ///
+    /// # Errors
+    ///
+    /// What is not as it must be.
+    pub fn document(bytes: &[u8], bytes_max: usize) -> Result<Self, BadPayload> {
+        let got = bytes.len();
+        if got > bytes_max {
+            return Err(BadPayload::TooLong { got });
+        }
+        let value = serde_json::from_slice(bytes).map_err(|_| BadPayload::Malformed)?;
+        let json = of_value(value, HISTORY_DEPTH_MAX)?;
+        let mut room = bytes_max;
+        json.check(HISTORY_DEPTH_MAX, &mut room)?;
+        (json.to_text().as_bytes() == bytes)
+            .then_some(json)
+            .ok_or(BadPayload::NotCanonical)
+    }
+
     fn check(&self, depth: usize, room: &mut usize) -> Result<(), BadPayload> {
         if depth == 0 || *room == 0 {
             return Err(BadPayload::TooMany);
@@ -143,7 +171,9 @@ impl Json {
         *room -= 1;
         match self {
             Self::Number(number) if number.unsigned_abs() > SAFE_MAX => Err(BadPayload::Number),
-            Self::List(values) => values.iter().try_for_each(|value| value.check(depth - 1, room)),
+            Self::List(values) => values
+                .iter()
+                .try_for_each(|value| value.check(depth - 1, room)),
             Self::Object(fields) => fields.iter().try_for_each(|(key, value)| {
                 is_key(key).then_some(()).ok_or(BadPayload::Key)?;
                 value.check(depth - 1, room)

@@ -23,7 +23,11 @@ fn leaf() -> Leaf {
 
 #[test]
 fn a_leaf_has_the_published_bytes() {
-    let hex: String = leaf().to_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex: String = leaf()
+        .to_bytes()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     assert_eq!(&hex[..152], GOLDEN_HEAD);
     assert_eq!(hex.len(), 2 * LEAF_BYTES);
     assert_eq!(Leaf::parse(&leaf().to_bytes()), Ok(leaf()));
@@ -91,7 +95,10 @@ fn every_other_byte_is_another_leaf_or_none() {
         }
     }
     for length in [0, LEAF_BYTES - 1] {
-        assert_eq!(Leaf::parse(&bytes[..length]), Err(BadLeaf::Length { got: length }));
+        assert_eq!(
+            Leaf::parse(&bytes[..length]),
+            Err(BadLeaf::Length { got: length })
+        );
     }
 }
 
@@ -99,7 +106,10 @@ fn every_other_byte_is_another_leaf_or_none() {
 fn codes_and_names_of_kinds_are_each_their_own() {
     let codes: BTreeSet<u16> = Kind::ALL.iter().map(|kind| kind.code()).collect();
     let names: BTreeSet<&str> = Kind::ALL.iter().map(|kind| kind.name()).collect();
-    assert_eq!((codes.len(), names.len()), (Kind::ALL.len(), Kind::ALL.len()));
+    assert_eq!(
+        (codes.len(), names.len()),
+        (Kind::ALL.len(), Kind::ALL.len())
+    );
     for kind in Kind::ALL {
         assert_eq!(Kind::of_code(kind.code()), Some(*kind));
         assert_eq!(kind.name().parse(), Ok(*kind));
@@ -121,7 +131,10 @@ fn a_payload_has_one_text() {
     let json = Json::object([
         ("b", Json::from(1_u64 << 53)),
         ("a", Json::from((1_u64 << 53) - 1)),
-        ("A", Json::List(vec![Json::Null, Json::from(false), Json::from(-3_i64)])),
+        (
+            "A",
+            Json::List(vec![Json::Null, Json::from(false), Json::from(-3_i64)]),
+        ),
         ("t", Json::from("\u{e9}\n\u{1}\"")),
     ]);
     let text = "{\"A\":[null,false,-3],\"a\":9007199254740991,\"b\":\"9007199254740992\",\"t\":\"\u{e9}\\n\\u0001\\\"\"}";
@@ -149,7 +162,12 @@ fn other_texts_of_the_same_value_are_refused() {
 
 #[test]
 fn fractions_and_large_numbers_are_refused() {
-    for text in ["{\"a\":1.0}", "{\"a\":1e3}", "{\"a\":-0}", "{\"a\":9007199254740992}"] {
+    for text in [
+        "{\"a\":1.0}",
+        "{\"a\":1e3}",
+        "{\"a\":-0}",
+        "{\"a\":9007199254740992}",
+    ] {
         check_payload(text, BadPayload::Number);
     }
 }
@@ -161,11 +179,17 @@ fn what_is_no_payload_is_refused() {
     check_payload("[]", BadPayload::NotAnObject);
     check_payload("{\"\":1}", BadPayload::Key);
     check_payload("{\"\u{e9}\":1}", BadPayload::Key);
-    check_payload(&format!("{{\"a\":{}1{}}}", "[".repeat(9), "]".repeat(9)), BadPayload::TooMany);
+    check_payload(
+        &format!("{{\"a\":{}1{}}}", "[".repeat(9), "]".repeat(9)),
+        BadPayload::TooMany,
+    );
     let many = vec!["1"; 2_000].join(",");
     check_payload(&format!("{{\"a\":[{many}]}}"), BadPayload::TooMany);
     let long = "x".repeat(1 << 15);
-    check_payload(&format!("{{\"a\":\"{long}\"}}"), BadPayload::TooLong { got: (1 << 15) + 8 });
+    check_payload(
+        &format!("{{\"a\":\"{long}\"}}"),
+        BadPayload::TooLong { got: (1 << 15) + 8 },
+    );
 }
 
 proptest! {
