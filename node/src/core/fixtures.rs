@@ -125,6 +125,7 @@ pub(crate) fn gatekeeper() -> Gatekeeper {
         categories: Set::of(&[Category::Contract]),
         columns: BTreeMap::new(),
         dpia_current: Vec::new(),
+        reviewers: BTreeMap::new(),
     };
     Gatekeeper::new(book, people)
 }

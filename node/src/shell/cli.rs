@@ -72,11 +72,14 @@ enum Command {
         #[command(subcommand)]
         command: StudiesCommand,
     },
-    /// Score the unit's own customers with a released model; nothing about them is sent.
+    /// Score the unit's own customers with a released model; nothing about them is sent. Who objected or did not agree is suppressed.
     Score {
         /// NAME (newest published version) or NAME@VERSION.
         #[arg(long, value_name = "NAME")]
         model: String,
+        /// Declared purpose of the scores; may be left out where one alone scores.
+        #[arg(long, value_name = "PURPOSE")]
+        purpose: Option<String>,
         /// New file, CSV or Parquet by its name (.csv, .parquet); readable for its owner alone.
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
@@ -184,6 +187,7 @@ fn carry_out(command: &Command, directory: &Path) -> anyhow::Result<Outcome> {
         }
         Command::Score {
             model,
+            purpose,
             out,
             reasons,
             json,
@@ -193,6 +197,7 @@ fn carry_out(command: &Command, directory: &Path) -> anyhow::Result<Outcome> {
                 directory,
                 &Scoring {
                     model,
+                    purpose: purpose.as_deref(),
                     out,
                     reasons,
                     json,

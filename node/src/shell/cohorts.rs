@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use aquifer_shared::base::ids::Name;
 use aquifer_shared::base::time::Timestamp;
-use aquifer_shared::domain::law::Purpose;
-use aquifer_shared::domain::law::witness::{GateKind, Query, Train};
+use aquifer_shared::domain::law::witness::{GateKind, Query, Run, Score, Train};
+use aquifer_shared::domain::law::{Allowed, Purpose};
 use aquifer_shared::protocol::wire::RefusalCode;
 
 use crate::core::analytics::RowTable;
@@ -50,6 +50,13 @@ struct Kept {
     cut: Arc<Cut>,
 }
 
+/// The decision for a run, and the cut of now.
+struct Look<G> {
+    allowed: Allowed<G, Run>,
+    stamp: Stamp,
+    cut: Arc<Cut>,
+}
+
 /// What a cut rests on: the second, and the events that were there.
 type Stamp = (u64, u64);
 
@@ -87,9 +94,20 @@ impl Cohorts {
     ///
     /// The run is denied, or the consent ledger cannot be read.
     pub fn of_training(&mut self, brief: &Brief) -> Result<Cohort<Train>, RefusalCode> {
-        let (allowed, _, cut) = self.look::<Train>(brief)?;
-        let rows = self.training.eligible(&self.register, &cut);
-        Ok(Cohort::new(allowed, Arc::new(rows)))
+        let look = self.look::<Train>(brief)?;
+        let rows = self.training.eligible(&self.register, &look.cut);
+        Ok(Cohort::new(look.allowed, Arc::new(rows)))
+    }
+
+    /// Who of the training table may be scored.
+    ///
+    /// # Errors
+    ///
+    /// The run is denied, or the consent ledger cannot be read.
+    pub fn of_scores(&mut self, brief: &Brief) -> Result<Cohort<Score>, RefusalCode> {
+        let look = self.look::<Score>(brief)?;
+        let rows = self.training.eligible(&self.register, &look.cut);
+        Ok(Cohort::new(look.allowed, Arc::new(rows)))
     }
 
     /// Who may be counted in an answer about a table.
@@ -103,7 +121,11 @@ impl Cohorts {
         (name, epoch): (&str, &Name),
         table: &RowTable,
     ) -> Result<Cohort<Query>, RefusalCode> {
-        let (allowed, stamp, cut) = self.look::<Query>(brief)?;
+        let Look {
+            allowed,
+            stamp,
+            cut,
+        } = self.look::<Query>(brief)?;
         let known = self.published.get(name);
         if known.is_none_or(|known| known.epoch != *epoch) {
             let served = Served {
@@ -129,19 +151,9 @@ impl Cohorts {
     }
 
     /// The decision for a run, and the cut of now.
-    #[allow(clippy::type_complexity)]
-    fn look<G: GateKind>(
-        &mut self,
-        brief: &Brief,
-    ) -> Result<
-        (
-            aquifer_shared::domain::law::Allowed<G, aquifer_shared::domain::law::witness::Run>,
-            Stamp,
-            Arc<Cut>,
-        ),
-        RefusalCode,
-    > {
-        let now = (self.clock)();
+    fn look<G: GateKind>(&mut self, brief: &Brief) -> Result<Look<G>, RefusalCode> {
+        self.hear()?;
+        let now = self.present();
         let gatekeeper = self.gatekeeper.clone().ok_or(RefusalCode::Law)?;
         let allowed = brief.allowed::<G>(&gatekeeper, now);
         let allowed = allowed.map_err(|refused| {
@@ -149,10 +161,19 @@ impl Cohorts {
             RefusalCode::Law
         })?;
         let purpose = gatekeeper.purpose(&brief.purpose).ok_or(RefusalCode::Law)?;
-        self.hear()?;
         let stamp = (now.0 / 1_000, self.events);
         let cut = self.cut(&gatekeeper, purpose, brief, now, stamp);
-        Ok((allowed, stamp, cut))
+        Ok(Look {
+            allowed,
+            stamp,
+            cut,
+        })
+    }
+
+    /// The clock, and never before what is written down: setting it back brings no consent back.
+    fn present(&self) -> Timestamp {
+        let latest = u64::try_from(self.register.latest()).unwrap_or(0);
+        (self.clock)().max(Timestamp(latest))
     }
 
     fn hear(&mut self) -> Result<(), RefusalCode> {

@@ -384,6 +384,20 @@ members_min = 1                       # smallest number of units in a study
 allow_synthetic = false               # studies marked synthetic (made-up data only)
 trust = ["node-noise", "shared-noise"] # trust modes that the unit takes; leave one out to insist on the other
 
+# What the unit declares of its customers; without it, only synthetic studies are taken. Laws and purposes: docs/laws.md, consent: docs/consent.md.
+# [people]
+# controller = "DE"                   # where the unit is: a country (DE), or a region of one (US-CA)
+# place = "DE"                        # where its customers live, where no consent record says otherwise
+# age = "adult"                       # all customers are of age; left out: nobody knows, and who has no record that says so is left out
+# transfer = "within"                 # noisy sums go to the coordinator within the place, or under: tool, contract_terms, bare
+# purposes = "purposes.toml"          # declared purposes
+# packs = "packs"                     # folder of rule packs in front of those that come along
+# categories = ["contract"]           # what the columns are about that [people.columns] does not name
+# [people.columns]
+# plan = ["contract", "payment"]
+# [people.basis]                      # why the data may be used, by purpose; consent records are asked where it is "consent", objections always
+# "churn.train" = "contract"
+
 # Only for "shared-noise", which relies on other members: without what follows, such studies are refused.
 # honest_min = 2                      # fewest honest noise shares that a study must make certain
 # colluders_min = 1                   # fewest colluders that it must tolerate

@@ -242,6 +242,14 @@ pub const LAW_TEXT_BYTES_MAX: usize = 512;
 pub const PURPOSES_MAX: usize = 256;
 /// Days before its last one on which a rule is told to be about to expire.
 pub const LAW_NOTICE_DAYS: i32 = 90;
+/// Bytes of one export of a consent system.
+pub const CONSENT_FILE_BYTES_MAX: u64 = 8 << 30;
+/// Bytes of a consent export that is one JSON document, which is read whole.
+pub const CONSENT_JSON_BYTES_MAX: u64 = 64 << 20;
+/// Bytes of one row of a consent export.
+pub const CONSENT_ROW_BYTES_MAX: u64 = 1 << 20;
+/// Events of one consent export: they are sorted in memory.
+pub const CONSENT_EVENTS_MAX: usize = 10_000_000;
 
 /// Bytes of a signed note.
 pub const NOTE_BYTES_MAX: usize = 64 << 10;

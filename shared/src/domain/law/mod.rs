@@ -17,6 +17,7 @@ mod limits;
 mod pack;
 mod person;
 mod place;
+pub mod proxy;
 mod purpose;
 mod read;
 mod read_values;
