@@ -1,6 +1,7 @@
 //! What tests, demo and bench share: checks of the source text, the synthetic company, data sets, real processes.
 
 pub mod asked;
+pub mod audit;
 pub mod cluster;
 pub mod company;
 pub mod exact;

@@ -11,6 +11,8 @@ use aquifer_shared::base::units::OutOfRange;
 use aquifer_shared::protocol::ticket::{is_address, is_host};
 use serde::Deserialize;
 
+use super::lawful::LawConfig;
+
 /// How a coordinator runs.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields)]
@@ -40,6 +42,8 @@ pub struct Config {
     pub certificate_days: CertificateDays,
     /// Where the newest checkpoint of the history is kept, relative to the directory; `history.checkpoint` there if it is left out.
     pub history_checkpoint: Option<PathBuf>,
+    /// Declared purposes and rules of law; without them only synthetic studies run.
+    pub law: Option<LawConfig>,
 }
 
 /// `HOST:PORT`.
@@ -89,6 +93,7 @@ impl Config {
             store: default_store(),
             certificate_days: default_days(),
             history_checkpoint: None,
+            law: None,
         }
     }
 
@@ -141,6 +146,7 @@ impl Config {
             .replace("{days}", &self.certificate_days.0.to_string())
             .replace("{store}", &quoted(&self.store.0))
             .replace("{history_checkpoint}", &self.mark_line())
+            + &self.law_text()
     }
 }
 
@@ -153,6 +159,17 @@ impl Config {
             || "# history_checkpoint = \"/another/disk/history.checkpoint\"".to_owned(),
             |path| format!("history_checkpoint = {}", toml::Value::String(path)),
         )
+    }
+
+    /// The section about law; a comment where nothing is declared.
+    fn law_text(&self) -> String {
+        match self.law.as_ref().map(|law| toml::to_string(law)) {
+            Some(Ok(section)) => format!("{LAW_HEADING}[law]\n{section}"),
+            _ => format!(
+                "{LAW_HEADING}{}",
+                LAW_SAMPLE.replace("\n", "\n# ").trim_end_matches("# ")
+            ),
+        }
     }
 }
 
@@ -367,6 +384,18 @@ certificate_days = {days}
 # The newest checkpoint of the history, which says if that was cut or put back: best on another disk than this directory.
 {history_checkpoint}
 "#;
+const LAW_HEADING: &str = "
+# What may be done with people's data. Without this section only synthetic studies run. Where the coordinator is, where customers of
+# all units live, under what noisy sums come from other countries (within, tool, contract_terms, bare), declared purposes, what the
+# columns of the contracts are about; further: packs = \"FOLDER\", columns = { NAME = [\"CATEGORY\"] }, dpia_current, reviewers.
+";
+const LAW_SAMPLE: &str = "# [law]
+controller = \"DE\"
+places = [\"DE\"]
+transfer = \"within\"
+purposes = \"purposes.toml\"
+categories = [\"contract\", \"usage\", \"payment\"]
+";
 
 #[cfg(test)]
 mod tests {
@@ -389,6 +418,7 @@ mod tests {
         config.listen_https = "127.0.0.1:7443".parse().ok();
         config.store = "postgres://a:\"b\\@db/aquifer".parse().unwrap();
         config.certificate_days = 7.try_into().unwrap();
+        config.law = Some(LawConfig::at("DE"));
         assert_eq!(Config::parse(&config.to_text()), Ok(config));
     }
 

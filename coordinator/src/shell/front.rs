@@ -15,6 +15,7 @@ use quinn::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use super::chronicle::Chronicle;
+use super::lawful::Law;
 use super::mirror::Copied;
 use super::outbox::Outbox;
 use super::put::{OpenStanding, Put, Unit};
@@ -131,6 +132,8 @@ pub struct Front {
     /// To the mirror of ledgers.
     pub mirror: mpsc::Sender<Copied>,
     chronicle: OnceLock<Chronicle>,
+    /// What may run, be asked, be published.
+    pub law: Law,
     inbound: Arc<Semaphore>,
     firsts: Arc<Semaphore>,
     /// What connections live on.
@@ -171,6 +174,7 @@ impl Front {
             hub,
             mirror,
             chronicle: OnceLock::new(),
+            law: Law::undeclared(),
             inbound,
             firsts,
             platform: Arc::new(System),
@@ -234,6 +238,12 @@ impl Front {
     #[cfg(test)]
     pub fn firsts_left(&self) -> usize {
         self.firsts.available_permits()
+    }
+
+    /// The same with rules of law; without, only synthetic studies run.
+    #[must_use]
+    pub fn under(self, law: Law) -> Self {
+        Self { law, ..self }
     }
 
     /// The same on another platform.

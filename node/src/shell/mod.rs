@@ -1,6 +1,7 @@
 //! What touches the world: sources of data, commands.
 
 pub mod check_command;
+mod check_law;
 mod check_published;
 pub mod cli;
 pub mod clock;
@@ -12,10 +13,12 @@ pub mod control;
 pub mod encode;
 pub mod evidence;
 mod gate;
+pub mod governance;
 pub mod history;
 pub mod history_command;
 pub mod holdout_key;
 pub mod join_command;
+pub mod law_command;
 pub mod ledger_command;
 pub mod ledger_view;
 pub mod link;
@@ -28,8 +31,10 @@ pub mod published;
 pub mod refresh_command;
 mod say;
 pub mod score_command;
+pub mod score_exports;
 pub mod score_file;
 pub mod serve;
+pub mod serve_history;
 pub mod source;
 pub mod source_error;
 pub mod store;

@@ -12,10 +12,9 @@ use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::protocol::chain::Head;
 use aquifer_shared::protocol::codec::CodecError;
 use aquifer_shared::protocol::wire::{
-    Delivery, End, LedgerHeld, LogHead, LogQuorum, Message, NodeHeld, Offer, Proof, RefusalCode,
-    Roster, StudyEnd, Task, read_body,
+    Delivery, End, LedgerHeld, Message, Offer, Proof, RefusalCode, Roster, StudyEnd, Task,
+    read_body,
 };
-use aquifer_shared::protocol::witness::Fork;
 use aquifer_shared::shell::directory::IdentityDirectory;
 use aquifer_shared::shell::history::History;
 use aquifer_shared::shell::keys::{Identity, random_bytes32};
@@ -33,18 +32,20 @@ use super::control::{Asked, Door};
 use super::encode::encode;
 use super::evidence::EvidenceFile;
 use super::gate::TaskGate;
-use super::history::{self, FORK_FILE, catch_up, publish};
+use super::governance;
+use super::history::publish;
 use super::history_command::HistoryView;
 use super::holdout_key;
 use super::link::{self, Ends, LinkEvent, LinkFault, Queued};
 use super::published::{Refresher, Shelf, first};
 use super::say::frame_of;
+use super::serve_history::{attach, signer_of};
 use super::store::Store;
 use super::subject_key;
 use super::views::{Answer, Query, answer};
-use super::witnessing::{Distrust, Heard, Witnessing, read_fork};
+use super::witnessing::{Distrust, Heard, Witnessing};
 use super::worker::Workers;
-use crate::core::chronicle::{Keyed, decided, entered, refused, sent};
+use crate::core::chronicle::entered;
 use crate::core::holdout::split_of;
 use crate::core::ledger::Batch;
 use crate::core::participant::{Audit, Effect, Event, Fresh, Judges, Outgoing, Participant, Sign};
@@ -62,26 +63,8 @@ pub enum Stopped {
     Distrust(Distrust),
 }
 
-/// Why a node does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum RefusedHistory {
-    /// The coordinator was seen to show two histories.
-    #[error("the coordinator showed two histories: {}; `aquifer-node history show` prints both checkpoints; this node works again once a person has looked into it and moved the evidence ({FORK_FILE}) away", .0.reason)]
-    Fork(Box<Fork>),
-    /// The node's own history was put back.
-    #[error(
-        "this node's history has {entries} entries or another past, but it signed {signed} of them, which the coordinator holds: its directory was put back from a backup"
-    )]
-    Own {
-        /// Entries that the coordinator has a checkpoint of.
-        signed: u64,
-        /// Entries here.
-        entries: u64,
-    },
-}
-
-struct Node {
-    participant: Participant,
+pub(super) struct Node {
+    pub(super) participant: Participant,
     store: Store,
     workers: Workers,
     outgoing: mpsc::Sender<Queued>,
@@ -90,11 +73,11 @@ struct Node {
     head: watch::Sender<Head>,
     evidence: EvidenceFile,
     refresher: Refresher,
-    directory: PathBuf,
-    history: History,
-    gate: TaskGate,
+    pub(super) directory: PathBuf,
+    pub(super) history: History,
+    pub(super) gate: TaskGate,
     /// To the task that watches the coordinator's history.
-    heard: mpsc::Sender<Heard>,
+    pub(super) heard: mpsc::Sender<Heard>,
 }
 
 /// Runs the node of a directory until it is stopped.
@@ -106,7 +89,7 @@ struct Node {
 /// # Privacy
 ///
 /// The table lives in the computing thread; only charged, noisy sums reach the session.
-pub fn run(directory: &Path) -> anyhow::Result<Stopped> {
+pub fn run(directory: &Path, break_glass: Option<&str>) -> anyhow::Result<Stopped> {
     let config = NodeConfig::load(directory)?;
     let identity = IdentityDirectory::load(directory)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -119,14 +102,7 @@ pub fn run(directory: &Path) -> anyhow::Result<Stopped> {
         config.witness_path(directory),
     );
     let (mut store, ledger) = runtime.block_on(Store::open(&ledger, &witness))?;
-    if let Some(fork) = read_fork(directory)? {
-        return Err(RefusedHistory::Fork(Box::new(fork)).into());
-    }
-    let history = runtime.block_on(async {
-        let history = history::open(&config, directory).await?;
-        catch_up(&history, &mut store).await?;
-        anyhow::Ok(history)
-    })?;
+    let history = runtime.block_on(attach(directory, &config, &mut store))?;
     let door = {
         let _inside = runtime.enter();
         Door::open(directory)?
@@ -135,6 +111,13 @@ pub fn run(directory: &Path) -> anyhow::Result<Stopped> {
     let split = split_of(key.expose());
     let (contract, table) = encode(&config.data, directory)?;
     let gatekeeper = config.gatekeeper(directory)?;
+    let policy = (&config, gatekeeper.as_ref());
+    governance::hold(
+        directory,
+        policy,
+        ledger.durable().seq,
+        (break_glass, now()),
+    )?;
     if gatekeeper.is_none() {
         tracing::warn!(
             "node.toml has no [people]: nothing is declared of customers, so only synthetic studies are taken"
@@ -187,10 +170,7 @@ pub fn run(directory: &Path) -> anyhow::Result<Stopped> {
     let (heard, to_witness) = mpsc::channel(QUEUE_MAX);
     let (witnessing, witnessed) = Witnessing::new(
         directory,
-        (
-            Identity::load(&directory.join("identity.key"))?,
-            identity.coordinator().release_key,
-        ),
+        (signer_of(directory)?, identity.coordinator().release_key),
         history.clone(),
         (outgoing.clone(), room.clone()),
         (usize::from(config.history.dishonest_max), distrust),
@@ -295,47 +275,6 @@ impl Node {
             self.store.close().await?;
         }
         Ok(stopped)
-    }
-
-    /// Reads a frame; what is about histories goes to the task that watches them.
-    fn read(&mut self, kind: u8, body: &[u8]) -> Result<Event, CodecError> {
-        let heard = match kind {
-            LogHead::KIND => Heard::Head(Box::new(read_body(kind, body)?)),
-            LogQuorum::KIND => Heard::Quorum(read_body(kind, body)?),
-            NodeHeld::KIND => Heard::Held(read_body(kind, body)?),
-            _ => return read_frame(kind, body),
-        };
-        self.tell(heard);
-        Ok(Event::Tick)
-    }
-
-    fn tell(&self, heard: Heard) {
-        // Where too much waits, the coordinator shows its history again in the next session.
-        if self.heard.try_send(heard).is_err() {
-            tracing::warn!("a message about histories was dropped");
-        }
-    }
-
-    /// Lets a task wait until enough others have signed the history; those that waited go first.
-    fn gated(&mut self, event: Event) -> Option<Event> {
-        let terms = |study: &StudyHash| {
-            let terms = self.participant.ledger().terms(study)?;
-            Some(terms.roster.clone())
-        };
-        let (event, ready, late) = self.gate.pass(now(), event, terms);
-        for event in ready {
-            self.participant.handle(now(), event);
-        }
-        for refusal in late {
-            self.send(Outgoing::Refusal(refusal));
-        }
-        event
-    }
-
-    async fn note(&self, said: impl IntoIterator<Item = Keyed>) {
-        for (key, event) in said {
-            self.history.note(Some(key), event).await;
-        }
     }
 
     async fn act(&mut self) {
@@ -444,21 +383,7 @@ impl Node {
         }
     }
 
-    /// Hands what leaves to the history; nothing waits for its disk.
-    async fn note_sent(&self, message: &Outgoing) {
-        let event = match message {
-            Outgoing::Decision(decision) => decided(&decision.study, &decision.verdict),
-            Outgoing::Refusal(found) => Some(refused(&found.refusal)),
-            Outgoing::Update(released) => Some(sent("update", released.frame().len())),
-            Outgoing::Shares(released) => Some(sent("shares", released.frame().len())),
-            _ => None,
-        };
-        if let Some(event) = event {
-            self.history.note(None, event).await;
-        }
-    }
-
-    fn send(&self, message: Outgoing) {
+    pub(super) fn send(&self, message: Outgoing) {
         let bytes = frame_of(self.participant.rules(), message);
         let kib = u32::try_from(bytes.len() / 1_024 + 1).unwrap_or(u32::MAX);
         let room = self.room.clone().try_acquire_many_owned(kib).ok();
@@ -495,7 +420,7 @@ impl Node {
     }
 }
 
-fn read_frame(kind: u8, body: &[u8]) -> Result<Event, CodecError> {
+pub(super) fn read_frame(kind: u8, body: &[u8]) -> Result<Event, CodecError> {
     Ok(match kind {
         Offer::KIND => Event::Offer(read_body(kind, body)?),
         Task::KIND => Event::Task(read_body(kind, body)?, fresh()),

@@ -54,7 +54,10 @@ fn what_a_study_did_is_in_both_histories_and_proved() {
     ] {
         assert!(found.iter().any(|found| found == kind), "{kind}: {found:?}");
     }
-    let index = found.iter().position(|kind| kind == "model.released").unwrap();
+    let index = found
+        .iter()
+        .position(|kind| kind == "model.released")
+        .unwrap();
     let proved = of_coordinator(&small, &["prove", &index.to_string()]);
     assert_eq!(proved["entry"]["kind"], "model.released");
     let cosigned = wait_for("cosignatures of all nodes", STEP_MS, || {
@@ -65,7 +68,10 @@ fn what_a_study_did_is_in_both_histories_and_proved() {
     })
     .unwrap();
     assert!(cosigned.starts_with("aquifer/coordinator/"));
-    let printed = small.node(0, &["history", "show", "--json"]).success().unwrap();
+    let printed = small
+        .node(0, &["history", "show", "--json"])
+        .success()
+        .unwrap();
     let view: Value = serde_json::from_str(&printed).unwrap();
     let own = kinds(&view["newest"]);
     for kind in ["budget.spent", "round.update_sent"] {
@@ -99,8 +105,18 @@ fn r1_a_coordinator_put_back_from_a_backup_is_refused_by_every_node() {
         .unwrap();
         let text = fs::read_to_string(&evidence).unwrap();
         let fork: Value = serde_json::from_str(&text).unwrap();
-        assert!(fork["held"].as_str().unwrap().contains("aquifer/coordinator/"));
-        assert!(fork["shown"].as_str().unwrap().contains("aquifer/coordinator/"));
+        assert!(
+            fork["held"]
+                .as_str()
+                .unwrap()
+                .contains("aquifer/coordinator/")
+        );
+        assert!(
+            fork["shown"]
+                .as_str()
+                .unwrap()
+                .contains("aquifer/coordinator/")
+        );
     }
     wait_for("all nodes to part", STEP_MS, || {
         Ok(small.cluster.connected()?.is_empty().then_some(()))

@@ -137,6 +137,33 @@ impl Json {
             .ok_or(BadPayload::NotCanonical)
     }
 
+    /// The text of any value: of a document that is no payload, too.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let mut text = String::new();
+        self.write(&mut text);
+        text
+    }
+
+    /// Reads a document of at most so many bytes; accepts only what [`Json::to_text`] would have written.
+    ///
+    /// # Errors
+    ///
+    /// What is not as it must be.
+    pub fn document(bytes: &[u8], bytes_max: usize) -> Result<Self, BadPayload> {
+        let got = bytes.len();
+        if got > bytes_max {
+            return Err(BadPayload::TooLong { got });
+        }
+        let value = serde_json::from_slice(bytes).map_err(|_| BadPayload::Malformed)?;
+        let json = of_value(value, HISTORY_DEPTH_MAX)?;
+        let mut room = bytes_max;
+        json.check(HISTORY_DEPTH_MAX, &mut room)?;
+        (json.to_text().as_bytes() == bytes)
+            .then_some(json)
+            .ok_or(BadPayload::NotCanonical)
+    }
+
     fn check(&self, depth: usize, room: &mut usize) -> Result<(), BadPayload> {
         if depth == 0 || *room == 0 {
             return Err(BadPayload::TooMany);
