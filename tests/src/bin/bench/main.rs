@@ -6,6 +6,7 @@ mod accuracy;
 mod aggregation;
 mod client;
 mod cold;
+mod history;
 mod machine;
 mod million;
 mod options;
@@ -50,6 +51,7 @@ fn bench(options: &Options) -> Result<()> {
             Part::Accuracy => accuracy::measure(options)?,
             Part::Parquet => parquet::measure(options)?,
             Part::Timing => questions::timing::measure(options)?,
+            Part::History => history::measure(options)?,
         };
         figures.insert(part.name().to_owned(), measured);
     }

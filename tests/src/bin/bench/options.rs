@@ -55,6 +55,8 @@ pub enum Part {
     Parquet,
     /// Times of answers with and without one customer.
     Timing,
+    /// A transparency log of 1,000,000 entries.
+    History,
 }
 
 impl Part {
@@ -74,6 +76,7 @@ impl Part {
             Self::Accuracy => "accuracy",
             Self::Parquet => "parquet",
             Self::Timing => "timing",
+            Self::History => "history",
         }
     }
 }
