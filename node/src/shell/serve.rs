@@ -193,13 +193,19 @@ pub fn run(directory: &Path, break_glass: Option<&str>) -> anyhow::Result<Stoppe
         let (to_loop, asked) = mpsc::channel(QUEUE_MAX);
         tokio::spawn(door.serve(to_loop));
         let session = tokio::spawn(link::run(Arc::new(System), identity, ends));
-        tokio::spawn(witnessing.run(to_witness));
+        let witnessing = tokio::spawn(witnessing.run(to_witness));
         let period_ms = config.history.publish_every_minutes.ms();
-        tokio::spawn(publish(history.clone(), heard, period_ms));
+        let publishing = tokio::spawn(publish(history.clone(), heard, period_ms));
         let stopped = node
             .turn(results_heard, (linked, distrusted), asked, epochs)
-            .await?;
+            .await;
+        // They hold ends of the session as well.
+        for task in [publishing, witnessing] {
+            task.abort();
+            let _ = task.await;
+        }
         history.close().await;
+        let stopped = stopped?;
         // The session says goodbye once the loop's ends are gone.
         let _ = tokio::time::timeout(GOODBYE_WAIT, session).await;
         Ok(stopped)
