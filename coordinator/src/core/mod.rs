@@ -14,6 +14,9 @@ mod expand_trust;
 pub(crate) mod finished;
 #[cfg(test)]
 pub(crate) mod fixtures;
+pub mod gates;
+#[cfg(test)]
+pub(crate) mod gates_fixtures;
 mod gather;
 mod group;
 pub mod http;

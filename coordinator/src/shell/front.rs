@@ -14,6 +14,7 @@ use aquifer_shared::shell::quic::close;
 use quinn::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
+use super::lawful::Law;
 use super::mirror::Copied;
 use super::outbox::Outbox;
 use super::put::{OpenStanding, Put, Unit};
@@ -129,6 +130,8 @@ pub struct Front {
     pub hub: mpsc::Sender<Command>,
     /// To the mirror of ledgers.
     pub mirror: mpsc::Sender<Copied>,
+    /// What may run, be asked, be published.
+    pub law: Law,
     inbound: Arc<Semaphore>,
     firsts: Arc<Semaphore>,
     /// What connections live on.
@@ -168,6 +171,7 @@ impl Front {
             certificate_days,
             hub,
             mirror,
+            law: Law::undeclared(),
             inbound,
             firsts,
             platform: Arc::new(System),
@@ -219,6 +223,12 @@ impl Front {
     #[cfg(test)]
     pub fn firsts_left(&self) -> usize {
         self.firsts.available_permits()
+    }
+
+    /// The same with rules of law; without, only synthetic studies run.
+    #[must_use]
+    pub fn under(self, law: Law) -> Self {
+        Self { law, ..self }
     }
 
     /// The same on another platform.

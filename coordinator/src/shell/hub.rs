@@ -113,6 +113,7 @@ impl Hub {
         let mut expiry = interval(EXPIRY_POLL);
         expiry.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.part_with_revoked().await;
+        self.part_with_denied().await;
         self.resume_questions().await;
         self.tick().await;
         loop {
@@ -349,6 +350,16 @@ impl Hub {
     async fn drive_moved(&mut self) {
         while let Some(hash) = self.moved.pop_first() {
             self.drive(hash).await;
+        }
+    }
+
+    /// Ends the studies that the rules of law do not let go on since the process stopped.
+    async fn part_with_denied(&mut self) {
+        let denied = |live: &Live| Some((live.hash, live.denied()?.to_owned()));
+        let denied: Vec<_> = self.studies.values().filter_map(denied).collect();
+        for (hash, why) in denied {
+            tracing::warn!(study = %hash.short(), why, "the rules of law do not let a study go on");
+            self.handle(hash, Event::Abort(format!("law: {why}"))).await;
         }
     }
 

@@ -13,6 +13,7 @@ pub mod home;
 pub mod https;
 pub mod hub;
 pub mod joining;
+pub mod lawful;
 pub mod live;
 mod load;
 mod looking;

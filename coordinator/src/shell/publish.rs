@@ -14,6 +14,7 @@ use aquifer_shared::domain::sum::Plan;
 use aquifer_shared::protocol::ask::ModelEntry;
 use aquifer_shared::shell::keys::Identity;
 
+use super::lawful::Law;
 use super::live::Live;
 use super::requests::ACCOUNTANT;
 use super::store::{Store, StoredAnswer, StoredModel};
@@ -22,7 +23,8 @@ use crate::core::event::{Abort, Ending};
 use crate::core::expand::shapes;
 use crate::core::learning::{evaluated, learn};
 
-/// Makes, signs and stores the model of a study whose sums are all released; a study has at most one.
+/// Makes, signs and stores the model of a study whose sums are all released; a study has at most one. Without a decision that allows
+/// the release it is held.
 ///
 /// # Errors
 ///
@@ -31,6 +33,7 @@ pub async fn conclude(
     live: &Live,
     store: &Store,
     release: &Identity,
+    law: &Law,
     now: Timestamp,
 ) -> anyhow::Result<Ending> {
     if let Some(made) = store.model_of(&live.hash).await? {
@@ -47,6 +50,15 @@ pub async fn conclude(
     if !learnt.consistent {
         verdict = verdict.inconsistent();
     }
+    let allowed = law.release(&live.terms, &live.contract, None, now);
+    let allowed = match allowed {
+        Ok(allowed) => Some(allowed).filter(|_| verdict.publish),
+        // A person can put right what the rules object to, and then release it.
+        Err(denied) => {
+            verdict = verdict.held(format!("law: {denied}"));
+            None
+        }
+    };
     let sums = sum_records(live);
     let version = store.next_version(&live.terms.name).await?;
     let made = ModelFile::of(&Finished {
@@ -75,11 +87,11 @@ pub async fn conclude(
         name: live.terms.name.clone(),
         version,
         study: live.hash,
-        published: verdict.publish,
+        published: false,
         file: file.signed(signature).to_json(),
         created: now,
     };
-    let kept = store.add_model(&stored).await?;
+    let kept = store.add_model(&stored, allowed).await?;
     Ok(ending(
         kept.published,
         verdict

@@ -22,6 +22,7 @@ use super::home::Home;
 use super::https::HttpsDoor;
 use super::hub::Hub;
 use super::joining::{Desk, serve_join};
+use super::lawful::{self, Law};
 use super::mirror::{COPIES_MAX, keep};
 use super::psql::SqlDoor;
 use super::registry::Registry;
@@ -40,14 +41,17 @@ pub async fn serve(home: Home, json: bool) -> anyhow::Result<Outcome> {
     let (copies, copied) = mpsc::channel(COPIES_MAX);
     let authority = home.authority.clone();
     let days = home.config.certificate_days.get();
-    let front = Arc::new(Front::new(
+    let gates = home.gates()?;
+    lawful::announce(&gates);
+    let front = Front::new(
         registry,
         store.clone(),
         authority,
         days,
         commands.clone(),
         copies,
-    ));
+    );
+    let front = Arc::new(front.under(Law::logged(gates)));
     let hub = Hub::load(front.clone(), store.clone(), home.release.clone()).await?;
     let server_name = home.config.server_name.as_str();
     let tls = ServerTls::fresh(&front.authority, server_name, now())?;

@@ -60,6 +60,9 @@ pub struct PolicyConfig {
     pub purposes: Vec<Name>,
     /// Identity keys whose approval counts, 64 hexadecimal digits each.
     pub approvers: Vec<String>,
+    /// Identity keys of people of whom two sign a change of this policy, 64 hexadecimal digits each.
+    #[serde(default)]
+    pub officers: Vec<String>,
     /// Who decides on studies.
     #[serde(default)]
     pub approval: ApprovalMode,
@@ -159,7 +162,12 @@ impl NodeConfig {
             wrong(path, text, at, error.message())
         })?;
         let place = |key: &str| text.find(key).unwrap_or(0);
-        for approver in &config.policy.approvers {
+        for approver in config
+            .policy
+            .approvers
+            .iter()
+            .chain(&config.policy.officers)
+        {
             approver
                 .parse::<IdentityKey>()
                 .map_err(|error| wrong(path, text, place(approver), &error.to_string()))?;
@@ -379,10 +387,25 @@ rho_micro_per_contract = 224249       # for all studies on this contract (by nam
 rho_micro_per_year = 224249           # for all studies in any 365 days
 purposes = ["churn.train"]            # what the unit serves
 approvers = []                        # identity keys (64 hexadecimal digits) whose approval counts
+officers = []                         # identity keys of people of whom two sign changes of this policy; fewer than two: one person can change it
 approval = "automatic"                # or "person": studies wait for `aquifer-node studies approve`
 members_min = 1                       # smallest number of units in a study
 allow_synthetic = false               # studies marked synthetic (made-up data only)
 trust = ["node-noise", "shared-noise"] # trust modes that the unit takes; leave one out to insist on the other
+
+# What the unit declares of its customers; without it, only synthetic studies are taken. Laws and purposes: docs/laws.md, consent: docs/consent.md.
+# [people]
+# controller = "DE"                   # where the unit is: a country (DE), or a region of one (US-CA)
+# place = "DE"                        # where its customers live, where no consent record says otherwise
+# age = "adult"                       # all customers are of age; left out: nobody knows, and who has no record that says so is left out
+# transfer = "within"                 # noisy sums go to the coordinator within the place, or under: tool, contract_terms, bare
+# purposes = "purposes.toml"          # declared purposes
+# packs = "packs"                     # folder of rule packs in front of those that come along
+# categories = ["contract"]           # what the columns are about that [people.columns] does not name
+# [people.columns]
+# plan = ["contract", "payment"]
+# [people.basis]                      # why the data may be used, by purpose; consent records are asked where it is "consent", objections always
+# "churn.train" = "contract"
 
 # Only for "shared-noise", which relies on other members: without what follows, such studies are refused.
 # honest_min = 2                      # fewest honest noise shares that a study must make certain

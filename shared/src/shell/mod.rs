@@ -7,12 +7,14 @@ pub mod documents;
 pub mod join;
 pub mod keys;
 pub mod law_packs;
+pub mod laws_view;
 pub mod link;
 pub mod logging;
 #[cfg(test)]
 mod loopback;
 pub mod noise;
 pub mod platform;
+pub mod policy_view;
 pub mod progress;
 pub mod quic;
 mod remembered;

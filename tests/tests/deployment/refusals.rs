@@ -115,7 +115,10 @@ fn a_person_at_the_unit_says_no() {
     .unwrap();
     let late = small.node(0, &["studies", "approve", &hash]);
     check_says(&late, 1, &["no study", "waits or runs here"]);
-    let approved = small.cluster.aquifer(["study", "approve", &hash]).unwrap();
+    let approved = small
+        .cluster
+        .as_approver(["study", "approve", &hash])
+        .unwrap();
     check_says(&approved, 1, &["has ended already", "[ended]"]);
 }
 

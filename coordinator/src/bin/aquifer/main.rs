@@ -19,7 +19,6 @@ mod looks;
 mod models;
 mod nodes;
 mod out;
-mod policy;
 mod predict;
 mod predict_file;
 mod query;
@@ -76,7 +75,7 @@ async fn dispatch(arguments: &Arguments) -> anyhow::Result<Outcome> {
         Command::Token(command) => tokens::run(&session, command).await,
         Command::Contract(command) => contracts::run(&session, command).await,
         Command::Laws(command) => laws::run(&session, command),
-        Command::Policy(command) => policy::run(&session, command),
+        Command::Policy(command) => laws::policy(&session, command),
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(*shell, &mut Arguments::command(), "aquifer", &mut text);

@@ -1,20 +1,25 @@
 //! The consent ledger of a unit: a file that only grows, imports into it, and what people at the unit ask of it.
 
 mod command;
+mod desk;
 mod import;
 mod ledger;
 mod mapping;
+mod notices;
+mod receipt;
 mod record;
 mod rows;
 mod show;
 #[cfg(test)]
 mod tests;
 mod time;
+mod tombstone;
 
 use std::path::Path;
 
 pub use command::{ConsentCommand, run};
-pub use ledger::{ConsentFault, ConsentLedger, LEDGER_FILE};
+pub use ledger::{ConsentFault, ConsentLedger, EventKey, LEDGER_FILE, Position, Taken};
+pub use tombstone::Erased;
 
 use super::cohorts::News;
 use crate::core::consent::NoticeBook;
@@ -35,7 +40,7 @@ pub fn attach(directory: &Path) -> anyhow::Result<(NoticeBook, News)> {
         Some(ledger) => ledger.notices()?,
         None => NoticeBook::default(),
     };
-    let mut seen = 0;
+    let mut seen = Position::default();
     let news = move || {
         if open.is_none() && directory.join(LEDGER_FILE).exists() {
             open = Some(ConsentLedger::open(&directory)?);
