@@ -163,6 +163,16 @@ fn tags(contract: &Contract) -> String {
 /// Never: the texts are constants.
 #[must_use]
 pub fn gatekeeper() -> Gatekeeper {
+    gatekeeper_on(Basis::Contract)
+}
+
+/// The same, with all purposes on this basis.
+///
+/// # Panics
+///
+/// Never: the texts are constants.
+#[must_use]
+pub fn gatekeeper_on(basis: Basis) -> Gatekeeper {
     let names = ["churn.train", "churn.query", "simulate"];
     let mut declared = names.map(Declared::of_name);
     declared[2].action = Action::Train;
@@ -176,7 +186,7 @@ pub fn gatekeeper() -> Gatekeeper {
         Pack::parse(&text).expect("constant")
     });
     let book = Rulebook::new(packs.collect(), purposes).expect("constant");
-    let basis = names.map(|name| (name.parse().expect("constant"), Basis::Contract));
+    let basis = names.map(|name| (name.parse().expect("constant"), basis));
     let people = People {
         controller: "DE".parse().expect("constant"),
         place: "DE".parse().expect("constant"),

@@ -13,6 +13,8 @@ mod catalogue;
 #[cfg(test)]
 mod clocks;
 #[cfg(test)]
+mod consent;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod disks;
