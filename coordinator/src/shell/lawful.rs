@@ -19,7 +19,7 @@ use aquifer_shared::shell::law_packs;
 use serde::{Deserialize, Serialize};
 
 use super::requests::{ACCOUNTANT, refused};
-use crate::core::expand::quoted_urho;
+use crate::core::asking::standing_of;
 use crate::core::gates::{Declared, Denied, Gates, Permit};
 
 /// `[law]`.
@@ -287,9 +287,14 @@ pub(super) fn denied_response(denied: &Denied) -> Response {
     refused("law", denied.to_string())
 }
 
-/// What a study may cost a subject in all, as its quote says it.
+/// What a study may cost a subject in all, repeated attempts included; under a standing study, the dearest question alone: how many
+/// are asked in a year is counted at the units.
 fn epsilon(terms: &StudyTerms) -> f64 {
-    let quoted = quoted_urho(terms).unwrap_or(terms.urho);
+    let price = match standing_of(terms).filter(|_| terms.is_standing()) {
+        Some(standing) => standing.urho_question_max,
+        None => terms.urho_cap,
+    };
+    let quoted = terms.quoted(price).unwrap_or(price);
     (ACCOUNTANT.epsilon)(quoted, terms.delta)
 }
 
