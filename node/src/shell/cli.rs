@@ -12,6 +12,7 @@ use clap_complete::Shell;
 
 use super::config::NodeConfig;
 use super::consent::{self, ConsentCommand};
+use super::governance::PolicyFault;
 use super::law_command::{self, LawsCommand, PolicyCommand};
 use super::link::LinkFault;
 use super::score_command::{self, Scoring};
@@ -56,7 +57,11 @@ enum Command {
         json: bool,
     },
     /// Attach the data and take part in studies until stopped.
-    Run,
+    Run {
+        /// Start under a changed policy that two officers have not signed yet: why. It is written down, and holds a day.
+        #[arg(long, value_name = "REASON")]
+        break_glass: Option<String>,
+    },
     /// Make the running node read its tables for analysts again, under the new epoch of node.toml; studies go on.
     Refresh {
         /// Print JSON.
@@ -193,7 +198,7 @@ fn carry_out(command: &Command, directory: &Path) -> anyhow::Result<Outcome> {
     match command {
         Command::Join { ticket, json } => join_command::run(ticket, directory, *json),
         Command::Check { .. } => unreachable!("carried out by run"),
-        Command::Run => stopped(serve::run(directory)?),
+        Command::Run { break_glass } => stopped(serve::run(directory, break_glass.as_deref())?),
         Command::Refresh { json } => refresh_command::run(directory, *json),
         Command::Budget { json } => unit_commands::run(directory, &Query::Budget, *json),
         Command::Studies { command } => {
@@ -261,7 +266,7 @@ impl Command {
                 | LedgerCommand::Adopt { json, .. }
                 | LedgerCommand::WriteOff { json, .. } => *json,
             },
-            Self::Run | Self::Completions { .. } => false,
+            Self::Run { .. } | Self::Completions { .. } => false,
         }
     }
 }
@@ -305,6 +310,9 @@ fn sort(ended: anyhow::Result<Outcome>, json: bool) -> anyhow::Result<Outcome> {
 fn refusal(error: &anyhow::Error) -> Option<&'static str> {
     if let Some(fault) = error.downcast_ref::<StoreFault>() {
         return fault.is_refusal().then_some("ledger");
+    }
+    if error.is::<PolicyFault>() {
+        return Some("policy");
     }
     if let Some(fault) = error.downcast_ref::<JoinFault>() {
         return fault.is_refusal().then_some("ticket");

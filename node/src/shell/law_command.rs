@@ -11,6 +11,7 @@ use clap::Subcommand;
 
 use super::clock::now;
 use super::config::NodeConfig;
+use super::governance;
 
 /// Commands about rule packs.
 #[derive(Debug, Subcommand)]
@@ -40,6 +41,12 @@ pub enum LawsCommand {
 /// Commands about decisions.
 #[derive(Debug, Subcommand)]
 pub enum PolicyCommand {
+    /// Print the digest of the policy of the files that officers sign, who signed it, and what is accepted.
+    Status {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Decide a made-up case under the unit's packs and purposes; exit code 1 if it is denied.
     Check {
         /// The case (TOML); put no customer's facts into it.
@@ -68,8 +75,9 @@ impl PolicyCommand {
     /// Whether a program reads the answer.
     #[must_use]
     pub fn json(&self) -> bool {
-        let Self::Check { json, .. } = self;
-        *json
+        match self {
+            Self::Status { json } | Self::Check { json, .. } => *json,
+        }
     }
 }
 
@@ -98,7 +106,10 @@ pub fn laws(directory: &Path, command: &LawsCommand) -> anyhow::Result<Outcome> 
 ///
 /// `node.toml`, packs, purposes or the case cannot be read.
 pub fn policy(directory: &Path, command: &PolicyCommand) -> anyhow::Result<Outcome> {
-    let PolicyCommand::Check { what_if, on, json } = command;
+    let (what_if, on, json) = match command {
+        PolicyCommand::Status { json } => return governance::status(directory, *json),
+        PolicyCommand::Check { what_if, on, json } => (what_if, on, json),
+    };
     let Some(gatekeeper) = NodeConfig::load(directory)?.gatekeeper(directory)? else {
         let why = "node.toml has no [people]: no purpose is declared, and everything but synthetic studies is denied";
         return refuse(*json, "law", why);

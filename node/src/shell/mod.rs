@@ -12,6 +12,7 @@ pub mod consent;
 pub mod control;
 pub mod encode;
 pub mod evidence;
+pub mod governance;
 pub mod holdout_key;
 pub mod join_command;
 pub mod law_command;

@@ -35,6 +35,8 @@ mod mirror;
 #[cfg(test)]
 mod notebook;
 #[cfg(test)]
+mod policies;
+#[cfg(test)]
 mod postgres;
 #[cfg(test)]
 mod programs;
