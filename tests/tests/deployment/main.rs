@@ -33,6 +33,8 @@ mod inputs;
 #[cfg(test)]
 mod kills;
 #[cfg(test)]
+mod law;
+#[cfg(test)]
 mod mirror;
 #[cfg(test)]
 mod notebook;
