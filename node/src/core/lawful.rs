@@ -1,5 +1,6 @@
 //! Studies and questions before the rules of law: decided on public facts, with the unit's own declarations.
 
+use aquifer_shared::base::ids::Name;
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::domain::law::witness::{GateKind, Run};
 use aquifer_shared::domain::law::{Allowed, Decision, Gate, Refused, Spend};
@@ -22,13 +23,18 @@ pub struct Brief {
     pub columns: Vec<String>,
     /// Declared size, and cost of the year.
     pub figures: Figures,
+    /// Who reviews the decisions that follow, at the gate of scores.
+    pub reviewer: Option<Name>,
 }
 
 impl Brief {
     /// Decides.
     pub fn decide(&self, gatekeeper: &Gatekeeper, now: Timestamp) -> Decision {
         let columns: Vec<&str> = self.columns.iter().map(String::as_str).collect();
-        gatekeeper.run(self.gate, &self.purpose, &columns, self.figures, now)
+        match self.gate {
+            Gate::Score => gatekeeper.score(&self.purpose, &columns, self.reviewer.as_ref(), now),
+            gate => gatekeeper.run(gate, &self.purpose, &columns, self.figures, now),
+        }
     }
 
     /// The witness for a gate.
@@ -84,6 +90,7 @@ impl Rules {
             purpose: terms.purpose.to_string(),
             columns,
             figures: self.figures(now, ledger, terms),
+            reviewer: None,
         })
     }
 

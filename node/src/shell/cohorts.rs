@@ -231,3 +231,144 @@ impl Cohorts {
 const MANY: usize = 10_000;
 /// Masks of one table that are kept.
 const KEPT_MAX: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Sender, channel};
+
+    use aquifer_shared::base::units::MicroRho;
+    use aquifer_shared::domain::law::Gate;
+    use aquifer_shared::domain::predictor::arithmetic::COUNT;
+    use aquifer_shared::domain::sum::{HoldOut, Part, RoundTerms};
+    use aquifer_shared::protocol::wire::TaskBody;
+
+    use super::*;
+    use crate::core::consent::{AgeSaid, EventKind, Scope};
+    use crate::core::contribution::contribution;
+    use crate::core::fixtures::{NOW, gatekeeper};
+    use crate::core::gatekeeper::Figures;
+    use crate::core::holdout::Split;
+    use crate::core::table::TableBuilder;
+
+    const CUSTOMERS: [&str; 3] = ["ada", "ben", "zoe"];
+
+    /// A unit with three customers, one in each cell; its consent ledger is the far end of a channel.
+    struct Unit {
+        table: Table,
+        cohorts: Cohorts,
+        ledger: Sender<ConsentEvent>,
+        key: SubjectKey,
+    }
+
+    impl Unit {
+        fn new(clock: fn() -> Timestamp) -> Self {
+            let mut builder = TableBuilder::new(vec![CUSTOMERS.len()], Some("split"));
+            for (cell, customer) in CUSTOMERS.into_iter().enumerate() {
+                builder.push([cell], true, customer, false).unwrap();
+            }
+            let table = builder.finish();
+            let (ledger, events) = channel();
+            let news = move || Ok(events.try_iter().collect());
+            let news: (NoticeBook, News) = (NoticeBook::default(), Box::new(news));
+            let key = SubjectKey::new(&[5; 32]);
+            let cohorts = Cohorts::new(Some(gatekeeper()), &key, &table, news, clock);
+            Self {
+                table,
+                cohorts,
+                ledger,
+                key,
+            }
+        }
+
+        /// At this many milliseconds after the start.
+        fn happens(&self, customer: &str, kind: EventKind, after_ms: i64) {
+            let at = NOW.0 as i64 + after_ms;
+            let event = ConsentEvent {
+                subject: self.key.subject(customer),
+                scope: Scope::All,
+                kind,
+                explicit: false,
+                notice: None,
+                event_at: at,
+                recorded_at: at,
+                valid_from: None,
+                valid_until: None,
+                age: AgeSaid::Unsaid,
+                place: None,
+                order: 0,
+            };
+            self.ledger.send(event).unwrap();
+        }
+
+        /// The exact sum of a round that counts customers by cell.
+        fn sum(&mut self) -> Vec<i64> {
+            let brief = Brief {
+                gate: Gate::Train,
+                purpose: "churn.train".to_owned(),
+                columns: vec!["tenure".to_owned()],
+                figures: Figures::unspent(10_000),
+                reviewer: None,
+            };
+            let cohort = self.cohorts.of_training(&brief).unwrap();
+            let rule = HoldOut::Column("split".to_owned());
+            let name = "churn".parse().unwrap();
+            let split = Split::of(&self.table, &[0; 32], &name, &rule).unwrap();
+            let terms = RoundTerms {
+                part: Part::Training,
+                cells_max: 3,
+                cell_abs_max: COUNT as u32,
+                delta_sq: (COUNT as u64).pow(2),
+                urho: MicroRho(1),
+                sigma_share: 16,
+            };
+            let body = TaskBody::Counts;
+            let sum = contribution(&self.table, &split, &cohort, &body, &terms, COUNT as u32);
+            sum.unwrap().expose().clone()
+        }
+    }
+
+    #[test]
+    fn c2_the_sum_after_a_withdrawal_is_that_without_the_person() {
+        let mut unit = Unit::new(|| Timestamp(NOW.0 + 10));
+        assert_eq!(unit.sum(), [COUNT; 3]);
+        unit.happens("ben", EventKind::Objected, 1);
+        assert_eq!(unit.sum(), [COUNT, 0, COUNT], "in the very next round");
+        unit.happens("ben", EventKind::ObjectionWithdrawn, 2);
+        assert_eq!(unit.sum(), [COUNT; 3]);
+        unit.happens("nobody of the table", EventKind::Objected, 3);
+        assert_eq!(unit.sum(), [COUNT; 3]);
+    }
+
+    #[test]
+    fn a_clock_set_back_by_a_year_brings_nobody_back() {
+        let mut unit = Unit::new(|| Timestamp(NOW.0 - 365 * 24 * 3_600 * 1_000));
+        unit.happens("ben", EventKind::Objected, 1);
+        assert_eq!(unit.sum(), [COUNT, 0, COUNT]);
+    }
+
+    #[test]
+    fn c3_objector_is_never_scored() {
+        let mut unit = Unit::new(|| Timestamp(NOW.0 + 10));
+        unit.happens("ada", EventKind::Objected, 1);
+        let brief = Brief {
+            gate: Gate::Score,
+            purpose: "churn.score".to_owned(),
+            columns: vec!["tenure".to_owned()],
+            figures: Figures::unspent(10_000),
+            reviewer: None,
+        };
+        let cohort = unit.cohorts.of_scores(&brief).unwrap();
+        let scored = [0, 1, 2].map(|row| cohort.includes(row));
+        assert_eq!(scored, [false, true, true]);
+        let training = Brief {
+            purpose: "churn.train".to_owned(),
+            ..brief
+        };
+        let refused = unit.cohorts.of_scores(&training).unwrap_err();
+        assert_eq!(
+            refused,
+            RefusalCode::Law,
+            "a purpose that trains scores nobody"
+        );
+    }
+}

@@ -60,6 +60,9 @@ pub struct PolicyConfig {
     pub purposes: Vec<Name>,
     /// Identity keys whose approval counts, 64 hexadecimal digits each.
     pub approvers: Vec<String>,
+    /// Identity keys of people of whom two sign a change of this policy, 64 hexadecimal digits each.
+    #[serde(default)]
+    pub officers: Vec<String>,
     /// Who decides on studies.
     #[serde(default)]
     pub approval: ApprovalMode,
@@ -159,7 +162,12 @@ impl NodeConfig {
             wrong(path, text, at, error.message())
         })?;
         let place = |key: &str| text.find(key).unwrap_or(0);
-        for approver in &config.policy.approvers {
+        for approver in config
+            .policy
+            .approvers
+            .iter()
+            .chain(&config.policy.officers)
+        {
             approver
                 .parse::<IdentityKey>()
                 .map_err(|error| wrong(path, text, place(approver), &error.to_string()))?;
@@ -379,6 +387,7 @@ rho_micro_per_contract = 224249       # for all studies on this contract (by nam
 rho_micro_per_year = 224249           # for all studies in any 365 days
 purposes = ["churn.train"]            # what the unit serves
 approvers = []                        # identity keys (64 hexadecimal digits) whose approval counts
+officers = []                         # identity keys of people of whom two sign changes of this policy; fewer than two: one person can change it
 approval = "automatic"                # or "person": studies wait for `aquifer-node studies approve`
 members_min = 1                       # smallest number of units in a study
 allow_synthetic = false               # studies marked synthetic (made-up data only)

@@ -1,6 +1,7 @@
 //! What touches the world: sources of data, commands.
 
 pub mod check_command;
+mod check_law;
 mod check_published;
 pub mod cli;
 pub mod clock;
@@ -11,8 +12,10 @@ pub mod consent;
 pub mod control;
 pub mod encode;
 pub mod evidence;
+pub mod governance;
 pub mod holdout_key;
 pub mod join_command;
+pub mod law_command;
 pub mod ledger_command;
 pub mod ledger_view;
 pub mod link;
@@ -25,6 +28,7 @@ pub mod published;
 pub mod refresh_command;
 mod say;
 pub mod score_command;
+pub mod score_exports;
 pub mod score_file;
 pub mod serve;
 pub mod source;

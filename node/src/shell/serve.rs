@@ -30,6 +30,7 @@ use super::consent;
 use super::control::{Asked, Door};
 use super::encode::encode;
 use super::evidence::EvidenceFile;
+use super::governance;
 use super::holdout_key;
 use super::link::{self, Ends, LinkEvent, LinkFault, Queued};
 use super::published::{Refresher, Shelf, first};
@@ -74,7 +75,7 @@ struct Node {
 /// # Privacy
 ///
 /// The table lives in the computing thread; only charged, noisy sums reach the session.
-pub fn run(directory: &Path) -> anyhow::Result<Stopped> {
+pub fn run(directory: &Path, break_glass: Option<&str>) -> anyhow::Result<Stopped> {
     let config = NodeConfig::load(directory)?;
     let identity = IdentityDirectory::load(directory)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -95,6 +96,13 @@ pub fn run(directory: &Path) -> anyhow::Result<Stopped> {
     let split = split_of(key.expose());
     let (contract, table) = encode(&config.data, directory)?;
     let gatekeeper = config.gatekeeper(directory)?;
+    let policy = (&config, gatekeeper.as_ref());
+    governance::hold(
+        directory,
+        policy,
+        ledger.durable().seq,
+        (break_glass, now()),
+    )?;
     if gatekeeper.is_none() {
         tracing::warn!(
             "node.toml has no [people]: nothing is declared of customers, so only synthetic studies are taken"

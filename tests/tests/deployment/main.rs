@@ -33,6 +33,8 @@ mod mirror;
 #[cfg(test)]
 mod notebook;
 #[cfg(test)]
+mod policies;
+#[cfg(test)]
 mod postgres;
 #[cfg(test)]
 mod programs;
