@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use aquifer_shared::base::ids::Name;
+use aquifer_shared::shell::history::HistoryFault;
 use aquifer_shared::shell::join::JoinFault;
 use aquifer_shared::shell::link::LinkError;
 use aquifer_shared::shell::report::{Outcome, chain, finish, refuse};
@@ -17,10 +18,13 @@ use super::law_command::{self, LawsCommand, PolicyCommand};
 use super::link::LinkFault;
 use super::score_command::{self, Scoring};
 use super::serve::{self, Stopped};
+use super::serve_history::RefusedHistory;
 use super::store::StoreFault;
 use super::views::Query;
+use super::witnessing::Distrust;
 use super::{
-    check_command, join_command, ledger_command, ledger_view, refresh_command, unit_commands,
+    check_command, history_command, join_command, ledger_command, ledger_view, refresh_command,
+    unit_commands,
 };
 
 /// Guards a business unit's customers: takes part in studies, lets nothing out but charged, noisy sums.
@@ -120,6 +124,11 @@ enum Command {
         #[command(subcommand)]
         command: LedgerCommand,
     },
+    /// The node's transparency log, what it signed of the coordinator's, and evidence where the two do not go together.
+    History {
+        #[command(subcommand)]
+        command: HistoryCommand,
+    },
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -174,6 +183,16 @@ enum LedgerCommand {
         /// Really.
         #[arg(long)]
         yes: bool,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum HistoryCommand {
+    /// Size, checkpoints, the newest entries, and what speaks against the coordinator's history, if anything does.
+    Show {
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -238,6 +257,9 @@ fn carry_out(command: &Command, directory: &Path) -> anyhow::Result<Outcome> {
                 ledger_command::write_off(directory, *yes, *json)
             }
         },
+        Command::History {
+            command: HistoryCommand::Show { json },
+        } => history_command::show(directory, *json),
         Command::Completions { shell } => {
             let mut command = Arguments::command();
             let mut script = Vec::new();
@@ -259,6 +281,9 @@ impl Command {
             | Self::Score { json, .. } => *json,
             Self::Studies { command } => command.query().1,
             Self::Consent { command } => command.json(),
+            Self::History {
+                command: HistoryCommand::Show { json },
+            } => *json,
             Self::Laws { command } => command.json(),
             Self::Policy { command } => command.json(),
             Self::Ledger { command } => match command {
@@ -289,6 +314,10 @@ fn stopped(stopped: Stopped) -> anyhow::Result<Outcome> {
     match stopped {
         Stopped::Asked => Ok(Outcome::Done),
         Stopped::NoSession(fault) => Err(fault.into()),
+        Stopped::Distrust(Distrust::Fork(fork)) => Err(RefusedHistory::Fork(fork).into()),
+        Stopped::Distrust(Distrust::Own { signed, entries }) => {
+            Err(RefusedHistory::Own { signed, entries }.into())
+        }
         Stopped::Unfit => anyhow::bail!(
             "the ledger cannot be written: nothing was sent since; free space or repair the disk, then start the node again"
         ),
@@ -310,6 +339,12 @@ fn sort(ended: anyhow::Result<Outcome>, json: bool) -> anyhow::Result<Outcome> {
 fn refusal(error: &anyhow::Error) -> Option<&'static str> {
     if let Some(fault) = error.downcast_ref::<StoreFault>() {
         return fault.is_refusal().then_some("ledger");
+    }
+    if error.is::<RefusedHistory>() {
+        return Some("history");
+    }
+    if let Some(fault) = error.downcast_ref::<HistoryFault>() {
+        return fault.is_refusal().then_some("history");
     }
     if error.is::<PolicyFault>() {
         return Some("policy");

@@ -32,6 +32,9 @@ pub struct NodeConfig {
     pub policy: PolicyConfig,
     /// What the unit declares of its customers; without it, only synthetic studies are taken.
     pub people: Option<PeopleConfig>,
+    /// The history.
+    #[serde(default)]
+    pub history: HistoryConfig,
     /// Members that the unit knows.
     #[serde(default)]
     pub member: Vec<MemberConfig>,
@@ -46,6 +49,56 @@ pub struct LedgerConfig {
     pub file: PathBuf,
     /// Its witness, on another path, best on another volume.
     pub witness: PathBuf,
+}
+
+/// `[history]`.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct HistoryConfig {
+    /// Minutes between two checkpoints of the node's own log: 1 to 1440, and a public number.
+    #[serde(default = "publish_every_minutes")]
+    pub publish_every_minutes: PublishMinutes,
+    /// Nodes of a roster that may help a coordinator which shows two histories.
+    #[serde(default)]
+    pub dishonest_max: u16,
+}
+
+/// 1 to 1440.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(try_from = "u32")]
+pub struct PublishMinutes(u32);
+
+impl TryFrom<u32> for PublishMinutes {
+    type Error = String;
+
+    fn try_from(minutes: u32) -> Result<Self, String> {
+        let expected = || format!("publish_every_minutes is {minutes}, expected 1 to 1440");
+        (1..=1_440)
+            .contains(&minutes)
+            .then_some(Self(minutes))
+            .ok_or_else(expected)
+    }
+}
+
+impl PublishMinutes {
+    /// In milliseconds.
+    #[must_use]
+    pub fn ms(self) -> u64 {
+        u64::from(self.0) * 60_000
+    }
+}
+
+impl Default for HistoryConfig {
+    fn default() -> Self {
+        Self {
+            publish_every_minutes: publish_every_minutes(),
+            dishonest_max: 0,
+        }
+    }
+}
+
+fn publish_every_minutes() -> PublishMinutes {
+    PublishMinutes(60)
 }
 
 /// `[policy]`.

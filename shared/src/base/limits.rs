@@ -252,9 +252,9 @@ pub const CONSENT_ROW_BYTES_MAX: u64 = 1 << 20;
 pub const CONSENT_EVENTS_MAX: usize = 10_000_000;
 
 /// Bytes of a signed note.
-pub const NOTE_BYTES_MAX: usize = 64 << 10;
+pub const NOTE_BYTES_MAX: usize = 256 << 10;
 /// Signatures of a note: one of the log, and one of each witness.
-pub const NOTE_SIGNATURES_MAX: usize = 256;
+pub const NOTE_SIGNATURES_MAX: usize = MEMBERS_MAX + 1;
 /// Bytes of the payload of one entry of a history.
 pub const HISTORY_PAYLOAD_BYTES_MAX: usize = 16 << 10;
 /// Levels of such a payload.
@@ -265,6 +265,8 @@ pub const HISTORY_VALUES_MAX: usize = 1_024;
 pub const HISTORY_KEY_BYTES_MAX: usize = 64;
 /// Entries that are written in one durable transaction.
 pub const HISTORY_GROUP_MAX: usize = 4_096;
+/// Entries of a history in one answer.
+pub const HISTORY_ENTRIES_SHOWN_MAX: u64 = 500;
 /// Requests to a history that may wait.
 pub const HISTORY_QUEUE_MAX: usize = 1_024;
 /// Hashes of a proof that one size of a log continues another: two for each level, and one.

@@ -4,6 +4,7 @@ pub mod certificates;
 pub mod crash;
 pub mod directory;
 pub mod documents;
+pub mod history;
 pub mod join;
 pub mod keys;
 pub mod law_packs;

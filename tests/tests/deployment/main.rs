@@ -21,6 +21,8 @@ mod fixture;
 #[cfg(test)]
 mod held;
 #[cfg(test)]
+mod histories;
+#[cfg(test)]
 mod https;
 #[cfg(test)]
 mod identities;

@@ -88,6 +88,9 @@ pub(crate) enum Command {
         #[arg(long)]
         pins: bool,
     },
+    /// Read the coordinator's history: entries, the checkpoint that nodes have signed, proofs
+    #[command(subcommand)]
+    History(HistoryCommand),
     /// Make, list and revoke tokens for the HTTPS door
     #[command(subcommand)]
     Token(TokenCommand),
@@ -110,6 +113,29 @@ pub(crate) enum Command {
     Completions {
         /// For which shell
         shell: Shell,
+    },
+}
+
+/// Commands about the history.
+#[derive(Debug, Subcommand)]
+pub(crate) enum HistoryCommand {
+    /// Show entries, the newest unless one is named
+    #[command(
+        after_help = "Examples:\n  aquifer history show\n  aquifer history show --from 0 --json"
+    )]
+    Show {
+        /// The first entry to show
+        #[arg(long, value_name = "INDEX")]
+        from: Option<u64>,
+    },
+    /// Print the newest checkpoint with the signatures of the nodes that saw it (a C2SP note)
+    #[command(after_help = "Example:\n  aquifer history checkpoint > checkpoint")]
+    Checkpoint,
+    /// Print the proof that an entry is in the history (C2SP tlog-proof); checked here before it is printed
+    #[command(after_help = "Example:\n  aquifer history prove 7 > entry-7.proof")]
+    Prove {
+        /// Which entry, from 0
+        index: u64,
     },
 }
 

@@ -13,6 +13,7 @@ mod contracts;
 #[cfg(test)]
 mod fixtures;
 mod genuine;
+mod history;
 mod identity;
 mod law_args;
 mod laws;
@@ -74,6 +75,7 @@ async fn dispatch(arguments: &Arguments) -> anyhow::Result<Outcome> {
         Command::Budget(asked) => looks::list(&session, &looks::BUDGET, asked.format).await,
         Command::Release(command) => looks::releases(&session, command).await,
         Command::Nodes { pins } => nodes::run(&session, *pins).await,
+        Command::History(command) => history::run(&session, command).await,
         Command::Token(command) => tokens::run(&session, command).await,
         Command::Contract(command) => contracts::run(&session, command).await,
         Command::Laws(command) => laws::run(&session, command),
