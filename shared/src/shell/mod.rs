@@ -14,6 +14,7 @@ pub mod logging;
 #[cfg(test)]
 mod loopback;
 pub mod noise;
+pub mod pack_folder;
 pub mod platform;
 pub mod policy_view;
 pub mod progress;
