@@ -135,6 +135,8 @@ pub fn write_central(folder: &Path, contract: &Contract, names: &[String]) -> Re
     if declared.iter().all(|one| one.action != Action::Score) {
         declared.push(Declared::of_name("predictions.score"));
     }
+    // Declared here and served by no unit.
+    declared.push(Declared::of_name("marketing.train"));
     fs::write(folder.join("purposes.toml"), purposes(contract, &declared))?;
     fs::create_dir_all(folder.join("packs"))?;
     fs::write(folder.join("packs").join("house.toml"), house())?;

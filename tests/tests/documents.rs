@@ -193,6 +193,7 @@ fn links_between_documents_lead_somewhere() {
         "docs/questions.md",
         "docs/sql.md",
         "docs/laws.md",
+        "docs/audit.md",
         "docs/consent.md",
     ] {
         let text = fs::read_to_string(root.join(document)).unwrap();

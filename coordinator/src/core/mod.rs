@@ -2,6 +2,7 @@
 
 pub mod asking;
 pub mod catalogue;
+pub mod chronicle;
 mod ending;
 pub mod event;
 pub mod expand;

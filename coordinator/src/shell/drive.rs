@@ -129,6 +129,9 @@ impl Hub {
                 for token in saved.tokens {
                     live.machine.handle(now(), Event::Persisted(token));
                 }
+                if let Some(live) = self.studies.get(&hash) {
+                    self.note_records(live, &saved.records).await;
+                }
                 true
             }
             Err(overtaken @ StoreFault::Overtaken { .. }) => {
@@ -161,7 +164,11 @@ impl Hub {
         }
         let law = &self.front.law;
         match publish::conclude(live, &self.store, &self.release, law, now()).await {
-            Ok(ending) => {
+            Ok((ending, said)) => {
+                self.note_history(said).await;
+                let Some(live) = self.studies.get_mut(&hash) else {
+                    return;
+                };
                 live.unconcluded = false;
                 live.machine.handle(now(), Event::Concluded(ending));
             }

@@ -400,6 +400,7 @@ impl Hub {
             Ok(true) => {
                 self.front.close_unwelcome().await;
                 self.part_with_revoked().await;
+                self.note_parties().await;
             }
             Err(error) => tracing::error!(%error, "the registry could not be read"),
         }

@@ -12,6 +12,7 @@ use super::live::Live;
 use super::publish;
 use super::requests::{refused, unknown};
 use super::store::{Party, StoreFault, StoredModel};
+use crate::core::chronicle::modelled;
 use crate::core::gates::Denied;
 
 impl Hub {
@@ -109,6 +110,11 @@ impl Hub {
                 "not-held",
                 format!("{}@{} is not held", model.name, model.version),
             ));
+        }
+        if publish {
+            let (name, version) = (&model.name, model.version);
+            let said = modelled(name, version, &model.study, &model.file, true);
+            self.note_history(Some(said)).await;
         }
         Ok(Response::Done(format!(
             "{}@{}: {what} done",

@@ -19,6 +19,7 @@ use super::live::Live;
 use super::requests::ACCOUNTANT;
 use super::store::{Store, StoredAnswer, StoredModel};
 use crate::core::asking::{answer_key, question_of};
+use crate::core::chronicle::{Keyed, modelled};
 use crate::core::event::{Abort, Ending};
 use crate::core::expand::shapes;
 use crate::core::learning::{evaluated, learn};
@@ -35,14 +36,14 @@ pub async fn conclude(
     release: &Identity,
     law: &Law,
     now: Timestamp,
-) -> anyhow::Result<Ending> {
+) -> anyhow::Result<(Ending, Option<Keyed>)> {
     if let Some(made) = store.model_of(&live.hash).await? {
-        return Ok(ending(made.published, "see the model's card"));
+        return Ok((ending(made.published, "see the model's card"), None));
     }
     let learnt = match read(live) {
         Ok(Some(learnt)) => learnt,
-        Ok(None) => return Ok(Ending::Published),
-        Err(stop) => return Ok(stopped(stop.code(), &stop.to_string())),
+        Ok(None) => return Ok((Ending::Published, None)),
+        Err(stop) => return Ok((stopped(stop.code(), &stop.to_string()), None)),
     };
     let rival = rival(live, store).await?;
     let gain = live.terms.expected_gain_ppm;
@@ -76,7 +77,7 @@ pub async fn conclude(
     // Sums that no honest members send can give figures that no card holds: that ends the study, a store that fails does not.
     let file = match made {
         Ok(file) => file,
-        Err(error) => return Ok(stopped("model", &error.to_string())),
+        Err(error) => return Ok((stopped("model", &error.to_string()), None)),
     };
     let signature = release.sign(&file.signing_digest());
     let signature = signature
@@ -92,13 +93,16 @@ pub async fn conclude(
         created: now,
     };
     let kept = store.add_model(&stored, allowed).await?;
-    Ok(ending(
+    let (name, version) = (&kept.name, kept.version);
+    let said = modelled(name, version, &live.hash, &kept.file, kept.published);
+    let ended = ending(
         kept.published,
         verdict
             .reason
             .as_deref()
             .unwrap_or("the gate did not say why"),
-    ))
+    );
+    Ok((ended, Some(said)))
 }
 
 /// The released sum of a question, with everything that its reading needs; none for other plans.

@@ -16,6 +16,7 @@ use super::live::Live;
 use super::objections::refusal_response;
 use super::put::Put;
 use super::store::{Party, StoreFault, StoredStudy};
+use crate::core::chronicle::proposed;
 use crate::core::event::{Event, Record};
 use crate::core::expand::{Accountant, Expanded, expand};
 use crate::core::gates::Permit;
@@ -68,7 +69,7 @@ fn allowed(request: &Request) -> &'static [Role] {
         | Request::Renew { .. } => MODEL_READERS,
         Request::Ledger { .. } => NODES,
         Request::Ask(_) | Request::Look(Look::Budget) => ANALYSTS,
-        Request::Look(_) => READERS,
+        Request::Look(_) | Request::History(_) => READERS,
     }
 }
 
@@ -137,7 +138,7 @@ impl Hub {
                     Err(error) => Err(error),
                 },
             },
-            Request::Renew { .. } | Request::Look(_) => Ok(refused(
+            Request::Renew { .. } | Request::Look(_) | Request::History(_) => Ok(refused(
                 "request",
                 "the connection itself answers this".into(),
             )),
@@ -233,7 +234,9 @@ impl Hub {
         let text = contract_text.to_owned();
         let live = Live::resume(stored, text, durable, now(), name_of, |_, _| Ok(permit))?;
         let hash = live.hash;
+        let said = proposed(&hash, &live.terms, live.is_question());
         self.studies.insert(hash, live);
+        self.note_history(Some(said)).await;
         for (member, (key, _)) in members.iter().enumerate() {
             if self.is_connected(key) {
                 self.handle(hash, Event::Connected(member)).await;

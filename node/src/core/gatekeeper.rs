@@ -136,19 +136,12 @@ impl Gatekeeper {
             export: true,
             ..self.request(Gate::Score, purpose, columns)
         };
-        let figures = Figures {
-            population: 0,
-            spend: Spend {
-                epsilon_micro: 0,
-                delta_pico: 0,
-            },
-        };
         let reviewer = reviewer.and_then(|name| self.0.people.reviewers.get(name));
         let places = [self.0.people.place];
         let about = About::Run(Run {
             // Scores stay at the unit.
             transfer: Transfer::Within,
-            ..self.about_run(&places, figures)
+            ..self.about_run(&places, Figures::unspent(0))
         });
         self.decide(&request, reviewer.copied(), about, now)
     }

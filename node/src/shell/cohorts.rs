@@ -350,6 +350,7 @@ mod tests {
                 purpose: "churn.train".to_owned(),
                 columns: vec!["tenure".to_owned()],
                 figures: Figures::unspent(10_000),
+                reviewer: None,
             };
             let cohort = self.cohorts.of_training(&brief).unwrap();
             let rule = HoldOut::Column("split".to_owned());
@@ -397,6 +398,7 @@ mod tests {
             purpose: "churn.score".to_owned(),
             columns: vec!["tenure".to_owned()],
             figures: Figures::unspent(10_000),
+            reviewer: None,
         };
         let cohort = unit.cohorts.of_scores(&brief).unwrap();
         let scored = [0, 1, 2].map(|row| cohort.includes(row));

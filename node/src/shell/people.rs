@@ -62,7 +62,7 @@ impl PeopleConfig {
     /// A word, file or pack that is wrong, with its place.
     pub fn gatekeeper(&self, directory: &Path) -> Result<Gatekeeper, PeopleError> {
         let purposes = self.purposes(directory)?;
-        let folder = self.packs.as_ref().map(|folder| directory.join(folder));
+        let folder = self.packs_folder(directory);
         let packs = law_packs::all(folder.as_deref()).map_err(|error| PeopleError {
             path: folder
                 .clone()
@@ -79,6 +79,12 @@ impl PeopleConfig {
             problem: format!("[people]: {problem}"),
         })?;
         Ok(Gatekeeper::new(book, people))
+    }
+
+    /// The folder of packs in front of those that come along.
+    #[must_use]
+    pub fn packs_folder(&self, directory: &Path) -> Option<PathBuf> {
+        self.packs.as_ref().map(|folder| directory.join(folder))
     }
 
     fn purposes(&self, directory: &Path) -> Result<Purposes, PeopleError> {

@@ -4,6 +4,7 @@ pub mod certificates;
 pub mod crash;
 pub mod directory;
 pub mod documents;
+pub mod history;
 pub mod join;
 pub mod keys;
 pub mod law_packs;
@@ -13,6 +14,7 @@ pub mod logging;
 #[cfg(test)]
 mod loopback;
 pub mod noise;
+pub mod pack_folder;
 pub mod platform;
 pub mod policy_view;
 pub mod progress;

@@ -23,6 +23,8 @@ mod fixture;
 #[cfg(test)]
 mod held;
 #[cfg(test)]
+mod histories;
+#[cfg(test)]
 mod https;
 #[cfg(test)]
 mod identities;
@@ -31,9 +33,13 @@ mod inputs;
 #[cfg(test)]
 mod kills;
 #[cfg(test)]
+mod law;
+#[cfg(test)]
 mod mirror;
 #[cfg(test)]
 mod notebook;
+#[cfg(test)]
+mod policies;
 #[cfg(test)]
 mod postgres;
 #[cfg(test)]

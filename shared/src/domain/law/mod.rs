@@ -7,6 +7,7 @@
 mod book;
 mod case;
 mod cause;
+pub mod change;
 mod decide;
 mod decision;
 mod facts;
