@@ -7,6 +7,7 @@ mod aggregation;
 mod client;
 mod cold;
 mod consent;
+mod history;
 mod machine;
 mod million;
 mod options;
@@ -52,6 +53,7 @@ fn bench(options: &Options) -> Result<()> {
             Part::Parquet => parquet::measure(options)?,
             Part::Consent => consent::measure(options)?,
             Part::Timing => questions::timing::measure(options)?,
+            Part::History => history::measure(options)?,
         };
         figures.insert(part.name().to_owned(), measured);
     }

@@ -57,6 +57,8 @@ pub enum Part {
     Consent,
     /// Times of answers with and without one customer.
     Timing,
+    /// A transparency log of 1,000,000 entries.
+    History,
 }
 
 impl Part {
@@ -77,6 +79,7 @@ impl Part {
             Self::Parquet => "parquet",
             Self::Consent => "consent",
             Self::Timing => "timing",
+            Self::History => "history",
         }
     }
 }
