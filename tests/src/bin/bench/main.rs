@@ -9,6 +9,7 @@ mod cold;
 mod machine;
 mod million;
 mod options;
+mod pack;
 mod parquet;
 mod quality;
 mod questions;
@@ -49,6 +50,7 @@ fn bench(options: &Options) -> Result<()> {
             Part::Questions => questions::measure(options)?,
             Part::Accuracy => accuracy::measure(options)?,
             Part::Parquet => parquet::measure(options)?,
+            Part::Pack => pack::measure(options)?,
             Part::Timing => questions::timing::measure(options)?,
         };
         figures.insert(part.name().to_owned(), measured);
