@@ -11,6 +11,7 @@ mod history;
 mod machine;
 mod million;
 mod options;
+mod pack;
 mod parquet;
 mod quality;
 mod questions;
@@ -52,6 +53,7 @@ fn bench(options: &Options) -> Result<()> {
             Part::Accuracy => accuracy::measure(options)?,
             Part::Parquet => parquet::measure(options)?,
             Part::Consent => consent::measure(options)?,
+            Part::Pack => pack::measure(options)?,
             Part::Timing => questions::timing::measure(options)?,
             Part::History => history::measure(options)?,
         };

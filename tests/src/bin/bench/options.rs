@@ -55,6 +55,8 @@ pub enum Part {
     Parquet,
     /// Consent of 1,000,000 persons: reading, folding, cuts, and training beside.
     Consent,
+    /// An audit pack of a year, checked by both verifiers.
+    Pack,
     /// Times of answers with and without one customer.
     Timing,
     /// A transparency log of 1,000,000 entries.
@@ -78,6 +80,7 @@ impl Part {
             Self::Accuracy => "accuracy",
             Self::Parquet => "parquet",
             Self::Consent => "consent",
+            Self::Pack => "pack",
             Self::Timing => "timing",
             Self::History => "history",
         }
