@@ -144,7 +144,9 @@ pub fn run(directory: &Path, break_glass: Option<&str>) -> anyhow::Result<Stoppe
     );
     let (results, results_heard) = mpsc::channel(QUEUE_MAX);
     let consents = consent::attach(directory)?;
-    let cohorts = Cohorts::new(gatekeeper.clone(), &subjects, &table, consents, now);
+    let told = history.clone();
+    let cohorts = Cohorts::new(gatekeeper.clone(), &subjects, &table, consents, now)
+        .telling(Box::new(move |event| told.tell(None, event)));
     let workers = Workers::start((table, cohorts), shelf, key, OpenDpNoise, results);
     let workers = workers.context("no thread")?;
     let signer = Identity::load(&directory.join("identity.key"))?;
@@ -193,13 +195,19 @@ pub fn run(directory: &Path, break_glass: Option<&str>) -> anyhow::Result<Stoppe
         let (to_loop, asked) = mpsc::channel(QUEUE_MAX);
         tokio::spawn(door.serve(to_loop));
         let session = tokio::spawn(link::run(Arc::new(System), identity, ends));
-        tokio::spawn(witnessing.run(to_witness));
+        let witnessing = tokio::spawn(witnessing.run(to_witness));
         let period_ms = config.history.publish_every_minutes.ms();
-        tokio::spawn(publish(history.clone(), heard, period_ms));
+        let publishing = tokio::spawn(publish(history.clone(), heard, period_ms));
         let stopped = node
             .turn(results_heard, (linked, distrusted), asked, epochs)
-            .await?;
+            .await;
+        // They hold ends of the session as well.
+        for task in [publishing, witnessing] {
+            task.abort();
+            let _ = task.await;
+        }
         history.close().await;
+        let stopped = stopped?;
         // The session says goodbye once the loop's ends are gone.
         let _ = tokio::time::timeout(GOODBYE_WAIT, session).await;
         Ok(stopped)

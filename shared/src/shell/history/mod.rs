@@ -18,6 +18,8 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::base::ids::{Hash32, IdentityKey};
@@ -129,6 +131,24 @@ impl History {
         };
         if let Err(fault) = handed {
             tracing::error!(%kind, %fault, "an event is not in the history");
+        }
+    }
+
+    /// The same from code that cannot wait, on whatever thread: where too much waits already, the thread does, or a task.
+    pub fn tell(&self, key: Option<String>, event: Event) {
+        let kind = event.kind;
+        let prepared = match self.prepare([(key, event)]) {
+            Ok(prepared) => prepared,
+            Err(fault) => return tracing::error!(%kind, %fault, "an event is not in the history"),
+        };
+        let Err(TrySendError::Full(ask)) = self.asks.try_send(Ask::Append(prepared, None)) else {
+            return;
+        };
+        let asks = self.asks.clone();
+        match Handle::try_current() {
+            // Fails only where the program ends.
+            Ok(runtime) => drop(runtime.spawn(async move { drop(asks.send(ask).await) })),
+            Err(_) => drop(asks.blocking_send(ask)),
         }
     }
 
