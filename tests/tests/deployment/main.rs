@@ -13,6 +13,8 @@ mod catalogue;
 #[cfg(test)]
 mod clocks;
 #[cfg(test)]
+mod consent;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod disks;
@@ -30,6 +32,8 @@ mod identities;
 mod inputs;
 #[cfg(test)]
 mod kills;
+#[cfg(test)]
+mod law;
 #[cfg(test)]
 mod mirror;
 #[cfg(test)]

@@ -6,6 +6,8 @@ mod accuracy;
 mod aggregation;
 mod client;
 mod cold;
+mod consent;
+mod history;
 mod machine;
 mod million;
 mod options;
@@ -50,8 +52,10 @@ fn bench(options: &Options) -> Result<()> {
             Part::Questions => questions::measure(options)?,
             Part::Accuracy => accuracy::measure(options)?,
             Part::Parquet => parquet::measure(options)?,
+            Part::Consent => consent::measure(options)?,
             Part::Pack => pack::measure(options)?,
             Part::Timing => questions::timing::measure(options)?,
+            Part::History => history::measure(options)?,
         };
         figures.insert(part.name().to_owned(), measured);
     }
