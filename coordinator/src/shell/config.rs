@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use aquifer_shared::base::limits::DOCUMENT_BYTES_MAX;
 use aquifer_shared::base::units::OutOfRange;
 use aquifer_shared::protocol::ticket::{is_address, is_host};
+use aquifer_shared::shell::at_rest::AtRestConfig;
 use serde::Deserialize;
 
 /// How a coordinator runs.
@@ -37,6 +38,9 @@ pub struct Config {
     /// How long certificates of nodes and people are valid.
     #[serde(default = "default_days")]
     pub certificate_days: CertificateDays,
+    /// Where the key is under which files are encrypted.
+    #[serde(default)]
+    pub at_rest: AtRestConfig,
 }
 
 /// `HOST:PORT`.
@@ -85,6 +89,7 @@ impl Config {
             server_name: default_server_name(),
             store: default_store(),
             certificate_days: default_days(),
+            at_rest: AtRestConfig::default(),
         }
     }
 
@@ -346,6 +351,12 @@ store = {store}
 
 # How long certificates of nodes and people are valid; they are renewed long before.
 certificate_days = {days}
+
+# The key under which the store and secret files are encrypted; name one place.
+[at_rest]
+# key_file = "at-rest.key"      # made by init; move it to another volume or a secret store, and name it here
+# key_env = "AQUIFER_KEY"       # or: a variable of the environment, 64 hexadecimal digits
+# key_command = ["pass", "show", "aquifer/coordinator"]   # or: what a command prints
 "#;
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use aquifer_shared::base::ids::Name;
 use aquifer_shared::base::limits::DOCUMENT_BYTES_MAX;
 use aquifer_shared::base::time::Timestamp;
+use aquifer_shared::shell::at_rest::{AtRestFault, KEY_FILE, KEYRING_FILE, Vault};
 use aquifer_shared::shell::certificates::{CertificateAuthority, CertificateFault};
 use aquifer_shared::shell::keys::{Identity, KeyFault, read_private, write_private};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -38,6 +39,8 @@ pub struct Home {
     pub authority: Arc<CertificateAuthority>,
     /// Signs releases.
     pub release: Arc<Identity>,
+    /// Keys of its files.
+    pub vault: Arc<Vault>,
 }
 
 /// A coordinator's directory cannot be made or read.
@@ -77,6 +80,9 @@ pub enum HomeFault {
         /// Where and why.
         source: ConfigError,
     },
+    /// Something is open to others, or keys at rest cannot be had.
+    #[error(transparent)]
+    AtRest(#[from] AtRestFault),
     /// A key cannot be made or used.
     #[error("a key of the coordinator cannot be made or used")]
     Key(#[from] KeyFault),
@@ -92,7 +98,11 @@ impl HomeFault {
     /// Whether this is a refusal by rule (exit code 1) rather than a failure (exit code 2).
     #[must_use]
     pub fn is_refusal(&self) -> bool {
-        matches!(self, Self::Occupied { .. } | Self::StoreInUse { .. })
+        match self {
+            Self::Occupied { .. } | Self::StoreInUse { .. } => true,
+            Self::AtRest(fault) => fault.is_refusal(),
+            _ => false,
+        }
     }
 }
 
@@ -112,6 +122,10 @@ impl Home {
             return Err(HomeFault::Occupied { path });
         }
         private_dir(dir, true)?;
+        config.at_rest.check(dir)?;
+        let fresh = [KEYRING_FILE, KEY_FILE].map(|file| dir.join(file));
+        let fresh = fresh.into_iter().filter(|path| !path.exists());
+        let fresh: Vec<PathBuf> = fresh.collect();
         let stage = dir.join(STAGE);
         if stage.exists() {
             // Keys of a try that ended early; nobody ever saw them.
@@ -125,6 +139,7 @@ impl Home {
             placed
                 .iter()
                 .chain(&store)
+                .chain(&fresh)
                 .for_each(|path| drop(fs::remove_file(path)));
             return Err(fault);
         }
@@ -144,6 +159,8 @@ impl Home {
         let path = dir.join(CONFIG);
         let config = Config::parse(&read_text(&path)?);
         let config = config.map_err(|source| HomeFault::Config { path, source })?;
+        config.at_rest.check(dir)?;
+        let vault = Vault::open(dir, &config.at_rest)?;
         let key = read_private(&dir.join(AUTHORITY_KEY))?;
         let key = str::from_utf8(&key).map_err(|_| CertificateFault::Pem { what: "key" })?;
         let authority = CertificateAuthority::load(&read_text(&dir.join(AUTHORITY))?, key)?;
@@ -152,6 +169,7 @@ impl Home {
             authority: Arc::new(authority),
             release: Arc::new(Identity::load(&dir.join(RELEASE_KEY))?),
             config,
+            vault: Arc::new(vault),
         })
     }
 
@@ -161,7 +179,12 @@ impl Home {
     ///
     /// If it cannot be opened or brought up to date.
     pub async fn store(&self) -> Result<Store, StoreFault> {
-        Store::open(self.config.store.expose(), &self.dir).await
+        Store::open(
+            self.config.store.expose(),
+            &self.dir,
+            &self.vault.database(STORE),
+        )
+        .await
     }
 }
 
@@ -192,7 +215,8 @@ async fn fill(
     put(AUTHORITY, &authority.certificate_pem())?;
     put(CONFIG, &config.to_text())?;
     Identity::generate()?.save(&stage.join(RELEASE_KEY))?;
-    let store = Store::open(config.store.expose(), dir).await?;
+    let vault = Vault::open(dir, &config.at_rest)?;
+    let store = Store::open(config.store.expose(), dir, &vault.database(STORE)).await?;
     let empty = store.is_empty().await;
     store.close().await;
     if !empty? {
@@ -234,10 +258,13 @@ fn at(path: &Path) -> impl Fn(io::Error) -> HomeFault {
 /// All files of a coordinator but its store; the last is put in place last.
 const FILES: [&str; 4] = [AUTHORITY_KEY, AUTHORITY, RELEASE_KEY, CONFIG];
 const STAGE: &str = ".init";
+/// Role of the store among the databases of the directory.
+const STORE: &str = "store";
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::MetadataExt;
+    use aquifer_shared::shell::at_rest::DatabaseKey;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
     use super::*;
 
@@ -246,6 +273,13 @@ mod tests {
     fn config() -> Config {
         let address = |text: &str| text.parse().unwrap();
         Config::new(address("127.0.0.1:7400"), address("127.0.0.1:7401"))
+    }
+
+    /// A directory as a coordinator takes it.
+    fn private() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        dir
     }
 
     fn names(dir: &Path) -> Vec<String> {
@@ -259,12 +293,14 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_made_is_read_back() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = private();
         let dir = dir.path().join("a b%20?c/coordinator");
         let made = Home::create(&dir, &config(), NOW).await.unwrap();
         assert_eq!(
             names(&dir),
             [
+                "at-rest.key",
+                "at-rest.keyring",
                 "ca.key",
                 "ca.pem",
                 "coordinator.toml",
@@ -295,7 +331,7 @@ mod tests {
             "coordinator.toml",
             "store.sqlite",
         ] {
-            let dir = tempfile::tempdir().unwrap();
+            let dir = private();
             fs::write(dir.path().join(file), "mine").unwrap();
             let fault = Home::create(dir.path(), &config(), NOW).await.unwrap_err();
             assert!(
@@ -309,7 +345,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_failed_leaves_nothing_behind() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = private();
         let mut config = config();
         config.store = "sqlite://no/such/place.sqlite".parse().unwrap();
         assert!(Home::create(dir.path(), &config, NOW).await.is_err());
@@ -321,7 +357,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_try_that_ended_early_does_not_stand_in_the_way() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = private();
         fs::create_dir(dir.path().join(STAGE)).unwrap();
         fs::write(dir.path().join(STAGE).join("ca.key"), "half").unwrap();
         assert!(Home::create(dir.path(), &config(), NOW).await.is_ok());
@@ -330,13 +366,17 @@ mod tests {
 
     #[tokio::test]
     async fn a_store_in_use_is_refused_and_kept() {
-        let dir = tempfile::tempdir().unwrap();
-        let other = tempfile::tempdir().unwrap();
+        let dir = private();
+        let other = private();
         let mut config = config();
         let path = other.path().join("other.sqlite");
         let url = format!("sqlite://{}", path.display());
         config.store = url.parse().unwrap();
-        Store::open(&url, other.path()).await.unwrap().close().await;
+        Store::open(&url, other.path(), &DatabaseKey::new([7; 32]))
+            .await
+            .unwrap()
+            .close()
+            .await;
         let fault = Home::create(dir.path(), &config, NOW).await.unwrap_err();
         assert!(matches!(fault, HomeFault::Occupied { path: found } if found == path));
         assert!(path.exists());
@@ -344,14 +384,14 @@ mod tests {
 
     #[test]
     fn a_directory_without_a_coordinator_says_what_to_do() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = private();
         let fault = Home::load(dir.path()).unwrap_err();
         assert!(matches!(fault, HomeFault::Missing { path } if path.ends_with(CONFIG)));
     }
 
     #[tokio::test]
     async fn a_malformed_configuration_is_named_with_its_place() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = private();
         Home::create(dir.path(), &config(), NOW).await.unwrap();
         fs::write(dir.path().join(CONFIG), "\nlisten = 3\n").unwrap();
         let fault = Home::load(dir.path()).unwrap_err();

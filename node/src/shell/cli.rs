@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use aquifer_shared::shell::at_rest::AtRestFault;
 use aquifer_shared::shell::join::JoinFault;
 use aquifer_shared::shell::link::LinkError;
 use aquifer_shared::shell::report::{Outcome, chain, finish, refuse};
@@ -17,7 +18,8 @@ use super::serve::{self, Stopped};
 use super::store::StoreFault;
 use super::views::Query;
 use super::{
-    check_command, join_command, ledger_command, ledger_view, refresh_command, unit_commands,
+    at_rest, check_command, join_command, ledger_command, ledger_view, refresh_command,
+    unit_commands,
 };
 
 /// Guards a business unit's customers: takes part in studies, lets nothing out but charged, noisy sums.
@@ -162,12 +164,15 @@ enum LedgerCommand {
 pub fn run(arguments: &Arguments) -> ExitCode {
     let directory = &arguments.dir;
     if let Command::Check { json } = arguments.command {
-        let checked = NodeConfig::load(directory)
-            .map_err(Into::into)
+        let checked = at_rest::check(directory)
+            .and_then(|()| Ok(NodeConfig::load(directory)?))
             .and_then(|config| check_command::run(&config.data, directory, json));
         return checked.unwrap_or_else(|error| finish(Err(error)));
     }
-    let ended = carry_out(&arguments.command, directory);
+    let ended = match arguments.command {
+        Command::Completions { .. } => carry_out(&arguments.command, directory),
+        _ => at_rest::check(directory).and_then(|()| carry_out(&arguments.command, directory)),
+    };
     finish(sort(ended, arguments.command.json()))
 }
 
@@ -279,6 +284,9 @@ fn sort(ended: anyhow::Result<Outcome>, json: bool) -> anyhow::Result<Outcome> {
 fn refusal(error: &anyhow::Error) -> Option<&'static str> {
     if let Some(fault) = error.downcast_ref::<StoreFault>() {
         return fault.is_refusal().then_some("ledger");
+    }
+    if let Some(fault) = error.downcast_ref::<AtRestFault>() {
+        return fault.is_refusal().then_some("permissions");
     }
     if let Some(fault) = error.downcast_ref::<JoinFault>() {
         return fault.is_refusal().then_some("ticket");

@@ -23,6 +23,7 @@ use aquifer_shared::shell::report::chain;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, watch};
 
+use super::at_rest;
 use super::clock::now;
 use super::cohorts::Cohorts;
 use super::config::NodeConfig;
@@ -86,7 +87,9 @@ pub fn run(directory: &Path) -> anyhow::Result<Stopped> {
         config.ledger_path(directory),
         config.witness_path(directory),
     );
-    let (store, ledger) = runtime.block_on(Store::open(&ledger, &witness))?;
+    let vault = at_rest::vault(directory)?;
+    let database = vault.database(at_rest::LEDGER);
+    let (store, ledger) = runtime.block_on(Store::open(&ledger, &witness, &database))?;
     let door = {
         let _inside = runtime.enter();
         Door::open(directory)?

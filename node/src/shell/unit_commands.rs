@@ -10,6 +10,7 @@ use aquifer_shared::shell::directory::{IDENTITY_KEY, IdentityDirectory};
 use aquifer_shared::shell::keys::Identity;
 use aquifer_shared::shell::report::{Outcome, Table, Tone, print, print_json, refuse};
 
+use super::at_rest;
 use super::clock::now;
 use super::config::NodeConfig;
 use super::control::ask;
@@ -75,6 +76,7 @@ fn ask_ledger(directory: &Path, query: &Query) -> anyhow::Result<Answer> {
     let text = text.with_context(|| format!("could not read {}", path.display()))?;
     let contract = Contract::parse(&text);
     let contract = contract.with_context(|| format!("{} is no contract", path.display()))?;
+    let database = at_rest::vault(directory)?.database(at_rest::LEDGER);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -84,7 +86,7 @@ fn ask_ledger(directory: &Path, query: &Query) -> anyhow::Result<Answer> {
             config.ledger_path(directory),
             config.witness_path(directory),
         );
-        let (mut store, ledger) = Store::open(&ledger, &witness).await?;
+        let (mut store, ledger) = Store::open(&ledger, &witness, &database).await?;
         // Only what sets budget aside rests on the key.
         let split = match query {
             Query::Decide { approve: true, .. } => {

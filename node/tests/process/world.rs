@@ -168,12 +168,13 @@ impl World {
             for entry in fs::read_dir(self.directory()).unwrap() {
                 chown(entry.unwrap().path(), Some(NOBODY), Some(NOBODY)).unwrap();
             }
+            chown(self.directory(), Some(NOBODY), Some(NOBODY)).unwrap();
             let nobody = NOBODY.to_string();
             command.args(["--reuid", &nobody, "--regid", &nobody, "--clear-groups"]);
             command.arg(program);
         }
         mode(self.folder.path(), 0o755);
-        mode(&self.directory(), 0o555);
+        mode(&self.directory(), 0o500);
         command.args(arguments);
         Some(command)
     }

@@ -1,5 +1,6 @@
 //! Sockets, files, clocks and randomness.
 
+pub mod at_rest;
 pub mod certificates;
 pub mod crash;
 pub mod directory;
