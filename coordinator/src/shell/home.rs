@@ -13,7 +13,7 @@ use aquifer_shared::base::limits::DOCUMENT_BYTES_MAX;
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::shell::at_rest::{AtRestFault, KEY_FILE, KEYRING_FILE, Vault};
 use aquifer_shared::shell::certificates::{CertificateAuthority, CertificateFault};
-use aquifer_shared::shell::keys::{Identity, KeyFault, read_private, write_private};
+use aquifer_shared::shell::keys::{Identity, KeyFault, write_private};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::config::{Config, ConfigError};
@@ -161,13 +161,17 @@ impl Home {
         let config = config.map_err(|source| HomeFault::Config { path, source })?;
         config.at_rest.check(dir)?;
         let vault = Vault::open(dir, &config.at_rest)?;
-        let key = read_private(&dir.join(AUTHORITY_KEY))?;
+        let read = |file: &str| vault.file(file).read(&dir.join(file));
+        let key = read(AUTHORITY_KEY)?;
         let key = str::from_utf8(&key).map_err(|_| CertificateFault::Pem { what: "key" })?;
         let authority = CertificateAuthority::load(&read_text(&dir.join(AUTHORITY))?, key)?;
         Ok(Self {
             dir: dir.to_owned(),
             authority: Arc::new(authority),
-            release: Arc::new(Identity::load(&dir.join(RELEASE_KEY))?),
+            release: Arc::new(Identity::from_bytes(
+                &read(RELEASE_KEY)?,
+                &dir.join(RELEASE_KEY),
+            )?),
             config,
             vault: Arc::new(vault),
         })
@@ -211,11 +215,12 @@ async fn fill(
     // Tried here, so that a name which no certificate can carry is refused before anything is made.
     authority.server_certificate(config.server_name.as_str(), now, SERVER_DAYS)?;
     let put = |file: &str, text: &str| write_private(&stage.join(file), text.as_bytes());
-    put(AUTHORITY_KEY, &authority.key_pem())?;
     put(AUTHORITY, &authority.certificate_pem())?;
     put(CONFIG, &config.to_text())?;
-    Identity::generate()?.save(&stage.join(RELEASE_KEY))?;
     let vault = Vault::open(dir, &config.at_rest)?;
+    let seal = |file: &str, bytes: &[u8]| vault.file(file).write(&stage.join(file), bytes);
+    seal(AUTHORITY_KEY, authority.key_pem().as_bytes())?;
+    seal(RELEASE_KEY, &Identity::generate()?.to_bytes()?)?;
     let store = Store::open(config.store.expose(), dir, &vault.database(STORE)).await?;
     let empty = store.is_empty().await;
     store.close().await;
@@ -361,7 +366,7 @@ mod tests {
         fs::create_dir(dir.path().join(STAGE)).unwrap();
         fs::write(dir.path().join(STAGE).join("ca.key"), "half").unwrap();
         assert!(Home::create(dir.path(), &config(), NOW).await.is_ok());
-        assert_eq!(names(dir.path()).len(), 5);
+        assert_eq!(names(dir.path()).len(), 7);
     }
 
     #[tokio::test]

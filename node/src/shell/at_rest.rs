@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
 use aquifer_shared::shell::at_rest::{AtRestConfig, Vault};
+use aquifer_shared::shell::directory::{COORDINATOR, IdentityDirectory};
 use serde::Deserialize;
 
 use super::config::CONFIG_FILE;
@@ -36,6 +37,22 @@ pub fn vault(directory: &Path) -> anyhow::Result<Arc<Vault>> {
     let vault = Arc::new(Vault::open(directory, &config(directory)?)?);
     open.insert(whole, vault.clone());
     Ok(vault)
+}
+
+/// Identity and certificate of a node's directory; keys that are still plain are sealed.
+///
+/// # Errors
+///
+/// Nobody joined from here, a file cannot be used, or a key does not open.
+pub fn identity(directory: &Path) -> anyhow::Result<IdentityDirectory> {
+    if !directory.join(COORDINATOR).exists() {
+        // Says what is missing; no keyring is made where no node is.
+        return Ok(IdentityDirectory::load(directory)?);
+    }
+    Ok(IdentityDirectory::load_sealed(
+        directory,
+        &*vault(directory)?,
+    )?)
 }
 
 /// `[at_rest]` of node.toml, whatever else is wrong with it; before there is one, the usual place.

@@ -5,12 +5,13 @@ use std::process::ExitCode;
 
 use aquifer_shared::shell::at_rest::AtRestFault;
 use aquifer_shared::shell::join::JoinFault;
+use aquifer_shared::shell::keys_command::{self, KeysCommand};
 use aquifer_shared::shell::link::LinkError;
 use aquifer_shared::shell::report::{Outcome, chain, finish, refuse};
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
-use super::config::NodeConfig;
+use super::config::{CONFIG_FILE, NodeConfig};
 use super::consent::{self, ConsentCommand};
 use super::link::LinkFault;
 use super::score_command::{self, Scoring};
@@ -93,6 +94,11 @@ enum Command {
     Consent {
         #[command(subcommand)]
         command: ConsentCommand,
+    },
+    /// The key under which ledgers and secret files of this directory are encrypted.
+    Keys {
+        #[command(subcommand)]
+        command: KeysCommand,
     },
     /// How far the ledger is, who has seen how much of it, and ways out where it is locked.
     Ledger {
@@ -205,6 +211,12 @@ fn carry_out(command: &Command, directory: &Path) -> anyhow::Result<Outcome> {
             )
         }
         Command::Consent { command } => consent::run(directory, command),
+        Command::Keys { command } => keys_command::run(
+            directory,
+            &at_rest::config(directory)?,
+            command,
+            CONFIG_FILE,
+        ),
         Command::Ledger { command } => match command {
             LedgerCommand::Show { json } => ledger_view::show(directory, *json),
             LedgerCommand::Adopt { file, json } => {
@@ -235,6 +247,7 @@ impl Command {
             | Self::Score { json, .. } => *json,
             Self::Studies { command } => command.query().1,
             Self::Consent { command } => command.json(),
+            Self::Keys { command } => command.json(),
             Self::Ledger { command } => match command {
                 LedgerCommand::Show { json }
                 | LedgerCommand::Adopt { json, .. }

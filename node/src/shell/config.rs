@@ -376,11 +376,6 @@ customers = "customers.csv"
 # file = "ledger.sqlite"              # spending record; back it up, never restore an older copy
 witness = "../witness/ledger.witness" # on another path, best on another volume: notices an older ledger
 
-[at_rest]                             # the key under which ledgers and secret files are encrypted; name one place
-# key_file = "at-rest.key"            # made at the first start; move it to another volume or a secret store and name it here
-# key_env = "AQUIFER_NODE_KEY"        # or: a variable of the environment, 64 hexadecimal digits
-# key_command = ["pass", "show", "aquifer/north"]   # or: what a command prints
-
 [policy]
 # Budget caps in millionths of rho (zCDP); no defaults. 224249 is epsilon 3 at delta 1e-5.
 # A study sets its price and that of its spare attempts aside; what it has not charged comes back when it ends.
@@ -406,6 +401,11 @@ trust = ["node-noise", "shared-noise"] # trust modes that the unit takes; leave 
 # name = "south"
 # key = "0000000000000000000000000000000000000000000000000000000000000000"
 # operator = "south-it"
+
+[at_rest]                             # the key under which ledgers and secret files are encrypted; name one place
+# key_file = "at-rest.key"            # made at the first start; move it to another volume or a secret store and name it here
+# key_env = "AQUIFER_NODE_KEY"        # or: a variable of the environment, 64 hexadecimal digits
+# key_command = ["pass", "show", "aquifer/north"]   # or: what a command prints
 "#;
 
 #[cfg(test)]

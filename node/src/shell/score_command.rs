@@ -16,6 +16,7 @@ use aquifer_shared::shell::quic::{receive_within, send};
 use aquifer_shared::shell::report::{Outcome, note, print_json, printable, refuse};
 use serde_json::json;
 
+use super::at_rest;
 use super::config::NodeConfig;
 use super::encode::encode_for_scoring;
 use super::score_file::{self, Format, Scored};
@@ -57,7 +58,7 @@ pub fn run(directory: &Path, scoring: &Scoring<'_>) -> anyhow::Result<Outcome> {
         return refuse(scoring.json, "taken", &why);
     }
     let config = NodeConfig::load(directory)?;
-    let identity = IdentityDirectory::load(directory)?;
+    let identity = at_rest::identity(directory)?;
     let file = match fetch(&identity, scoring.model)? {
         Ok(file) => file,
         Err((code, why)) => return refuse(scoring.json, &code, &why),

@@ -15,7 +15,6 @@ use aquifer_shared::protocol::wire::{
     Delivery, End, LedgerHeld, Message, Offer, Proof, RefusalCode, Roster, StudyEnd, Task,
     read_body,
 };
-use aquifer_shared::shell::directory::IdentityDirectory;
 use aquifer_shared::shell::keys::{Identity, random_bytes32};
 use aquifer_shared::shell::noise::OpenDpNoise;
 use aquifer_shared::shell::platform::System;
@@ -77,7 +76,7 @@ struct Node {
 /// The table lives in the computing thread; only charged, noisy sums reach the session.
 pub fn run(directory: &Path) -> anyhow::Result<Stopped> {
     let config = NodeConfig::load(directory)?;
-    let identity = IdentityDirectory::load(directory)?;
+    let identity = at_rest::identity(directory)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -127,7 +126,7 @@ pub fn run(directory: &Path) -> anyhow::Result<Stopped> {
     let cohorts = Cohorts::new(gatekeeper.clone(), &subjects, &table, consents, now);
     let workers = Workers::start((table, cohorts), shelf, key, OpenDpNoise, results);
     let workers = workers.context("no thread")?;
-    let signer = Identity::load(&directory.join("identity.key"))?;
+    let signer = at_rest::identity(directory)?.into_identity();
     let rules = config.rules(
         &contract,
         identity.identity().public(),

@@ -6,8 +6,6 @@ use anyhow::Context;
 use aquifer_shared::base::ids::Hash32;
 use aquifer_shared::domain::contract::Contract;
 use aquifer_shared::domain::sum::TrustMode;
-use aquifer_shared::shell::directory::{IDENTITY_KEY, IdentityDirectory};
-use aquifer_shared::shell::keys::Identity;
 use aquifer_shared::shell::report::{Outcome, Table, Tone, print, print_json, refuse};
 
 use super::at_rest;
@@ -70,7 +68,7 @@ pub fn run(directory: &Path, query: &Query, json: bool) -> anyhow::Result<Outcom
 /// Opens the ledger for one question.
 fn ask_ledger(directory: &Path, query: &Query) -> anyhow::Result<Answer> {
     let config = NodeConfig::load(directory)?;
-    let identity = IdentityDirectory::load(directory)?;
+    let identity = at_rest::identity(directory)?;
     let path = directory.join(&config.data.contract);
     let text = std::fs::read_to_string(&path);
     let text = text.with_context(|| format!("could not read {}", path.display()))?;
@@ -98,7 +96,7 @@ fn ask_ledger(directory: &Path, query: &Query) -> anyhow::Result<Answer> {
         let gatekeeper = config.gatekeeper(directory)?;
         let identity = identity.identity().public();
         let rules = config.rules(&contract, identity, split, None, gatekeeper);
-        let signer = Identity::load(&directory.join(IDENTITY_KEY))?;
+        let signer = at_rest::identity(directory)?.into_identity();
         let mut node = Participant::new(now(), rules, ledger, sign_with(signer), Judges::STRICT);
         let answer = answer(&mut node, now(), query);
         while let Some(effect) = node.poll_effect() {

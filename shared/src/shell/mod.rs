@@ -7,6 +7,7 @@ pub mod directory;
 pub mod documents;
 pub mod join;
 pub mod keys;
+pub mod keys_command;
 pub mod law_packs;
 pub mod link;
 pub mod logging;

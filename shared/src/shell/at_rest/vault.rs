@@ -174,13 +174,14 @@ mod tests {
     #[test]
     fn a_directory_that_others_may_enter_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let text = open(folder.path()).unwrap_err().to_string();
-        assert!(
-            text.contains("mode 0755") && text.contains("chmod 700"),
-            "{text}"
-        );
-        assert!(!folder.path().join(KEYRING_FILE).exists());
+        let check = |mode| {
+            fs::set_permissions(folder.path(), fs::Permissions::from_mode(mode)).unwrap();
+            AtRestConfig::default().check(folder.path())
+        };
+        check(0o700).unwrap();
+        let text = check(0o755).unwrap_err().to_string();
+        assert!(text.contains("mode 0755"), "{text}");
+        assert!(text.contains("chmod 700"), "{text}");
     }
 
     #[test]
