@@ -1,6 +1,7 @@
 //! What tests, demo and bench share: checks of the source text, the synthetic company, data sets, real processes.
 
 pub mod asked;
+pub mod audit;
 pub mod cluster;
 pub mod company;
 pub mod exact;
@@ -9,6 +10,7 @@ pub mod law;
 pub mod measured;
 pub mod namespaces;
 pub mod noise;
+pub mod packs;
 pub mod plot;
 pub mod policy;
 pub mod postgres;

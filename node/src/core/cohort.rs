@@ -41,6 +41,16 @@ impl<G> Cohort<G> {
         self.rows.expose().rows()
     }
 
+    /// Whether a row may be used.
+    ///
+    /// # Privacy
+    ///
+    /// A customer's fact: for what stays in the unit.
+    #[must_use]
+    pub fn includes(&self, row: usize) -> bool {
+        self.rows.expose().get(row)
+    }
+
     /// Keeps the masks of rows from `start` that are eligible, and clears the others: the same steps for both.
     pub(super) fn keep(&self, start: usize, masks: &mut [i32]) {
         let rows = self.rows.expose();

@@ -85,5 +85,7 @@ static OPEN: Mutex<BTreeMap<PathBuf, Arc<Vault>>> = Mutex::new(BTreeMap::new());
 
 /// Role of the ledger and of its copies.
 pub const LEDGER: &str = "ledger";
+/// Role of the history.
+pub const HISTORY: &str = "history";
 /// Role of the consent ledger.
 pub const CONSENT: &str = "consent";

@@ -1,12 +1,16 @@
 //! `aquifer-node score`: the unit's own customers, scored at home with a released model.
 //!
 //! Fetches a signed model, believes it only with the pinned release key and the unit's own contract, and writes a file that
-//! only its owner can read. Nothing about a customer is sent.
+//! only its owner can read. Nothing about a customer is sent. Who objected or did not agree is suppressed: no score of theirs is shown.
 
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use aquifer_shared::base::ids::Name;
+use aquifer_shared::domain::contract::Contract;
+use aquifer_shared::domain::law::witness::Score;
+use aquifer_shared::domain::law::{Action, Gate};
 use aquifer_shared::domain::predictor::model::ModelFile;
 use aquifer_shared::domain::predictor::prediction::Predictor;
 use aquifer_shared::protocol::ask::{Request, Response};
@@ -17,9 +21,16 @@ use aquifer_shared::shell::report::{Outcome, note, print_json, printable, refuse
 use serde_json::json;
 
 use super::at_rest;
+use super::clock::now;
+use super::cohorts::Cohorts;
 use super::config::NodeConfig;
 use super::encode::encode_for_scoring;
-use super::score_file::{self, Format, Scored};
+use super::score_exports::Exported;
+use super::score_file::{self, Format, Points, Scored};
+use super::{consent, subject_key};
+use crate::core::cohort::Cohort;
+use crate::core::gatekeeper::{Figures, Gatekeeper};
+use crate::core::lawful::Brief;
 use crate::core::model::scores;
 use crate::core::table::Table;
 
@@ -28,6 +39,10 @@ use crate::core::table::Table;
 pub struct Scoring<'a> {
     /// `NAME` or `NAME@VERSION`.
     pub model: &'a str,
+    /// Declared purpose; without it, the only one that scores.
+    pub purpose: Option<&'a str>,
+    /// Who reviews the decisions that follow.
+    pub reviewer: Option<&'a Name>,
     /// A new file: CSV or Parquet, by its name.
     pub out: &'a Path,
     /// Strongest contributions to name per customer.
@@ -40,8 +55,8 @@ pub struct Scoring<'a> {
 ///
 /// # Errors
 ///
-/// The coordinator cannot be asked, the model is not genuine or for another contract, the tables cannot be read, or the file
-/// exists or cannot be written.
+/// The coordinator cannot be asked, the model is not genuine or for another contract, the tables or the consent ledger cannot be read,
+/// or the file exists or cannot be written.
 ///
 /// # Privacy
 ///
@@ -58,6 +73,11 @@ pub fn run(directory: &Path, scoring: &Scoring<'_>) -> anyhow::Result<Outcome> {
         return refuse(scoring.json, "taken", &why);
     }
     let config = NodeConfig::load(directory)?;
+    let gatekeeper = config.gatekeeper(directory)?;
+    let purpose = match purpose(gatekeeper.as_ref(), scoring.purpose) {
+        Ok(purpose) => purpose,
+        Err(why) => return refuse(scoring.json, "law", &why),
+    };
     let identity = at_rest::identity(directory)?;
     let file = match fetch(&identity, scoring.model)? {
         Ok(file) => file,
@@ -74,24 +94,99 @@ pub fn run(directory: &Path, scoring: &Scoring<'_>) -> anyhow::Result<Outcome> {
         );
         return refuse(scoring.json, "contract-differs", &why);
     }
-    write(&table, &file, scoring, format)?;
+    let brief = Brief {
+        gate: Gate::Score,
+        purpose,
+        columns: columns(&file, &contract),
+        figures: Figures::unspent(config.data.customers_max),
+        reviewer: scoring.reviewer.cloned(),
+    };
+    let cohort = match cohort(directory, (gatekeeper, &brief), &table)? {
+        Ok(cohort) => cohort,
+        Err(why) => return refuse(scoring.json, "law", &why),
+    };
+    let suppressed = write((&table, &cohort), &file, scoring, format)?;
     let name = format!("{}@{}", file.card().name, file.card().version);
+    let kept = Exported::of(&cohort, scoring, &name, now());
+    kept.note(directory)?;
     if scoring.json {
         let rows = table.rows();
         print_json(
-            &json!({ "model": name, "customers": rows, "out": scoring.out, "privacy": file.privacy() }),
+            &json!({ "model": name, "purpose": brief.purpose, "delete_by": kept.delete_by, "decision": kept.decision, "customers": rows, "suppressed": suppressed, "out": scoring.out,
+            "privacy": file.privacy() }),
         )?;
         return Ok(Outcome::Done);
     }
     note(&format!(
-        "scored with {name}; {}",
+        "scored with {name} for {}; {}",
+        brief.purpose,
         file.privacy().sentence()
     ));
     note(&format!(
-        "wrote {} (readable for its owner alone)",
-        scoring.out.display()
+        "{suppressed} of {} customers suppressed: they objected, did not agree, or are not of age",
+        table.rows()
+    ));
+    note(&format!(
+        "wrote {} (readable for its owner alone); delete it by {}",
+        scoring.out.display(),
+        kept.delete_by
     ));
     Ok(Outcome::Done)
+}
+
+/// The purpose that was named, or the only one that scores; else why there is none.
+fn purpose(gatekeeper: Option<&Gatekeeper>, named: Option<&str>) -> Result<String, String> {
+    let Some(gatekeeper) = gatekeeper else {
+        return Err(
+            "node.toml has no [people]: no purpose is declared, so nobody is scored".to_owned(),
+        );
+    };
+    if let Some(named) = named {
+        return Ok(named.to_owned());
+    }
+    let purposes = gatekeeper.book().purposes().iter();
+    let scoring = purposes
+        .filter(|own| own.action == Action::Score && gatekeeper.defaults(&own.id).basis.is_some());
+    let names: Vec<&str> = scoring.map(|own| own.id.as_str()).collect();
+    match names[..] {
+        [only] => Ok(only.to_owned()),
+        [] => Err(
+            "no declared purpose scores and has a basis: declare one in the file of purposes and in [people.basis]"
+                .to_owned(),
+        ),
+        _ => Err(format!(
+            "{} purposes score: name one with --purpose ({})",
+            names.len(),
+            names.join(", ")
+        )),
+    }
+}
+
+/// What a score is made of, and what it is about.
+fn columns(file: &ModelFile, contract: &Contract) -> Vec<String> {
+    let features = file.model().features.iter();
+    let features = features.map(|feature| feature.name.clone());
+    features.chain([contract.label.column.clone()]).collect()
+}
+
+/// Who may be scored, or why nobody may.
+fn cohort(
+    directory: &Path,
+    (gatekeeper, brief): (Option<Gatekeeper>, &Brief),
+    table: &Table,
+) -> anyhow::Result<Result<Cohort<Score>, String>> {
+    let held = gatekeeper.as_ref();
+    let decided = held.map(|held| brief.allowed::<Score>(held, now()));
+    if let Some(Err(refused)) = decided {
+        return Ok(Err(refused.to_string()));
+    }
+    let key = subject_key::load(directory)?;
+    let consents = consent::attach(directory)?;
+    let mut cohorts = Cohorts::new(gatekeeper, &key, table, consents, now);
+    let cohort = cohorts.of_scores(brief);
+    cohort
+        .map(Ok)
+        .map_err(|_| anyhow::anyhow!("the consent ledger could not be read: nobody is scored"))
 }
 
 /// Asks the coordinator; the inner error is its refusal: code and message.
@@ -132,27 +227,33 @@ fn fetch(
     Ok(Ok(file))
 }
 
+/// Writes a line for each customer, and says how many are suppressed.
 fn write(
-    table: &Table,
+    (table, cohort): (&Table, &Cohort<Score>),
     file: &ModelFile,
     scoring: &Scoring<'_>,
     format: Format,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<usize> {
     let predictor = Predictor::of(file).context("the model's features cannot be read")?;
     let all =
         scores(table, &file.additive().state()).context("the model does not fit the table")?;
     let with_reasons = scoring.reasons > 0;
-    let lines = all.iter().enumerate().map(|(row, score)| Scored {
-        customer: table.customer(row),
-        probability: predictor.additive().probability(i64::from(*score)),
-        score: *score,
+    let points = |row: usize, score: i32| Points {
+        probability: predictor.additive().probability(i64::from(score)),
+        score,
         reasons: with_reasons.then(|| {
             let features = table.features().iter();
             let cells: Vec<usize> = features.map(|feature| feature.get(row)).collect();
             reasons(&predictor, &cells, scoring.reasons)
         }),
+    };
+    let lines = all.iter().enumerate().map(|(row, score)| Scored {
+        customer: table.customer(row),
+        points: cohort.includes(row).then(|| points(row, *score)),
     });
-    score_file::write(scoring.out, format, with_reasons, lines)
+    score_file::write(scoring.out, format, with_reasons, lines)?;
+    let suppressed = (0..table.rows()).filter(|row| !cohort.includes(*row));
+    Ok(suppressed.count())
 }
 
 /// The strongest contributions in words: `tenure: 4.5 to 6.75 months +0.31; plan: month +0.62`.

@@ -1,4 +1,5 @@
 //! The file of scores: CSV or Parquet, with the same columns. Readable for its owner alone; never in place of another, never half.
+//! A customer who is suppressed has a line without any score.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Write};
@@ -28,6 +29,16 @@ pub enum Format {
 pub struct Scored<'a> {
     /// The unit's own name for the customer.
     pub customer: &'a str,
+    /// What the model says; none where the customer is suppressed.
+    pub points: Option<Points>,
+}
+
+/// What the model says about one customer.
+///
+/// # Privacy
+///
+/// As [`Scored`].
+pub struct Points {
     /// Of the label.
     pub probability: f64,
     /// In F-ths of log-odds.
@@ -92,10 +103,19 @@ fn csv<'a>(
     let names = &NAMES[..columns(with_reasons)];
     writeln!(out, "{}", names.join(","))?;
     for line in lines {
-        let customer = quoted(line.customer);
-        write!(out, "{customer},{:.6},{}", line.probability, line.score)?;
+        write!(out, "{},", quoted(line.customer))?;
+        let reasons = match line.points {
+            Some(points) => {
+                write!(out, "{:.6},{},{SCORED}", points.probability, points.score)?;
+                points.reasons.unwrap_or_default()
+            }
+            None => {
+                write!(out, ",,{SUPPRESSED}")?;
+                String::new()
+            }
+        };
         if with_reasons {
-            write!(out, ",{}", quoted(&line.reasons.unwrap_or_default()))?;
+            write!(out, ",{}", quoted(&reasons))?;
         }
         writeln!(out)?;
     }
@@ -124,26 +144,28 @@ fn schema(with_reasons: bool) -> SchemaRef {
         DataType::Float64,
         DataType::Int32,
         DataType::Utf8,
+        DataType::Utf8,
     ];
     let fields = NAMES.iter().zip(types).take(columns(with_reasons));
     let fields: Vec<Field> = fields
-        .map(|(name, kind)| Field::new(*name, kind, false))
+        .map(|(name, kind)| Field::new(*name, kind, !["customer", "state"].contains(name)))
         .collect();
     Arc::new(Schema::new(fields))
 }
 
 fn batch(schema: &SchemaRef, block: &[Scored<'_>]) -> anyhow::Result<RecordBatch> {
     let customers = block.iter().map(|line| line.customer);
-    let probabilities = block.iter().map(|line| line.probability);
-    let scores = block.iter().map(|line| line.score);
-    let reasons = block
-        .iter()
-        .map(|line| line.reasons.as_deref().unwrap_or_default());
+    let points = || block.iter().map(|line| line.points.as_ref());
+    let probabilities = points().map(|points| Some(points?.probability));
+    let scores = points().map(|points| Some(points?.score));
+    let states = points().map(|points| points.map_or(SUPPRESSED, |_| SCORED));
+    let reasons = points().map(|points| points?.reasons.as_deref());
     let mut all: Vec<ArrayRef> = vec![
         Arc::new(StringArray::from_iter_values(customers)),
-        Arc::new(Float64Array::from_iter_values(probabilities)),
-        Arc::new(Int32Array::from_iter_values(scores)),
-        Arc::new(StringArray::from_iter_values(reasons)),
+        Arc::new(probabilities.collect::<Float64Array>()),
+        Arc::new(scores.collect::<Int32Array>()),
+        Arc::new(StringArray::from_iter_values(states)),
+        Arc::new(reasons.collect::<StringArray>()),
     ];
     all.truncate(schema.fields().len());
     Ok(RecordBatch::try_new(schema.clone(), all)?)
@@ -165,7 +187,11 @@ fn quoted(field: &str) -> String {
     field.to_owned()
 }
 
-const NAMES: [&str; 4] = ["customer", "probability", "score", "reasons"];
+const NAMES: [&str; 5] = ["customer", "probability", "score", "state", "reasons"];
+/// State of a customer with a score.
+const SCORED: &str = "scored";
+/// State of a customer without one, whatever the reason is.
+const SUPPRESSED: &str = "suppressed";
 /// Rows of a Parquet file that are in memory at a time.
 const BLOCK_ROWS: usize = 8_192;
 
@@ -190,9 +216,11 @@ mod tests {
     fn lines(ids: &[String]) -> impl Iterator<Item = Scored<'_>> {
         ids.iter().enumerate().map(|(row, id)| Scored {
             customer: id,
-            probability: row as f64 / COUNT as f64,
-            score: row as i32 - 5,
-            reasons: Some(format!("plan: \"basic\" +{row}")),
+            points: (row % 5 != 4).then(|| Points {
+                probability: row as f64 / COUNT as f64,
+                score: row as i32 - 5,
+                reasons: Some(format!("plan: \"basic\" +{row}")),
+            }),
         })
     }
 
@@ -241,7 +269,8 @@ mod tests {
         write(&typed, Format::Parquet, true, lines(&ids)).unwrap();
         let text = fs::read_to_string(text).unwrap();
         let mut expected = text.lines();
-        assert_eq!(expected.next(), Some("customer,probability,score,reasons"));
+        let heading = "customer,probability,score,state,reasons";
+        assert_eq!(expected.next(), Some(heading));
         for batch in batches(&typed) {
             let names: Vec<&String> = batch
                 .schema_ref()
@@ -253,13 +282,38 @@ mod tests {
             for row in 0..batch.num_rows() {
                 let text =
                     |column: usize| quoted(batch.column(column).as_string::<i32>().value(row));
-                let probability = batch.column(1).as_primitive::<Float64Type>().value(row);
-                let score = batch.column(2).as_primitive::<Int32Type>().value(row);
-                let line = format!("{},{probability:.6},{score},{}", text(0), text(3));
+                let probability = batch.column(1).as_primitive::<Float64Type>();
+                let score = batch.column(2).as_primitive::<Int32Type>();
+                let suppressed = [1, 2, 4].map(|column| batch.column(column).is_null(row));
+                let line = match suppressed {
+                    [false, false, false] => format!(
+                        "{},{:.6},{},scored,{}",
+                        text(0),
+                        probability.value(row),
+                        score.value(row),
+                        text(4)
+                    ),
+                    _ => format!("{},,,{},", text(0), text(3)),
+                };
+                assert_eq!(suppressed, [text(3) == "suppressed"; 3]);
                 assert_eq!(Some(line.as_str()), expected.next());
             }
         }
         assert_eq!(expected.next(), None);
+    }
+
+    #[test]
+    fn c3_objector_is_never_scored() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s.csv");
+        let suppressed = Scored {
+            customer: "c-1",
+            points: None,
+        };
+        write(&path, Format::Csv, true, [suppressed].into_iter()).unwrap();
+        let text = fs::read_to_string(path).unwrap();
+        let expected = "customer,probability,score,state,reasons\nc-1,,,suppressed,\n";
+        assert_eq!(text, expected);
     }
 
     #[test]
@@ -268,11 +322,12 @@ mod tests {
         let ids = ids();
         let path = folder.path().join("s.parquet");
         write(&path, Format::Parquet, false, lines(&ids)).unwrap();
-        assert!(batches(&path).iter().all(|batch| batch.num_columns() == 3));
+        assert!(batches(&path).iter().all(|batch| batch.num_columns() == 4));
         let path = folder.path().join("s.csv");
         write(&path, Format::Csv, false, lines(&ids[..1])).unwrap();
         let text = fs::read_to_string(path).unwrap();
-        assert_eq!(text, "customer,probability,score\n\"c,0\",0.000000,-5\n");
+        let expected = "customer,probability,score,state\n\"c,0\",0.000000,-5,scored\n";
+        assert_eq!(text, expected);
     }
 
     #[test]

@@ -15,6 +15,8 @@ mod catalogue;
 #[cfg(test)]
 mod clocks;
 #[cfg(test)]
+mod consent;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod disks;
@@ -22,6 +24,8 @@ mod disks;
 mod fixture;
 #[cfg(test)]
 mod held;
+#[cfg(test)]
+mod histories;
 #[cfg(test)]
 mod https;
 #[cfg(test)]
@@ -31,9 +35,13 @@ mod inputs;
 #[cfg(test)]
 mod kills;
 #[cfg(test)]
+mod law;
+#[cfg(test)]
 mod mirror;
 #[cfg(test)]
 mod notebook;
+#[cfg(test)]
+mod policies;
 #[cfg(test)]
 mod postgres;
 #[cfg(test)]

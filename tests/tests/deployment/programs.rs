@@ -85,13 +85,10 @@ fn peoples_commands_speak_to_programs() {
         ["study", "show", "none"].as_slice(),
         &["study", "watch", "none"],
         &["study", "abort", "none"],
-        &["study", "approve", "none"],
         &["model", "show", "none"],
         &["model", "card", "none"],
         &["model", "export", "none"],
         &["model", "replay", "none"],
-        &["model", "release", "none"],
-        &["model", "drop", "none"],
         &["contract", "show", "none"],
         &[
             "predict",
@@ -103,6 +100,13 @@ fn peoples_commands_speak_to_programs() {
         ],
     ] {
         check_refused(&person(arguments), "unknown");
+    }
+    let approver = |arguments: &[&str]| ask("aquifer", &cluster.approver, arguments);
+    check_refused(&person(&["study", "approve", "none"]), "role");
+    check_refused(&approver(&["study", "approve", "none"]), "unknown");
+    for decision in ["release", "drop"] {
+        check_refused(&person(&["model", decision, "none"]), "role");
+        check_refused(&approver(&["model", decision, "none"]), "unknown");
     }
     let ticket = cluster.ticket("north", "node").unwrap();
     check_refused(&person(&["join", &ticket]), "role");

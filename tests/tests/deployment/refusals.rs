@@ -52,7 +52,7 @@ fn nodes_refuse_what_their_policy_does_not_allow() {
     let study = small.study("");
     check_nodes_refuse(
         &small,
-        &study.replace("churn.train", "marketing"),
+        &study.replace("churn.train", "marketing.train"),
         "purpose",
     );
     check_nodes_refuse(
@@ -115,7 +115,10 @@ fn a_person_at_the_unit_says_no() {
     .unwrap();
     let late = small.node(0, &["studies", "approve", &hash]);
     check_says(&late, 1, &["no study", "waits or runs here"]);
-    let approved = small.cluster.aquifer(["study", "approve", &hash]).unwrap();
+    let approved = small
+        .cluster
+        .as_approver(["study", "approve", &hash])
+        .unwrap();
     check_says(&approved, 1, &["has ended already", "[ended]"]);
 }
 

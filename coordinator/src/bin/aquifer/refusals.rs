@@ -1,5 +1,6 @@
 //! What the codes mean with which nodes refuse studies, and what can be done about each.
 
+use aquifer_shared::domain::law::{Cause, Word as _};
 use aquifer_shared::protocol::wire::RefusalCode;
 
 /// A code in words.
@@ -9,6 +10,13 @@ pub(crate) struct Meaning {
     pub(crate) what: &'static str,
     /// What would help, and who can do it.
     pub(crate) advice: &'static str,
+}
+
+/// The cause of a refusal by law, from its detail.
+pub(crate) fn cause(code: RefusalCode, detail: u64) -> Option<Cause> {
+    let place = usize::try_from(detail.checked_sub(1)?).ok()?;
+    let cause = Cause::ALL.get(place).copied();
+    cause.filter(|_| code == RefusalCode::Law)
 }
 
 /// The meaning of a code.
@@ -156,6 +164,14 @@ fn standing(code: RefusalCode) -> (&'static str, &'static str) {
             "the attempt was charged for another task; the number names it",
             "nothing was spent twice; submit a new study if this one stands still",
         ),
+        RefusalCode::Law => (
+            "the unit's rule packs, or what it declares of its customers, deny it; the number is the cause, 0 where it declares nothing",
+            "the unit sees rules, remedy and whom to ask with aquifer-node check and in its log",
+        ),
+        RefusalCode::History => (
+            "too few units have signed the history that this unit was shown: some are away, or they were shown another one",
+            "the operator looks who is connected (aquifer nodes); units see evidence with aquifer-node history show",
+        ),
         RefusalCode::StudyUnknown => (
             "the unit does not know the study, or did not accept it",
             "wait until the unit has decided, or submit again",
@@ -171,7 +187,7 @@ fn standing(code: RefusalCode) -> (&'static str, &'static str) {
 mod tests {
     use super::*;
 
-    const ALL: [RefusalCode; 27] = [
+    const ALL: [RefusalCode; 29] = [
         RefusalCode::NotLive,
         RefusalCode::StudyUnknown,
         RefusalCode::Expired,
@@ -199,7 +215,19 @@ mod tests {
         RefusalCode::NotPinned,
         RefusalCode::Operators,
         RefusalCode::Tolerances,
+        RefusalCode::Law,
+        RefusalCode::History,
     ];
+
+    #[test]
+    fn a_refusal_by_law_names_its_cause() {
+        let place = |cause: Cause| cause as u64 + 1;
+        let found = cause(RefusalCode::Law, place(Cause::EpsilonAboveCap));
+        assert_eq!(found, Some(Cause::EpsilonAboveCap));
+        assert_eq!(cause(RefusalCode::Law, 0), None);
+        assert_eq!(cause(RefusalCode::Law, 9_999), None);
+        assert_eq!(cause(RefusalCode::Budget, 1), None);
+    }
 
     #[test]
     fn every_code_has_a_meaning_of_its_own() {

@@ -7,7 +7,7 @@ use aquifer_shared::protocol::ask::{StudyDetail, StudyStatus};
 use aquifer_shared::protocol::wire::Verdict;
 use aquifer_shared::shell::report::{self, Table, Tone};
 
-use crate::refusals::{Meaning, meaning};
+use crate::refusals::{Meaning, cause, meaning};
 use crate::show::{code_text, duration, moment, state_cell, verdict_cell};
 use crate::study_terms;
 
@@ -60,13 +60,20 @@ pub(crate) fn print(detail: &StudyDetail, terms: &StudyTerms) -> anyhow::Result<
 fn refusals(detail: &StudyDetail) -> anyhow::Result<()> {
     let mut told = Vec::new();
     for member in &detail.members {
-        let Some(Verdict::Refused(code, _)) = member.verdict else {
+        let Some(Verdict::Refused(code, detail)) = member.verdict else {
             continue;
         };
-        if told.contains(&code) {
+        let cause = cause(code, detail);
+        if told.contains(&(code, cause)) {
             continue;
         }
-        told.push(code);
+        told.push((code, cause));
+        if let Some(cause) = cause {
+            let (found, remedy, ask) = (cause.found(), cause.remedy(), cause.ask());
+            let text = format!("\nlaw, {cause}: {found}\n  what to do: {remedy}; ask the {ask}\n");
+            report::print(&text)?;
+            continue;
+        }
         let Meaning { what, advice } = meaning(code);
         let code = code_text(&code);
         report::print(&format!("\n{code}: {what}\n  what to do: {advice}\n"))?;

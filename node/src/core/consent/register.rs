@@ -28,6 +28,8 @@ pub struct Register {
     /// Since.
     late: HashMap<u32, Vec<Thread>>,
     late_events: usize,
+    /// When the last of them was written down.
+    latest: i64,
     views: HashMap<Name, View>,
 }
 
@@ -131,6 +133,12 @@ impl Register {
     #[must_use]
     pub fn events(&self) -> usize {
         self.sorted.len() + self.late_events
+    }
+
+    /// When the last event was written down. A cut for now is never before it: a clock that was set back brings no consent back.
+    #[must_use]
+    pub fn latest(&self) -> i64 {
+        self.latest
     }
 
     /// Who is eligible for a purpose at a time: each person's events up to it are folded, and each different outcome is judged once.
@@ -280,6 +288,7 @@ impl Register {
         if self.events() >= u32::MAX as usize - 1 {
             return Err(TooMany("events"));
         }
+        self.latest = self.latest.max(event.recorded_at);
         let place = match event.place {
             None => NOTHING,
             Some(place) => number_of(&mut self.places, &place).ok_or(TooMany("places"))?,

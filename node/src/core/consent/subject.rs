@@ -35,15 +35,26 @@ impl SubjectKey {
         }
     }
 
-    /// The reference of a source's id.
+    /// The reference of a source's id; white space around it is no part of it, whichever file it comes from.
     #[must_use]
     pub fn subject(&self, source_id: &str) -> SubjectRef {
+        let half = self.half(&[LABEL, source_id.trim().as_bytes()]);
+        SubjectRef(u128::from_be_bytes(half))
+    }
+
+    /// By what a unit knows an event of a source again. Keyed, since sources build ids of events from those of customers.
+    #[must_use]
+    pub fn event(&self, source: &str, event_id: &str) -> [u8; 16] {
+        let length = (source.len() as u64).to_be_bytes();
+        self.half(&[EVENT_LABEL, &length, source.as_bytes(), event_id.as_bytes()])
+    }
+
+    fn half(&self, parts: &[&[u8]]) -> [u8; 16] {
         let mut context = hmac::Context::with_key(&self.key);
-        context.update(LABEL);
-        context.update(source_id.as_bytes());
+        parts.iter().for_each(|part| context.update(part));
         let mut half = [0; 16];
         half.copy_from_slice(&context.sign().as_ref()[..16]);
-        SubjectRef(u128::from_be_bytes(half))
+        half
     }
 }
 
@@ -135,3 +146,4 @@ impl Subjects {
 }
 
 const LABEL: &[u8] = b"aquifer/subject/v1";
+const EVENT_LABEL: &[u8] = b"aquifer/consent-event/v1";

@@ -1,22 +1,24 @@
 //! `aquifer-node consent`: imports, and what the desk of the unit does for one person.
 
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
-use aquifer_shared::base::ids::Hash32;
-use aquifer_shared::shell::keys::random_bytes32;
+use anyhow::Context as _;
+use aquifer_shared::domain::law::Rulebook;
 use aquifer_shared::shell::progress::{Counted, Progress};
 use aquifer_shared::shell::report::{self, Outcome, Table};
 use clap::Subcommand;
-use serde::Deserialize;
 
-use super::import::{Desk, Imported, import};
-use super::ledger::{ConsentLedger, EventKey, Taken};
+use super::desk::at_the_desk;
+use super::import::{Desk, Imported, Reason, Reject, import};
+use super::ledger::ConsentLedger;
 use super::mapping::Mapping;
-use super::show;
-use crate::core::consent::{ConsentEvent, EventKind, Notice, Scope, SubjectKey};
+use super::notices::add_notices;
+use super::{receipt, show};
+use crate::core::consent::{EventKind, SubjectKey};
 use crate::shell::clock::now;
+use crate::shell::config::NodeConfig;
 use crate::shell::subject_key;
 
 /// What to do about consent.
@@ -66,6 +68,18 @@ pub enum ConsentCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Print receipts of what one person said, purpose by purpose (JSON-LD in the shape of ISO/IEC TS 27560).
+    Receipt {
+        /// The customer's id in the source; `-` reads it from standard input, out of sight of others on the machine.
+        #[arg(long, value_name = "ID")]
+        subject: String,
+        /// This purpose alone.
+        #[arg(long)]
+        purpose: Option<String>,
+        /// Print each receipt on a line of its own.
+        #[arg(long)]
+        json: bool,
+    },
     /// Take back the consent of one person, from the next round on.
     Withdraw {
         /// The customer's id in the source; `-` reads it from standard input.
@@ -101,6 +115,7 @@ impl ConsentCommand {
             | Self::Notices { json, .. }
             | Self::Status { json }
             | Self::Show { json, .. }
+            | Self::Receipt { json, .. }
             | Self::Withdraw { json, .. }
             | Self::Object { json, .. } => *json,
         }
@@ -129,6 +144,11 @@ pub fn run(directory: &Path, command: &ConsentCommand) -> anyhow::Result<Outcome
         ConsentCommand::Notices { file, json } => add_notices(directory, file, *json),
         ConsentCommand::Status { json } => show::status(directory, *json),
         ConsentCommand::Show { subject, json } => show::person(directory, &whom(subject)?, *json),
+        ConsentCommand::Receipt {
+            subject,
+            purpose,
+            json,
+        } => receipt::print(directory, &whom(subject)?, purpose.as_deref(), *json),
         ConsentCommand::Withdraw {
             subject,
             purpose,
@@ -163,7 +183,7 @@ fn whom(subject: &str) -> anyhow::Result<String> {
 }
 
 /// Key first: it must not be made anew beside a ledger that rests on it.
-fn open(directory: &Path) -> anyhow::Result<(SubjectKey, ConsentLedger)> {
+pub(super) fn open(directory: &Path) -> anyhow::Result<(SubjectKey, ConsentLedger)> {
     let key = subject_key::load(directory)?;
     Ok((key, ConsentLedger::open(directory)?))
 }
@@ -175,37 +195,35 @@ fn import_file(
     json: bool,
 ) -> anyhow::Result<Outcome> {
     let mapping = Mapping::load(map)?;
+    let undeclared = book(directory)?.and_then(|book| mapping.undeclared(&book));
+    if let Some(purpose) = undeclared {
+        let why = format!(
+            "{} maps to the purpose {purpose}, which this unit does not declare: what is said about it would count for nothing",
+            map.display()
+        );
+        return report::refuse(json, "purpose", &why);
+    }
     let (key, mut ledger) = open(directory)?;
     let desk = Desk {
         mapping: &mapping,
         key: &key,
-        now: moment(),
+        clock: &moment,
         dry_run,
     };
-    let mut out = rejects.map(File::create_new).transpose()?;
-    if let Some(out) = &mut out {
-        writeln!(out, "row,reason")?;
-    }
-    let mut bar = Progress::new("events", 0, Counted::Items);
+    let mut out = Rejects::create(rejects)?;
+    let mut bar: Option<Progress> = None;
     let imported = import(
         &mut ledger,
         file,
         &desk,
-        |reject| {
-            if let Some(out) = &mut out {
-                let reason = serde_json::to_value(reject.reason)?;
-                writeln!(
-                    out,
-                    "{},{}",
-                    reject.row,
-                    reason.as_str().unwrap_or_default()
-                )?;
-            }
-            Ok(())
+        |reject| out.take(reject),
+        |done, total| {
+            let bar = bar.get_or_insert_with(|| Progress::new("events", total, Counted::Items));
+            bar.reach(done);
         },
-        |done| bar.reach(done),
     )?;
     drop(bar);
+    out.finish()?;
     if json {
         report::print_json(&imported)?;
     } else {
@@ -215,6 +233,61 @@ fn import_file(
         0 => Outcome::Done,
         _ => Outcome::Refused,
     })
+}
+
+/// The rules of the unit, where it declares any.
+pub(super) fn book(directory: &Path) -> anyhow::Result<Option<Rulebook>> {
+    let gatekeeper = NodeConfig::load(directory)?.gatekeeper(directory)?;
+    Ok(gatekeeper.map(|gatekeeper| gatekeeper.book().clone()))
+}
+
+/// The file of rejected rows; gone again where the import fails.
+struct Rejects<'a> {
+    file: Option<(&'a Path, BufWriter<File>)>,
+}
+
+impl<'a> Rejects<'a> {
+    fn create(path: Option<&'a Path>) -> anyhow::Result<Self> {
+        let Some(path) = path else {
+            return Ok(Self { file: None });
+        };
+        let made = File::create_new(path);
+        let made = made.with_context(|| format!("could not make {}", path.display()))?;
+        let mut rejects = Self {
+            file: Some((path, BufWriter::new(made))),
+        };
+        rejects.write("row,reason")?;
+        Ok(rejects)
+    }
+
+    fn take(&mut self, reject: Reject) -> anyhow::Result<()> {
+        let reason = serde_json::to_value(reject.reason)?;
+        let reason = reason.as_str().unwrap_or_default();
+        self.write(&format!("{},{reason}", reject.row))
+    }
+
+    fn write(&mut self, line: &str) -> anyhow::Result<()> {
+        let Some((path, file)) = &mut self.file else {
+            return Ok(());
+        };
+        writeln!(file, "{line}").with_context(|| format!("could not write {}", path.display()))
+    }
+
+    fn finish(mut self) -> anyhow::Result<()> {
+        let Some((path, mut file)) = self.file.take() else {
+            return Ok(());
+        };
+        file.flush()
+            .with_context(|| format!("could not write {}", path.display()))
+    }
+}
+
+impl Drop for Rejects<'_> {
+    fn drop(&mut self) {
+        if let Some((path, _)) = &self.file {
+            let _ = std::fs::remove_file(path);
+        }
+    }
 }
 
 fn tell(imported: &Imported) -> anyhow::Result<()> {
@@ -239,11 +312,10 @@ fn tell(imported: &Imported) -> anyhow::Result<()> {
     if !rows.is_empty() {
         report::note(&format!("first rejected rows: {}", rows.join(", ")));
     }
-    if imported.notice_unknown > 0 {
-        report::note(&format!(
-            "{} events are under a notice that is not listed, and count for nothing: `aquifer-node consent notices`",
-            imported.notice_unknown
-        ));
+    if imported.rejects.contains_key(&Reason::NoticeUnknown) {
+        report::note(
+            "consent counts under a listed text alone: list it (`aquifer-node consent notices`), then import the same file again",
+        );
     }
     if imported.dry_run {
         report::note("only tried: nothing was written");
@@ -251,126 +323,7 @@ fn tell(imported: &Imported) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes down what a person said at the desk.
-fn at_the_desk(
-    directory: &Path,
-    subject: &str,
-    (kind, purpose): (EventKind, &str),
-    json: bool,
-) -> anyhow::Result<Outcome> {
-    let Some(scope) = Scope::of_word(purpose) else {
-        let why = format!(
-            "purpose is {purpose:?}, expected the name of a purpose, direct_marketing, sale_or_share or all"
-        );
-        return report::refuse(json, "purpose", &why);
-    };
-    let (key, mut ledger) = open(directory)?;
-    let at = ledger.latest()?.max(moment());
-    let number = Hash32(random_bytes32()?);
-    let event_key = EventKey::of(DESK, &number.to_string());
-    let event = ConsentEvent {
-        subject: key.subject(subject),
-        scope,
-        kind,
-        explicit: false,
-        notice: None,
-        event_at: at,
-        recorded_at: at,
-        valid_from: None,
-        valid_until: None,
-        age: Default::default(),
-        place: None,
-        order: event_key.order(),
-    };
-    let mut next = Some((event_key, event));
-    let mut erased = false;
-    ledger.write::<anyhow::Error>(
-        |before| {
-            erased |= before == Some(Taken::Erased);
-            Ok(next.take())
-        },
-        || Ok(true),
-    )?;
-    if erased {
-        return report::refuse(
-            json,
-            "erased",
-            "this person was erased; nothing is kept of them",
-        );
-    }
-    let word = kind.word();
-    if json {
-        report::print_json(
-            &serde_json::json!({"recorded": word, "purpose": purpose, "at_ms": at}),
-        )?;
-    } else {
-        report::print(&format!(
-            "recorded: {word}, purpose {purpose}; it counts from the next round on\n"
-        ))?;
-    }
-    Ok(Outcome::Done)
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NoticeFile {
-    notice: Vec<NoticeEntry>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NoticeEntry {
-    id: aquifer_shared::base::ids::Name,
-    version: u32,
-    lang: String,
-    sha256: String,
-    #[serde(default = "yes")]
-    material: bool,
-    signer: Option<String>,
-}
-
-fn yes() -> bool {
-    true
-}
-
-fn add_notices(directory: &Path, file: &Path, json: bool) -> anyhow::Result<Outcome> {
-    let text = aquifer_shared::shell::documents::read_document(file)?;
-    let shown = file.display();
-    let listed: NoticeFile =
-        toml::from_str(&text).map_err(|error| anyhow::anyhow!("{shown}: {error}"))?;
-    let mut notices = Vec::new();
-    for entry in listed.notice {
-        let sha256 = entry.sha256.parse::<Hash32>().map_err(|error| {
-            anyhow::anyhow!(
-                "{shown}: notice {} version {}: {error}",
-                entry.id,
-                entry.version
-            )
-        })?;
-        notices.push(Notice {
-            id: entry.id,
-            version: entry.version,
-            lang: entry.lang,
-            sha256,
-            material: entry.material,
-            signer: entry.signer,
-        });
-    }
-    let (_, mut ledger) = open(directory)?;
-    let added = ledger.add_notices(&notices)?;
-    if json {
-        report::print_json(&serde_json::json!({"added": added}))?;
-    } else {
-        report::print(&format!(
-            "{added} notices added; a running node takes them up when it is started again\n"
-        ))?;
-    }
-    Ok(Outcome::Done)
-}
-
-fn moment() -> i64 {
+/// Now.
+pub(super) fn moment() -> i64 {
     i64::try_from(now().0).unwrap_or(i64::MAX)
 }
-
-/// Source of what is said at the desk.
-const DESK: &str = "desk";

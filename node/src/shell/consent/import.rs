@@ -1,14 +1,17 @@
 //! An import: every row becomes events or a reject with a reason; all of it is written, or nothing.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use aquifer_shared::base::ids::Hash32;
+use aquifer_shared::base::limits::CONSENT_EVENTS_MAX;
 use serde::Serialize;
 
 use super::ledger::{ConsentLedger, EventKey, Taken};
 use super::mapping::{Format, Mapping};
+use super::record::written;
 use super::rows::{Row, each};
 use super::time;
 use crate::core::consent::{
@@ -29,6 +32,10 @@ pub enum Reason {
     TimeMissing,
     /// The moment lies more than a minute ahead.
     Future,
+    /// The status is missing.
+    StatusMissing,
+    /// A consent under a text that is not among the notices of the unit. What ends or blocks is taken under any.
+    NoticeUnknown,
     /// The purpose is missing, or the mapping does not know it.
     PurposeUnknown,
     /// The end is no time.
@@ -69,8 +76,6 @@ pub struct Imported {
     pub known: u64,
     /// New events by kind.
     pub kinds: BTreeMap<&'static str, u64>,
-    /// Events under a notice that the unit does not know: they are kept, and count for nothing.
-    pub notice_unknown: u64,
     /// Rejects by reason.
     pub rejects: BTreeMap<Reason, u64>,
     /// The first of them.
@@ -81,8 +86,8 @@ pub struct Imported {
 pub(super) struct Desk<'a> {
     pub(super) mapping: &'a Mapping,
     pub(super) key: &'a SubjectKey,
-    /// Milliseconds since 1970, by the clock of the unit.
-    pub(super) now: i64,
+    /// Milliseconds since 1970.
+    pub(super) clock: &'a dyn Fn() -> i64,
     pub(super) dry_run: bool,
 }
 
@@ -90,8 +95,8 @@ pub(super) struct Desk<'a> {
 ///
 /// # Errors
 ///
-/// The file is not what the mapping says, has a status that the mapping does not know, or other figures than the source states:
-/// nothing was written.
+/// The file is not what the mapping says, has a status that the mapping does not know, more events than allowed, or other figures
+/// than the source states: nothing was written.
 ///
 /// # Privacy
 ///
@@ -101,26 +106,29 @@ pub(super) fn import(
     path: &Path,
     desk: &Desk<'_>,
     mut rejected: impl FnMut(Reject) -> anyhow::Result<()>,
-    mut progress: impl FnMut(u64),
+    mut progress: impl FnMut(u64, u64),
 ) -> anyhow::Result<Imported> {
     let notices = ledger.notices()?;
     // A clock that was set back does not make the past younger.
-    let recorded_at = ledger.latest()?.max(desk.now);
+    let now = ledger.latest()?.max((desk.clock)());
     let reader = Reader {
         desk,
         notices: &notices,
-        recorded_at,
+        now,
     };
     let mut report = Imported {
         dry_run: desk.dry_run,
         ..Imported::default()
     };
-    let (parsed, rows) = reader.read(path, &mut report, &mut rejected)?;
+    let (mut parsed, rows) = reader.read(path, &mut report, &mut rejected)?;
+    parsed.sort_unstable_by(Parsed::in_turn);
+    let total = parsed.len() as u64;
     let mut parsed = parsed.into_iter();
     let mut last: Option<(u64, EventKind)> = None;
     let mut done = 0;
     let (mut taken, mut refused) = (Vec::new(), Vec::new());
     ledger.write::<anyhow::Error>(
+        desk.clock,
         |before| {
             if let (Some(before), Some((row, kind))) = (before, last) {
                 match before {
@@ -136,7 +144,7 @@ pub(super) fn import(
                     }),
                 }
                 done += 1;
-                progress(done);
+                progress(done, total);
             }
             let Some(next) = parsed.next() else {
                 return Ok(None);
@@ -153,6 +161,7 @@ pub(super) fn import(
         report.new += 1;
         *report.kinds.entry(kind.word()).or_default() += 1;
     }
+    refused.sort_unstable_by_key(|reject: &Reject| reject.row);
     for reject in refused {
         report.note(reject);
         rejected(reject)?;
@@ -182,6 +191,19 @@ struct Parsed {
     event: ConsentEvent,
 }
 
+impl Parsed {
+    /// Of several events under one id the first is kept: what ends or blocks before what begins, wherever it stands in the file.
+    fn in_turn(&self, other: &Self) -> Ordering {
+        let keys = self.key.cmp(&other.key);
+        let strictest = || {
+            let of = |one: &Self| one.event.kind.precedence();
+            of(other).cmp(&of(self))
+        };
+        let content = || written(&self.event).cmp(&written(&other.event));
+        keys.then_with(strictest).then_with(content)
+    }
+}
+
 /// Figures of a file.
 struct Figures {
     rows: u64,
@@ -192,7 +214,7 @@ struct Figures {
 struct Reader<'a> {
     desk: &'a Desk<'a>,
     notices: &'a NoticeBook,
-    recorded_at: i64,
+    now: i64,
 }
 
 impl Reader<'_> {
@@ -226,6 +248,11 @@ impl Reader<'_> {
                     Ok(one) => parsed.push(one),
                 }
             }
+            ensure!(
+                parsed.len() <= CONSENT_EVENTS_MAX,
+                "{} has more than {CONSENT_EVENTS_MAX} events: split it",
+                path.display()
+            );
             Ok(())
         })?;
         if let Some(first) = unmapped.first() {
@@ -236,8 +263,6 @@ impl Reader<'_> {
                 unmapped.len()
             );
         }
-        let unknown = |one: &&Parsed| mapping.notice.is_some() && one.event.notice.is_none();
-        report.notice_unknown = parsed.iter().filter(unknown).count() as u64;
         let of = |wanted: &[Effect]| {
             let fits = |one: &&Parsed| wanted.contains(&one.event.kind.effect());
             parsed.iter().filter(fits).count() as u64
@@ -284,7 +309,10 @@ impl Reader<'_> {
     ) -> Result<Parsed, Fault> {
         let mapping = self.desk.mapping;
         let no = |reason| Err(Fault::Reason(reason));
-        let kind = status.and_then(|status| mapping.statuses.get(status));
+        let Some(status) = status else {
+            return no(Reason::StatusMissing);
+        };
+        let kind = mapping.statuses.get(status);
         let kind = kind
             .and_then(|word| EventKind::of_word(word))
             .ok_or(Fault::Status)?;
@@ -304,7 +332,7 @@ impl Reader<'_> {
         else {
             return no(Reason::TimeMissing);
         };
-        if event_at > self.recorded_at + AHEAD_MS_MAX {
+        if event_at > self.now + AHEAD_MS_MAX {
             return no(Reason::Future);
         }
         let own = mapping.event_id.as_ref().map(|column| row.get(column));
@@ -338,17 +366,20 @@ impl Reader<'_> {
                 None => return no(Reason::AgeUnknown),
             },
         };
-        let shown = optional(row, mapping.notice.as_ref());
+        let notice = match self.notice(row, grants) {
+            Ok(notice) => notice,
+            Err(reason) => return no(reason),
+        };
         let explicit = optional(row, mapping.explicit.as_ref());
-        let key = EventKey::of(&mapping.source, &id);
+        let key = EventKey::of(self.desk.key, &mapping.source, &id);
         let event = ConsentEvent {
             subject: self.desk.key.subject(&subject),
             scope,
             kind,
             explicit: explicit.is_some_and(|mark| TRUE.contains(&mark.to_lowercase().as_str())),
-            notice: shown.and_then(|hash| self.notices.number(&hash.parse::<Hash32>().ok()?)),
+            notice,
             event_at,
-            recorded_at: self.recorded_at,
+            recorded_at: self.now,
             valid_from: None,
             valid_until,
             age,
@@ -357,6 +388,18 @@ impl Reader<'_> {
         };
         let row = row.number;
         Ok(Parsed { row, key, event })
+    }
+
+    /// Under which text a consent was given. What ends or blocks counts whatever was shown.
+    fn notice(&self, row: &Row<'_>, grants: bool) -> Result<Option<u16>, Reason> {
+        let Some(column) = self.desk.mapping.notice.as_ref().filter(|_| grants) else {
+            return Ok(None);
+        };
+        let hash = row
+            .get(column)
+            .and_then(|shown| shown.parse::<Hash32>().ok());
+        let number = hash.and_then(|hash| self.notices.number(&hash));
+        number.map(Some).ok_or(Reason::NoticeUnknown)
     }
 }
 

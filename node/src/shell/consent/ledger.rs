@@ -12,7 +12,8 @@ use sqlx::{Connection as _, Row as _};
 use tokio::runtime::Runtime;
 
 use super::record;
-use crate::core::consent::{ConsentEvent, Notice, NoticeBook, NoticeFault, SubjectRef};
+use super::tombstone::Tombstone;
+use crate::core::consent::{ConsentEvent, Notice, NoticeBook, NoticeFault, SubjectKey, SubjectRef};
 use crate::shell::at_rest;
 
 /// The ledger, open. Blocks while it works.
@@ -21,9 +22,9 @@ use crate::shell::at_rest;
 ///
 /// Persons are keyed references; ids of sources and of their events are not kept. The file is readable for its owner alone.
 pub struct ConsentLedger {
-    path: PathBuf,
-    runtime: Runtime,
-    connection: SqliteConnection,
+    pub(super) path: PathBuf,
+    pub(super) runtime: Runtime,
+    pub(super) connection: SqliteConnection,
 }
 
 /// The ledger cannot be used.
@@ -65,25 +66,15 @@ pub enum ConsentFault {
     Runtime(#[source] std::io::Error),
 }
 
-/// By what a source knows an event: its digest, so that the id itself is not kept.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+/// By what a source knows an event: a keyed digest, so that neither the id itself is kept nor one of the customer within it.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct EventKey(pub [u8; 16]);
 
 impl EventKey {
     /// The key of an event of a source.
     #[must_use]
-    pub fn of(source: &str, event_id: &str) -> Self {
-        let digest = labelled(
-            "aquifer/consent-event/1",
-            &[
-                &(source.len() as u64).to_be_bytes(),
-                source.as_bytes(),
-                event_id.as_bytes(),
-            ],
-        );
-        let mut half = [0; 16];
-        half.copy_from_slice(&digest.0[..16]);
-        Self(half)
+    pub fn of(key: &SubjectKey, source: &str, event_id: &str) -> Self {
+        Self(key.event(source, event_id))
     }
 
     /// The order of the event among those of one moment.
@@ -92,6 +83,13 @@ impl EventKey {
         let [a, b, c, d, e, f, g, h, ..] = self.0;
         u64::from_be_bytes([a, b, c, d, e, f, g, h])
     }
+}
+
+/// How far somebody has read.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Position {
+    event: i64,
+    tombstone: i64,
 }
 
 /// What came of an event that was to be written.
@@ -142,14 +140,28 @@ impl ConsentLedger {
         }
     }
 
-    /// Events after a position, in the order in which they were written, and the position of the last.
+    /// Events after a position, in the order in which they were written, and the position of the last. Erased persons come as
+    /// blocked from everything until their time.
     ///
     /// # Errors
     ///
     /// The file cannot be read, or an event is none.
-    pub fn since(&mut self, after: i64) -> Result<(Vec<ConsentEvent>, i64), ConsentFault> {
+    pub fn since(
+        &mut self,
+        after: Position,
+    ) -> Result<(Vec<ConsentEvent>, Position), ConsentFault> {
         let query = "SELECT seq, bytes FROM events WHERE seq > $1 ORDER BY seq";
-        self.events(query, |query| query.bind(after), after)
+        let (mut found, event) =
+            self.events(query, |query| query.bind(after.event), after.event)?;
+        let tombstones = self.tombstones(after.tombstone)?;
+        let last = tombstones.last().map(|(number, _)| *number);
+        let position = Position {
+            event,
+            tombstone: last.unwrap_or(after.tombstone),
+        };
+        let tombstones = tombstones.into_iter().map(|(_, tombstone)| tombstone);
+        found.extend(tombstones.flat_map(Tombstone::as_events));
+        Ok((found, position))
     }
 
     /// Events of one person.
@@ -170,21 +182,20 @@ impl ConsentLedger {
     ///
     /// The file cannot be read.
     pub fn latest(&mut self) -> Result<i64, ConsentFault> {
-        let row = sqlx::query("SELECT COALESCE(MAX(recorded_at), 0) AS latest FROM events");
-        let row = row.fetch_one(&mut self.connection);
-        let row = self.runtime.block_on(row);
-        row.map(|row| row.get("latest"))
-            .map_err(|source| fault(&self.path, "read", source))
+        let latest = latest(&mut self.connection);
+        let latest = self.runtime.block_on(latest);
+        latest.map_err(|source| fault(&self.path, "read", source))
     }
 
     /// Writes events in one durable transaction: those that `next` gives until it ends, each as far as it is new. `keep` decides at
-    /// the end whether all of it is kept.
+    /// the end whether all of it is kept. All are written down at the same time: that of `clock`, and never before what is there.
     ///
     /// # Errors
     ///
     /// What `next` or `keep` say, or the file cannot be written: nothing was written then.
     pub fn write<E: From<ConsentFault>>(
         &mut self,
+        clock: impl FnOnce() -> i64,
         mut next: impl FnMut(Option<Taken>) -> Result<Option<(EventKey, ConsentEvent)>, E>,
         keep: impl FnOnce() -> Result<bool, E>,
     ) -> Result<(), E> {
@@ -196,8 +207,11 @@ impl ConsentLedger {
                 .begin_with("BEGIN IMMEDIATE")
                 .await
                 .map_err(could_not)?;
+            let latest = latest(&mut transaction).await.map_err(could_not)?;
+            let recorded_at = latest.max(clock());
             let mut before = None;
-            while let Some((key, event)) = next(before)? {
+            while let Some((key, mut event)) = next(before)? {
+                event.recorded_at = recorded_at;
                 let taken = take(&mut transaction, key, &event)
                     .await
                     .map_err(could_not)?;
@@ -291,6 +305,14 @@ impl ConsentLedger {
 
 type Prepared = sqlx::query::Query<'static, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
 
+/// When something was written down last. Rows are in the order of time, so that the last one is enough.
+pub(super) async fn latest(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
+    let query = "SELECT MAX(COALESCE((SELECT recorded_at FROM events ORDER BY seq DESC LIMIT 1), 0), \
+         COALESCE((SELECT at FROM tombstones ORDER BY number DESC LIMIT 1), 0)) AS latest";
+    let row = sqlx::query(query).fetch_one(connection).await?;
+    Ok(row.get("latest"))
+}
+
 async fn take(
     connection: &mut SqliteConnection,
     key: EventKey,
@@ -345,7 +367,7 @@ fn notice(row: &SqliteRow) -> Option<Notice> {
     })
 }
 
-fn fault(path: &Path, what: &'static str, source: sqlx::Error) -> ConsentFault {
+pub(super) fn fault(path: &Path, what: &'static str, source: sqlx::Error) -> ConsentFault {
     ConsentFault::Database {
         what,
         path: path.to_owned(),
@@ -357,11 +379,14 @@ fn fault(path: &Path, what: &'static str, source: sqlx::Error) -> ConsentFault {
 pub const LEDGER_FILE: &str = "consent.db";
 /// How long one waits for another who writes.
 const BUSY_WAIT: std::time::Duration = std::time::Duration::from_secs(30);
-const SCHEMA: [&str; 4] = [
-    "CREATE TABLE IF NOT EXISTS events (seq INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, subject BLOB NOT NULL, \
+/// Numbers are never given again, so that who has read up to one misses nothing after a deletion.
+const SCHEMA: [&str; 5] = [
+    "CREATE TABLE IF NOT EXISTS events (seq INTEGER PRIMARY KEY AUTOINCREMENT, key BLOB NOT NULL UNIQUE, subject BLOB NOT NULL, \
      content BLOB NOT NULL, recorded_at INTEGER NOT NULL, bytes BLOB NOT NULL)",
     "CREATE INDEX IF NOT EXISTS events_of_subject ON events (subject)",
     "CREATE TABLE IF NOT EXISTS notices (number INTEGER PRIMARY KEY, id TEXT NOT NULL, version INTEGER NOT NULL, lang TEXT NOT NULL, \
      sha256 BLOB NOT NULL UNIQUE, material INTEGER NOT NULL, signer TEXT)",
-    "CREATE TABLE IF NOT EXISTS tombstones (subject BLOB PRIMARY KEY, until INTEGER NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS tombstones (number INTEGER PRIMARY KEY AUTOINCREMENT, subject BLOB NOT NULL, at INTEGER NOT NULL, \
+     until INTEGER NOT NULL)",
+    "CREATE INDEX IF NOT EXISTS tombstones_of_subject ON tombstones (subject)",
 ];

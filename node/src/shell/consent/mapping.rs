@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use aquifer_shared::base::ids::Name;
+use aquifer_shared::domain::law::Rulebook;
+use aquifer_shared::shell::documents::read_document;
 use serde::Deserialize;
 
 use crate::core::consent::{AgeSaid, EventKind, Scope};
@@ -94,13 +97,25 @@ impl Mapping {
             path: path.to_owned(),
             problem,
         };
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| wrong(format!("could not be read: {error}")))?;
+        let text = read_document(path).map_err(|error| wrong(format!("{error:#}")))?;
         let mapping: Self = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
         match mapping.fault() {
             None => Ok(mapping),
             Some(problem) => Err(wrong(problem)),
         }
+    }
+
+    /// The first purpose of the mapping that the unit does not declare: what is said about it would count for nothing.
+    #[must_use]
+    pub fn undeclared(&self, book: &Rulebook) -> Option<Name> {
+        let scopes = self.purposes.values();
+        let names = scopes.filter_map(|written| match Scope::of_word(written) {
+            Some(Scope::Purpose(name)) => Some(name),
+            _ => None,
+        });
+        names
+            .into_iter()
+            .find(|name| book.purpose(name.as_str()).is_none())
     }
 
     fn fault(&self) -> Option<String> {

@@ -1,11 +1,16 @@
 //! Rows of an export, whatever it is written in: values by column or dotted path, within limits.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{self, BufRead as _, BufReader, Read};
 use std::path::Path;
+use std::rc::Rc;
 
 use anyhow::{Context as _, bail, ensure};
+use aquifer_shared::base::limits::{
+    CONSENT_FILE_BYTES_MAX, CONSENT_JSON_BYTES_MAX, CONSENT_ROW_BYTES_MAX,
+};
 use serde_json::Value;
 
 use super::mapping::Format;
@@ -28,15 +33,18 @@ enum Fields<'a> {
 impl Row<'_> {
     /// A value as text, without white space around it; none where it is missing or empty.
     pub(super) fn get(&self, column: &str) -> Option<String> {
-        let text = match self.fields {
-            Fields::Csv(places, record) => record.get(*places.get(column)?)?.to_owned(),
-            Fields::Json(value) => text_of(
-                column
-                    .split('.')
-                    .try_fold(value, |value, key| value.get(key))?,
-            )?,
-            Fields::Broken => return None,
-        };
+        let text =
+            match self.fields {
+                Fields::Csv(places, record) => record.get(*places.get(column)?)?.to_owned(),
+                Fields::Json(value) => text_of(column.split('.').try_fold(
+                    value,
+                    |value, key| match value {
+                        Value::Array(items) => items.get(key.parse::<usize>().ok()?),
+                        value => value.get(key),
+                    },
+                )?)?,
+                Fields::Broken => return None,
+            };
         let text = text.trim();
         (!text.is_empty()).then(|| text.to_owned())
     }
@@ -74,16 +82,16 @@ pub(super) fn each(
         .with_context(|| format!("could not look at {shown}"))?
         .len();
     ensure!(
-        bytes <= FILE_BYTES_MAX,
-        "{shown} has {bytes} bytes, at most {FILE_BYTES_MAX} are allowed: split it"
+        bytes <= CONSENT_FILE_BYTES_MAX,
+        "{shown} has {bytes} bytes, at most {CONSENT_FILE_BYTES_MAX} are allowed: split it"
     );
     match format {
         Format::CsvWide | Format::CsvLong => each_csv(path, file, needed, take),
         Format::Ndjson => each_line(path, file, take),
         Format::Json => {
             ensure!(
-                bytes <= JSON_BYTES_MAX,
-                "{shown} has {bytes} bytes, at most {JSON_BYTES_MAX} are allowed for one JSON document: use NDJSON"
+                bytes <= CONSENT_JSON_BYTES_MAX,
+                "{shown} has {bytes} bytes, at most {CONSENT_JSON_BYTES_MAX} are allowed for one JSON document: use NDJSON"
             );
             let mut text = String::new();
             let read = BufReader::new(file).read_to_string(&mut text);
@@ -114,9 +122,14 @@ fn each_csv(
     needed: &[&str],
     mut take: impl FnMut(Row<'_>) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
+    let read = Rc::new(Cell::new(0));
+    let bounded = Bounded {
+        file,
+        read: read.clone(),
+    };
     let mut reader = csv::ReaderBuilder::new()
         .flexible(true)
-        .from_reader(BufReader::new(file));
+        .from_reader(bounded);
     let headers = reader.headers();
     let Ok(headers) = headers else {
         bail!(
@@ -143,19 +156,41 @@ fn each_csv(
     }
     let width = places.len();
     let mut record = csv::StringRecord::new();
-    let mut number = 1;
     loop {
-        number += 1;
+        read.set(0);
+        let number = reader.position().line();
         let fields = match reader.read_record(&mut record) {
             Ok(false) => return Ok(()),
             Ok(true) if record.len() == width => Fields::Csv(&places, &record),
             Ok(true) => Fields::Broken,
+            Err(_) if read.get() > CONSENT_ROW_BYTES_MAX => bail!(
+                "{}: the row of line {number} is longer than {CONSENT_ROW_BYTES_MAX} bytes (a quote that is not closed?)",
+                path.display()
+            ),
             Err(error) if error.is_io_error() => {
                 return Err(error).with_context(|| format!("could not read {}", path.display()));
             }
             Err(_) => Fields::Broken,
         };
         take(Row { number, fields })?;
+    }
+}
+
+/// A file that ends with an error where one row takes too much of it. The reader has a buffer of its own.
+struct Bounded {
+    file: File,
+    /// Bytes since the last row.
+    read: Rc<Cell<u64>>,
+}
+
+impl Read for Bounded {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.read.get() > CONSENT_ROW_BYTES_MAX {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        let bytes = self.file.read(buffer)?;
+        self.read.set(self.read.get() + bytes as u64);
+        Ok(bytes)
     }
 }
 
@@ -170,14 +205,14 @@ fn each_line(
     loop {
         number += 1;
         line.clear();
-        let mut limited = (&mut reader).take(LINE_BYTES_MAX + 1);
+        let mut limited = (&mut reader).take(CONSENT_ROW_BYTES_MAX + 1);
         let read = limited.read_until(b'\n', &mut line);
         if read.with_context(|| format!("could not read {}", path.display()))? == 0 {
             return Ok(());
         }
         ensure!(
-            line.len() as u64 <= LINE_BYTES_MAX,
-            "{}: line {number} is longer than {LINE_BYTES_MAX} bytes",
+            line.len() as u64 <= CONSENT_ROW_BYTES_MAX,
+            "{}: line {number} is longer than {CONSENT_ROW_BYTES_MAX} bytes",
             path.display()
         );
         if line.trim_ascii().is_empty() {
@@ -189,10 +224,3 @@ fn each_line(
         take(Row { number, fields })?;
     }
 }
-
-/// Largest export.
-const FILE_BYTES_MAX: u64 = 8 << 30;
-/// Largest JSON document that is read whole.
-const JSON_BYTES_MAX: u64 = 256 << 20;
-/// Longest line of NDJSON.
-const LINE_BYTES_MAX: u64 = 1 << 20;

@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::domain::law::{Action, Gate, Person, Purpose};
 use aquifer_shared::shell::report::{self, Outcome, Table};
 use serde_json::{Value, json};
 
-use super::ledger::ConsentLedger;
+use super::command::moment;
+use super::ledger::{ConsentLedger, Position};
 use super::time::written;
-use crate::core::consent::{ConsentEvent, NoticeBook, Register};
+use crate::core::consent::{ConsentEvent, NoticeBook, Register, SubjectKey, SubjectRef};
 use crate::core::gatekeeper::Gatekeeper;
-use crate::shell::clock::now;
 use crate::shell::config::NodeConfig;
 use crate::shell::subject_key;
 
@@ -25,10 +26,12 @@ use crate::shell::subject_key;
 ///
 /// About one person, for the person and the desk: standard output only.
 pub(super) fn person(directory: &Path, id: &str, json: bool) -> anyhow::Result<Outcome> {
-    let desk = Desk::open(directory)?;
-    let mut ledger = desk.ledger;
+    let mut desk = Counter::open(directory)?;
     let subject = desk.key.subject(id);
-    let events = ledger.of_person(subject)?;
+    if let Some(refused) = desk.refuse_erased(subject, json)? {
+        return Ok(refused);
+    }
+    let events = desk.ledger.of_person(subject)?;
     let mut register = Register::default();
     register.take_all(events.iter().cloned())?;
     let number = register.known(subject);
@@ -42,11 +45,7 @@ pub(super) fn person(directory: &Path, id: &str, json: bool) -> anyhow::Result<O
             let with = (&defaults, &desk.notices);
             let known = number.map(|number| register.person(number, purpose, desk.at, with));
             let person = known.unwrap_or_else(|| nobody(&defaults));
-            (
-                purpose,
-                is_eligible(&desk.gatekeeper, purpose, &person),
-                known,
-            )
+            (purpose, is_eligible(&desk, purpose, &person), known)
         })
         .collect();
     if json {
@@ -103,8 +102,8 @@ pub(super) fn person(directory: &Path, id: &str, json: bool) -> anyhow::Result<O
 ///
 /// Exact counts of people: for the unit's own people, and never for a message.
 pub(super) fn status(directory: &Path, json: bool) -> anyhow::Result<Outcome> {
-    let mut desk = Desk::open(directory)?;
-    let (events, _) = desk.ledger.since(0)?;
+    let mut desk = Counter::open(directory)?;
+    let (events, _) = desk.ledger.since(Position::default())?;
     let mut register = Register::default();
     register.take_all(events)?;
     let mut lines = Vec::new();
@@ -113,7 +112,7 @@ pub(super) fn status(directory: &Path, json: bool) -> anyhow::Result<Outcome> {
         let with = (&defaults, &desk.notices);
         let mut states: BTreeMap<String, u64> = BTreeMap::new();
         let cut = register.cut(purpose, desk.at, with, |person| {
-            is_eligible(&desk.gatekeeper, purpose, person)
+            is_eligible(&desk, purpose, person)
         });
         for number in 0..register.persons() {
             let person = register.person(number as u32, purpose, desk.at, with);
@@ -148,29 +147,49 @@ pub(super) fn status(directory: &Path, json: bool) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-struct Desk {
-    key: crate::core::consent::SubjectKey,
-    ledger: ConsentLedger,
-    notices: NoticeBook,
-    gatekeeper: Gatekeeper,
-    at: i64,
+/// Where the unit's own people look things up.
+pub(super) struct Counter {
+    pub(super) key: SubjectKey,
+    pub(super) ledger: ConsentLedger,
+    pub(super) notices: NoticeBook,
+    pub(super) gatekeeper: Gatekeeper,
+    /// Now, and never before what is written down.
+    pub(super) at: i64,
 }
 
-impl Desk {
-    fn open(directory: &Path) -> anyhow::Result<Self> {
+impl Counter {
+    pub(super) fn open(directory: &Path) -> anyhow::Result<Self> {
         let gatekeeper = NodeConfig::load(directory)?.gatekeeper(directory)?;
         let gatekeeper = gatekeeper.ok_or_else(|| {
             anyhow::anyhow!("node.toml has no [people]: purposes are not declared, so nobody is eligible for any")
         })?;
         let key = subject_key::load(directory)?;
         let mut ledger = ConsentLedger::open(directory)?;
+        let at = ledger.latest()?.max(moment());
         Ok(Self {
             key,
             notices: ledger.notices()?,
             ledger,
             gatekeeper,
-            at: i64::try_from(now().0).unwrap_or(i64::MAX),
+            at,
         })
+    }
+
+    /// The end of a command about a person who was erased.
+    pub(super) fn refuse_erased(
+        &mut self,
+        subject: SubjectRef,
+        json: bool,
+    ) -> anyhow::Result<Option<Outcome>> {
+        let until = self.ledger.erased_until(subject, self.at)?;
+        let refused = until.map(|until| {
+            let until = written(until);
+            let why = format!(
+                "this person was erased; nothing is kept of them but a mark that keeps them out until {until}"
+            );
+            report::refuse(json, "erased", &why)
+        });
+        refused.transpose()
     }
 }
 
@@ -192,7 +211,7 @@ fn nobody(defaults: &crate::core::consent::Defaults) -> Person {
     }
 }
 
-fn is_eligible(gatekeeper: &Gatekeeper, purpose: &Purpose, person: &Person) -> bool {
+fn is_eligible(desk: &Counter, purpose: &Purpose, person: &Person) -> bool {
     let gate = match purpose.action {
         Action::Train => Gate::Train,
         Action::Query => Gate::Query,
@@ -203,7 +222,9 @@ fn is_eligible(gatekeeper: &Gatekeeper, purpose: &Purpose, person: &Person) -> b
         .iter()
         .map(String::as_str)
         .collect();
-    gatekeeper.is_eligible(gate, purpose.id.as_str(), &columns, person, now())
+    let at = Timestamp(u64::try_from(desk.at).unwrap_or(0));
+    let gatekeeper = &desk.gatekeeper;
+    gatekeeper.is_eligible(gate, purpose.id.as_str(), &columns, person, at)
 }
 
 fn event_json(event: &ConsentEvent, notices: &NoticeBook) -> Value {

@@ -2,11 +2,16 @@
 
 use chrono::{DateTime, NaiveDate};
 
-/// Milliseconds since 1970 of an RFC 3339 time, a day (its first moment in UTC), or a number of milliseconds.
+/// Milliseconds since 1970 of an RFC 3339 time, a day (its first moment in UTC), or a number of seconds or milliseconds.
+///
+/// Small numbers are seconds, as receipts have them: read as milliseconds they would be of the year 1970, and a withdrawal would lose
+/// against every consent.
 pub(super) fn parse(text: &str) -> Option<i64> {
     let text = text.trim();
     if let Ok(number) = text.parse::<i64>() {
-        return Some(number).filter(|number| YEARS_MS.contains(number));
+        let factor = if number < SECONDS_BELOW { 1_000 } else { 1 };
+        let at = number.checked_mul(factor)?;
+        return Some(at).filter(|at| YEARS_MS.contains(at));
     }
     let at = match DateTime::parse_from_rfc3339(text) {
         Ok(at) => at.timestamp_millis(),
@@ -30,6 +35,9 @@ pub(super) fn written(at: i64) -> String {
 /// 1970 to 9999: a plain number outside of it is no time.
 const YEARS_MS: std::ops::RangeInclusive<i64> = 0..=253_402_300_799_999;
 
+/// In milliseconds this is March 1973, before any consent of a computer; in seconds it is the year 5138.
+const SECONDS_BELOW: i64 = 100_000_000_000;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -45,6 +53,7 @@ mod tests {
         check("1970-01-01T01:00:01.5+01:00", Some(1_500));
         check(" 1970-01-02 ", Some(86_400_000));
         check("1764028800000", Some(1_764_028_800_000));
+        check("1764028800", Some(1_764_028_800_000));
         check("-5", None);
         check("1970-13-01", None);
         check("yesterday", None);

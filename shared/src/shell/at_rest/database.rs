@@ -31,6 +31,8 @@ pub enum Shape {
     Exclusive,
     /// Several processes, each waiting this long for another that writes; what is deleted is overwritten.
     Shared(Duration),
+    /// One process alone, which waits this long for one that is closing it; what is deleted is overwritten.
+    Log(Duration),
 }
 
 /// Opens a database file for its owner alone, makes it where there is none, encrypts it where it is plain. Write-ahead log; what is
@@ -53,6 +55,11 @@ pub async fn open_sqlite(
         Shape::Exclusive => options
             .locking_mode(SqliteLockingMode::Exclusive)
             .pragma("cache_size", "-512"),
+        Shape::Log(wait) => options
+            .locking_mode(SqliteLockingMode::Exclusive)
+            .busy_timeout(wait)
+            .pragma("secure_delete", "on")
+            .pragma("cache_size", "-2048"),
         Shape::Shared(wait) => options.pragma("secure_delete", "on").busy_timeout(wait),
     };
     SqliteConnection::connect_with(&options).await

@@ -1,0 +1,104 @@
+//! What the desk of a unit writes down for one person.
+
+use std::path::Path;
+
+use aquifer_shared::base::ids::Hash32;
+use aquifer_shared::shell::keys::random_bytes32;
+use aquifer_shared::shell::report::{self, Outcome};
+
+use super::command::{book, moment, open};
+use super::ledger::{EventKey, Taken};
+use crate::core::consent::{AgeSaid, ConsentEvent, EventKind, Scope};
+
+/// Writes down what a person said at the desk: the kind, and the scope in words.
+///
+/// # Errors
+///
+/// The ledger or node.toml cannot be used: nothing was written.
+///
+/// # Privacy
+///
+/// The id becomes a keyed reference; it is neither kept nor printed.
+pub(super) fn at_the_desk(
+    directory: &Path,
+    subject: &str,
+    (kind, purpose): (EventKind, &str),
+    json: bool,
+) -> anyhow::Result<Outcome> {
+    let Some(scope) = Scope::of_word(purpose) else {
+        let why = format!(
+            "purpose is {purpose:?}, expected the name of a purpose, direct_marketing, sale_or_share or all"
+        );
+        return report::refuse(json, "purpose", &why);
+    };
+    if let Some(why) = undeclared(directory, &scope)? {
+        return report::refuse(json, "purpose", &why);
+    }
+    let (key, mut ledger) = open(directory)?;
+    let at = ledger.latest()?.max(moment());
+    let number = Hash32(random_bytes32()?);
+    let event_key = EventKey::of(&key, DESK, &number.to_string());
+    let event = ConsentEvent {
+        subject: key.subject(subject),
+        scope,
+        kind,
+        explicit: false,
+        notice: None,
+        event_at: at,
+        recorded_at: at,
+        valid_from: None,
+        valid_until: None,
+        age: AgeSaid::Unsaid,
+        place: None,
+        order: event_key.order(),
+    };
+    let mut next = Some((event_key, event));
+    let mut erased = false;
+    ledger.write::<anyhow::Error>(
+        moment,
+        |before| {
+            erased |= before == Some(Taken::Erased);
+            Ok(next.take())
+        },
+        || Ok(true),
+    )?;
+    if erased {
+        return report::refuse(
+            json,
+            "erased",
+            "this person was erased; nothing is kept of them",
+        );
+    }
+    let word = kind.word();
+    if json {
+        report::print_json(
+            &serde_json::json!({"recorded": word, "purpose": purpose, "at_ms": at}),
+        )?;
+    } else {
+        report::print(&format!(
+            "recorded: {word}, purpose {purpose}; it counts from the next round on\n"
+        ))?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// Why nothing can be said about a purpose: a name with a mistake in it must not pass for an objection.
+fn undeclared(directory: &Path, scope: &Scope) -> anyhow::Result<Option<String>> {
+    let Scope::Purpose(name) = scope else {
+        return Ok(None);
+    };
+    let Some(book) = book(directory)? else {
+        return Ok(None);
+    };
+    if book.purpose(name.as_str()).is_some() {
+        return Ok(None);
+    }
+    let known: Vec<&str> = book.purposes().iter().map(|own| own.id.as_str()).collect();
+    Ok(Some(format!(
+        "purpose {name} is not declared, expected direct_marketing, sale_or_share, all, or one of {}",
+        known.join(", ")
+    )))
+}
+
+/// Source of what is said at the desk.
+const DESK: &str = "desk";
