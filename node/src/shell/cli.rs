@@ -25,8 +25,8 @@ use super::store::StoreFault;
 use super::views::Query;
 use super::witnessing::Distrust;
 use super::{
-    at_rest, check_command, history_command, join_command, ledger_command, ledger_view, refresh_command,
-    unit_commands,
+    at_rest, check_command, history_command, join_command, ledger_command, ledger_view,
+    refresh_command, unit_commands,
 };
 
 /// Guards a business unit's customers: takes part in studies, lets nothing out but charged, noisy sums.

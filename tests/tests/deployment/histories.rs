@@ -38,7 +38,7 @@ fn copy_all(from: &Path, to: &Path) {
 
 #[test]
 fn what_a_study_did_is_in_both_histories_and_proved() {
-    let mut small = Small::started(&policy());
+    let small = Small::started(&policy());
     small.cluster.wait_connected().unwrap();
     let last = small.cluster.run_study(&small.study(""), STEP_MS).unwrap();
     assert_eq!(state(&last), "published", "{last}");
@@ -126,6 +126,7 @@ fn r1_a_coordinator_put_back_from_a_backup_is_refused_by_every_node() {
         // Whether it runs or not, it works for this coordinator no more.
         drop(small.cluster.nodes[node].process.take());
         let again = small.node(node, &["run"]);
-        assert!(again.to_string().contains("two histories"), "{again:?}");
+        let said = format!("{again:?}");
+        assert!(said.contains("two histories"), "{said}");
     }
 }

@@ -46,8 +46,7 @@ pub async fn open_sqlite(
     key: &DatabaseKey,
     shape: Shape,
 ) -> Result<SqliteConnection, sqlx::Error> {
-    make_private(path)?;
-    take_over(path, key).await?;
+    prepare(path, key).await?;
     let options = encrypted(path, key)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full);
@@ -76,8 +75,7 @@ pub async fn open_any(
     wait: Duration,
 ) -> Result<AnyPool, sqlx::Error> {
     sqlx::any::install_default_drivers();
-    make_private(path)?;
-    take_over(path, key).await?;
+    prepare(path, key).await?;
     let options = url(path)
         .parse::<AnyConnectOptions>()?
         .disable_statement_logging();
@@ -133,6 +131,14 @@ pub(super) fn plain(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .disable_statement_logging()
+}
+
+/// What comes before every opening.
+async fn prepare(path: &Path, key: &DatabaseKey) -> Result<(), sqlx::Error> {
+    // First of all: the library that encrypts is not taken down at exit, while a thread may still be closing a file with it.
+    openssl_sys::init();
+    make_private(path)?;
+    take_over(path, key).await
 }
 
 /// SQLITE_BUSY, in its plain and extended forms.

@@ -20,11 +20,11 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::shell::at_rest::DatabaseKey;
 use crate::base::ids::{Hash32, IdentityKey};
 use crate::base::limits::HISTORY_QUEUE_MAX;
 use crate::base::time::Timestamp;
 use crate::domain::history::{Event, Leaf, Persons};
+use crate::shell::at_rest::DatabaseKey;
 
 pub use fault::HistoryFault;
 pub use signer::LogSigner;
