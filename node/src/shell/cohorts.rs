@@ -24,7 +24,7 @@ pub type News = Box<dyn FnMut() -> anyhow::Result<Heard> + Send>;
 /// What came into the consent ledger.
 #[derive(Default)]
 pub struct Heard {
-    /// Events, in the order in which they were written.
+    /// Events, in the order in which they were written: some of them, and none only where there are no more.
     pub events: Vec<ConsentEvent>,
     /// All notices, where the list is another.
     pub notices: Option<NoticeBook>,
@@ -42,6 +42,8 @@ pub struct Cohorts {
     cuts: BTreeMap<String, Kept>,
     /// Events and lists of notices taken so far.
     heard: u64,
+    /// An event was read and could not be taken: from then on nobody is in any sum.
+    lost: bool,
 }
 
 /// A published table that was joined.
@@ -94,6 +96,7 @@ impl Cohorts {
             published: BTreeMap::new(),
             cuts: BTreeMap::new(),
             heard: 0,
+            lost: false,
         }
     }
 
@@ -193,18 +196,39 @@ impl Cohorts {
             );
             RefusalCode::Unfit
         };
-        let heard = (self.news)().map_err(unfit)?;
-        let new = heard.events;
-        self.heard += new.len() as u64;
-        if let Some(notices) = heard.notices {
-            self.notices = notices;
-            self.heard += 1;
+        if self.lost {
+            return Err(RefusalCode::Unfit);
         }
-        let taken = match new.len() > MANY {
-            true => self.register.take_all(new),
-            false => new.iter().try_for_each(|event| self.register.take(event)),
-        };
-        taken.map_err(|error| unfit(error.into()))
+        let mut gathered = false;
+        let heard = self.hear_all(&mut gathered);
+        if gathered {
+            self.register.settle();
+        }
+        heard.map_err(unfit)
+    }
+
+    /// Until there is nothing new; `gathered` says whether the register must settle, however this ends.
+    fn hear_all(&mut self, gathered: &mut bool) -> anyhow::Result<()> {
+        loop {
+            let Heard { events, notices } = (self.news)()?;
+            if let Some(notices) = notices {
+                self.notices = notices;
+                self.heard += 1;
+            }
+            if events.is_empty() {
+                return Ok(());
+            }
+            self.heard += events.len() as u64;
+            self.lost = true;
+            if events.len() > MANY {
+                *gathered = true;
+                self.register.gather(events)?;
+            } else {
+                let mut events = events.iter();
+                events.try_for_each(|event| self.register.take(event))?;
+            }
+            self.lost = false;
+        }
     }
 
     fn cut(

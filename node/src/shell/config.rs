@@ -558,7 +558,7 @@ mod tests {
         check(
             &zeros,
             "12",
-            "line 44, column 7: IdentityKey is 2 characters",
+            "line 59, column 7: IdentityKey is 2 characters",
         );
         check("operator = \"south-it\"", "", "missing field `operator`");
         check(
@@ -601,7 +601,7 @@ mod tests {
         check_wrong(
             "members_min = 1 ",
             "members = 1 ",
-            "line 29, column 1: unknown field `members`",
+            "line 30, column 1: unknown field `members`",
         );
     }
 

@@ -140,8 +140,8 @@ impl ConsentLedger {
         }
     }
 
-    /// Events after a position, in the order in which they were written, and the position of the last. Erased persons come as
-    /// blocked from everything until their time.
+    /// Events after a position, in the order in which they were written, and the position of the last: so many that they fit into memory, and
+    /// none only where there are no more. Erased persons come as blocked from everything until their time.
     ///
     /// # Errors
     ///
@@ -150,9 +150,9 @@ impl ConsentLedger {
         &mut self,
         after: Position,
     ) -> Result<(Vec<ConsentEvent>, Position), ConsentFault> {
-        let query = "SELECT seq, bytes FROM events WHERE seq > $1 ORDER BY seq";
-        let (mut found, event) =
-            self.events(query, |query| query.bind(after.event), after.event)?;
+        let query = "SELECT seq, bytes FROM events WHERE seq > $1 ORDER BY seq LIMIT $2";
+        let bind = |query: Prepared| query.bind(after.event).bind(PAGE_EVENTS);
+        let (mut found, event) = self.events(query, bind, after.event)?;
         let tombstones = self.tombstones(after.tombstone)?;
         let last = tombstones.last().map(|(number, _)| *number);
         let position = Position {
@@ -375,6 +375,8 @@ pub(super) fn fault(path: &Path, what: &'static str, source: sqlx::Error) -> Con
     }
 }
 
+/// Events that are read at once.
+const PAGE_EVENTS: i64 = 100_000;
 /// Name of the ledger in a node's directory.
 pub const LEDGER_FILE: &str = "consent.db";
 /// How long one waits for another who writes.

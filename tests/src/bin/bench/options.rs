@@ -55,8 +55,12 @@ pub enum Part {
     Parquet,
     /// Consent of 1,000,000 persons: reading, folding, cuts, and training beside.
     Consent,
+    /// An audit pack of a year, checked by both verifiers.
+    Pack,
     /// Times of answers with and without one customer.
     Timing,
+    /// A transparency log of 1,000,000 entries.
+    History,
 }
 
 impl Part {
@@ -76,7 +80,9 @@ impl Part {
             Self::Accuracy => "accuracy",
             Self::Parquet => "parquet",
             Self::Consent => "consent",
+            Self::Pack => "pack",
             Self::Timing => "timing",
+            Self::History => "history",
         }
     }
 }
