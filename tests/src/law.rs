@@ -135,6 +135,8 @@ pub fn write_central(folder: &Path, contract: &Contract, names: &[String]) -> Re
     if declared.iter().all(|one| one.action != Action::Score) {
         declared.push(Declared::of_name("predictions.score"));
     }
+    // Declared here and served by no unit.
+    declared.push(Declared::of_name("marketing.train"));
     fs::write(folder.join("purposes.toml"), purposes(contract, &declared))?;
     fs::create_dir_all(folder.join("packs"))?;
     fs::write(folder.join("packs").join("house.toml"), house())?;
@@ -163,6 +165,16 @@ fn tags(contract: &Contract) -> String {
 /// Never: the texts are constants.
 #[must_use]
 pub fn gatekeeper() -> Gatekeeper {
+    gatekeeper_on(Basis::Contract)
+}
+
+/// The same, with all purposes on this basis.
+///
+/// # Panics
+///
+/// Never: the texts are constants.
+#[must_use]
+pub fn gatekeeper_on(basis: Basis) -> Gatekeeper {
     let names = ["churn.train", "churn.query", "simulate"];
     let mut declared = names.map(Declared::of_name);
     declared[2].action = Action::Train;
@@ -176,7 +188,7 @@ pub fn gatekeeper() -> Gatekeeper {
         Pack::parse(&text).expect("constant")
     });
     let book = Rulebook::new(packs.collect(), purposes).expect("constant");
-    let basis = names.map(|name| (name.parse().expect("constant"), Basis::Contract));
+    let basis = names.map(|name| (name.parse().expect("constant"), basis));
     let people = People {
         controller: "DE".parse().expect("constant"),
         place: "DE".parse().expect("constant"),

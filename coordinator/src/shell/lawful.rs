@@ -21,7 +21,7 @@ use aquifer_shared::shell::law_packs;
 use serde::{Deserialize, Serialize};
 
 use super::requests::{ACCOUNTANT, refused};
-use crate::core::expand::quoted_urho;
+use crate::core::asking::standing_of;
 use crate::core::gates::{Declared, Denied, Gates, Permit};
 
 /// `[law]`.
@@ -322,9 +322,14 @@ pub(super) fn denied_response(denied: &Denied) -> Response {
     refused("law", denied.to_string())
 }
 
-/// What a study may cost a subject in all, as its quote says it.
+/// What a study may cost a subject in all, repeated attempts included; under a standing study, the dearest question alone: how many
+/// are asked in a year is counted at the units.
 fn epsilon(terms: &StudyTerms) -> f64 {
-    let quoted = quoted_urho(terms).unwrap_or(terms.urho);
+    let price = match standing_of(terms).filter(|_| terms.is_standing()) {
+        Some(standing) => standing.urho_question_max,
+        None => terms.urho_cap,
+    };
+    let quoted = terms.quoted(price).unwrap_or(price);
     (ACCOUNTANT.epsilon)(quoted, terms.delta)
 }
 
@@ -363,6 +368,50 @@ pub const PURPOSES: &str = "purposes.toml";
 fn unknown() -> String {
     Transfer::Unknown.word().to_owned()
 }
+
+/// What trains, asks, scores or publishes takes a decision. A study of real data cannot be passed off as made up:
+///
+/// ```compile_fail,E0423
+/// use aquifer_coordinator::core::gates::{MadeUp, Permit};
+/// let permit = Permit::MadeUp(MadeUp(()));
+/// ```
+///
+/// A permit to learn takes the decision of that gate, and no other:
+///
+/// ```compile_fail,E0308
+/// use aquifer_coordinator::core::gates::Permit;
+/// use aquifer_shared::domain::law::{Allowed, witness::{Query, Run}};
+/// fn around(asked: Allowed<Query, Run>) -> Permit { Permit::Train(asked) }
+/// ```
+///
+/// A model is published by a decision about releases, and a bare flag publishes none:
+///
+/// ```compile_fail,E0308
+/// use aquifer_coordinator::shell::store::{Store, StoredModel};
+/// async fn around(store: &Store, model: &StoredModel) { let _ = store.add_model(model, true).await; }
+/// ```
+///
+/// ```compile_fail,E0308
+/// use aquifer_coordinator::shell::store::{Store, StoredModel};
+/// use aquifer_shared::domain::law::{Allowed, witness::{Run, Train}};
+/// async fn around(store: &Store, model: &StoredModel, trained: Allowed<Train, Run>) {
+///     let _ = store.add_model(model, Some(trained)).await;
+/// }
+/// ```
+///
+/// And what is allowed does compile:
+///
+/// ```
+/// use aquifer_coordinator::core::gates::Permit;
+/// use aquifer_coordinator::shell::store::{Store, StoredModel};
+/// use aquifer_shared::domain::law::{Allowed, witness::{Release, Run, Train}};
+/// fn learn(allowed: Allowed<Train, Run>) -> Permit { Permit::Train(allowed) }
+/// async fn publish(store: &Store, model: &StoredModel, allowed: Allowed<Release, Run>) {
+///     let _ = store.add_model(model, Some(allowed)).await;
+/// }
+/// ```
+#[cfg(doctest)]
+pub mod l1_no_bypass {}
 
 #[cfg(test)]
 #[path = "lawful_tests.rs"]

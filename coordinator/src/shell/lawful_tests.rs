@@ -39,7 +39,7 @@ fn what_is_declared_is_checked_word_by_word() {
         "none.toml",
         Some("none.toml: could not read"),
     );
-    check("purposes.toml", "broken.toml", Some("broken.toml: line 2"));
+    check("purposes.toml", "broken.toml", Some("broken.toml: line 1"));
     let packs = "packs = \"packs\"\npurposes =";
     check("purposes =", packs, Some("packs: could not read"));
 }

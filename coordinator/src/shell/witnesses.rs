@@ -203,7 +203,9 @@ impl Witnesses {
                 // A node that does not read is given up by its session.
                 let _ = outbox.put(bytes.clone());
             }
-            self.history.keep(COSIGNED, message.note).await?;
+            let day = now().0 / DAY_MS;
+            self.history.keep(COSIGNED, message.note.clone()).await?;
+            self.history.keep(&cosigned_on(day), message.note).await?;
         }
         Ok(())
     }
@@ -241,8 +243,15 @@ fn kept_under(node: &IdentityKey) -> String {
     format!("node/{node}")
 }
 
+/// The last checkpoint with cosignatures of a day (days since 1970) is kept under this name: audit packs begin and end at them.
+#[must_use]
+pub fn cosigned_on(day: u64) -> String {
+    format!("cosigned/{day}")
+}
+
 /// The newest checkpoint with cosignatures is kept under this name.
 pub const COSIGNED: &str = "cosigned";
+const DAY_MS: u64 = 24 * 3_600 * 1_000;
 /// News that may wait.
 pub const NEWS_MAX: usize = 4_096;
 /// How often it is looked whether another checkpoint is due.
@@ -275,6 +284,7 @@ mod tests {
             folder: folder.path().join("history"),
             mark: folder.path().join("history.checkpoint"),
             takes_persons: false,
+            key: aquifer_shared::shell::at_rest::DatabaseKey::new([7; 32]),
         };
         let history = History::open(place, signer, now).await.unwrap();
         let key = Identity::generate().unwrap();

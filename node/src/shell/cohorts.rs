@@ -19,8 +19,17 @@ use crate::core::gatekeeper::Gatekeeper;
 use crate::core::lawful::Brief;
 use crate::core::table::{Bits, Table};
 
-/// Events that came since the last call.
-pub type News = Box<dyn FnMut() -> anyhow::Result<Vec<ConsentEvent>> + Send>;
+/// What came since the last call.
+pub type News = Box<dyn FnMut() -> anyhow::Result<Heard> + Send>;
+
+/// What came into the consent ledger.
+#[derive(Default)]
+pub struct Heard {
+    /// Events, in the order in which they were written: some of them, and none only where there are no more.
+    pub events: Vec<ConsentEvent>,
+    /// All notices, where the list is another.
+    pub notices: Option<NoticeBook>,
+}
 
 /// What decides who is in a sum.
 pub struct Cohorts {
@@ -32,8 +41,10 @@ pub struct Cohorts {
     training: Roll,
     published: BTreeMap<String, Served>,
     cuts: BTreeMap<String, Kept>,
-    /// Events taken so far.
-    events: u64,
+    /// Events and lists of notices taken so far.
+    heard: u64,
+    /// An event was read and could not be taken: from then on nobody is in any sum.
+    lost: bool,
     /// The last cut: when, and by which decision.
     last: Option<LastCut>,
     teller: Option<Teller>,
@@ -72,7 +83,7 @@ struct Look<G> {
     cut: Arc<Cut>,
 }
 
-/// What a cut rests on: the second, and the events that were there.
+/// What a cut rests on: the second, and what was heard by then.
 type Stamp = (u64, u64);
 
 impl Cohorts {
@@ -86,20 +97,21 @@ impl Cohorts {
         gatekeeper: Option<Gatekeeper>,
         key: &SubjectKey,
         table: &Table,
-        (notices, news): (NoticeBook, News),
+        news: News,
         clock: fn() -> Timestamp,
     ) -> Self {
         let customers = (0..table.rows()).map(|row| key.subject(table.customer(row)));
         Self {
             gatekeeper,
             register: Register::default(),
-            notices,
+            notices: NoticeBook::default(),
             news,
             clock,
             training: Roll::of(customers),
             published: BTreeMap::new(),
             cuts: BTreeMap::new(),
-            events: 0,
+            heard: 0,
+            lost: false,
             last: None,
             teller: None,
         }
@@ -125,7 +137,7 @@ impl Cohorts {
         };
         let payload = Json::object([
             ("attempt", Json::from(attempt.to_string())),
-            ("consent_events", Json::from(self.events)),
+            ("consent_events", Json::from(self.heard)),
             ("cut_at", Json::from(cut.at.0)),
             ("decision", Json::from(cut.decision.to_string())),
             ("purpose", Json::from(cut.purpose)),
@@ -210,7 +222,7 @@ impl Cohorts {
             RefusalCode::Law
         })?;
         let purpose = gatekeeper.purpose(&brief.purpose).ok_or(RefusalCode::Law)?;
-        let stamp = (now.0 / 1_000, self.events);
+        let stamp = (now.0 / 1_000, self.heard);
         let cut = self.cut(&gatekeeper, purpose, brief, now, stamp);
         let decision = allowed.decision();
         self.last = Some(LastCut {
@@ -240,13 +252,39 @@ impl Cohorts {
             );
             RefusalCode::Unfit
         };
-        let new = (self.news)().map_err(unfit)?;
-        self.events += new.len() as u64;
-        let taken = match new.len() > MANY {
-            true => self.register.take_all(new),
-            false => new.iter().try_for_each(|event| self.register.take(event)),
-        };
-        taken.map_err(|error| unfit(error.into()))
+        if self.lost {
+            return Err(RefusalCode::Unfit);
+        }
+        let mut gathered = false;
+        let heard = self.hear_all(&mut gathered);
+        if gathered {
+            self.register.settle();
+        }
+        heard.map_err(unfit)
+    }
+
+    /// Until there is nothing new; `gathered` says whether the register must settle, however this ends.
+    fn hear_all(&mut self, gathered: &mut bool) -> anyhow::Result<()> {
+        loop {
+            let Heard { events, notices } = (self.news)()?;
+            if let Some(notices) = notices {
+                self.notices = notices;
+                self.heard += 1;
+            }
+            if events.is_empty() {
+                return Ok(());
+            }
+            self.heard += events.len() as u64;
+            self.lost = true;
+            if events.len() > MANY {
+                *gathered = true;
+                self.register.gather(events)?;
+            } else {
+                let mut events = events.iter();
+                events.try_for_each(|event| self.register.take(event))?;
+            }
+            self.lost = false;
+        }
     }
 
     fn cut(
@@ -324,8 +362,13 @@ mod tests {
             }
             let table = builder.finish();
             let (ledger, events) = channel();
-            let news = move || Ok(events.try_iter().collect());
-            let news: (NoticeBook, News) = (NoticeBook::default(), Box::new(news));
+            let news: News = Box::new(move || {
+                let events = events.try_iter().collect();
+                Ok(Heard {
+                    events,
+                    notices: None,
+                })
+            });
             let key = SubjectKey::new(&[5; 32]);
             let cohorts = Cohorts::new(Some(gatekeeper()), &key, &table, news, clock);
             Self {

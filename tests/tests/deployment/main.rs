@@ -7,11 +7,15 @@ mod analyst_floods;
 #[cfg(test)]
 mod analyst_storms;
 #[cfg(test)]
+mod at_rest;
+#[cfg(test)]
 mod canaries;
 #[cfg(test)]
 mod catalogue;
 #[cfg(test)]
 mod clocks;
+#[cfg(test)]
+mod consent;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]
@@ -30,6 +34,8 @@ mod identities;
 mod inputs;
 #[cfg(test)]
 mod kills;
+#[cfg(test)]
+mod law;
 #[cfg(test)]
 mod mirror;
 #[cfg(test)]

@@ -18,8 +18,8 @@ fn audit(arguments: &str) -> Output {
 #[track_caller]
 fn check_ends(arguments: &str, code: i32) -> (String, String) {
     let output = audit(arguments);
-    let printed = String::from_utf8(output.stdout).unwrap();
-    let told = String::from_utf8(output.stderr).unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(
         output.status.code(),
         Some(code),

@@ -7,6 +7,7 @@ use aquifer_shared::base::ids::{Name, Role};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::audit_args::AuditCommand;
 use crate::law_args::{LawsCommand, PolicyCommand};
 
 /// Submit and approve studies, read models, predict: for operators, approvers, analysts and auditors.
@@ -102,6 +103,9 @@ pub(crate) enum Command {
     /// Decide made-up cases by rule packs; asks nobody, and no gate uses the packs yet
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// Make and check audit packs, check receipts, draw samples
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Print completions for a shell
     #[command(
         after_help = "Example:\n  aquifer completions bash > ~/.local/share/bash-completion/completions/aquifer"

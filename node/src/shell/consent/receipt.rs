@@ -42,7 +42,10 @@ pub(super) fn print(
         return report::refuse(json, "nothing", why);
     }
     for receipt in &receipts {
-        report::print(&format!("{receipt:#}\n"))?;
+        match json {
+            true => report::print_json(receipt)?,
+            false => report::print(&format!("{receipt:#}\n"))?,
+        }
     }
     Ok(Outcome::Done)
 }

@@ -13,7 +13,7 @@ use super::import::{Desk, Imported, Reason, Reject, import};
 use super::ledger::{ConsentLedger, LEDGER_FILE, Position};
 use super::mapping::Mapping;
 use crate::core::consent::{
-    ConsentEvent, Effect, EventKind, Notice, NoticeBook, Scope, SubjectKey, SubjectRef,
+    ConsentEvent, Effect, EventKind, Notice, Scope, SubjectKey, SubjectRef,
 };
 
 const DAY: i64 = 24 * 3_600 * 1_000;
@@ -60,15 +60,7 @@ impl World {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut ledger = ConsentLedger::open(folder.path()).unwrap();
-        let notice = Notice {
-            id: "privacy".parse().unwrap(),
-            version: 3,
-            lang: "de".into(),
-            sha256: Hash32([1; 32]),
-            material: true,
-            signer: None,
-        };
-        ledger.add_notices(&[notice]).unwrap();
+        ledger.add_notices(&[notice()]).unwrap();
         Self {
             folder,
             ledger,
@@ -139,6 +131,17 @@ impl World {
         let mut told: Vec<(i64, &'static str, String)> = told.collect();
         told.sort();
         told
+    }
+}
+
+fn notice() -> Notice {
+    Notice {
+        id: "privacy".parse().unwrap(),
+        version: 3,
+        lang: "de".into(),
+        sha256: Hash32([1; 32]),
+        material: true,
+        signer: None,
     }
 }
 
@@ -625,21 +628,25 @@ fn what_was_erased_is_in_no_file() {
 #[test]
 fn a_running_node_hears_what_a_command_writes() {
     let mut world = World::new();
-    let (notices, mut news) = super::attach(world.folder.path()).unwrap();
-    assert_eq!(notices.len(), 1);
-    assert!(news().unwrap().is_empty());
+    let mut news = super::attach(world.folder.path()).unwrap();
+    let first = news().unwrap();
+    assert!(first.events.is_empty() && first.notices.unwrap().len() == 1);
     world.import(&row("1", "ada", 1, "yes"));
-    assert_eq!(news().unwrap().len(), 1);
+    let second = news().unwrap();
+    assert!(second.events.len() == 1 && second.notices.is_none());
     world.import(&row("2", "ada", 9, "no"));
-    let new = news().unwrap();
+    let new = news().unwrap().events;
     assert!(new.len() == 1 && new[0].kind == EventKind::Withdrawn);
-    assert!(news().unwrap().is_empty());
-    // A unit without a ledger has no events, and hears of the first.
+    assert!(news().unwrap().events.is_empty());
+    // A unit without a ledger has no events, and hears of the first notice.
     let elsewhere = tempfile::tempdir().unwrap();
-    let (notices, mut news) = super::attach(elsewhere.path()).unwrap();
-    assert!(notices == NoticeBook::default() && news().unwrap().is_empty());
-    drop(ConsentLedger::open(elsewhere.path()).unwrap());
-    assert!(news().unwrap().is_empty());
+    let mut news = super::attach(elsewhere.path()).unwrap();
+    let nothing = news().unwrap();
+    assert!(nothing.events.is_empty() && nothing.notices.is_none());
+    let mut made = ConsentLedger::open(elsewhere.path()).unwrap();
+    made.add_notices(&[notice()]).unwrap();
+    assert_eq!(news().unwrap().notices.unwrap().len(), 1);
+    assert!(news().unwrap().notices.is_none());
 }
 
 /// A file in one of the forms, with customers that no message may name.

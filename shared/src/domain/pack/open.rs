@@ -13,12 +13,14 @@ use super::layout::{
 };
 use super::log_policy::LogPolicy;
 use super::quarter::Quarter;
+use super::tree::{PackTree, prove, written_proof};
 use crate::base::ids::Hash32;
 use crate::base::limits::{
-    DOCUMENT_BYTES_MAX, PACK_CHECKPOINTS_MAX, PACK_EVENTS_MAX, PACK_LISTED_MAX,
+    DOCUMENT_BYTES_MAX, HISTORY_PROOF_HASHES_MAX, PACK_CHECKPOINTS_MAX, PACK_EVENTS_MAX,
+    PACK_LISTED_MAX,
 };
 use crate::domain::history::{Json, LEAF_BYTES};
-use crate::domain::tlog::{Checkpoint, SignedNote};
+use crate::domain::tlog::{Checkpoint, SignedNote, leaf_hash};
 
 /// A pack whose files are in form; nothing is checked against anything yet.
 #[derive(Clone, Debug)]
@@ -29,6 +31,22 @@ pub struct Pack {
     pub(super) report: Json,
     pub(super) sample: Option<Json>,
     pub(super) contents: Contents,
+}
+
+impl Pack {
+    /// The proof that one of its entries is in the log of its last checkpoint (C2SP tlog-proof); none where it has no such entry.
+    #[must_use]
+    pub fn prove(&self, index: u64) -> Option<String> {
+        let contents = &self.contents;
+        let last = contents.points.last()?;
+        if index < contents.first {
+            let listed = contents.inclusion.iter().find(|(own, _)| *own == index)?;
+            return Some(written_proof(index, &listed.1, &last.note.to_text()));
+        }
+        let leaves = contents.leaves.iter().map(|leaf| leaf_hash(leaf));
+        let tree = PackTree::new(contents.first, &contents.frontier, leaves)?;
+        prove(&tree, index, contents.end, &last.note.to_text())
+    }
 }
 
 /// Everything but the report and the sample.
@@ -121,11 +139,7 @@ pub(super) fn contents(files: &Files) -> Result<Contents, Vec<Finding>> {
     let sizes = reading.file(CONSISTENCY, consistency);
     let contents = Contents {
         points: reading.points(sizes.as_ref().map(|(first, end, _)| (*first, *end))),
-        frontier: reading
-            .file(FRONTIER, |bytes| {
-                lines(bytes)?.into_iter().map(hash).collect()
-            })
-            .unwrap_or_default(),
+        frontier: reading.file(FRONTIER, frontier).unwrap_or_default(),
         leaves: reading
             .file(LEAVES, |bytes| chunks(bytes))
             .unwrap_or_default(),
@@ -250,9 +264,16 @@ fn consistency(bytes: &[u8]) -> Option<(u64, u64, Vec<Hash32>)> {
     let (head, hashes) = lines.split_first()?;
     let (first, end) = word(head)?;
     let (first, end) = (number(first)?, number(end)?);
+    (hashes.len() < HISTORY_PROOF_HASHES_MAX).then_some(())?;
     let hashes: Option<Vec<Hash32>> = hashes.iter().map(|line| hash(line)).collect();
     let count = usize::try_from(end.checked_sub(first)?).ok()?;
     ((1..=PACK_EVENTS_MAX).contains(&count) && end < 1 << 62).then_some((first, end, hashes?))
+}
+
+/// At most one subtree for each level.
+fn frontier(bytes: &[u8]) -> Option<Vec<Hash32>> {
+    let lines = lines(bytes).filter(|lines| lines.len() <= 64)?;
+    lines.into_iter().map(hash).collect()
 }
 
 fn chunks<const N: usize>(bytes: &[u8]) -> Option<Vec<[u8; N]>> {

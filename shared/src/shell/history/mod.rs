@@ -26,6 +26,7 @@ use crate::base::ids::{Hash32, IdentityKey};
 use crate::base::limits::HISTORY_QUEUE_MAX;
 use crate::base::time::Timestamp;
 use crate::domain::history::{Event, Leaf, Persons};
+use crate::shell::at_rest::DatabaseKey;
 
 pub use fault::HistoryFault;
 pub use signer::LogSigner;
@@ -40,6 +41,8 @@ pub struct Place {
     pub mark: PathBuf,
     /// Whether events about persons are taken: at nodes only.
     pub takes_persons: bool,
+    /// What its file is encrypted under.
+    pub key: DatabaseKey,
 }
 
 /// Size and root of a log.

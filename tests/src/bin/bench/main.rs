@@ -6,10 +6,12 @@ mod accuracy;
 mod aggregation;
 mod client;
 mod cold;
+mod consent;
 mod history;
 mod machine;
 mod million;
 mod options;
+mod pack;
 mod parquet;
 mod quality;
 mod questions;
@@ -50,6 +52,8 @@ fn bench(options: &Options) -> Result<()> {
             Part::Questions => questions::measure(options)?,
             Part::Accuracy => accuracy::measure(options)?,
             Part::Parquet => parquet::measure(options)?,
+            Part::Consent => consent::measure(options)?,
+            Part::Pack => pack::measure(options)?,
             Part::Timing => questions::timing::measure(options)?,
             Part::History => history::measure(options)?,
         };

@@ -53,6 +53,10 @@ pub enum Part {
     Accuracy,
     /// A question over a Parquet table of 10,000,000 rows at one node.
     Parquet,
+    /// Consent of 1,000,000 persons: reading, folding, cuts, and training beside.
+    Consent,
+    /// An audit pack of a year, checked by both verifiers.
+    Pack,
     /// Times of answers with and without one customer.
     Timing,
     /// A transparency log of 1,000,000 entries.
@@ -75,6 +79,8 @@ impl Part {
             Self::Questions => "questions",
             Self::Accuracy => "accuracy",
             Self::Parquet => "parquet",
+            Self::Consent => "consent",
+            Self::Pack => "pack",
             Self::Timing => "timing",
             Self::History => "history",
         }
