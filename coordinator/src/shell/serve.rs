@@ -55,7 +55,7 @@ pub async fn serve(home: Home, json: bool) -> anyhow::Result<Outcome> {
         commands.clone(),
         copies,
     );
-    let front = Arc::new(front.under(Law::logged(gates)));
+    let front = Arc::new(front.under(Law::told(gates, history.clone())));
     let shown = attach(&front, &history);
     let hub = Hub::load(front.clone(), store.clone(), home.release.clone()).await?;
     hub.catch_up().await?;

@@ -1,6 +1,7 @@
 //! What a node's history says of its ledger and its answers. The ledger is the truth for what was charged: events about it have the entry's
 //! place as their key, so that what a crash lost is entered at the next start, once.
 
+use aquifer_shared::base::hash::sha256;
 use aquifer_shared::base::ids::StudyHash;
 use aquifer_shared::domain::history::{ActorKind, ActorRole, Event, Json, Kind};
 use aquifer_shared::domain::sum::Part;
@@ -15,8 +16,10 @@ pub type Keyed = (String, Event);
 
 /// What an entry of the ledger says, if the history tells it.
 #[must_use]
-pub fn entered(link: &[u8]) -> Vec<Keyed> {
-    let Ok(link) = decode::<Link>("ledger entry", link, ENTRY_BYTES_MAX) else {
+pub fn entered(bytes: &[u8]) -> Vec<Keyed> {
+    // By its own hash: another entry at the same place, after the ledger was put right, is another event.
+    let hash = sha256(bytes);
+    let Ok(link) = decode::<Link>("ledger entry", bytes, ENTRY_BYTES_MAX) else {
         return Vec::new();
     };
     let Ok(entry) = Entry::from_link(link.kind, &link.body) else {
@@ -34,7 +37,7 @@ pub fn entered(link: &[u8]) -> Vec<Keyed> {
             ActorRole::None => event,
             role => event.by(ActorKind::Person, role),
         };
-        (format!("{kind}/{}/{}", link.seq, link.prev_hash), event)
+        (format!("{kind}/{}/{hash}", link.seq), event)
     };
     told(&entry).into_iter().map(keyed).collect()
 }

@@ -5,8 +5,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use aquifer_shared::base::ids::Name;
+use aquifer_shared::base::ids::{AttemptId, Hash32, Name, StudyHash};
 use aquifer_shared::base::time::Timestamp;
+use aquifer_shared::domain::history::{Event, Json, Kind};
 use aquifer_shared::domain::law::witness::{GateKind, Query, Run, Score, Train};
 use aquifer_shared::domain::law::{Allowed, Purpose};
 use aquifer_shared::protocol::wire::RefusalCode;
@@ -44,6 +45,20 @@ pub struct Cohorts {
     heard: u64,
     /// An event was read and could not be taken: from then on nobody is in any sum.
     lost: bool,
+    /// The last cut: when, and by which decision.
+    last: Option<LastCut>,
+    teller: Option<Teller>,
+}
+
+/// Who hears of cuts.
+pub type Teller = Box<dyn FnMut(Event) + Send>;
+
+#[derive(Clone, Debug)]
+struct LastCut {
+    at: Timestamp,
+    purpose: String,
+    decision: Hash32,
+    policy: Hash32,
 }
 
 /// A published table that was joined.
@@ -97,7 +112,41 @@ impl Cohorts {
             cuts: BTreeMap::new(),
             heard: 0,
             lost: false,
+            last: None,
+            teller: None,
         }
+    }
+
+    /// The same, and somebody hears of every cut that a sum rests on.
+    #[must_use]
+    pub fn telling(self, teller: Teller) -> Self {
+        Self {
+            teller: Some(teller),
+            ..self
+        }
+    }
+
+    /// A sum of this study rests on the last cut.
+    ///
+    /// # Privacy
+    ///
+    /// Time, decision and how many events of consents there were; not who is in the cut, nor how many.
+    pub fn used_for(&mut self, study: &StudyHash, attempt: &AttemptId) {
+        let (Some(cut), Some(teller)) = (self.last.take(), &mut self.teller) else {
+            return;
+        };
+        let payload = Json::object([
+            ("attempt", Json::from(attempt.to_string())),
+            ("consent_events", Json::from(self.heard)),
+            ("cut_at", Json::from(cut.at.0)),
+            ("decision", Json::from(cut.decision.to_string())),
+            ("purpose", Json::from(cut.purpose)),
+            ("study", Json::from(study.to_string())),
+        ]);
+        teller(Event {
+            policy: cut.policy,
+            ..Event::of_program(Kind::RoundCut, payload)
+        });
     }
 
     /// Who may be learned from.
@@ -175,6 +224,13 @@ impl Cohorts {
         let purpose = gatekeeper.purpose(&brief.purpose).ok_or(RefusalCode::Law)?;
         let stamp = (now.0 / 1_000, self.heard);
         let cut = self.cut(&gatekeeper, purpose, brief, now, stamp);
+        let decision = allowed.decision();
+        self.last = Some(LastCut {
+            at: now,
+            purpose: brief.purpose.clone(),
+            decision: decision.id(),
+            policy: decision.policy_digest(),
+        });
         Ok(Look {
             allowed,
             stamp,

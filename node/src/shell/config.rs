@@ -8,6 +8,7 @@ use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::contract::Contract;
 use aquifer_shared::domain::predictor::plan::Shape;
 use aquifer_shared::domain::sum::TrustMode;
+use aquifer_shared::shell::at_rest::AtRestConfig;
 use aquifer_shared::shell::noise::{self, check_charge};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -32,6 +33,9 @@ pub struct NodeConfig {
     pub policy: PolicyConfig,
     /// What the unit declares of its customers; without it, only synthetic studies are taken.
     pub people: Option<PeopleConfig>,
+    /// Where the key is under which files are encrypted.
+    #[serde(default)]
+    pub at_rest: AtRestConfig,
     /// The history.
     #[serde(default)]
     pub history: HistoryConfig,
@@ -473,6 +477,11 @@ trust = ["node-noise", "shared-noise"] # trust modes that the unit takes; leave 
 # name = "south"
 # key = "0000000000000000000000000000000000000000000000000000000000000000"
 # operator = "south-it"
+
+[at_rest]                             # the key under which ledgers and secret files are encrypted; name one place
+# key_file = "at-rest.key"            # made at the first start; move it to another volume or a secret store and name it here
+# key_env = "AQUIFER_NODE_KEY"        # or: a variable of the environment, 64 hexadecimal digits
+# key_command = ["pass", "show", "aquifer/north"]   # or: what a command prints
 "#;
 
 #[cfg(test)]

@@ -72,8 +72,8 @@ fn histories() -> Vec<Sample> {
         Sample::of("refusal.history", &refusal),
         Sample::of("request.history-prove", &prove),
         Sample::of("request.history-entries", &entries),
-        Sample::of("request.history-cosigned", &days),
         Sample::of("response.history", &Response::History("{}".to_owned())),
+        Sample::of("request.history-cosigned", &days),
     ]
 }
 

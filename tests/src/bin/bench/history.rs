@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::domain::history::{Event, Json, Kind};
 use aquifer_shared::domain::tlog::{leaf_hash, verify_consistency, verify_inclusion};
+use aquifer_shared::shell::at_rest::DatabaseKey;
 use aquifer_shared::shell::history::{History, LogSigner, Place};
 use aquifer_shared::shell::keys::Identity;
 use aquifer_shared::shell::report::Table;
@@ -38,6 +39,7 @@ async fn measured(entries: usize) -> Result<Value> {
             folder: folder.path().join("history"),
             mark: folder.path().join("history.checkpoint"),
             takes_persons: true,
+            key: DatabaseKey::new([7; 32]),
         };
         let key = Identity::load(&folder.path().join("log.key"))?;
         let signer = LogSigner::new("aquifer/bench".to_owned(), key);
