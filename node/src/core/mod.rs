@@ -18,5 +18,6 @@ pub mod policy;
 mod question;
 #[cfg(test)]
 mod question_fixtures;
+pub mod rights;
 pub mod table;
 pub mod trust;

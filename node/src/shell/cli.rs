@@ -12,6 +12,7 @@ use clap_complete::Shell;
 use super::config::NodeConfig;
 use super::consent::{self, ConsentCommand};
 use super::link::LinkFault;
+use super::rights::{self, RightsCommand};
 use super::score_command::{self, Scoring};
 use super::serve::{self, Stopped};
 use super::store::StoreFault;
@@ -94,6 +95,11 @@ enum Command {
     Consent {
         #[command(subcommand)]
         command: ConsentCommand,
+    },
+    /// What a person may ask of the unit: access, a copy, an objection, an erasure.
+    Rights {
+        #[command(subcommand)]
+        command: RightsCommand,
     },
     /// How far the ledger is, who has seen how much of it, and ways out where it is locked.
     Ledger {
@@ -205,6 +211,7 @@ fn carry_out(command: &Command, directory: &Path) -> anyhow::Result<Outcome> {
             )
         }
         Command::Consent { command } => consent::run(directory, command),
+        Command::Rights { command } => rights::run(directory, command),
         Command::Ledger { command } => match command {
             LedgerCommand::Show { json } => ledger_view::show(directory, *json),
             LedgerCommand::Adopt { file, json } => {
@@ -235,6 +242,7 @@ impl Command {
             | Self::Score { json, .. } => *json,
             Self::Studies { command } => command.query().1,
             Self::Consent { command } => command.json(),
+            Self::Rights { command } => command.json(),
             Self::Ledger { command } => match command {
                 LedgerCommand::Show { json }
                 | LedgerCommand::Adopt { json, .. }
@@ -305,6 +313,7 @@ Examples:
   aquifer-node score --model churn --out scores.csv --dir north
   aquifer-node budget --dir north --json      what was spent, reserved, left
   aquifer-node consent import crm.csv --map crm.toml --dry-run
+  aquifer-node rights access --subject - --out pack
   aquifer-node studies approve churn-1        where node.toml says approval = \"person\"
 
 Exit codes: 0 done, 1 refused, 2 failed. Logs: AQUIFER_LOG (filter), AQUIFER_LOG_FORMAT (text or json).";

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use aquifer_shared::base::ids::Name;
+use aquifer_shared::base::ids::{AttemptId, Name};
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::domain::law::Purpose;
 use aquifer_shared::domain::law::witness::{GateKind, Query, Score, Train};
@@ -17,6 +17,7 @@ use crate::core::consent::{ConsentEvent, Cut, NoticeBook, Register, Roll, Subjec
 use crate::core::gatekeeper::Gatekeeper;
 use crate::core::lawful::Brief;
 use crate::core::table::{Bits, Table};
+use crate::shell::usage::{News as Used, Usage};
 
 /// Events that came since the last call.
 pub type News = Box<dyn FnMut() -> anyhow::Result<Vec<ConsentEvent>> + Send>;
@@ -33,13 +34,26 @@ pub struct Cohorts {
     cuts: BTreeMap<String, Kept>,
     /// Events taken so far.
     events: u64,
+    usage: Option<Usage>,
+    /// Tables whose persons the usage ledger was told.
+    tables: u64,
 }
 
 /// A published table that was joined.
 struct Served {
     epoch: Name,
     roll: Roll,
-    rows: BTreeMap<String, (Stamp, Arc<Bits>)>,
+    rows: BTreeMap<String, Masks>,
+    /// Its number for the usage ledger.
+    table: u64,
+}
+
+/// Who is eligible, by person and by row.
+#[derive(Clone)]
+struct Masks {
+    stamp: Stamp,
+    persons: Arc<Bits>,
+    rows: Arc<Bits>,
 }
 
 /// A cut, and when it was taken.
@@ -78,7 +92,17 @@ impl Cohorts {
             published: BTreeMap::new(),
             cuts: BTreeMap::new(),
             events: 0,
+            usage: None,
+            tables: TRAINING,
         }
+    }
+
+    /// With a usage ledger, which is told who may be in each sum.
+    #[must_use]
+    pub fn noting(mut self, usage: Usage) -> Self {
+        usage.tell(Used::Table(TRAINING, self.training.persons()));
+        self.usage = Some(usage);
+        self
     }
 
     /// Who may be learned from.
@@ -86,10 +110,15 @@ impl Cohorts {
     /// # Errors
     ///
     /// The run is denied, or the consent ledger cannot be read.
-    pub fn of_training(&mut self, brief: &Brief) -> Result<Cohort<Train>, RefusalCode> {
+    pub fn of_training(
+        &mut self,
+        brief: &Brief,
+        attempt: AttemptId,
+    ) -> Result<Cohort<Train>, RefusalCode> {
         let (allowed, _, cut) = self.look::<Train>(brief)?;
-        let rows = self.training.eligible(&self.register, &cut);
-        Ok(Cohort::new(allowed, Arc::new(rows)))
+        let rows = Arc::new(self.training.eligible(&self.register, &cut));
+        self.note(attempt, TRAINING, &rows);
+        Ok(Cohort::new(allowed, rows))
     }
 
     /// Who of the training table may be scored.
@@ -110,33 +139,54 @@ impl Cohorts {
     /// The run is denied, or the consent ledger cannot be read.
     pub fn of_question(
         &mut self,
-        brief: &Brief,
+        (brief, attempt): (&Brief, AttemptId),
         (name, epoch): (&str, &Name),
         table: &RowTable,
     ) -> Result<Cohort<Query>, RefusalCode> {
         let (allowed, stamp, cut) = self.look::<Query>(brief)?;
         let known = self.published.get(name);
         if known.is_none_or(|known| known.epoch != *epoch) {
+            let persons = table.subjects().to_vec();
+            self.tables += 1;
+            if let Some(usage) = &self.usage {
+                usage.tell(Used::Table(self.tables, persons.clone()));
+            }
             let served = Served {
                 epoch: epoch.clone(),
-                roll: Roll::of_sorted(table.subjects().to_vec()),
+                roll: Roll::of_sorted(persons),
                 rows: BTreeMap::new(),
+                table: self.tables,
             };
             self.published.insert(name.to_owned(), served);
         }
         let served = self.published.get_mut(name).expect("put there just now");
         let key = format!("{} {:?}", brief.purpose, brief.columns);
-        if let Some((known, rows)) = served.rows.get(&key)
-            && *known == stamp
-        {
-            return Ok(Cohort::new(allowed, rows.clone()));
-        }
-        let rows = Arc::new(table.rows_of(&served.roll.eligible(&self.register, &cut)));
+        let known = served.rows.get(&key).filter(|known| known.stamp == stamp);
+        let masks = known.cloned().unwrap_or_else(|| {
+            let persons = served.roll.eligible(&self.register, &cut);
+            Masks {
+                stamp,
+                rows: Arc::new(table.rows_of(&persons)),
+                persons: Arc::new(persons),
+            }
+        });
         if served.rows.len() >= KEPT_MAX {
             served.rows.clear();
         }
-        served.rows.insert(key, (stamp, rows.clone()));
-        Ok(Cohort::new(allowed, rows))
+        served.rows.insert(key, masks.clone());
+        let number = served.table;
+        self.note(attempt, number, &masks.persons);
+        Ok(Cohort::new(allowed, masks.rows))
+    }
+
+    fn note(&self, attempt: AttemptId, table: u64, eligible: &Arc<Bits>) {
+        if let Some(usage) = &self.usage {
+            usage.tell(Used::Cut {
+                attempt,
+                table,
+                eligible: eligible.clone(),
+            });
+        }
     }
 
     /// The decision for a run, and the cut of now.
@@ -223,6 +273,8 @@ impl Cohorts {
     }
 }
 
+/// The number of the training table for the usage ledger.
+const TRAINING: u64 = 0;
 /// Events that are sorted in at once.
 const MANY: usize = 10_000;
 /// Masks of one table that are kept.

@@ -36,6 +36,7 @@ use super::published::{Refresher, Shelf, first};
 use super::say::frame_of;
 use super::store::Store;
 use super::subject_key;
+use super::usage::{self, News as Used, Usage};
 use super::views::{Answer, Query, answer};
 use super::worker::Workers;
 use crate::core::holdout::split_of;
@@ -63,6 +64,7 @@ struct Node {
     head: watch::Sender<Head>,
     evidence: EvidenceFile,
     refresher: Refresher,
+    usage: Usage,
 }
 
 /// Runs the node of a directory until it is stopped.
@@ -86,7 +88,10 @@ pub fn run(directory: &Path) -> anyhow::Result<Stopped> {
         config.ledger_path(directory),
         config.witness_path(directory),
     );
-    let (store, ledger) = runtime.block_on(Store::open(&ledger, &witness))?;
+    let (mut store, ledger) = runtime.block_on(Store::open(&ledger, &witness))?;
+    let used = usage::start(directory, &ledger, |after| {
+        Ok(runtime.block_on(store.links_after(after, usize::MAX))?)
+    })?;
     let door = {
         let _inside = runtime.enter();
         Door::open(directory)?
@@ -122,6 +127,7 @@ pub fn run(directory: &Path) -> anyhow::Result<Stopped> {
     let (results, heard) = mpsc::channel(QUEUE_MAX);
     let consents = consent::attach(directory)?;
     let cohorts = Cohorts::new(gatekeeper.clone(), &subjects, &table, consents, now);
+    let cohorts = cohorts.noting(used.usage());
     let workers = Workers::start((table, cohorts), shelf, key, OpenDpNoise, results);
     let workers = workers.context("no thread")?;
     let signer = Identity::load(&directory.join("identity.key"))?;
@@ -151,8 +157,9 @@ pub fn run(directory: &Path) -> anyhow::Result<Stopped> {
         head,
         evidence: EvidenceFile::of(directory),
         refresher,
+        usage: used.usage(),
     };
-    runtime.block_on(async {
+    let stopped = runtime.block_on(async {
         let (to_loop, asked) = mpsc::channel(QUEUE_MAX);
         tokio::spawn(door.serve(to_loop));
         let session = tokio::spawn(link::run(Arc::new(System), identity, ends));
@@ -160,7 +167,9 @@ pub fn run(directory: &Path) -> anyhow::Result<Stopped> {
         // The session says goodbye once the loop's ends are gone.
         let _ = tokio::time::timeout(GOODBYE_WAIT, session).await;
         Ok(stopped)
-    })
+    });
+    used.finish();
+    stopped
 }
 
 /// The node's signing function.
@@ -310,6 +319,8 @@ impl Node {
     async fn write(&mut self, batch: Batch) -> Event {
         match self.store.append(&batch).await {
             Ok(head) => {
+                let links = batch.records.into_iter().map(|record| record.bytes);
+                self.usage.tell(Used::Entries(links.collect()));
                 self.head.send_replace(head);
                 Event::Journaled(head)
             }
