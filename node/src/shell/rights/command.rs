@@ -431,3 +431,35 @@ fn write_new(path: &Path, text: &str) -> anyhow::Result<()> {
         .and_then(|mut file| file.write_all(text.as_bytes()));
     written.with_context(|| format!("could not write {}", path.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(ground: &str, by: &str, backups: &[&str], days: i64, expected: Option<&str>) {
+        let backups: Vec<String> = backups.iter().map(|own| (*own).to_owned()).collect();
+        match (asked(ground, by, &backups, days), expected) {
+            (Ok(_), None) => {}
+            (Err((_, why)), Some(part)) => {
+                assert!(why.contains(part), "{why}");
+                assert!(!why.contains("erika"), "{why}");
+            }
+            (found, _) => panic!("{found:?}"),
+        }
+    }
+
+    #[test]
+    fn what_the_desk_says_is_checked_and_never_repeated() {
+        check("child", "J. Doe", &["nightly=2026-12-31"], 1, None);
+        check("erika", "J. Doe", &[], 1, Some("ground is none of"));
+        check("child", " ", &[], 1, Some("has 0 characters"));
+        check("child", &"erika".repeat(41), &[], 1, Some("has 205 characters"));
+        check("child", "a\nb", &[], 1, Some("control"));
+        check("child", "a", &["erika"], 1, Some("not ID=DAY"));
+        check("child", "a", &["erika=soon"], 1, Some("not ID=DAY"));
+        check("child", "a", &["=2026-12-31"], 1, Some("not ID=DAY"));
+        check("child", "a", &[], 0, Some("--keep-out-days is 0"));
+        check("child", "a", &["b=2026-12-31"; 65], 1, Some("65 backups"));
+    }
+}

@@ -90,8 +90,8 @@ pub fn start(
     links: impl FnOnce(u64) -> anyhow::Result<Vec<Vec<u8>>>,
 ) -> anyhow::Result<UsageThread> {
     let mut writer = Writer::open(directory, ledger)?;
-    writer.count(&links(writer.head.seq)?)?;
-    writer.live = true;
+    writer.count(&links(writer.counted())?)?;
+    writer.go_live();
     let (sender, told) = sync_channel(QUEUE_MAX);
     let thread = std::thread::Builder::new().name("usage".into());
     let thread = thread.spawn(move || writer.write_all(&told))?;
@@ -153,9 +153,14 @@ impl Writer {
         })
     }
 
-    #[cfg(test)]
+    /// From now on cuts may come.
     pub(super) fn go_live(&mut self) {
         self.live = true;
+    }
+
+    /// Entries of the budget ledger that are counted.
+    pub(super) fn counted(&self) -> u64 {
+        self.head.seq
     }
 
     fn write_all(mut self, told: &Receiver<News>) {
