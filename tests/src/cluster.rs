@@ -13,6 +13,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::company::Company;
+use crate::law;
 use crate::namespaces::Namespaces;
 use crate::policy::Policy;
 use crate::processes::{Outcome, Process, Watcher, command, free_ports, run, wait_for};
@@ -323,7 +324,26 @@ impl Cluster {
             });
         }
         fs::write(self.contract(), company.contract.to_toml())?;
+        self.declare(|folder| law::write_central(folder, &company.contract, &policy.purposes))?;
         self.pin_members()
+    }
+
+    /// Writes `[law]` of the coordinator, in place of what is there, and starts it again: it is read once.
+    ///
+    /// # Errors
+    ///
+    /// A file could not be written, or the coordinator did not become ready.
+    pub fn declare(&mut self, write: impl FnOnce(&Path) -> Result<String>) -> Result<()> {
+        let folder = self.coordinator_folder();
+        let path = folder.join("coordinator.toml");
+        let text = fs::read_to_string(&path)?;
+        let own = text.split("\n[law]\n").next().unwrap_or_default();
+        let section = write(&folder)?;
+        fs::write(&path, format!("{own}\n{section}"))?;
+        if let Some(mut process) = self.coordinator.take() {
+            process.stop()?;
+        }
+        self.start_coordinator()
     }
 
     /// Adds the members to every node's file, as `aquifer nodes --pins` prints them; in place of those that are there.

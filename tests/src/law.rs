@@ -14,7 +14,7 @@ use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::domain::contract::Contract;
 use aquifer_shared::domain::law::witness::GateKind;
 use aquifer_shared::domain::law::{
-    Action, Basis, Category, Gate, Pack, Purposes, Rulebook, Set, Spend, Transfer, vendored,
+    Action, Basis, Category, Gate, Pack, Purposes, Rulebook, Set, Spend, Transfer, proxy, vendored,
 };
 
 /// A purpose for a file.
@@ -43,6 +43,12 @@ impl Declared {
 /// A file of purposes that may use all columns of a contract.
 #[must_use]
 pub fn purposes(contract: &Contract, declared: &[Declared]) -> String {
+    let columns = columns(contract);
+    text(&columns, &contract.label.column, declared)
+}
+
+/// All columns but the label, each once.
+fn columns(contract: &Contract) -> Vec<&str> {
     let mut columns: Vec<&str> = contract
         .columns
         .iter()
@@ -55,7 +61,7 @@ pub fn purposes(contract: &Contract, declared: &[Declared]) -> String {
     columns.retain(|column| *column != contract.label.column);
     columns.sort_unstable();
     columns.dedup();
-    text(&columns, &contract.label.column, declared)
+    columns
 }
 
 fn text(columns: &[&str], target: &str, declared: &[Declared]) -> String {
@@ -114,7 +120,42 @@ pub fn write(folder: &Path, contract: &Contract, names: &[String], basis: Basis)
     for name in names {
         let _ = writeln!(section, "{name:?} = \"{basis}\"");
     }
+    let _ = write!(section, "[people.columns]\n{}", tags(contract));
     Ok(section)
+}
+
+/// Writes purposes and packs into the coordinator's directory; returns the section for coordinator.toml. A purpose of scoring comes
+/// along for predictions.
+///
+/// # Errors
+///
+/// A file could not be written.
+pub fn write_central(folder: &Path, contract: &Contract, names: &[String]) -> Result<String> {
+    let mut declared: Vec<Declared> = names.iter().map(|name| Declared::of_name(name)).collect();
+    if declared.iter().all(|one| one.action != Action::Score) {
+        declared.push(Declared::of_name("predictions.score"));
+    }
+    // Declared here and served by no unit.
+    declared.push(Declared::of_name("marketing.train"));
+    fs::write(folder.join("purposes.toml"), purposes(contract, &declared))?;
+    fs::create_dir_all(folder.join("packs"))?;
+    fs::write(folder.join("packs").join("house.toml"), house())?;
+    Ok(format!(
+        "[law]\ncontroller = \"DE\"\nplaces = [\"DE\"]\ntransfer = \"within\"\npurposes = \"purposes.toml\"\npacks = \"packs\"\n\
+         categories = [\"contract\"]\n[law.columns]\n{}",
+        tags(contract)
+    ))
+}
+
+/// Columns whose names suggest something sensitive; data sets for tests have a few.
+fn tags(contract: &Contract) -> String {
+    let mut columns: Vec<&str> = columns(contract);
+    columns.push(&contract.label.column);
+    let own = BTreeMap::new();
+    let suspected = proxy::untagged(&columns, &own).into_iter();
+    suspected
+        .map(|(column, _)| format!("{column:?} = [\"demographic\"]\n"))
+        .collect()
 }
 
 /// Rules for studies of simulations, whose customers have no columns.
@@ -124,6 +165,16 @@ pub fn write(folder: &Path, contract: &Contract, names: &[String], basis: Basis)
 /// Never: the texts are constants.
 #[must_use]
 pub fn gatekeeper() -> Gatekeeper {
+    gatekeeper_on(Basis::Contract)
+}
+
+/// The same, with all purposes on this basis.
+///
+/// # Panics
+///
+/// Never: the texts are constants.
+#[must_use]
+pub fn gatekeeper_on(basis: Basis) -> Gatekeeper {
     let names = ["churn.train", "churn.query", "simulate"];
     let mut declared = names.map(Declared::of_name);
     declared[2].action = Action::Train;
@@ -137,7 +188,7 @@ pub fn gatekeeper() -> Gatekeeper {
         Pack::parse(&text).expect("constant")
     });
     let book = Rulebook::new(packs.collect(), purposes).expect("constant");
-    let basis = names.map(|name| (name.parse().expect("constant"), Basis::Contract));
+    let basis = names.map(|name| (name.parse().expect("constant"), basis));
     let people = People {
         controller: "DE".parse().expect("constant"),
         place: "DE".parse().expect("constant"),
@@ -147,6 +198,7 @@ pub fn gatekeeper() -> Gatekeeper {
         categories: Set::of(&[Category::Contract]),
         columns: BTreeMap::new(),
         dpia_current: Vec::new(),
+        reviewers: BTreeMap::new(),
     };
     Gatekeeper::new(book, people)
 }

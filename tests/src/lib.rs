@@ -10,6 +10,7 @@ pub mod law;
 pub mod measured;
 pub mod namespaces;
 pub mod noise;
+pub mod packs;
 pub mod plot;
 pub mod policy;
 pub mod postgres;

@@ -8,9 +8,13 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use aquifer_node::shell::config::SAMPLE;
 use aquifer_shared::base::units::{Delta, MicroRho};
+use aquifer_shared::domain::law::Basis;
 use aquifer_shared::domain::sum::Thresholds;
 use aquifer_shared::shell::noise::{epsilon, largest_urho};
+use aquifer_tests::company::Company;
+use aquifer_tests::law;
 use aquifer_tests::processes::{free_ports, program, run};
 use aquifer_tests::random::Seeded;
 
@@ -18,6 +22,7 @@ const GUIDE: &str = include_str!("../../docs/operations.md");
 const TABLES: &str = include_str!("../../docs/published-tables.md");
 const ANALYSTS: &str = include_str!("../../docs/analysts.md");
 const QUESTIONS: &str = include_str!("../../docs/questions.md");
+const CONSENT: &str = include_str!("../../docs/consent.md");
 const PRIVACY: &str = include_str!("../../docs/privacy.md");
 
 /// The shell blocks of a document, in order.
@@ -83,6 +88,37 @@ fn every_command_of_the_guides_works() {
         .env("PORT_HTTPS", port_https.to_string()))
     .unwrap();
     outcome.success().unwrap();
+}
+
+/// A unit that has joined and says what it declares of its customers, as the guide for operators shows it.
+fn unit(folder: &Path) {
+    let purposes = ["churn.train", "churn.score"].map(|name| name.to_owned());
+    let company = Company::synthetic(3, 40);
+    let people = law::write(folder, &company.contract, &purposes, Basis::Consent).unwrap();
+    fs::write(folder.join("node.toml"), format!("{SAMPLE}\n{people}")).unwrap();
+}
+
+#[test]
+fn every_command_about_consent_works() {
+    let folder = tempfile::tempdir().unwrap();
+    let north = folder.path().join("north");
+    fs::create_dir(&north).unwrap();
+    unit(&north);
+    let blocks = shell_blocks(CONSENT).join("\n");
+    let file = folder.path().join("consent.sh");
+    fs::write(&file, format!("set -euo pipefail\n{blocks}\n")).unwrap();
+    let path = std::env::var("PATH").unwrap();
+    let outcome = run(Command::new("bash")
+        .arg("-x")
+        .arg(&file)
+        .current_dir(folder.path())
+        .env("PATH", format!("{}:{path}", programs().display()))
+        .env("UNIT", &north))
+    .unwrap();
+    let said = outcome.success().unwrap();
+    for word in ["withdrawn", "dpv:ConsentGiven", "dpv:ConsentWithdrawn"] {
+        assert!(said.contains(word), "expected {word:?} in:\n{said}");
+    }
 }
 
 /// Cells of the rows of a table that follows this heading line.
@@ -157,6 +193,8 @@ fn links_between_documents_lead_somewhere() {
         "docs/questions.md",
         "docs/sql.md",
         "docs/laws.md",
+        "docs/audit.md",
+        "docs/consent.md",
     ] {
         let text = fs::read_to_string(root.join(document)).unwrap();
         let folder = root.join(document).parent().unwrap().to_owned();

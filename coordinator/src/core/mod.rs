@@ -2,6 +2,7 @@
 
 pub mod asking;
 pub mod catalogue;
+pub mod chronicle;
 mod ending;
 pub mod event;
 pub mod expand;
@@ -14,6 +15,9 @@ mod expand_trust;
 pub(crate) mod finished;
 #[cfg(test)]
 pub(crate) mod fixtures;
+pub mod gates;
+#[cfg(test)]
+pub(crate) mod gates_fixtures;
 mod gather;
 mod group;
 pub mod http;

@@ -10,6 +10,8 @@ use aquifer_shared::base::limits::{
     ASKERS_MAX, QUESTIONS_RUNNING_MAX, QUESTIONS_RUNNING_PER_ANALYST_MAX, REQUEST_IDS_MAX,
 };
 use aquifer_shared::base::units::MicroRho;
+use aquifer_shared::domain::law::Allowed;
+use aquifer_shared::domain::law::witness::{Query, Run};
 use aquifer_shared::domain::sum::{StudyTerms, TrustMode, study_hash};
 use aquifer_shared::protocol::ask::{Response, StudyState};
 use aquifer_shared::protocol::codec::encode;
@@ -28,6 +30,7 @@ use super::store::{Asked, Party, StoreFault, StoredAnswer, StoredStudy};
 use super::understanding::{Asking, Step};
 use crate::core::asking::{Wish, standing_of, study_of};
 use crate::core::event::{Event, Record};
+use crate::core::gates::Permit;
 use crate::core::sql::CacheUse;
 
 /// A question that waits for its answer.
@@ -54,8 +57,8 @@ impl Hub {
         put: &Put,
         answers: &mpsc::Sender<Response>,
     ) -> Result<Option<Response>, StoreFault> {
-        let asking = match self.understand(party, put).await? {
-            Ok(asking) => asking,
+        let (asking, allowed) = match self.understand(party, put).await? {
+            Ok(understood) => understood,
             Err(response) => return Ok(Some(*response)),
         };
         if let Some(request) = &asking.request
@@ -87,7 +90,7 @@ impl Hub {
             Err(refusal) => return Ok(Some(refusal_response(refusal))),
         };
         match self.may_ask(&party.name, &asking, urho) {
-            Ok(()) => self.ask_units(asking, urho, answers).await,
+            Ok(()) => self.ask_units((asking, allowed), urho, answers).await,
             Err(response) => Ok(Some(*response)),
         }
     }
@@ -192,7 +195,7 @@ impl Hub {
     /// Makes the study that answers, durable before any unit hears of it.
     async fn ask_units(
         &mut self,
-        asking: Asking,
+        (asking, allowed): (Asking, Allowed<Query, Run>),
         urho: MicroRho,
         answers: &mpsc::Sender<Response>,
     ) -> Result<Option<Response>, StoreFault> {
@@ -205,6 +208,7 @@ impl Hub {
         let Some(live) = self.studies.get(&asking.standing) else {
             return Ok(Some(object("QP004", "the standing study has ended", "")));
         };
+        let permit = Permit::Query(allowed);
         let (approvals, text) = (live.offer().approvals, live.contract_text.clone());
         let members = terms.roster.iter().zip(&live.names);
         let members = members
@@ -238,7 +242,10 @@ impl Hub {
         self.running_questions.insert(hash, running);
         // There is room: nobody waits for a study that is new.
         let full = self.wait_for(hash, asking, answers);
-        if let Err(error) = self.take_up(stored, &text, members, approved).await {
+        if let Err(error) = self
+            .take_up(stored, &text, members, (approved, permit))
+            .await
+        {
             self.askers.remove(&hash);
             self.running_questions.remove(&hash);
             self.store.end_study(&hash, now()).await?;

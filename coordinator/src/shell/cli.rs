@@ -1,11 +1,14 @@
 //! The command line of `aquifer-coordinator`.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use aquifer_shared::base::ids::{Name, Role};
 use aquifer_shared::base::time::Timestamp;
+use aquifer_shared::domain::law::Place;
 use aquifer_shared::protocol::ticket::{Ticket, secret_hash};
 use aquifer_shared::shell::keys::{fingerprint, random_bytes32};
 use aquifer_shared::shell::report::{Outcome, Table, finish, note, print, print_json, refuse};
@@ -16,6 +19,7 @@ use serde_json::json;
 use super::clock::now;
 use super::config::{Address, Config};
 use super::home::{Home, HomeFault};
+use super::lawful::{LawConfig, PURPOSES};
 use super::serve::serve;
 use super::sql_password::{give, withdraw};
 use super::store::{Party, Ticketed};
@@ -103,6 +107,10 @@ struct Init {
     /// Database: sqlite://FILE (in the directory) or postgres://...
     #[arg(long, value_name = "URL")]
     store: Option<String>,
+    /// Country or region (DE, US-CA) where the coordinator is and customers live: starts [law] and purposes.toml; studies of real data
+    /// need them.
+    #[arg(long, value_name = "PLACE")]
+    place: Option<Place>,
     /// Name in the server's certificate.
     #[arg(long, value_name = "NAME")]
     server_name: Option<String>,
@@ -204,6 +212,19 @@ fn no_home(fault: HomeFault, json: bool) -> anyhow::Result<Outcome> {
     }
 }
 
+/// Writes the purposes to start from, unless there are some.
+fn start_purposes(path: &Path) -> anyhow::Result<()> {
+    let could_not = || format!("could not write {}", path.display());
+    match File::create_new(path) {
+        Ok(mut file) => file.write_all(STARTING.as_bytes()).with_context(could_not),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error).with_context(could_not),
+    }
+}
+
+/// Purposes of the documents' first studies.
+const STARTING: &str = include_str!("../../../shared/laws/examples/start.toml");
+
 async fn create(dir: PathBuf, init: Init) -> anyhow::Result<Outcome> {
     let Some(address_join) = init.address_join.or_else(|| init.address.next_port()) else {
         let why = "--address has the highest port: state --address-join as well";
@@ -220,11 +241,15 @@ async fn create(dir: PathBuf, init: Init) -> anyhow::Result<Outcome> {
     if let Some(name) = init.server_name {
         config.server_name = name.try_into()?;
     }
+    config.law = init.place.map(|place| LawConfig::at(place.as_str()));
     let dir = std::path::absolute(&dir).unwrap_or(dir);
     let home = match Home::create(&dir, &config, now()).await {
         Ok(home) => home,
         Err(fault) => return no_home(fault, init.json),
     };
+    if home.config.law.is_some() {
+        start_purposes(&home.dir.join(PURPOSES))?;
+    }
     let release = fingerprint(&home.release.public());
     if init.json {
         print_json(&json!({"directory": home.dir, "release_key": release}))?;

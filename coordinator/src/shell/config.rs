@@ -4,11 +4,14 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use aquifer_shared::base::limits::DOCUMENT_BYTES_MAX;
 use aquifer_shared::base::units::OutOfRange;
 use aquifer_shared::protocol::ticket::{is_address, is_host};
 use serde::Deserialize;
+
+use super::lawful::LawConfig;
 
 /// How a coordinator runs.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
@@ -37,6 +40,10 @@ pub struct Config {
     /// How long certificates of nodes and people are valid.
     #[serde(default = "default_days")]
     pub certificate_days: CertificateDays,
+    /// Where the newest checkpoint of the history is kept, relative to the directory; `history.checkpoint` there if it is left out.
+    pub history_checkpoint: Option<PathBuf>,
+    /// Declared purposes and rules of law; without them only synthetic studies run.
+    pub law: Option<LawConfig>,
 }
 
 /// `HOST:PORT`.
@@ -85,6 +92,8 @@ impl Config {
             server_name: default_server_name(),
             store: default_store(),
             certificate_days: default_days(),
+            history_checkpoint: None,
+            law: None,
         }
     }
 
@@ -136,6 +145,31 @@ impl Config {
             .replace("{server_name}", &quoted(&self.server_name.0))
             .replace("{days}", &self.certificate_days.0.to_string())
             .replace("{store}", &quoted(&self.store.0))
+            .replace("{history_checkpoint}", &self.mark_line())
+            + &self.law_text()
+    }
+}
+
+impl Config {
+    /// The line of the history's checkpoint; a comment where it stays in the directory.
+    fn mark_line(&self) -> String {
+        let path = self.history_checkpoint.as_ref();
+        let shown = path.map(|path| path.display().to_string());
+        shown.map_or_else(
+            || "# history_checkpoint = \"/another/disk/history.checkpoint\"".to_owned(),
+            |path| format!("history_checkpoint = {}", toml::Value::String(path)),
+        )
+    }
+
+    /// The section about law; a comment where nothing is declared.
+    fn law_text(&self) -> String {
+        match self.law.as_ref().map(|law| toml::to_string(law)) {
+            Some(Ok(section)) => format!("{LAW_HEADING}[law]\n{section}"),
+            _ => format!(
+                "{LAW_HEADING}{}",
+                LAW_SAMPLE.replace("\n", "\n# ").trim_end_matches("# ")
+            ),
+        }
     }
 }
 
@@ -346,7 +380,22 @@ store = {store}
 
 # How long certificates of nodes and people are valid; they are renewed long before.
 certificate_days = {days}
+
+# The newest checkpoint of the history, which says if that was cut or put back: best on another disk than this directory.
+{history_checkpoint}
 "#;
+const LAW_HEADING: &str = "
+# What may be done with people's data. Without this section only synthetic studies run. Where the coordinator is, where customers of
+# all units live, under what noisy sums come from other countries (within, tool, contract_terms, bare), declared purposes, what the
+# columns of the contracts are about; further: packs = \"FOLDER\", columns = { NAME = [\"CATEGORY\"] }, dpia_current, reviewers.
+";
+const LAW_SAMPLE: &str = "# [law]
+controller = \"DE\"
+places = [\"DE\"]
+transfer = \"within\"
+purposes = \"purposes.toml\"
+categories = [\"contract\", \"usage\", \"payment\"]
+";
 
 #[cfg(test)]
 mod tests {
@@ -369,6 +418,7 @@ mod tests {
         config.listen_https = "127.0.0.1:7443".parse().ok();
         config.store = "postgres://a:\"b\\@db/aquifer".parse().unwrap();
         config.certificate_days = 7.try_into().unwrap();
+        config.law = Some(LawConfig::at("DE"));
         assert_eq!(Config::parse(&config.to_text()), Ok(config));
     }
 

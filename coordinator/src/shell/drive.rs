@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::clock::now;
 use super::front::SharedFrame;
 use super::hub::Hub;
-use super::live::{Live, Unsaved};
+use super::live::{Granted, Live, Unsaved};
 use super::publish;
 use super::store::{Closing, StoreFault};
 use crate::core::event::{Effect, Ending, Event, Member, Note};
@@ -63,27 +63,28 @@ impl Hub {
         let Some(live) = self.studies.get_mut(&hash) else {
             return;
         };
+        let granted = live.granted();
         match effect {
             Effect::Offer(member) => {
                 let offer = frame(&live.offer());
-                self.send(hash, member, offer.into());
+                self.ask_unit(granted, member, offer.into());
             }
             Effect::Task(member, task) => {
                 let frame = encoded(&mut self.frames.task, task);
-                self.send(hash, member, frame);
+                self.ask_unit(granted, member, frame);
             }
             Effect::Roster(member, roster) => {
                 let frame = encoded(&mut self.frames.roster, roster);
-                self.send(hash, member, frame);
+                self.ask_unit(granted, member, frame);
             }
             Effect::Deliver(member) => {
                 if let Some(delivery) = live.machine.delivery(member) {
-                    self.send(hash, member, frame(&delivery).into());
+                    self.ask_unit(granted, member, frame(&delivery).into());
                 }
             }
             Effect::Proof(member, proof) => {
                 let frame = encoded(&mut self.frames.proof, proof);
-                self.send(hash, member, frame);
+                self.ask_unit(granted, member, frame);
             }
             Effect::End(member, end) => self.send(hash, member, frame(&end).into()),
             Effect::StudyEnd(member, end) => self.send(hash, member, frame(&end).into()),
@@ -128,6 +129,9 @@ impl Hub {
                 for token in saved.tokens {
                     live.machine.handle(now(), Event::Persisted(token));
                 }
+                if let Some(live) = self.studies.get(&hash) {
+                    self.note_records(live, &saved.records).await;
+                }
                 true
             }
             Err(overtaken @ StoreFault::Overtaken { .. }) => {
@@ -158,8 +162,13 @@ impl Hub {
             let event = Event::Concluded(Ending::Published);
             return live.machine.handle(now(), event);
         }
-        match publish::conclude(live, &self.store, &self.release, now()).await {
-            Ok(ending) => {
+        let law = &self.front.law;
+        match publish::conclude(live, &self.store, &self.release, law, now()).await {
+            Ok((ending, said)) => {
+                self.note_history(said).await;
+                let Some(live) = self.studies.get_mut(&hash) else {
+                    return;
+                };
                 live.unconcluded = false;
                 live.machine.handle(now(), Event::Concluded(ending));
             }
@@ -203,6 +212,13 @@ impl Hub {
         let subject = hash.to_string();
         if let Err(error) = self.store.audit(now(), &member, &what, &subject).await {
             tracing::error!(%error, "an audit line was not written");
+        }
+    }
+
+    /// Asks a unit for something, which takes a study that is permitted.
+    fn ask_unit(&mut self, granted: Option<Granted>, member: usize, frame: SharedFrame) {
+        if let Some(granted) = granted {
+            self.send(granted.study(), member, frame);
         }
     }
 

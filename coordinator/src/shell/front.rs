@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use aquifer_shared::base::ids::Name;
 use aquifer_shared::base::limits::FRAME_BYTES_MAX;
@@ -14,6 +14,8 @@ use aquifer_shared::shell::quic::close;
 use quinn::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
+use super::chronicle::Chronicle;
+use super::lawful::Law;
 use super::mirror::Copied;
 use super::outbox::Outbox;
 use super::put::{OpenStanding, Put, Unit};
@@ -129,6 +131,9 @@ pub struct Front {
     pub hub: mpsc::Sender<Command>,
     /// To the mirror of ledgers.
     pub mirror: mpsc::Sender<Copied>,
+    chronicle: OnceLock<Chronicle>,
+    /// What may run, be asked, be published.
+    pub law: Law,
     inbound: Arc<Semaphore>,
     firsts: Arc<Semaphore>,
     /// What connections live on.
@@ -168,6 +173,8 @@ impl Front {
             certificate_days,
             hub,
             mirror,
+            chronicle: OnceLock::new(),
+            law: Law::undeclared(),
             inbound,
             firsts,
             platform: Arc::new(System),
@@ -176,6 +183,18 @@ impl Front {
             looked: watch::Sender::new(0),
             open: watch::Sender::new(None),
         }
+    }
+
+    /// From here on there is a history.
+    pub fn attach(&self, chronicle: Chronicle) {
+        // The first one stays.
+        let _ = self.chronicle.set(chronicle);
+    }
+
+    /// The history, once there is one.
+    #[must_use]
+    pub fn chronicle(&self) -> Option<&Chronicle> {
+        self.chronicle.get()
     }
 
     /// Tells which standing studies are open, the newest first.
@@ -219,6 +238,12 @@ impl Front {
     #[cfg(test)]
     pub fn firsts_left(&self) -> usize {
         self.firsts.available_permits()
+    }
+
+    /// The same with rules of law; without, only synthetic studies run.
+    #[must_use]
+    pub fn under(self, law: Law) -> Self {
+        Self { law, ..self }
     }
 
     /// The same on another platform.

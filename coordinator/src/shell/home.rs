@@ -16,8 +16,10 @@ use aquifer_shared::shell::keys::{Identity, KeyFault, read_private, write_privat
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::config::{Config, ConfigError};
+use super::lawful::LawError;
 use super::server_certificate::SERVER_DAYS;
 use super::store::{Store, StoreFault, sqlite_file};
+use crate::core::gates::Gates;
 
 /// The authority's private key.
 pub const AUTHORITY_KEY: &str = "ca.key";
@@ -83,6 +85,9 @@ pub enum HomeFault {
     /// A certificate cannot be made or used.
     #[error("a certificate of the coordinator cannot be made or used")]
     Certificate(#[from] CertificateFault),
+    /// What is declared of law cannot be used.
+    #[error("the rules of law cannot be used")]
+    Law(#[from] LawError),
     /// The store cannot be opened.
     #[error("the store cannot be used")]
     Store(#[from] StoreFault),
@@ -153,6 +158,17 @@ impl Home {
             release: Arc::new(Identity::load(&dir.join(RELEASE_KEY))?),
             config,
         })
+    }
+
+    /// The gates that `[law]` declares; without it, those that let only synthetic studies through.
+    ///
+    /// # Errors
+    ///
+    /// A purpose or a pack that is wrong.
+    pub fn gates(&self) -> Result<Gates, HomeFault> {
+        let declared = self.config.law.as_ref();
+        let gates = declared.map(|law| law.gates(&self.dir)).transpose()?;
+        Ok(gates.unwrap_or_else(Gates::undeclared))
     }
 
     /// Opens the coordinator's store.

@@ -113,6 +113,7 @@ impl Hub {
         let mut expiry = interval(EXPIRY_POLL);
         expiry.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.part_with_revoked().await;
+        self.part_with_denied().await;
         self.resume_questions().await;
         self.tick().await;
         loop {
@@ -352,6 +353,16 @@ impl Hub {
         }
     }
 
+    /// Ends the studies that the rules of law do not let go on since the process stopped.
+    async fn part_with_denied(&mut self) {
+        let denied = |live: &Live| Some((live.hash, live.denied()?.to_owned()));
+        let denied: Vec<_> = self.studies.values().filter_map(denied).collect();
+        for (hash, why) in denied {
+            tracing::warn!(study = %hash.short(), why, "the rules of law do not let a study go on");
+            self.handle(hash, Event::Abort(format!("law: {why}"))).await;
+        }
+    }
+
     fn wakeup(&self) -> Instant {
         let current = now();
         let due = self
@@ -389,6 +400,7 @@ impl Hub {
             Ok(true) => {
                 self.front.close_unwelcome().await;
                 self.part_with_revoked().await;
+                self.note_parties().await;
             }
             Err(error) => tracing::error!(%error, "the registry could not be read"),
         }

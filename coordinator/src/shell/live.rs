@@ -18,6 +18,7 @@ use super::requests::ACCOUNTANT;
 use super::store::{Closing, SpoolWrite, Spooled, StoredAnswer, StoredStudy};
 use crate::core::event::{Effect, Ending, Record, Spool, Token};
 use crate::core::expand::{quoted_urho, shapes};
+use crate::core::gates::{Denied, Permit};
 use crate::core::resume::Durables;
 use crate::core::study::{Conditions, Study};
 
@@ -40,6 +41,26 @@ pub struct Unsaved {
     /// The store was asked and failed: it may have them all the same, so that nothing may be added.
     pub tried: bool,
 }
+
+/// Whether the rules of law let a study run.
+#[derive(Debug)]
+pub enum Footing {
+    /// Yes, by this decision.
+    Permitted(Permit),
+    /// No, and why; units hear nothing of it but its end.
+    Denied(String),
+    /// It has ended.
+    Over,
+}
+
+/// Proof that a study is permitted: nothing goes to a unit without it. Only [`Live::granted`] makes one.
+///
+/// ```compile_fail,E0423
+/// use aquifer_coordinator::shell::live::Granted;
+/// fn forged(study: aquifer_shared::base::ids::StudyHash) -> Granted { Granted(study) }
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Granted(StudyHash);
 
 /// A study with all that belongs to it.
 pub struct Live {
@@ -69,6 +90,8 @@ pub struct Live {
     pub answer: Option<StoredAnswer>,
     /// The model waits for the store.
     pub unconcluded: bool,
+    /// What lets it run.
+    footing: Footing,
     /// What watchers heard last.
     pub told: Option<StudyStatus>,
     epsilon: f64,
@@ -86,6 +109,7 @@ impl Live {
         durable: Durables,
         now: Timestamp,
         name_of: impl Fn(&IdentityKey) -> Option<Name>,
+        decide: impl FnOnce(&StudyTerms, &Contract) -> Result<Permit, Denied>,
     ) -> anyhow::Result<Self> {
         let contract =
             Contract::parse(&contract_text).context("a stored contract does not parse")?;
@@ -99,7 +123,12 @@ impl Live {
             .with_context(|| format!("study {} does not resume", stored.hash.short()))?;
         let terms = machine.terms().clone();
         let quoted = quoted_urho(&terms).unwrap_or(terms.urho);
+        let footing = match machine.ending() {
+            Some(_) => Footing::Over,
+            None => Footing::of(decide(&terms, &contract)),
+        };
         Ok(Self {
+            footing,
             hash: stored.hash,
             names: terms.roster.iter().map(name_of).collect(),
             epsilon: (ACCOUNTANT.epsilon)(quoted, terms.delta),
@@ -116,6 +145,26 @@ impl Live {
             unconcluded: false,
             told: None,
         })
+    }
+
+    /// What lets the coordinator ask units, if it may.
+    #[must_use]
+    pub fn granted(&self) -> Option<Granted> {
+        matches!(self.footing, Footing::Permitted(_)).then_some(Granted(self.hash))
+    }
+
+    /// Puts a study on the footing of another decision.
+    pub fn stand_on(&mut self, permit: Permit) {
+        self.footing = Footing::Permitted(permit);
+    }
+
+    /// Why it may not go on.
+    #[must_use]
+    pub fn denied(&self) -> Option<&str> {
+        match &self.footing {
+            Footing::Denied(why) => Some(why),
+            Footing::Permitted(_) | Footing::Over => None,
+        }
     }
 
     /// It has not ended.
@@ -218,6 +267,23 @@ impl Live {
     #[must_use]
     pub fn is_settled(&self) -> bool {
         !self.is_running() && self.unsaved.is_empty() && self.machine.state() != StudyState::Running
+    }
+}
+
+impl Footing {
+    fn of(decided: Result<Permit, Denied>) -> Self {
+        match decided {
+            Ok(permit) => Self::Permitted(permit),
+            Err(denied) => Self::Denied(denied.to_string()),
+        }
+    }
+}
+
+impl Granted {
+    /// The study.
+    #[must_use]
+    pub fn study(self) -> StudyHash {
+        self.0
     }
 }
 

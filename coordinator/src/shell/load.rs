@@ -104,7 +104,11 @@ impl Hub {
         let text = self.store.contract(&stored.contract_hash).await?;
         let text = text.context("the store has lost the study's contract")?;
         let durable = self.durables(&stored.hash).await?;
-        Live::resume(stored, text, durable, now(), |key| names.get(key).cloned())
+        let name_of = |key: &IdentityKey| names.get(key).cloned();
+        let law = &self.front.law;
+        Live::resume(stored, text, durable, now(), name_of, |terms, contract| {
+            law.study(terms, contract, now())
+        })
     }
 
     /// What is stored of a study's course.

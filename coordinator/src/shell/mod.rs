@@ -2,6 +2,7 @@
 
 mod asking;
 pub mod catalogue;
+pub mod chronicle;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -9,10 +10,12 @@ pub mod doorstep;
 mod drive;
 mod finding;
 pub mod front;
+mod history_requests;
 pub mod home;
 pub mod https;
 pub mod hub;
 pub mod joining;
+pub mod lawful;
 pub mod live;
 mod load;
 mod looking;
@@ -37,3 +40,4 @@ pub mod store;
 mod tokens;
 mod understanding;
 mod watchers;
+pub mod witnesses;

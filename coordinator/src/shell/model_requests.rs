@@ -1,14 +1,19 @@
 //! Requests about models: lists, files, the sums behind them, and what becomes of those that are held.
 
 use aquifer_shared::base::ids::Role;
+use aquifer_shared::domain::law::Allowed;
+use aquifer_shared::domain::law::witness::{Release, Run};
 use aquifer_shared::protocol::ask::{ModelEntry, Response};
 
 use super::clock::now;
 use super::hub::Hub;
+use super::lawful::denied_response;
 use super::live::Live;
 use super::publish;
 use super::requests::{refused, unknown};
 use super::store::{Party, StoreFault, StoredModel};
+use crate::core::chronicle::modelled;
+use crate::core::gates::Denied;
 
 impl Hub {
     pub(super) async fn models(&self) -> Result<Response, StoreFault> {
@@ -85,13 +90,20 @@ impl Hub {
             Ok(model) => model,
             Err(no) => return Ok(no),
         };
+        let allowed = match publish {
+            true => match self.may_release(party, &model) {
+                Ok(allowed) => Some(allowed),
+                Err(denied) => return Ok(denied_response(&denied)),
+            },
+            false => None,
+        };
         let what = if publish { "release" } else { "drop" };
         self.store
             .audit(now(), party.name.as_str(), what, which)
             .await?;
         if !self
             .store
-            .decide_model(&model.name, model.version, publish)
+            .decide_model(&model.name, model.version, allowed)
             .await?
         {
             return Ok(refused(
@@ -99,10 +111,29 @@ impl Hub {
                 format!("{}@{} is not held", model.name, model.version),
             ));
         }
+        if publish {
+            let (name, version) = (&model.name, model.version);
+            let said = modelled(name, version, &model.study, &model.file, true);
+            self.note_history(Some(said)).await;
+        }
         Ok(Response::Done(format!(
             "{}@{}: {what} done",
             model.name, model.version
         )))
+    }
+}
+
+impl Hub {
+    /// What allows a held model to be released by a person, who counts as its reviewer where the operator has declared the name.
+    fn may_release(
+        &self,
+        party: &Party,
+        model: &StoredModel,
+    ) -> Result<Allowed<Release, Run>, Denied> {
+        let live = self.studies.get(&model.study).ok_or(Denied::Undeclared)?;
+        let reviewer = Some((&party.name, party.identity));
+        let law = &self.front.law;
+        law.release(&live.terms, &live.contract, reviewer, now())
     }
 }
 

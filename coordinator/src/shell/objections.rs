@@ -84,6 +84,7 @@ fn rule_of(sqlstate: &str) -> Option<&'static str> {
         "QP004" => "policy.purpose",
         "QP006" => "units.quorum",
         "QP007" | "QP008" => "request.id",
+        "QP009" => "law.decision",
         "42501" => "policy.tables",
         "53300" | "53400" => "limits.queue",
         "55000" => "settings.cache",

@@ -14,15 +14,18 @@ use aquifer_shared::domain::sum::Plan;
 use aquifer_shared::protocol::ask::ModelEntry;
 use aquifer_shared::shell::keys::Identity;
 
+use super::lawful::Law;
 use super::live::Live;
 use super::requests::ACCOUNTANT;
 use super::store::{Store, StoredAnswer, StoredModel};
 use crate::core::asking::{answer_key, question_of};
+use crate::core::chronicle::{Keyed, modelled};
 use crate::core::event::{Abort, Ending};
 use crate::core::expand::shapes;
 use crate::core::learning::{evaluated, learn};
 
-/// Makes, signs and stores the model of a study whose sums are all released; a study has at most one.
+/// Makes, signs and stores the model of a study whose sums are all released; a study has at most one. Without a decision that allows
+/// the release it is held.
 ///
 /// # Errors
 ///
@@ -31,15 +34,16 @@ pub async fn conclude(
     live: &Live,
     store: &Store,
     release: &Identity,
+    law: &Law,
     now: Timestamp,
-) -> anyhow::Result<Ending> {
+) -> anyhow::Result<(Ending, Option<Keyed>)> {
     if let Some(made) = store.model_of(&live.hash).await? {
-        return Ok(ending(made.published, "see the model's card"));
+        return Ok((ending(made.published, "see the model's card"), None));
     }
     let learnt = match read(live) {
         Ok(Some(learnt)) => learnt,
-        Ok(None) => return Ok(Ending::Published),
-        Err(stop) => return Ok(stopped(stop.code(), &stop.to_string())),
+        Ok(None) => return Ok((Ending::Published, None)),
+        Err(stop) => return Ok((stopped(stop.code(), &stop.to_string()), None)),
     };
     let rival = rival(live, store).await?;
     let gain = live.terms.expected_gain_ppm;
@@ -47,6 +51,15 @@ pub async fn conclude(
     if !learnt.consistent {
         verdict = verdict.inconsistent();
     }
+    let allowed = law.release(&live.terms, &live.contract, None, now);
+    let allowed = match allowed {
+        Ok(allowed) => Some(allowed).filter(|_| verdict.publish),
+        // A person can put right what the rules object to, and then release it.
+        Err(denied) => {
+            verdict = verdict.held(format!("law: {denied}"));
+            None
+        }
+    };
     let sums = sum_records(live);
     let version = store.next_version(&live.terms.name).await?;
     let made = ModelFile::of(&Finished {
@@ -64,7 +77,7 @@ pub async fn conclude(
     // Sums that no honest members send can give figures that no card holds: that ends the study, a store that fails does not.
     let file = match made {
         Ok(file) => file,
-        Err(error) => return Ok(stopped("model", &error.to_string())),
+        Err(error) => return Ok((stopped("model", &error.to_string()), None)),
     };
     let signature = release.sign(&file.signing_digest());
     let signature = signature
@@ -75,18 +88,21 @@ pub async fn conclude(
         name: live.terms.name.clone(),
         version,
         study: live.hash,
-        published: verdict.publish,
+        published: false,
         file: file.signed(signature).to_json(),
         created: now,
     };
-    let kept = store.add_model(&stored).await?;
-    Ok(ending(
+    let kept = store.add_model(&stored, allowed).await?;
+    let (name, version) = (&kept.name, kept.version);
+    let said = modelled(name, version, &live.hash, &kept.file, kept.published);
+    let ended = ending(
         kept.published,
         verdict
             .reason
             .as_deref()
             .unwrap_or("the gate did not say why"),
-    ))
+    );
+    Ok((ended, Some(said)))
 }
 
 /// The released sum of a question, with everything that its reading needs; none for other plans.

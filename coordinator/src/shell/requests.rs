@@ -11,12 +11,15 @@ use tokio::sync::mpsc;
 
 use super::clock::now;
 use super::hub::Hub;
+use super::lawful::denied_response;
 use super::live::Live;
 use super::objections::refusal_response;
 use super::put::Put;
 use super::store::{Party, StoreFault, StoredStudy};
+use crate::core::chronicle::proposed;
 use crate::core::event::{Event, Record};
 use crate::core::expand::{Accountant, Expanded, expand};
+use crate::core::gates::Permit;
 use crate::core::resume::Durables;
 use crate::core::study_file::StudyFile;
 use crate::core::update::is_approval;
@@ -66,7 +69,7 @@ fn allowed(request: &Request) -> &'static [Role] {
         | Request::Renew { .. } => MODEL_READERS,
         Request::Ledger { .. } => NODES,
         Request::Ask(_) | Request::Look(Look::Budget) => ANALYSTS,
-        Request::Look(_) => READERS,
+        Request::Look(_) | Request::History(_) => READERS,
     }
 }
 
@@ -135,7 +138,7 @@ impl Hub {
                     Err(error) => Err(error),
                 },
             },
-            Request::Renew { .. } | Request::Look(_) => Ok(refused(
+            Request::Renew { .. } | Request::Look(_) | Request::History(_) => Ok(refused(
                 "request",
                 "the connection itself answers this".into(),
             )),
@@ -168,6 +171,11 @@ impl Hub {
             study: expanded.hash,
             notes: expanded.notes.clone(),
         };
+        let decided = self.front.law.study(&expanded.terms, &contract, now());
+        let permit = match decided {
+            Ok(permit) => permit,
+            Err(denied) => return Ok(denied_response(&denied)),
+        };
         if dry_run {
             return Ok(response);
         }
@@ -198,20 +206,20 @@ impl Hub {
             .into_iter()
             .zip(expanded.members)
             .collect();
-        let new = Vec::new();
+        let new = (Vec::new(), permit);
         if let Err(error) = self.take_up(stored, contract_text, members, new).await {
             return Ok(refused("study", format!("{error:#}")));
         }
         Ok(response)
     }
 
-    /// Starts a study that is stored with these records, and tells it who is there.
+    /// Starts a study that is stored with these records and that a decision permits, and tells it who is there.
     pub(super) async fn take_up(
         &mut self,
         stored: StoredStudy,
         contract_text: &str,
         members: Vec<(IdentityKey, Name)>,
-        records: Vec<Record>,
+        (records, permit): (Vec<Record>, Permit),
     ) -> anyhow::Result<()> {
         let name_of = |key: &IdentityKey| {
             members
@@ -223,9 +231,12 @@ impl Hub {
             records,
             ..Durables::default()
         };
-        let live = Live::resume(stored, contract_text.to_owned(), durable, now(), name_of)?;
+        let text = contract_text.to_owned();
+        let live = Live::resume(stored, text, durable, now(), name_of, |_, _| Ok(permit))?;
         let hash = live.hash;
+        let said = proposed(&hash, &live.terms, live.is_question());
         self.studies.insert(hash, live);
+        self.note_history(Some(said)).await;
         for (member, (key, _)) in members.iter().enumerate() {
             if self.is_connected(key) {
                 self.handle(hash, Event::Connected(member)).await;
@@ -273,6 +284,13 @@ impl Hub {
                 "signature",
                 "the signature is not of this study by your identity key".into(),
             ));
+        }
+        // Packs may have expired, or purposes been changed, since it was submitted.
+        if let Some(live) = self.studies.get_mut(&study) {
+            match self.front.law.study(&live.terms, &live.contract, now()) {
+                Ok(permit) => live.stand_on(permit),
+                Err(denied) => return Ok(denied_response(&denied)),
+            }
         }
         self.store
             .audit(now(), party.name.as_str(), "approve", &study.to_string())

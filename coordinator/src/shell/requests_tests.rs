@@ -14,20 +14,11 @@ use tokio::sync::mpsc;
 use super::clock::now;
 use super::front::{Command, Front};
 use super::hub::Hub;
+use super::lawful::Law;
 use super::registry::Registry;
 use super::requests::barred;
 use super::store::{Party, Store, Ticketed};
-
-const CONTRACT: &str = r#"
-[contract]
-name = "customers"
-version = 1
-[table.customers]
-privacy_unit = "customer"
-label = { column = "left", positive = "yes" }
-[table.customers.column.plan]
-levels = ["basic", "plus"]
-"#;
+use crate::core::gates_fixtures::{CONTRACT, gates};
 
 const STUDY: &str = r#"
 name = "churn"
@@ -59,7 +50,8 @@ impl World {
         let (sender, commands) = mpsc::channel(8);
         let (mirror, _) = mpsc::channel(8);
         let authority = Arc::new(authority);
-        let front = Front::new(registry, store.clone(), authority, 30, sender, mirror);
+        let front = Front::new(registry, store.clone(), authority, 30, sender, mirror)
+            .under(Law::logged(gates()));
         let release = Arc::new(Identity::generate().unwrap());
         Self {
             hub: Hub::load(Arc::new(front), store, release).await.unwrap(),

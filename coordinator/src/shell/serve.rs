@@ -15,6 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use super::chronicle::Chronicle;
 use super::clock::now;
 use super::doorstep::Doorstep;
 use super::front::{COMMANDS_MAX, CONNECTIONS_MAX, Command, Front};
@@ -22,11 +23,13 @@ use super::home::Home;
 use super::https::HttpsDoor;
 use super::hub::Hub;
 use super::joining::{Desk, serve_join};
+use super::lawful::{self, Law};
 use super::mirror::{COPIES_MAX, keep};
 use super::psql::SqlDoor;
 use super::registry::Registry;
 use super::server_certificate::{DoorTls, ServerTls, keep_valid};
 use super::session::serve_connection;
+use super::witnesses::{NEWS_MAX, show};
 
 /// Serves until SIGTERM or SIGINT; with `json` the addresses are printed as one JSON line once both endpoints are open.
 ///
@@ -35,20 +38,30 @@ use super::session::serve_connection;
 /// A store, certificate or address that cannot be used.
 pub async fn serve(home: Home, json: bool) -> anyhow::Result<Outcome> {
     let store = home.store().await?;
+    let history = home.history().await?;
     let registry = Registry::load(store.clone()).await?;
     let (commands, queue) = mpsc::channel(COMMANDS_MAX);
     let (copies, copied) = mpsc::channel(COPIES_MAX);
     let authority = home.authority.clone();
     let days = home.config.certificate_days.get();
-    let front = Arc::new(Front::new(
+    let gates = home.gates()?;
+    lawful::announce(&gates);
+    let front = Front::new(
         registry,
         store.clone(),
         authority,
         days,
         commands.clone(),
         copies,
-    ));
+    );
+    let front = Arc::new(front.under(Law::logged(gates)));
+    let (witnesses, shown) = mpsc::channel(NEWS_MAX);
+    front.attach(Chronicle {
+        history: history.clone(),
+        witnesses,
+    });
     let hub = Hub::load(front.clone(), store.clone(), home.release.clone()).await?;
+    hub.catch_up().await?;
     let server_name = home.config.server_name.as_str();
     let tls = ServerTls::fresh(&front.authority, server_name, now())?;
     let memory = labelled(RESTARTS, &[front.authority.key_pem().as_bytes()]);
@@ -78,6 +91,7 @@ pub async fn serve(home: Home, json: bool) -> anyhow::Result<Outcome> {
     let renewing = tokio::spawn(renewing);
     let accepting = tokio::spawn(accept(main.clone(), front.clone()));
     let mirroring = tokio::spawn(keep(store.clone(), copied));
+    let showing = tokio::spawn(show(history.clone(), shown));
     tokio::spawn(stop_on_signal(commands)?);
     let ended = hub.run(queue).await;
     accepting.abort();
@@ -85,11 +99,13 @@ pub async fn serve(home: Home, json: bool) -> anyhow::Result<Outcome> {
     renewing.abort();
     joining.abort();
     mirroring.abort();
+    showing.abort();
     front.close_all(CloseReason::Shutdown);
     main.close(CLOSE_DONE, b"");
     join.close(CLOSE_DONE, b"");
     main.wait_idle().await;
     store.close().await;
+    history.close().await;
     ended.map(|()| Outcome::Done)
 }
 

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use aquifer_shared::base::ids::Role;
 use aquifer_shared::domain::sum::SUM_VERSION;
-use aquifer_shared::protocol::ask::{Look, Request, Response};
+use aquifer_shared::protocol::ask::{HistoryAsk, Look, Request, Response};
 use aquifer_shared::protocol::codec::CodecError;
 use aquifer_shared::protocol::wire::{
-    Advert, Cannot, CloseReason, Confirm, Decision, Goodbye, Hello, LedgerCopy, Message, Opening,
-    Refusal, Renew, Renewed, Shares, Update, Welcome, frame, read_body,
+    Advert, Cannot, CloseReason, Confirm, Cosigned, Decision, Goodbye, Hello, LedgerCopy, LogSeen,
+    Message, NodeHead, Opening, Refusal, Renew, Renewed, Shares, Update, Welcome, frame, read_body,
 };
 use aquifer_shared::shell::certificates::{PeerCertificate, check_request};
 use aquifer_shared::shell::platform::within;
@@ -18,10 +18,12 @@ use quinn::{Connection, Incoming, RecvStream, SendStream};
 use tokio::sync::{Semaphore, mpsc};
 
 use super::front::{Command, FIRST_FRAMES_PER_CONNECTION_MAX, Front, Line, Said};
+use super::history_requests::history_of;
 use super::looking::look;
 use super::mirror::Copied;
 use super::outbox::{Outbox, outbox};
 use super::store::Party;
+use super::witnesses::WitnessNews;
 use crate::core::event::Secure;
 
 /// How long a handshake and a first frame may take.
@@ -99,6 +101,7 @@ impl Stream {
                 self.renew_on_request(&party, &csr, sending).await;
             }
             First::Request(Request::Look(what)) => self.show(&party, what, sending).await,
+            First::Request(Request::History(asked)) => self.tell(&party, asked, sending).await,
             First::Request(request) => self.answer(party, request, sending).await,
         }
     }
@@ -164,6 +167,15 @@ impl Stream {
         let _ = sending.finish();
     }
 
+    /// The history: read beside the hub as well.
+    async fn tell(&self, party: &Party, asked: HistoryAsk, mut sending: SendStream) {
+        let response = history_of(&self.front, party, asked).await;
+        let platform = &*self.front.platform;
+        // Fails only where the asker has gone.
+        let _ = within(platform, ANSWER_TIMEOUT, send(&mut sending, &response)).await;
+        let _ = sending.finish();
+    }
+
     async fn renew_on_request(&self, party: &Party, csr: &[u8], mut sending: SendStream) {
         let response = match renewed(&self.front, &self.peer, party, csr).await {
             Ok(certificate) => Response::Certificate(certificate),
@@ -210,6 +222,11 @@ impl Stream {
         let _ = self.front.hub.send(opened).await;
         let writer = tokio::spawn(queue.write_all(sending));
         let listened = self.listen(&party, reader, &outbox).await;
+        self.witness(WitnessNews::Gone {
+            node: party.identity,
+            session: self.number,
+        })
+        .await;
         let _ = self
             .front
             .hub
@@ -249,6 +266,11 @@ impl Stream {
                     let _ = self.front.mirror.send(Copied { party, copy, room }).await;
                     continue;
                 }
+                LogSeen::KIND | Cosigned::KIND | NodeHead::KIND => {
+                    let news = self.witnessed(party, outbox, (kind, &body))?;
+                    self.witness(news).await;
+                    continue;
+                }
                 Goodbye::KIND => return read_body::<Goodbye>(kind, &body).map(drop),
                 _ => said(kind, &body)?,
             };
@@ -260,6 +282,40 @@ impl Stream {
             if self.front.hub.send(said).await.is_err() {
                 return Ok(());
             }
+        }
+    }
+
+    /// What a node says about logs.
+    fn witnessed(
+        &self,
+        party: &Party,
+        outbox: &Outbox,
+        (kind, body): (u8, &[u8]),
+    ) -> Result<WitnessNews, CodecError> {
+        let node = party.identity;
+        Ok(match kind {
+            LogSeen::KIND => WitnessNews::Seen {
+                node,
+                name: party.name.clone(),
+                session: self.number,
+                outbox: outbox.clone(),
+                said: read_body(kind, body)?,
+            },
+            Cosigned::KIND => WitnessNews::Cosigned {
+                node,
+                said: read_body(kind, body)?,
+            },
+            _ => WitnessNews::Head {
+                node,
+                said: read_body(kind, body)?,
+            },
+        })
+    }
+
+    async fn witness(&self, news: WitnessNews) {
+        if let Some(chronicle) = self.front.chronicle() {
+            // Fails only where the process ends.
+            let _ = chronicle.witnesses.send(news).await;
         }
     }
 
@@ -344,6 +400,9 @@ fn longest(kind: u8) -> Option<usize> {
         Opening::KIND => Opening::BYTES_MAX,
         Cannot::KIND => Cannot::BYTES_MAX,
         LedgerCopy::KIND => LedgerCopy::BYTES_MAX,
+        LogSeen::KIND => LogSeen::BYTES_MAX,
+        Cosigned::KIND => Cosigned::BYTES_MAX,
+        NodeHead::KIND => NodeHead::BYTES_MAX,
         _ => return None,
     })
 }
@@ -396,7 +455,10 @@ mod tests {
         let lengths: Vec<u8> = (0..=u8::MAX)
             .filter(|kind| longest(*kind).is_some())
             .collect();
-        assert_eq!(lengths, [4, 6, 7, 10, 12, 13, 15, 17, 19, 22, 23]);
+        assert_eq!(
+            lengths,
+            [4, 6, 7, 10, 12, 13, 15, 17, 19, 22, 23, 25, 27, 29]
+        );
         assert!(
             lengths
                 .iter()

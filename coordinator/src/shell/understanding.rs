@@ -8,6 +8,8 @@ use aquifer_shared::base::ids::{Hash32, Name, StudyHash};
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::contract::{Contract, Published};
+use aquifer_shared::domain::law::Allowed;
+use aquifer_shared::domain::law::witness::{self, Run};
 use aquifer_shared::domain::sum::{StudyTerms, study_hash};
 use aquifer_shared::protocol::ask::{Answer, Response, StudyState};
 use aquifer_shared::protocol::codec::encode;
@@ -102,7 +104,7 @@ impl Hub {
         &self,
         party: &Party,
         put: &Put,
-    ) -> Result<Step<Asking>, StoreFault> {
+    ) -> Result<Step<(Asking, Allowed<witness::Query, Run>)>, StoreFault> {
         let Some(live) = self.standing_for(put) else {
             let hint = "`aquifer study list` shows open studies; an operator submits one with plan = questions";
             let text = format!("no standing study is open for purpose {}", put.purpose);
@@ -130,10 +132,26 @@ impl Hub {
             Ok(asking) => asking,
             Err(response) => return Ok(Err(response)),
         };
+        let allowed = match self.lawful(&asking, table) {
+            Ok(allowed) => allowed,
+            Err(response) => return Ok(Err(response)),
+        };
         Ok(match tag {
             Some(json) => Err(Box::new(self.price_tag(&asking, table, json).await?)),
-            None => Ok(asking),
+            None => Ok((asking, allowed)),
         })
+    }
+
+    /// Whether the rules of law let the question be asked; of a question without a price the rest is looked at.
+    fn lawful(&self, asking: &Asking, table: &Published) -> Step<Allowed<witness::Query, Run>> {
+        let urho = asking.price.as_ref().map_or(MicroRho::ZERO, |urho| *urho);
+        let cost = asking.cost(urho);
+        let quoted = asking.terms.quoted(cost).unwrap_or(cost);
+        let epsilon = (ACCOUNTANT.epsilon)(quoted, asking.terms.delta);
+        let question = (table, &asking.query.question);
+        let law = &self.front.law;
+        let decided = law.question(&asking.terms, question, epsilon, now());
+        decided.map_err(|denied| Box::new(object("QP009", &denied.to_string(), &denied.hint())))
     }
 
     fn priced(

@@ -115,7 +115,8 @@ pub(crate) fn gatekeeper() -> Gatekeeper {
     let purposes = purposes.replace(r#"["tenure", "charges", "plan"]"#, columns);
     let packs = vendored::PACKS.map(|(_, text)| Pack::parse(text).unwrap());
     let book = Rulebook::new(packs.into(), Purposes::parse(&purposes).unwrap()).unwrap();
-    let basis = ["churn.train", "churn.query"].map(|purpose| (name(purpose), Basis::Contract));
+    let basis = ["churn.train", "churn.query", "churn.score"]
+        .map(|purpose| (name(purpose), Basis::Contract));
     let people = People {
         controller: "DE".parse().unwrap(),
         place: "DE".parse().unwrap(),
@@ -125,6 +126,7 @@ pub(crate) fn gatekeeper() -> Gatekeeper {
         categories: Set::of(&[Category::Contract]),
         columns: BTreeMap::new(),
         dpia_current: Vec::new(),
+        reviewers: BTreeMap::new(),
     };
     Gatekeeper::new(book, people)
 }

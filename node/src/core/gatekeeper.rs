@@ -5,8 +5,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use aquifer_shared::base::ids::Name;
+use aquifer_shared::base::ids::{IdentityKey, Name};
 use aquifer_shared::base::time::Timestamp;
+use aquifer_shared::domain::law::proxy::categories_of;
 use aquifer_shared::domain::law::{
     About, Basis, Category, Decision, Dpia, Facts, Gate, Person, Place, Purpose, Request, Rulebook,
     Run, Set, Spend, Transfer, Verdict, decide,
@@ -33,6 +34,8 @@ pub struct People {
     pub columns: BTreeMap<String, Set<Category>>,
     /// Names of purposes whose assessment of impact is current.
     pub dpia_current: Vec<Name>,
+    /// Who may review decisions of significant effect, and by which key they are known.
+    pub reviewers: BTreeMap<Name, IdentityKey>,
 }
 
 /// Rules and declarations, shared by all gates of a node.
@@ -111,14 +114,45 @@ impl Gatekeeper {
         figures: Figures,
         now: Timestamp,
     ) -> Decision {
+        let request = Request {
+            categories: self.categories_by_name(columns),
+            ..self.request(gate, purpose, columns)
+        };
         let places = [self.0.people.place];
-        let run = Run {
-            places: &places,
+        let about = About::Run(self.about_run(&places, figures));
+        self.decide(&request, None, about, now)
+    }
+
+    /// Whether a file of scores may be written; a reviewer counts where the unit has declared the name.
+    pub fn score(
+        &self,
+        purpose: &str,
+        columns: &[&str],
+        reviewer: Option<&Name>,
+        now: Timestamp,
+    ) -> Decision {
+        let request = Request {
+            categories: self.categories_by_name(columns),
+            export: true,
+            ..self.request(Gate::Score, purpose, columns)
+        };
+        let reviewer = reviewer.and_then(|name| self.0.people.reviewers.get(name));
+        let places = [self.0.people.place];
+        let about = About::Run(Run {
+            // Scores stay at the unit.
+            transfer: Transfer::Within,
+            ..self.about_run(&places, Figures::unspent(0))
+        });
+        self.decide(&request, reviewer.copied(), about, now)
+    }
+
+    fn about_run<'a>(&self, places: &'a [Place], figures: Figures) -> Run<'a> {
+        Run {
+            places,
             transfer: self.0.people.transfer,
             population: Some(figures.population),
             spend: Some(figures.spend),
-        };
-        self.decide(gate, purpose, columns, About::Run(run), now)
+        }
     }
 
     /// Whether one person is eligible.
@@ -135,36 +169,37 @@ impl Gatekeeper {
         person: &Person,
         now: Timestamp,
     ) -> bool {
-        let about = About::Person(*person);
-        let decision = self.decide(gate, purpose, columns, about, now);
+        let request = self.request(gate, purpose, columns);
+        let decision = self.decide(&request, None, About::Person(*person), now);
         decision.verdict() == Verdict::Allow
     }
 
-    fn decide(
-        &self,
-        gate: Gate,
-        purpose: &str,
-        columns: &[&str],
-        about: About<'_>,
-        now: Timestamp,
-    ) -> Decision {
-        let Content { book, people } = &*self.0;
-        let declared = book.purpose(purpose);
-        let request = Request {
+    fn request<'a>(&self, gate: Gate, purpose: &'a str, columns: &'a [&'a str]) -> Request<'a> {
+        Request {
             gate,
             purpose,
             columns,
             categories: self.categories(columns),
-            controller: Some(people.controller),
+            controller: Some(self.0.people.controller),
             export: false,
-        };
+        }
+    }
+
+    fn decide(
+        &self,
+        request: &Request<'_>,
+        reviewer: Option<IdentityKey>,
+        about: About<'_>,
+        now: Timestamp,
+    ) -> Decision {
+        let book = &self.0.book;
         let facts = Facts {
-            dpia: self.dpia(declared),
-            reviewer: None,
+            dpia: self.dpia(book.purpose(request.purpose)),
+            reviewer,
             signers: None,
             about,
         };
-        decide(&request, &facts, book, now)
+        decide(request, &facts, book, now)
     }
 
     fn dpia(&self, purpose: Option<&Purpose>) -> Dpia {
@@ -188,6 +223,12 @@ impl Gatekeeper {
             own.iter().for_each(|category| all.insert(category));
         }
         all
+    }
+
+    /// The same for a run, before which names are looked at: a column that has a sensitive name and no tag is unknown.
+    fn categories_by_name(&self, columns: &[&str]) -> Set<Category> {
+        let people = &self.0.people;
+        categories_of(columns, people.categories, &people.columns)
     }
 }
 
@@ -213,6 +254,7 @@ mod tests {
             categories: Set::of(&[Category::Contract]),
             columns: BTreeMap::new(),
             dpia_current: Vec::new(),
+            reviewers: BTreeMap::from([("ada".parse().unwrap(), IdentityKey([7; 32]))]),
         }
     }
 
@@ -268,6 +310,54 @@ mod tests {
         let mut bare = people();
         bare.transfer = Transfer::Bare;
         check(bare, &columns, figures(), Some(Cause::TransferWithoutTool));
+    }
+
+    #[test]
+    fn a_sensitive_name_must_be_tagged_before_a_run() {
+        let columns = ["tenure", "religion"];
+        check(people(), &columns, figures(), Some(Cause::CategoryUnknown));
+        let mut tagged = people();
+        tagged
+            .columns
+            .insert("religion".into(), Set::of(&[Category::Religion]));
+        let decided = gatekeeper(tagged).run(Gate::Train, "churn.train", &columns, figures(), NOW);
+        assert!(!decided.causes().contains(Cause::CategoryUnknown));
+    }
+
+    fn gatekeeper(people: People) -> Gatekeeper {
+        let purposes = Purposes::parse(PURPOSES).unwrap();
+        let book = Rulebook::new(vendored::packs().unwrap(), purposes).unwrap();
+        Gatekeeper::new(book, people)
+    }
+
+    #[track_caller]
+    fn check_score(purpose: &str, reviewer: Option<&str>, expected: &[Cause]) {
+        let mut people = people();
+        let current = ["retention.score", "credit.score"];
+        people.dpia_current = current.map(|name| name.parse().unwrap()).into();
+        let reviewer: Option<Name> = reviewer.map(|name| name.parse().unwrap());
+        let columns = ["tenure", "plan"];
+        let decision = gatekeeper(people).score(purpose, &columns, reviewer.as_ref(), NOW);
+        assert_eq!(decision.causes(), Set::of(expected), "{purpose}");
+    }
+
+    #[test]
+    fn l3_significant_needs_reviewer() {
+        check_score("churn.score", None, &[]);
+        check_score("retention.score", None, &[Cause::ReviewerMissing]);
+        check_score("retention.score", Some("bob"), &[Cause::ReviewerMissing]);
+        check_score("retention.score", Some("ada"), &[]);
+    }
+
+    #[test]
+    fn l3_screened_use_denied() {
+        check_score("credit.score", Some("ada"), &[Cause::UseScreened]);
+        check_score(
+            "churn.train",
+            None,
+            &[Cause::WrongAction, Cause::ExportNotDeclared],
+        );
+        check_score("nothing.score", None, &[Cause::PurposeUnknown]);
     }
 
     #[test]

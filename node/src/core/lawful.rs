@@ -1,5 +1,6 @@
 //! Studies and questions before the rules of law: decided on public facts, with the unit's own declarations.
 
+use aquifer_shared::base::ids::Name;
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::domain::law::witness::{GateKind, Run};
 use aquifer_shared::domain::law::{Allowed, Decision, Gate, Refused, Spend};
@@ -22,13 +23,18 @@ pub struct Brief {
     pub columns: Vec<String>,
     /// Declared size, and cost of the year.
     pub figures: Figures,
+    /// Who reviews the decisions that follow, at the gate of scores.
+    pub reviewer: Option<Name>,
 }
 
 impl Brief {
     /// Decides.
     pub fn decide(&self, gatekeeper: &Gatekeeper, now: Timestamp) -> Decision {
         let columns: Vec<&str> = self.columns.iter().map(String::as_str).collect();
-        gatekeeper.run(self.gate, &self.purpose, &columns, self.figures, now)
+        match self.gate {
+            Gate::Score => gatekeeper.score(&self.purpose, &columns, self.reviewer.as_ref(), now),
+            gate => gatekeeper.run(gate, &self.purpose, &columns, self.figures, now),
+        }
     }
 
     /// The witness for a gate.
@@ -84,6 +90,7 @@ impl Rules {
             purpose: terms.purpose.to_string(),
             columns,
             figures: self.figures(now, ledger, terms),
+            reviewer: None,
         })
     }
 
@@ -119,5 +126,99 @@ impl Rules {
                 delta_pico: (terms.delta.get() * 1e12).ceil() as u64,
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aquifer_shared::base::units::MicroRho;
+    use aquifer_shared::domain::law::Cause;
+
+    use super::*;
+    use crate::core::fixtures::{NOW, SPLIT, URHO, offer, rules, synthetic, terms};
+    use crate::core::ledger::Caps;
+
+    const YEAR_MS: u64 = 365 * 24 * 3_600 * 1_000;
+
+    /// Each study costs half of the year's cap of 3.
+    fn dear() -> Rules {
+        Rules {
+            epsilon: |rho, _| rho.0 as f64 * 1.5 / URHO.0 as f64,
+            ..rules()
+        }
+    }
+
+    fn numbered(number: u8) -> StudyTerms {
+        StudyTerms {
+            study_id: [number; 16],
+            ..terms()
+        }
+    }
+
+    fn accept(ledger: &mut Ledger, terms: &StudyTerms) {
+        let (_, accepted) = offer(terms);
+        let caps = Caps {
+            per_contract: MicroRho(u64::MAX),
+            per_year: MicroRho(u64::MAX),
+        };
+        let body = (&accepted.terms[..], terms, &accepted.approvals[..]);
+        ledger.reserve(NOW, caps, SPLIT, body, false).unwrap();
+    }
+
+    fn refused(cause: Cause) -> Result<(), (RefusalCode, u64)> {
+        Err((RefusalCode::Law, cause as u64 + 1))
+    }
+
+    #[test]
+    fn a1_the_subject_year_counts_all_studies_of_the_ledger() {
+        let (rules, mut ledger) = (dear(), Ledger::default());
+        accept(&mut ledger, &numbered(1));
+        assert_eq!(rules.check_law(NOW, &ledger, &numbered(2)), Ok(()));
+        accept(&mut ledger, &numbered(2));
+        let above = refused(Cause::EpsilonAboveCap);
+        assert_eq!(rules.check_law(NOW, &ledger, &numbered(3)), above);
+        // What is accepted already is counted once.
+        assert_eq!(rules.check_law(NOW, &ledger, &numbered(2)), Ok(()));
+        // Made-up data cost nobody anything.
+        assert_eq!(rules.check_law(NOW, &ledger, &synthetic(3)), Ok(()));
+    }
+
+    #[test]
+    fn a_clock_set_back_gives_no_year_back() {
+        let (rules, mut ledger) = (dear(), Ledger::default());
+        accept(&mut ledger, &numbered(1));
+        accept(&mut ledger, &numbered(2));
+        let before = Timestamp(NOW.0 - YEAR_MS);
+        let above = refused(Cause::EpsilonAboveCap);
+        assert_eq!(rules.check_law(before, &ledger, &numbered(3)), above);
+    }
+
+    #[test]
+    fn a_relabelled_purpose_is_refused() {
+        let (rules, ledger) = (dear(), Ledger::default());
+        let named = |purpose: &str| StudyTerms {
+            purpose: purpose.parse().unwrap(),
+            ..terms()
+        };
+        let check = |purpose: &str| rules.check_law(NOW, &ledger, &named(purpose));
+        assert_eq!(check("churn.train"), Ok(()));
+        assert_eq!(check("churn.query"), refused(Cause::WrongAction));
+        assert_eq!(check("churn"), refused(Cause::PurposeUnknown));
+        let mut other = dear();
+        other.contract.features.push("shoe_size".to_owned());
+        let found = other.check_law(NOW, &ledger, &terms());
+        assert_eq!(found, refused(Cause::ColumnNotAllowed));
+    }
+
+    #[test]
+    fn without_declarations_only_made_up_studies_are_taken() {
+        let rules = Rules {
+            gatekeeper: None,
+            ..dear()
+        };
+        let ledger = Ledger::default();
+        assert_eq!(rules.check_law(NOW, &ledger, &synthetic(3)), Ok(()));
+        let found = rules.check_law(NOW, &ledger, &terms());
+        assert_eq!(found, Err((RefusalCode::Law, 0)));
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod analytics;
 pub mod check;
+pub mod chronicle;
 pub mod cohort;
 pub mod consent;
 pub mod contribution;

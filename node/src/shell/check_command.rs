@@ -7,10 +7,15 @@ use std::process::ExitCode;
 use aquifer_shared::domain::contract::Contract;
 use serde::Serialize;
 
+use super::check_law::LawReport;
 use super::check_published::{TableReport, reports};
+use super::clock::now;
+use super::config::NodeConfig;
 use super::encode::inspect;
+use super::score_exports::expired;
 use super::source::DataConfig;
 use crate::core::check::{Finding, Findings, Outgoing, outgoing};
+use crate::core::gatekeeper::Gatekeeper;
 
 /// What is printed, for programs.
 ///
@@ -32,6 +37,7 @@ struct Report {
     would_send: Vec<Outgoing>,
     published: Vec<TableReport>,
     not_published_here: Vec<String>,
+    law: LawReport,
 }
 
 /// Prints the findings; exit code 1 where a node would not start with them, or where a study could learn nothing from them.
@@ -41,8 +47,9 @@ struct Report {
 /// # Errors
 ///
 /// Whatever is wrong with files or mapping.
-pub fn run(config: &DataConfig, directory: &Path, json: bool) -> anyhow::Result<ExitCode> {
-    let report = report(config, directory)?;
+pub fn run(config: &NodeConfig, directory: &Path, json: bool) -> anyhow::Result<ExitCode> {
+    let gatekeeper = config.gatekeeper(directory)?;
+    let report = report(&config.data, gatekeeper.as_ref(), directory)?;
     let text = if json {
         serde_json::to_string_pretty(&report)? + "\n"
     } else {
@@ -56,7 +63,11 @@ pub fn run(config: &DataConfig, directory: &Path, json: bool) -> anyhow::Result<
     })
 }
 
-fn report(config: &DataConfig, directory: &Path) -> anyhow::Result<Report> {
+fn report(
+    config: &DataConfig,
+    gatekeeper: Option<&Gatekeeper>,
+    directory: &Path,
+) -> anyhow::Result<Report> {
     let encoded = inspect(config, directory)?;
     let Contract {
         name,
@@ -71,7 +82,16 @@ fn report(config: &DataConfig, directory: &Path) -> anyhow::Result<Report> {
     problems.extend(one_class(&label, positive, labels.len() as u64));
     let (published, not_published_here) = reports(config, directory, &encoded.contract)?;
     problems.extend(published.iter().flat_map(TableReport::problems));
+    let law = LawReport::of(
+        gatekeeper,
+        &encoded.contract,
+        config.customers_max,
+        expired(directory, now())?,
+        now(),
+    );
+    problems.extend(law.problems());
     Ok(Report {
+        law,
         contract: name.to_string(),
         version: *version,
         contract_hash: encoded.contract.hash().to_string(),
@@ -155,6 +175,7 @@ fn write_report(report: &Report, out: &mut String) -> std::fmt::Result {
             "\ntable {table} for analysts: not mapped by [data.published], so not published here"
         )?;
     }
+    report.law.write(out)?;
     for problem in &report.problems {
         writeln!(out, "\nproblem: {problem}")?;
     }
@@ -227,7 +248,7 @@ levels = ["basic", "plus"]
             published: BTreeMap::new(),
             tables: BTreeMap::from([("customers".to_owned(), "c.csv".into())]),
         };
-        report(&config, directory.path()).unwrap()
+        report(&config, None, directory.path()).unwrap()
     }
 
     #[test]
@@ -358,7 +379,7 @@ column.n = { low = 0, high = 9 }
                 ("o".to_owned(), "o.csv".into()),
             ]),
         };
-        let report = report(&config, directory.path()).unwrap();
+        let report = report(&config, None, directory.path()).unwrap();
         let text = shown(&report);
         let json = serde_json::to_string(&report).unwrap();
         assert!(

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use aquifer_shared::base::ids::Name;
+use aquifer_shared::shell::history::HistoryFault;
 use aquifer_shared::shell::join::JoinFault;
 use aquifer_shared::shell::link::LinkError;
 use aquifer_shared::shell::report::{Outcome, chain, finish, refuse};
@@ -11,14 +13,19 @@ use clap_complete::Shell;
 
 use super::config::NodeConfig;
 use super::consent::{self, ConsentCommand};
+use super::governance::PolicyFault;
+use super::law_command::{self, LawsCommand, PolicyCommand};
 use super::link::LinkFault;
 use super::rights::{self, RightsCommand};
 use super::score_command::{self, Scoring};
 use super::serve::{self, Stopped};
+use super::serve_history::RefusedHistory;
 use super::store::StoreFault;
 use super::views::Query;
+use super::witnessing::Distrust;
 use super::{
-    check_command, join_command, ledger_command, ledger_view, refresh_command, unit_commands,
+    check_command, history_command, join_command, ledger_command, ledger_view, refresh_command,
+    unit_commands,
 };
 
 /// Guards a business unit's customers: takes part in studies, lets nothing out but charged, noisy sums.
@@ -55,7 +62,11 @@ enum Command {
         json: bool,
     },
     /// Attach the data and take part in studies until stopped.
-    Run,
+    Run {
+        /// Start under a changed policy that two officers have not signed yet: why. It is written down, and holds a day.
+        #[arg(long, value_name = "REASON")]
+        break_glass: Option<String>,
+    },
     /// Make the running node read its tables for analysts again, under the new epoch of node.toml; studies go on.
     Refresh {
         /// Print JSON.
@@ -81,6 +92,9 @@ enum Command {
         /// Declared purpose of the scores; may be left out where one alone scores.
         #[arg(long, value_name = "PURPOSE")]
         purpose: Option<String>,
+        /// Who reviews the decisions that follow: one of [people.reviewers]; needed where they weigh heavily on people.
+        #[arg(long, value_name = "NAME")]
+        reviewer: Option<Name>,
         /// New file, CSV or Parquet by its name (.csv, .parquet); readable for its owner alone.
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
@@ -101,10 +115,25 @@ enum Command {
         #[command(subcommand)]
         command: RightsCommand,
     },
+    /// Rule packs in force at this unit: those of node.toml before those that come along.
+    Laws {
+        #[command(subcommand)]
+        command: LawsCommand,
+    },
+    /// What would be decided if: made-up cases under this unit's packs and purposes.
+    Policy {
+        #[command(subcommand)]
+        command: PolicyCommand,
+    },
     /// How far the ledger is, who has seen how much of it, and ways out where it is locked.
     Ledger {
         #[command(subcommand)]
         command: LedgerCommand,
+    },
+    /// The node's transparency log, what it signed of the coordinator's, and evidence where the two do not go together.
+    History {
+        #[command(subcommand)]
+        command: HistoryCommand,
     },
     /// Print a completion script for a shell.
     Completions {
@@ -166,6 +195,16 @@ enum LedgerCommand {
     },
 }
 
+#[derive(Debug, Subcommand)]
+enum HistoryCommand {
+    /// Size, checkpoints, the newest entries, and what speaks against the coordinator's history, if anything does.
+    Show {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
 /// Carries out a command.
 #[must_use]
 pub fn run(arguments: &Arguments) -> ExitCode {
@@ -173,7 +212,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     if let Command::Check { json } = arguments.command {
         let checked = NodeConfig::load(directory)
             .map_err(Into::into)
-            .and_then(|config| check_command::run(&config.data, directory, json));
+            .and_then(|config| check_command::run(&config, directory, json));
         return checked.unwrap_or_else(|error| finish(Err(error)));
     }
     let ended = carry_out(&arguments.command, directory);
@@ -184,7 +223,7 @@ fn carry_out(command: &Command, directory: &Path) -> anyhow::Result<Outcome> {
     match command {
         Command::Join { ticket, json } => join_command::run(ticket, directory, *json),
         Command::Check { .. } => unreachable!("carried out by run"),
-        Command::Run => stopped(serve::run(directory)?),
+        Command::Run { break_glass } => stopped(serve::run(directory, break_glass.as_deref())?),
         Command::Refresh { json } => refresh_command::run(directory, *json),
         Command::Budget { json } => unit_commands::run(directory, &Query::Budget, *json),
         Command::Studies { command } => {
@@ -194,6 +233,7 @@ fn carry_out(command: &Command, directory: &Path) -> anyhow::Result<Outcome> {
         Command::Score {
             model,
             purpose,
+            reviewer,
             out,
             reasons,
             json,
@@ -204,6 +244,7 @@ fn carry_out(command: &Command, directory: &Path) -> anyhow::Result<Outcome> {
                 &Scoring {
                     model,
                     purpose: purpose.as_deref(),
+                    reviewer: reviewer.as_ref(),
                     out,
                     reasons,
                     json,
@@ -212,6 +253,8 @@ fn carry_out(command: &Command, directory: &Path) -> anyhow::Result<Outcome> {
         }
         Command::Consent { command } => consent::run(directory, command),
         Command::Rights { command } => rights::run(directory, command),
+        Command::Laws { command } => law_command::laws(directory, command),
+        Command::Policy { command } => law_command::policy(directory, command),
         Command::Ledger { command } => match command {
             LedgerCommand::Show { json } => ledger_view::show(directory, *json),
             LedgerCommand::Adopt { file, json } => {
@@ -221,6 +264,9 @@ fn carry_out(command: &Command, directory: &Path) -> anyhow::Result<Outcome> {
                 ledger_command::write_off(directory, *yes, *json)
             }
         },
+        Command::History {
+            command: HistoryCommand::Show { json },
+        } => history_command::show(directory, *json),
         Command::Completions { shell } => {
             let mut command = Arguments::command();
             let mut script = Vec::new();
@@ -243,12 +289,17 @@ impl Command {
             Self::Studies { command } => command.query().1,
             Self::Consent { command } => command.json(),
             Self::Rights { command } => command.json(),
+            Self::History {
+                command: HistoryCommand::Show { json },
+            } => *json,
+            Self::Laws { command } => command.json(),
+            Self::Policy { command } => command.json(),
             Self::Ledger { command } => match command {
                 LedgerCommand::Show { json }
                 | LedgerCommand::Adopt { json, .. }
                 | LedgerCommand::WriteOff { json, .. } => *json,
             },
-            Self::Run | Self::Completions { .. } => false,
+            Self::Run { .. } | Self::Completions { .. } => false,
         }
     }
 }
@@ -271,6 +322,10 @@ fn stopped(stopped: Stopped) -> anyhow::Result<Outcome> {
     match stopped {
         Stopped::Asked => Ok(Outcome::Done),
         Stopped::NoSession(fault) => Err(fault.into()),
+        Stopped::Distrust(Distrust::Fork(fork)) => Err(RefusedHistory::Fork(fork).into()),
+        Stopped::Distrust(Distrust::Own { signed, entries }) => {
+            Err(RefusedHistory::Own { signed, entries }.into())
+        }
         Stopped::Unfit => anyhow::bail!(
             "the ledger cannot be written: nothing was sent since; free space or repair the disk, then start the node again"
         ),
@@ -293,6 +348,15 @@ fn refusal(error: &anyhow::Error) -> Option<&'static str> {
     if let Some(fault) = error.downcast_ref::<StoreFault>() {
         return fault.is_refusal().then_some("ledger");
     }
+    if error.is::<RefusedHistory>() {
+        return Some("history");
+    }
+    if let Some(fault) = error.downcast_ref::<HistoryFault>() {
+        return fault.is_refusal().then_some("history");
+    }
+    if error.is::<PolicyFault>() {
+        return Some("policy");
+    }
     if let Some(fault) = error.downcast_ref::<JoinFault>() {
         return fault.is_refusal().then_some("ticket");
     }
@@ -314,6 +378,7 @@ Examples:
   aquifer-node budget --dir north --json      what was spent, reserved, left
   aquifer-node consent import crm.csv --map crm.toml --dry-run
   aquifer-node rights access --subject - --out pack
+  aquifer-node policy check --what-if case.toml
   aquifer-node studies approve churn-1        where node.toml says approval = \"person\"
 
 Exit codes: 0 done, 1 refused, 2 failed. Logs: AQUIFER_LOG (filter), AQUIFER_LOG_FORMAT (text or json).";

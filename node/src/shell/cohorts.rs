@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use aquifer_shared::base::ids::{AttemptId, Name};
 use aquifer_shared::base::time::Timestamp;
-use aquifer_shared::domain::law::Purpose;
-use aquifer_shared::domain::law::witness::{GateKind, Query, Score, Train};
+use aquifer_shared::domain::law::witness::{GateKind, Query, Run, Score, Train};
+use aquifer_shared::domain::law::{Allowed, Purpose};
 use aquifer_shared::protocol::wire::RefusalCode;
 
 use crate::core::analytics::RowTable;
@@ -19,8 +19,17 @@ use crate::core::lawful::Brief;
 use crate::core::table::{Bits, Table};
 use crate::shell::usage::{News as Used, Usage};
 
-/// Events that came since the last call.
-pub type News = Box<dyn FnMut() -> anyhow::Result<Vec<ConsentEvent>> + Send>;
+/// What came since the last call.
+pub type News = Box<dyn FnMut() -> anyhow::Result<Heard> + Send>;
+
+/// What came into the consent ledger.
+#[derive(Default)]
+pub struct Heard {
+    /// Events, in the order in which they were written.
+    pub events: Vec<ConsentEvent>,
+    /// All notices, where the list is another.
+    pub notices: Option<NoticeBook>,
+}
 
 /// What decides who is in a sum.
 pub struct Cohorts {
@@ -32,8 +41,8 @@ pub struct Cohorts {
     training: Roll,
     published: BTreeMap<String, Served>,
     cuts: BTreeMap<String, Kept>,
-    /// Events taken so far.
-    events: u64,
+    /// Events and lists of notices taken so far.
+    heard: u64,
     usage: Option<Usage>,
     /// Tables whose persons the usage ledger was told.
     tables: u64,
@@ -64,7 +73,14 @@ struct Kept {
     cut: Arc<Cut>,
 }
 
-/// What a cut rests on: the second, and the events that were there.
+/// The decision for a run, and the cut of now.
+struct Look<G> {
+    allowed: Allowed<G, Run>,
+    stamp: Stamp,
+    cut: Arc<Cut>,
+}
+
+/// What a cut rests on: the second, and what was heard by then.
 type Stamp = (u64, u64);
 
 impl Cohorts {
@@ -78,20 +94,20 @@ impl Cohorts {
         gatekeeper: Option<Gatekeeper>,
         key: &SubjectKey,
         table: &Table,
-        (notices, news): (NoticeBook, News),
+        news: News,
         clock: fn() -> Timestamp,
     ) -> Self {
         let customers = (0..table.rows()).map(|row| key.subject(table.customer(row)));
         Self {
             gatekeeper,
             register: Register::default(),
-            notices,
+            notices: NoticeBook::default(),
             news,
             clock,
             training: Roll::of(customers),
             published: BTreeMap::new(),
             cuts: BTreeMap::new(),
-            events: 0,
+            heard: 0,
             usage: None,
             tables: TRAINING,
         }
@@ -115,10 +131,10 @@ impl Cohorts {
         brief: &Brief,
         attempt: AttemptId,
     ) -> Result<Cohort<Train>, RefusalCode> {
-        let (allowed, _, cut) = self.look::<Train>(brief)?;
-        let rows = Arc::new(self.training.eligible(&self.register, &cut));
+        let look = self.look::<Train>(brief)?;
+        let rows = Arc::new(self.training.eligible(&self.register, &look.cut));
         self.note(attempt, TRAINING, &rows);
-        Ok(Cohort::new(allowed, rows))
+        Ok(Cohort::new(look.allowed, rows))
     }
 
     /// Who of the training table may be scored.
@@ -127,9 +143,9 @@ impl Cohorts {
     ///
     /// The run is denied, or the consent ledger cannot be read.
     pub fn of_scores(&mut self, brief: &Brief) -> Result<Cohort<Score>, RefusalCode> {
-        let (allowed, _, cut) = self.look::<Score>(brief)?;
-        let rows = self.training.eligible(&self.register, &cut);
-        Ok(Cohort::new(allowed, Arc::new(rows)))
+        let look = self.look::<Score>(brief)?;
+        let rows = self.training.eligible(&self.register, &look.cut);
+        Ok(Cohort::new(look.allowed, Arc::new(rows)))
     }
 
     /// Who may be counted in an answer about a table.
@@ -143,7 +159,11 @@ impl Cohorts {
         (name, epoch): (&str, &Name),
         table: &RowTable,
     ) -> Result<Cohort<Query>, RefusalCode> {
-        let (allowed, stamp, cut) = self.look::<Query>(brief)?;
+        let Look {
+            allowed,
+            stamp,
+            cut,
+        } = self.look::<Query>(brief)?;
         let known = self.published.get(name);
         if known.is_none_or(|known| known.epoch != *epoch) {
             let persons = table.subjects().to_vec();
@@ -190,18 +210,7 @@ impl Cohorts {
     }
 
     /// The decision for a run, and the cut of now.
-    #[allow(clippy::type_complexity)]
-    fn look<G: GateKind>(
-        &mut self,
-        brief: &Brief,
-    ) -> Result<
-        (
-            aquifer_shared::domain::law::Allowed<G, aquifer_shared::domain::law::witness::Run>,
-            Stamp,
-            Arc<Cut>,
-        ),
-        RefusalCode,
-    > {
+    fn look<G: GateKind>(&mut self, brief: &Brief) -> Result<Look<G>, RefusalCode> {
         self.hear()?;
         let now = self.present();
         let gatekeeper = self.gatekeeper.clone().ok_or(RefusalCode::Law)?;
@@ -211,9 +220,13 @@ impl Cohorts {
             RefusalCode::Law
         })?;
         let purpose = gatekeeper.purpose(&brief.purpose).ok_or(RefusalCode::Law)?;
-        let stamp = (now.0 / 1_000, self.events);
+        let stamp = (now.0 / 1_000, self.heard);
         let cut = self.cut(&gatekeeper, purpose, brief, now, stamp);
-        Ok((allowed, stamp, cut))
+        Ok(Look {
+            allowed,
+            stamp,
+            cut,
+        })
     }
 
     /// The clock, and never before what is written down: setting it back brings no consent back.
@@ -230,8 +243,13 @@ impl Cohorts {
             );
             RefusalCode::Unfit
         };
-        let new = (self.news)().map_err(unfit)?;
-        self.events += new.len() as u64;
+        let heard = (self.news)().map_err(unfit)?;
+        let new = heard.events;
+        self.heard += new.len() as u64;
+        if let Some(notices) = heard.notices {
+            self.notices = notices;
+            self.heard += 1;
+        }
         let taken = match new.len() > MANY {
             true => self.register.take_all(new),
             false => new.iter().try_for_each(|event| self.register.take(event)),
@@ -279,3 +297,149 @@ const TRAINING: u64 = 0;
 const MANY: usize = 10_000;
 /// Masks of one table that are kept.
 const KEPT_MAX: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Sender, channel};
+
+    use aquifer_shared::base::units::MicroRho;
+    use aquifer_shared::domain::law::Gate;
+    use aquifer_shared::domain::predictor::arithmetic::COUNT;
+    use aquifer_shared::domain::sum::{HoldOut, Part, RoundTerms};
+    use aquifer_shared::protocol::wire::TaskBody;
+
+    use super::*;
+    use crate::core::consent::{AgeSaid, EventKind, Scope};
+    use crate::core::contribution::contribution;
+    use crate::core::fixtures::{NOW, gatekeeper};
+    use crate::core::gatekeeper::Figures;
+    use crate::core::holdout::Split;
+    use crate::core::table::TableBuilder;
+
+    const CUSTOMERS: [&str; 3] = ["ada", "ben", "zoe"];
+
+    /// A unit with three customers, one in each cell; its consent ledger is the far end of a channel.
+    struct Unit {
+        table: Table,
+        cohorts: Cohorts,
+        ledger: Sender<ConsentEvent>,
+        key: SubjectKey,
+    }
+
+    impl Unit {
+        fn new(clock: fn() -> Timestamp) -> Self {
+            let mut builder = TableBuilder::new(vec![CUSTOMERS.len()], Some("split"));
+            for (cell, customer) in CUSTOMERS.into_iter().enumerate() {
+                builder.push([cell], true, customer, false).unwrap();
+            }
+            let table = builder.finish();
+            let (ledger, events) = channel();
+            let news: News = Box::new(move || {
+                let events = events.try_iter().collect();
+                Ok(Heard {
+                    events,
+                    notices: None,
+                })
+            });
+            let key = SubjectKey::new(&[5; 32]);
+            let cohorts = Cohorts::new(Some(gatekeeper()), &key, &table, news, clock);
+            Self {
+                table,
+                cohorts,
+                ledger,
+                key,
+            }
+        }
+
+        /// At this many milliseconds after the start.
+        fn happens(&self, customer: &str, kind: EventKind, after_ms: i64) {
+            let at = NOW.0 as i64 + after_ms;
+            let event = ConsentEvent {
+                subject: self.key.subject(customer),
+                scope: Scope::All,
+                kind,
+                explicit: false,
+                notice: None,
+                event_at: at,
+                recorded_at: at,
+                valid_from: None,
+                valid_until: None,
+                age: AgeSaid::Unsaid,
+                place: None,
+                order: 0,
+            };
+            self.ledger.send(event).unwrap();
+        }
+
+        /// The exact sum of a round that counts customers by cell.
+        fn sum(&mut self) -> Vec<i64> {
+            let brief = Brief {
+                gate: Gate::Train,
+                purpose: "churn.train".to_owned(),
+                columns: vec!["tenure".to_owned()],
+                figures: Figures::unspent(10_000),
+                reviewer: None,
+            };
+            let cohort = self.cohorts.of_training(&brief, AttemptId::default()).unwrap();
+            let rule = HoldOut::Column("split".to_owned());
+            let name = "churn".parse().unwrap();
+            let split = Split::of(&self.table, &[0; 32], &name, &rule).unwrap();
+            let terms = RoundTerms {
+                part: Part::Training,
+                cells_max: 3,
+                cell_abs_max: COUNT as u32,
+                delta_sq: (COUNT as u64).pow(2),
+                urho: MicroRho(1),
+                sigma_share: 16,
+            };
+            let body = TaskBody::Counts;
+            let sum = contribution(&self.table, &split, &cohort, &body, &terms, COUNT as u32);
+            sum.unwrap().expose().clone()
+        }
+    }
+
+    #[test]
+    fn c2_the_sum_after_a_withdrawal_is_that_without_the_person() {
+        let mut unit = Unit::new(|| Timestamp(NOW.0 + 10));
+        assert_eq!(unit.sum(), [COUNT; 3]);
+        unit.happens("ben", EventKind::Objected, 1);
+        assert_eq!(unit.sum(), [COUNT, 0, COUNT], "in the very next round");
+        unit.happens("ben", EventKind::ObjectionWithdrawn, 2);
+        assert_eq!(unit.sum(), [COUNT; 3]);
+        unit.happens("nobody of the table", EventKind::Objected, 3);
+        assert_eq!(unit.sum(), [COUNT; 3]);
+    }
+
+    #[test]
+    fn a_clock_set_back_by_a_year_brings_nobody_back() {
+        let mut unit = Unit::new(|| Timestamp(NOW.0 - 365 * 24 * 3_600 * 1_000));
+        unit.happens("ben", EventKind::Objected, 1);
+        assert_eq!(unit.sum(), [COUNT, 0, COUNT]);
+    }
+
+    #[test]
+    fn c3_objector_is_never_scored() {
+        let mut unit = Unit::new(|| Timestamp(NOW.0 + 10));
+        unit.happens("ada", EventKind::Objected, 1);
+        let brief = Brief {
+            gate: Gate::Score,
+            purpose: "churn.score".to_owned(),
+            columns: vec!["tenure".to_owned()],
+            figures: Figures::unspent(10_000),
+            reviewer: None,
+        };
+        let cohort = unit.cohorts.of_scores(&brief).unwrap();
+        let scored = [0, 1, 2].map(|row| cohort.includes(row));
+        assert_eq!(scored, [false, true, true]);
+        let training = Brief {
+            purpose: "churn.train".to_owned(),
+            ..brief
+        };
+        let refused = unit.cohorts.of_scores(&training).unwrap_err();
+        assert_eq!(
+            refused,
+            RefusalCode::Law,
+            "a purpose that trains scores nobody"
+        );
+    }
+}

@@ -32,6 +32,9 @@ pub struct NodeConfig {
     pub policy: PolicyConfig,
     /// What the unit declares of its customers; without it, only synthetic studies are taken.
     pub people: Option<PeopleConfig>,
+    /// The history.
+    #[serde(default)]
+    pub history: HistoryConfig,
     /// Members that the unit knows.
     #[serde(default)]
     pub member: Vec<MemberConfig>,
@@ -48,6 +51,56 @@ pub struct LedgerConfig {
     pub witness: PathBuf,
 }
 
+/// `[history]`.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct HistoryConfig {
+    /// Minutes between two checkpoints of the node's own log: 1 to 1440, and a public number.
+    #[serde(default = "publish_every_minutes")]
+    pub publish_every_minutes: PublishMinutes,
+    /// Nodes of a roster that may help a coordinator which shows two histories.
+    #[serde(default)]
+    pub dishonest_max: u16,
+}
+
+/// 1 to 1440.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(try_from = "u32")]
+pub struct PublishMinutes(u32);
+
+impl TryFrom<u32> for PublishMinutes {
+    type Error = String;
+
+    fn try_from(minutes: u32) -> Result<Self, String> {
+        let expected = || format!("publish_every_minutes is {minutes}, expected 1 to 1440");
+        (1..=1_440)
+            .contains(&minutes)
+            .then_some(Self(minutes))
+            .ok_or_else(expected)
+    }
+}
+
+impl PublishMinutes {
+    /// In milliseconds.
+    #[must_use]
+    pub fn ms(self) -> u64 {
+        u64::from(self.0) * 60_000
+    }
+}
+
+impl Default for HistoryConfig {
+    fn default() -> Self {
+        Self {
+            publish_every_minutes: publish_every_minutes(),
+            dishonest_max: 0,
+        }
+    }
+}
+
+fn publish_every_minutes() -> PublishMinutes {
+    PublishMinutes(60)
+}
+
 /// `[policy]`.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields)]
@@ -60,6 +113,9 @@ pub struct PolicyConfig {
     pub purposes: Vec<Name>,
     /// Identity keys whose approval counts, 64 hexadecimal digits each.
     pub approvers: Vec<String>,
+    /// Identity keys of people of whom two sign a change of this policy, 64 hexadecimal digits each.
+    #[serde(default)]
+    pub officers: Vec<String>,
     /// Who decides on studies.
     #[serde(default)]
     pub approval: ApprovalMode,
@@ -159,7 +215,12 @@ impl NodeConfig {
             wrong(path, text, at, error.message())
         })?;
         let place = |key: &str| text.find(key).unwrap_or(0);
-        for approver in &config.policy.approvers {
+        for approver in config
+            .policy
+            .approvers
+            .iter()
+            .chain(&config.policy.officers)
+        {
             approver
                 .parse::<IdentityKey>()
                 .map_err(|error| wrong(path, text, place(approver), &error.to_string()))?;
@@ -379,6 +440,7 @@ rho_micro_per_contract = 224249       # for all studies on this contract (by nam
 rho_micro_per_year = 224249           # for all studies in any 365 days
 purposes = ["churn.train"]            # what the unit serves
 approvers = []                        # identity keys (64 hexadecimal digits) whose approval counts
+officers = []                         # identity keys of people of whom two sign changes of this policy; fewer than two: one person can change it
 approval = "automatic"                # or "person": studies wait for `aquifer-node studies approve`
 members_min = 1                       # smallest number of units in a study
 allow_synthetic = false               # studies marked synthetic (made-up data only)

@@ -1,6 +1,7 @@
 //! What touches the world: sources of data, commands.
 
 pub mod check_command;
+mod check_law;
 mod check_published;
 pub mod cli;
 pub mod clock;
@@ -11,8 +12,13 @@ pub mod consent;
 pub mod control;
 pub mod encode;
 pub mod evidence;
+mod gate;
+pub mod governance;
+pub mod history;
+pub mod history_command;
 pub mod holdout_key;
 pub mod join_command;
+pub mod law_command;
 pub mod ledger_command;
 pub mod ledger_view;
 pub mod link;
@@ -26,8 +32,10 @@ pub mod refresh_command;
 pub mod rights;
 mod say;
 pub mod score_command;
+pub mod score_exports;
 pub mod score_file;
 pub mod serve;
+pub mod serve_history;
 pub mod source;
 pub mod source_error;
 pub mod store;
@@ -36,4 +44,5 @@ pub mod unit_commands;
 pub mod usage;
 pub mod views;
 pub mod witness;
+pub mod witnessing;
 pub mod worker;

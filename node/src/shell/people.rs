@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use aquifer_shared::base::ids::Name;
+use aquifer_shared::base::ids::{IdentityKey, Name};
 use aquifer_shared::domain::law::{
     Basis, Category, Place, Purposes, Rulebook, Set, Transfer, Word,
 };
@@ -41,6 +41,9 @@ pub struct PeopleConfig {
     /// Purposes whose assessment of impact is current.
     #[serde(default)]
     pub dpia_current: Vec<Name>,
+    /// Who may review decisions of significant effect, each with the identity key (`aquifer whoami --identity`).
+    #[serde(default)]
+    pub reviewers: BTreeMap<Name, String>,
 }
 
 /// `[people]`, a purpose or a pack is wrong.
@@ -59,7 +62,7 @@ impl PeopleConfig {
     /// A word, file or pack that is wrong, with its place.
     pub fn gatekeeper(&self, directory: &Path) -> Result<Gatekeeper, PeopleError> {
         let purposes = self.purposes(directory)?;
-        let folder = self.packs.as_ref().map(|folder| directory.join(folder));
+        let folder = self.packs_folder(directory);
         let packs = law_packs::all(folder.as_deref()).map_err(|error| PeopleError {
             path: folder
                 .clone()
@@ -76,6 +79,12 @@ impl PeopleConfig {
             problem: format!("[people]: {problem}"),
         })?;
         Ok(Gatekeeper::new(book, people))
+    }
+
+    /// The folder of packs in front of those that come along.
+    #[must_use]
+    pub fn packs_folder(&self, directory: &Path) -> Option<PathBuf> {
+        self.packs.as_ref().map(|folder| directory.join(folder))
     }
 
     fn purposes(&self, directory: &Path) -> Result<Purposes, PeopleError> {
@@ -110,8 +119,21 @@ impl PeopleConfig {
             categories: categories(&self.categories)?,
             columns: columns.collect::<Result<_, String>>()?,
             dpia_current: self.dpia_current.clone(),
+            reviewers: self
+                .reviewers
+                .iter()
+                .map(reviewer)
+                .collect::<Result<_, _>>()?,
         })
     }
+}
+
+fn reviewer((name, key): (&Name, &String)) -> Result<(Name, IdentityKey), String> {
+    let expected = "expected the 64 hexadecimal digits of an identity key";
+    let key = key
+        .parse()
+        .map_err(|_| format!("reviewer {name} has {key:?}, {expected}"))?;
+    Ok((name.clone(), key))
 }
 
 fn place(what: &str, written: &str) -> Result<Place, String> {
@@ -215,6 +237,8 @@ plan = ["usage", "payment"]
             PURPOSES,
             Some("elsewhere.toml: could not be read"),
         );
+        let reviewer = |text: &str| format!("{text}[reviewers]\nada = \"7\"\n");
+        check(reviewer, PURPOSES, Some("reviewer ada has \"7\""));
         let no_packs = |text: &str| text.replace("purposes =", "packs = \"packs\"\npurposes =");
         check(no_packs, PURPOSES, Some("packs"));
     }

@@ -5,6 +5,8 @@
 //! The log holds ids, codes, rules and sizes; nothing of what a frame says about customers.
 
 use aquifer_shared::base::ids::IdentityKey;
+use aquifer_shared::domain::law::{Cause, Word};
+use aquifer_shared::protocol::wire::{RefusalCode, Verdict};
 
 use super::link::bytes_of;
 use crate::core::participant::{Outgoing, Refused};
@@ -15,7 +17,12 @@ pub(super) fn frame_of(rules: &Rules, message: Outgoing) -> Vec<u8> {
     match message {
         Outgoing::Decision(decision) => {
             let study = decision.study.short();
-            tracing::info!(%study, verdict = ?decision.verdict, "decision");
+            match &decision.verdict {
+                Verdict::Refused(RefusalCode::Law, cause) => {
+                    tracing::warn!(%study, why = explained(rules, *cause), "refused by the rules of law");
+                }
+                verdict => tracing::info!(%study, ?verdict, "decision"),
+            }
             bytes_of(&decision)
         }
         Outgoing::Refusal(refused) => {
@@ -46,6 +53,37 @@ pub(super) fn frame_of(rules: &Rules, message: Outgoing) -> Vec<u8> {
             bytes_of(&copy)
         }
     }
+}
+
+/// A refusal by law in full: the cause, the rules that it rests on with their references, what to do and whom to ask.
+fn explained(rules: &Rules, cause: u64) -> String {
+    let place = cause
+        .checked_sub(1)
+        .and_then(|place| usize::try_from(place).ok());
+    let cause = place.and_then(|place| Cause::ALL.get(place));
+    let (Some(gatekeeper), Some(cause)) = (&rules.gatekeeper, cause) else {
+        return "node.toml has no [people]: nothing is declared of customers".to_owned();
+    };
+    let here = gatekeeper.people().place;
+    let packs = gatekeeper.book().packs().iter();
+    let packs = packs.filter(|pack| pack.applies_at(here));
+    let grounds = packs.flat_map(|pack| {
+        let rules = pack.rules().iter();
+        let rules = rules.filter(|rule| cause.keys().contains(&rule.key) && rule.place.is_none());
+        rules.map(|rule| {
+            format!(
+                "{}: {}",
+                rule.id(pack.id().as_str()),
+                rule.provenance.reference
+            )
+        })
+    });
+    let grounds: Vec<String> = grounds.collect();
+    let (found, remedy, ask) = (cause.found(), cause.remedy(), cause.ask());
+    format!(
+        "{cause}: {found} ({}); {remedy}; ask the {ask}",
+        grounds.join("; ")
+    )
 }
 
 fn log_refusal(rules: &Rules, refused: &Refused) {

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use aquifer_shared::base::ids::Name;
 use aquifer_shared::domain::contract::Contract;
 use aquifer_shared::domain::law::witness::Score;
 use aquifer_shared::domain::law::{Action, Gate};
@@ -23,6 +24,7 @@ use super::clock::now;
 use super::cohorts::Cohorts;
 use super::config::NodeConfig;
 use super::encode::encode_for_scoring;
+use super::score_exports::Exported;
 use super::score_file::{self, Format, Points, Scored};
 use super::{consent, subject_key};
 use crate::core::cohort::Cohort;
@@ -38,6 +40,8 @@ pub struct Scoring<'a> {
     pub model: &'a str,
     /// Declared purpose; without it, the only one that scores.
     pub purpose: Option<&'a str>,
+    /// Who reviews the decisions that follow.
+    pub reviewer: Option<&'a Name>,
     /// A new file: CSV or Parquet, by its name.
     pub out: &'a Path,
     /// Strongest contributions to name per customer.
@@ -94,6 +98,7 @@ pub fn run(directory: &Path, scoring: &Scoring<'_>) -> anyhow::Result<Outcome> {
         purpose,
         columns: columns(&file, &contract),
         figures: Figures::unspent(config.data.customers_max),
+        reviewer: scoring.reviewer.cloned(),
     };
     let cohort = match cohort(directory, (gatekeeper, &brief), &table)? {
         Ok(cohort) => cohort,
@@ -101,10 +106,12 @@ pub fn run(directory: &Path, scoring: &Scoring<'_>) -> anyhow::Result<Outcome> {
     };
     let suppressed = write((&table, &cohort), &file, scoring, format)?;
     let name = format!("{}@{}", file.card().name, file.card().version);
+    let kept = Exported::of(&cohort, scoring, &name, now());
+    kept.note(directory)?;
     if scoring.json {
         let rows = table.rows();
         print_json(
-            &json!({ "model": name, "purpose": brief.purpose, "customers": rows, "suppressed": suppressed, "out": scoring.out,
+            &json!({ "model": name, "purpose": brief.purpose, "delete_by": kept.delete_by, "decision": kept.decision, "customers": rows, "suppressed": suppressed, "out": scoring.out,
             "privacy": file.privacy() }),
         )?;
         return Ok(Outcome::Done);
@@ -119,8 +126,9 @@ pub fn run(directory: &Path, scoring: &Scoring<'_>) -> anyhow::Result<Outcome> {
         table.rows()
     ));
     note(&format!(
-        "wrote {} (readable for its owner alone)",
-        scoring.out.display()
+        "wrote {} (readable for its owner alone); delete it by {}",
+        scoring.out.display(),
+        kept.delete_by
     ));
     Ok(Outcome::Done)
 }
@@ -136,9 +144,8 @@ fn purpose(gatekeeper: Option<&Gatekeeper>, named: Option<&str>) -> Result<Strin
         return Ok(named.to_owned());
     }
     let purposes = gatekeeper.book().purposes().iter();
-    let scoring = purposes.filter(|own| {
-        own.action == Action::Score && gatekeeper.defaults(&own.id).basis.is_some()
-    });
+    let scoring = purposes
+        .filter(|own| own.action == Action::Score && gatekeeper.defaults(&own.id).basis.is_some());
     let names: Vec<&str> = scoring.map(|own| own.id.as_str()).collect();
     match names[..] {
         [only] => Ok(only.to_owned()),

@@ -1,6 +1,6 @@
 //! `aquifer-node run`: the loop. Waits for a frame, a sum, noise, a question or the clock; lets the participant decide; acts.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use aquifer_shared::protocol::wire::{
     read_body,
 };
 use aquifer_shared::shell::directory::IdentityDirectory;
+use aquifer_shared::shell::history::History;
 use aquifer_shared::shell::keys::{Identity, random_bytes32};
 use aquifer_shared::shell::noise::OpenDpNoise;
 use aquifer_shared::shell::platform::System;
@@ -30,15 +31,22 @@ use super::consent;
 use super::control::{Asked, Door};
 use super::encode::encode;
 use super::evidence::EvidenceFile;
+use super::gate::TaskGate;
+use super::governance;
+use super::history::publish;
+use super::history_command::HistoryView;
 use super::holdout_key;
 use super::link::{self, Ends, LinkEvent, LinkFault, Queued};
 use super::published::{Refresher, Shelf, first};
 use super::say::frame_of;
+use super::serve_history::{attach, signer_of};
 use super::store::Store;
 use super::subject_key;
 use super::usage::{self, News as Used, Usage};
 use super::views::{Answer, Query, answer};
+use super::witnessing::{Distrust, Heard, Witnessing};
 use super::worker::Workers;
+use crate::core::chronicle::entered;
 use crate::core::holdout::split_of;
 use crate::core::ledger::Batch;
 use crate::core::participant::{Audit, Effect, Event, Fresh, Judges, Outgoing, Participant, Sign};
@@ -52,10 +60,12 @@ pub enum Stopped {
     NoSession(LinkFault),
     /// The ledger cannot be written.
     Unfit,
+    /// A history is not what it was: the coordinator's, or this node's own.
+    Distrust(Distrust),
 }
 
-struct Node {
-    participant: Participant,
+pub(super) struct Node {
+    pub(super) participant: Participant,
     store: Store,
     workers: Workers,
     outgoing: mpsc::Sender<Queued>,
@@ -65,6 +75,11 @@ struct Node {
     evidence: EvidenceFile,
     refresher: Refresher,
     usage: Usage,
+    pub(super) directory: PathBuf,
+    pub(super) history: History,
+    pub(super) gate: TaskGate,
+    /// To the task that watches the coordinator's history.
+    pub(super) heard: mpsc::Sender<Heard>,
 }
 
 /// Runs the node of a directory until it is stopped.
@@ -76,7 +91,7 @@ struct Node {
 /// # Privacy
 ///
 /// The table lives in the computing thread; only charged, noisy sums reach the session.
-pub fn run(directory: &Path) -> anyhow::Result<Stopped> {
+pub fn run(directory: &Path, break_glass: Option<&str>) -> anyhow::Result<Stopped> {
     let config = NodeConfig::load(directory)?;
     let identity = IdentityDirectory::load(directory)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -92,6 +107,7 @@ pub fn run(directory: &Path) -> anyhow::Result<Stopped> {
     let used = usage::start(directory, &ledger, |after| {
         Ok(runtime.block_on(store.links_after(after, usize::MAX))?)
     })?;
+    let history = runtime.block_on(attach(directory, &config, &mut store))?;
     let door = {
         let _inside = runtime.enter();
         Door::open(directory)?
@@ -100,6 +116,13 @@ pub fn run(directory: &Path) -> anyhow::Result<Stopped> {
     let split = split_of(key.expose());
     let (contract, table) = encode(&config.data, directory)?;
     let gatekeeper = config.gatekeeper(directory)?;
+    let policy = (&config, gatekeeper.as_ref());
+    governance::hold(
+        directory,
+        policy,
+        ledger.durable().seq,
+        (break_glass, now()),
+    )?;
     if gatekeeper.is_none() {
         tracing::warn!(
             "node.toml has no [people]: nothing is declared of customers, so only synthetic studies are taken"
@@ -124,10 +147,10 @@ pub fn run(directory: &Path) -> anyhow::Result<Stopped> {
         shelf.clone(),
         failed,
     );
-    let (results, heard) = mpsc::channel(QUEUE_MAX);
+    let (results, results_heard) = mpsc::channel(QUEUE_MAX);
     let consents = consent::attach(directory)?;
-    let cohorts = Cohorts::new(gatekeeper.clone(), &subjects, &table, consents, now);
-    let cohorts = cohorts.noting(used.usage());
+    let cohorts = Cohorts::new(gatekeeper.clone(), &subjects, &table, consents, now)
+        .noting(used.usage());
     let workers = Workers::start((table, cohorts), shelf, key, OpenDpNoise, results);
     let workers = workers.context("no thread")?;
     let signer = Identity::load(&directory.join("identity.key"))?;
@@ -148,22 +171,42 @@ pub fn run(directory: &Path) -> anyhow::Result<Stopped> {
         head: head_seen,
         epochs: epochs.clone(),
     };
+    let room = Arc::new(Semaphore::new(OUTGOING_KIB_MAX));
+    let (distrust, distrusted) = mpsc::channel(1);
+    let (heard, to_witness) = mpsc::channel(QUEUE_MAX);
+    let (witnessing, witnessed) = Witnessing::new(
+        directory,
+        (signer_of(directory)?, identity.coordinator().release_key),
+        history.clone(),
+        (outgoing.clone(), room.clone()),
+        (usize::from(config.history.dishonest_max), distrust),
+    )?;
     let node = Node {
         participant,
         store,
         workers,
         outgoing,
-        room: Arc::new(Semaphore::new(OUTGOING_KIB_MAX)),
+        room,
         head,
         evidence: EvidenceFile::of(directory),
         refresher,
         usage: used.usage(),
+        directory: directory.to_owned(),
+        history: history.clone(),
+        gate: TaskGate::new(witnessed),
+        heard: heard.clone(),
     };
     let stopped = runtime.block_on(async {
         let (to_loop, asked) = mpsc::channel(QUEUE_MAX);
         tokio::spawn(door.serve(to_loop));
         let session = tokio::spawn(link::run(Arc::new(System), identity, ends));
-        let stopped = node.turn(heard, linked, asked, epochs).await?;
+        tokio::spawn(witnessing.run(to_witness));
+        let period_ms = config.history.publish_every_minutes.ms();
+        tokio::spawn(publish(history.clone(), heard, period_ms));
+        let stopped = node
+            .turn(results_heard, (linked, distrusted), asked, epochs)
+            .await?;
+        history.close().await;
         // The session says goodbye once the loop's ends are gone.
         let _ = tokio::time::timeout(GOODBYE_WAIT, session).await;
         Ok(stopped)
@@ -182,7 +225,7 @@ impl Node {
     async fn turn(
         mut self,
         mut results: mpsc::Receiver<Event>,
-        mut link: mpsc::Receiver<LinkEvent>,
+        (mut link, mut distrusted): (mpsc::Receiver<LinkEvent>, mpsc::Receiver<Distrust>),
         mut asked: mpsc::Receiver<Asked>,
         mut epochs: watch::Receiver<Option<Name>>,
     ) -> anyhow::Result<Stopped> {
@@ -190,6 +233,7 @@ impl Node {
         let mut terminated = signal(SignalKind::terminate())?;
         // Beyond a file size limit a write shall fail instead of killing the process.
         let _too_long = signal(SignalKind::from_raw(SIGXFSZ))?;
+        let mut quorums = self.gate.changes();
         let stopped = loop {
             self.act().await;
             if self.participant.is_unfit() {
@@ -200,12 +244,17 @@ impl Node {
                 heard = link.recv() => match heard {
                     None => break Stopped::Asked,
                     Some(LinkEvent::Over(fault)) => break Stopped::NoSession(fault),
-                    Some(LinkEvent::Up) => Event::Connected,
-                    Some(LinkEvent::Frame(kind, body)) => match read_frame(kind, &body) {
+                    Some(LinkEvent::Up) => {
+                        self.tell(Heard::Up);
+                        Event::Connected
+                    }
+                    Some(LinkEvent::Frame(kind, body)) => match self.read(kind, &body) {
                         Ok(event) => event,
                         Err(error) => break Stopped::NoSession(LinkFault::Link(error.into())),
                     },
                 },
+                Some(distrust) = distrusted.recv() => break Stopped::Distrust(distrust),
+                Ok(()) = quorums.changed() => Event::Tick,
                 Some((query, reply)) = asked.recv() => {
                     let answer = self.answer(&query).await;
                     // Who asked may have gone.
@@ -217,9 +266,13 @@ impl Node {
                     self.participant.serve_data(epoch);
                     Event::Tick
                 }
-                () = until(self.participant.next_wakeup()) => Event::Tick,
+                () = until(self.gate.next_wakeup(self.participant.next_wakeup())) => Event::Tick,
                 _ = interrupted.recv() => break Stopped::Asked,
                 _ = terminated.recv() => break Stopped::Asked,
+            };
+            let event = match self.gated(event) {
+                Some(event) => event,
+                None => continue,
             };
             let asked_mirror = matches!(event, Event::LedgerHeld(_));
             self.participant.handle(now(), event);
@@ -236,7 +289,10 @@ impl Node {
     async fn act(&mut self) {
         while let Some(effect) = self.participant.poll_effect() {
             match effect {
-                Effect::Send(message) => self.send(message),
+                Effect::Send(message) => {
+                    self.note_sent(&message).await;
+                    self.send(message);
+                }
                 Effect::Journal(batch) => {
                     let event = self.write(batch).await;
                     self.participant.handle(now(), event);
@@ -319,6 +375,9 @@ impl Node {
     async fn write(&mut self, batch: Batch) -> Event {
         match self.store.append(&batch).await {
             Ok(head) => {
+                let said = batch.records.iter();
+                self.note(said.flat_map(|record| entered(&record.bytes)))
+                    .await;
                 let links = batch.records.into_iter().map(|record| record.bytes);
                 self.usage.tell(Used::Entries(links.collect()));
                 self.head.send_replace(head);
@@ -335,7 +394,7 @@ impl Node {
         }
     }
 
-    fn send(&self, message: Outgoing) {
+    pub(super) fn send(&self, message: Outgoing) {
         let bytes = frame_of(self.participant.rules(), message);
         let kib = u32::try_from(bytes.len() / 1_024 + 1).unwrap_or(u32::MAX);
         let room = self.room.clone().try_acquire_many_owned(kib).ok();
@@ -348,6 +407,13 @@ impl Node {
     /// Answers a question once its effects are carried out: what is said to be decided is durable.
     async fn answer(&mut self, query: &Query) -> Answer {
         match query {
+            Query::History => {
+                let view = HistoryView::of(&self.history, &self.directory).await;
+                return view.map_or_else(
+                    |error| Answer::Refused(format!("{error:#}")),
+                    |view| Answer::History(Box::new(view)),
+                );
+            }
             Query::Data => return Answer::Data(self.refresher.view()),
             Query::Refresh => {
                 let started = self.refresher.start();
@@ -365,7 +431,7 @@ impl Node {
     }
 }
 
-fn read_frame(kind: u8, body: &[u8]) -> Result<Event, CodecError> {
+pub(super) fn read_frame(kind: u8, body: &[u8]) -> Result<Event, CodecError> {
     Ok(match kind {
         Offer::KIND => Event::Offer(read_body(kind, body)?),
         Task::KIND => Event::Task(read_body(kind, body)?, fresh()),

@@ -32,7 +32,7 @@ pub fn run(directory: &Path, query: &Query, json: bool) -> anyhow::Result<Outcom
     };
     match answer {
         Answer::Refused(why) => refuse(json, "study", &why),
-        Answer::Ledger(_) | Answer::Data(_) => {
+        Answer::Ledger(_) | Answer::Data(_) | Answer::History(_) => {
             anyhow::bail!("the running node answered something else; is it of this version?")
         }
         Answer::Budget(view) => {

@@ -7,6 +7,7 @@ use aquifer_shared::domain::sum::{StudyTerms, TrustMode};
 use aquifer_shared::shell::noise::epsilon;
 use serde::{Deserialize, Serialize};
 
+use super::history_command::HistoryView;
 use super::ledger_view::LedgerView;
 use super::published::DataView;
 use crate::core::ledger::{CapReport, EndReason, Ledger, StudyReport};
@@ -29,6 +30,8 @@ pub enum Query {
         /// Yes or no.
         approve: bool,
     },
+    /// The history; of a running node only.
+    History,
     /// What is served to analysts; of a running node only.
     Data,
     /// Read the tables for analysts again; of a running node only.
@@ -47,6 +50,8 @@ pub enum Answer {
     Studies(Vec<StudyView>),
     /// To [`Query::Decide`]: durable.
     Decided(StudyView),
+    /// To [`Query::History`].
+    History(Box<HistoryView>),
     /// To [`Query::Data`], and to [`Query::Refresh`] once it has begun.
     Data(DataView),
     /// The rules say no.
@@ -176,6 +181,7 @@ pub fn answer(node: &mut Participant, now: Timestamp, query: &Query) -> Answer {
         Query::Data | Query::Refresh => {
             Answer::Refused("only a running node has tables for analysts".to_owned())
         }
+        Query::History => Answer::Refused("only a running node has its history open".to_owned()),
         Query::Decide { study, approve } => {
             let found = match find(node.ledger(), study) {
                 Ok(found) => found,

@@ -261,12 +261,52 @@ pub const ERASURE_BACKUPS_MAX: usize = 64;
 /// Days for which an erased person is kept out at most.
 pub const ERASURE_KEEP_OUT_DAYS_MAX: i64 = 36_525;
 
-// Each value of a filter is at most a range of two numbers; conditions, keys and blocks are far below the rest.
 /// Bytes of a signed note.
-pub const NOTE_BYTES_MAX: usize = 64 << 10;
+pub const NOTE_BYTES_MAX: usize = 256 << 10;
 /// Signatures of a note: one of the log, and one of each witness.
-pub const NOTE_SIGNATURES_MAX: usize = 256;
+pub const NOTE_SIGNATURES_MAX: usize = MEMBERS_MAX + 1;
+/// Bytes of the payload of one entry of a history.
+pub const HISTORY_PAYLOAD_BYTES_MAX: usize = 16 << 10;
+/// Levels of such a payload.
+pub const HISTORY_DEPTH_MAX: usize = 8;
+/// Values of such a payload, lists and objects included.
+pub const HISTORY_VALUES_MAX: usize = 1_024;
+/// Bytes of a key in such a payload.
+pub const HISTORY_KEY_BYTES_MAX: usize = 64;
+/// Entries that are written in one durable transaction.
+pub const HISTORY_GROUP_MAX: usize = 4_096;
+/// Entries of a history in one answer.
+pub const HISTORY_ENTRIES_SHOWN_MAX: u64 = 500;
+/// Requests to a history that may wait.
+pub const HISTORY_QUEUE_MAX: usize = 1_024;
+/// Hashes of a proof that one size of a log continues another: two for each level, and one.
+pub const HISTORY_PROOF_HASHES_MAX: usize = 129;
+/// Entries of one audit pack.
+pub const PACK_EVENTS_MAX: usize = 1 << 20;
+/// Files of one audit pack.
+pub const PACK_FILES_MAX: usize = 16_384;
+/// Bytes of all files of one audit pack.
+pub const PACK_BYTES_MAX: u64 = 4 << 30;
+/// Checkpoints of one audit pack: one for each hour of a year, and some.
+pub const PACK_CHECKPOINTS_MAX: usize = 10_000;
+/// Spends of a year that one audit pack lists from before its first entry.
+pub const PACK_LISTED_MAX: usize = 1 << 17;
+/// Rule books of one audit pack.
+pub const PACK_BOOKS_MAX: usize = 1_024;
+/// Witnesses and groups of one policy of a log.
+pub const LOG_POLICY_NAMES_MAX: usize = 1_024;
+/// Findings of one check that are told, the first.
+pub const PACK_FINDINGS_MAX: usize = 20;
+/// Alarms that a report lists by their index.
+pub const PACK_ALARMS_MAX: usize = 1_000;
+/// Decisions in a sample.
+pub const PACK_SAMPLE_MAX: usize = 10_000;
+/// Bytes of an auditor's seed.
+pub const PACK_SEED_BYTES_MAX: usize = 256;
+/// Bytes of a receipt.
+pub const RECEIPT_BYTES_MAX: usize = 256 << 10;
 
+// Each value of a filter is at most a range of two numbers; conditions, keys and blocks are far below the rest.
 const _: () = assert!(FILTER_VALUES_MAX * 16 + (1 << 16) <= QUESTION_BYTES_MAX);
 const _: () = assert!(QUESTION_CELLS_MAX <= CELLS_MAX);
 const _: () = assert!(CELLS_MAX * size_of::<i64>() + 4_096 < FRAME_BYTES_MAX);

@@ -1,9 +1,12 @@
-//! What the product is about: data contracts, law, private sums and their price, secret sharing, the predictor, transparency logs.
+//! What the product is about: data contracts, law, private sums and their price, secret sharing, the predictor, transparency logs and what they record.
 //!
-//! `contract`, `law`, `sum`, `sharing` and `tlog` do not know each other; `predictor` may use `sum`, `question` may use `contract` and `sum`.
+//! `contract`, `history`, `law`, `sum`, `sharing` and `tlog` do not know each other; `predictor` may use `sum`, `question` may use `contract` and `sum`,
+//! `pack` may use `history` and `tlog`.
 
 pub mod contract;
+pub mod history;
 pub mod law;
+pub mod pack;
 pub mod predictor;
 pub mod question;
 pub mod sharing;

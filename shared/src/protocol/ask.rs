@@ -88,6 +88,19 @@ pub enum Request {
     },
     /// What there is to ask about, what is left, and what was answered before; spends nothing.
     Look(Look),
+    /// The coordinator's history.
+    History(HistoryAsk),
+}
+
+/// What is asked of the coordinator's history.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum HistoryAsk {
+    /// The newest checkpoint with its cosignatures.
+    Checkpoint,
+    /// Entries from this one on, as many as one answer takes; the newest where none is named.
+    Entries(Option<u64>),
+    /// An entry with the proof that it is in the log.
+    Prove(u64),
 }
 
 /// What may be looked at, as rows of an [`Answer`] without a release.
@@ -255,6 +268,8 @@ pub enum Response {
     Objection(Box<Objection>),
     /// Tokens.
     Tokens(Vec<TokenEntry>),
+    /// Of the history: JSON text.
+    History(String),
 }
 
 /// A token of an HTTPS client, as people see it.

@@ -7,3 +7,4 @@ pub mod codec;
 pub mod ticket;
 pub mod token;
 pub mod wire;
+pub mod witness;

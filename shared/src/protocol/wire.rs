@@ -13,10 +13,12 @@ pub use super::ask::{
 };
 use super::chain::Head;
 use super::codec::{CodecError, decode, encode};
+pub use super::witness::{Cosigned, LogHead, LogQuorum, LogSeen, NodeHead, NodeHeld};
 use crate::base::ids::{AttemptId, Hash32, IdentityKey, Name, Role, StudyHash};
 use crate::base::limits::{
     ADVERT_BYTES, CONFIRMATION_BYTES, DOCUMENT_BYTES_MAX, FRAME_BYTES_MAX, GREETING_BYTES_MAX,
-    GROUP_MAX, LEDGER_COPY_BYTES_MAX, LEDGER_LINK_BYTES_MAX, OPENING_BYTES_MAX, SHARES_BYTES_MAX,
+    GROUP_MAX, LEDGER_COPY_BYTES_MAX, LEDGER_LINK_BYTES_MAX, NOTE_BYTES_MAX, OPENING_BYTES_MAX,
+    SHARES_BYTES_MAX,
 };
 use crate::base::time::Timestamp;
 use crate::domain::predictor::ModelState;
@@ -81,8 +83,14 @@ message!(
     LEDGER_COPY_BYTES_MAX + LEDGER_LINK_BYTES_MAX
 );
 message!(24, LedgerHeld, GREETING_BYTES_MAX);
+message!(25, LogSeen, GREETING_BYTES_MAX);
+message!(26, LogHead, GREETING_BYTES_MAX);
+message!(27, Cosigned, GREETING_BYTES_MAX);
+message!(28, LogQuorum, NOTE_BYTES_MAX + 8);
+message!(29, NodeHead, GREETING_BYTES_MAX);
 message!(30, Request, 2 * DOCUMENT_BYTES_MAX + GREETING_BYTES_MAX);
 message!(31, Response, FRAME_BYTES_MAX);
+message!(32, NodeHeld, GREETING_BYTES_MAX);
 
 /// N→C, first frame of a session: who speaks is known from the certificate.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -217,6 +225,8 @@ pub enum RefusalCode {
     /// Law or the unit's declarations deny it; detail is the place of the first cause in the list of causes, 0 where the unit has declared
     /// nothing of its people.
     Law,
+    /// Too few members of the roster have signed the history that this node was shown.
+    History,
 }
 
 /// C→N: compute this sum.

@@ -127,6 +127,13 @@ impl Identity {
     pub fn sign(&self, digest: &Hash32) -> Vec<u8> {
         self.pair.sign(&digest.0).as_ref().to_vec()
     }
+
+    /// A signature over the text of a note (C2SP signed-note), or over what a witness signs of it: texts of several lines, which no
+    /// digest is.
+    #[must_use]
+    pub fn sign_note(&self, text: &str) -> Vec<u8> {
+        self.pair.sign(text.as_bytes()).as_ref().to_vec()
+    }
 }
 
 /// Whether `signature` is `key`'s over `digest`.

@@ -17,6 +17,8 @@ pub enum Outcome {
     Done,
     /// The rules said no.
     Refused,
+    /// A check failed that has an exit code of its own.
+    Failed(u8),
 }
 
 /// Turns a command's end into its exit code (0 done, 1 refused, 2 failed); prints a failure with everything behind it.
@@ -25,6 +27,7 @@ pub fn finish(ended: anyhow::Result<Outcome>) -> ExitCode {
     match ended {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Refused) => ExitCode::from(1),
+        Ok(Outcome::Failed(number)) => ExitCode::from(number),
         Err(error) => {
             note(&format!("{} {}", paint_error("error:"), chain(&error)));
             ExitCode::from(2)

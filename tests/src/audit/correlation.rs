@@ -123,8 +123,8 @@ fn nothing(study: &Study) -> Seen {
 
 /// Further nodes cost draws and show nothing that two do not, unless only they share.
 const NODES_MAX: usize = 8;
-/// Cells and vectors: a shared pair is about 10 standard deviations away from none.
-const CELLS: usize = 100;
-const VECTORS: usize = 100;
+/// Cells and vectors: a shared pair is about 8 standard deviations away from none.
+const CELLS: usize = 64;
+const VECTORS: usize = 64;
 /// With all pairs, independent noise passes this with probability below 10⁻⁶.
-const DEVIATIONS_MAX: f64 = 7.0;
+const DEVIATIONS_MAX: f64 = 6.8;

@@ -92,7 +92,9 @@ pub fn run(
                     study.clip,
                 )?)
             }
-            Some(learner) => drop(learner.step(&total, sigma)?),
+            Some(learner) => {
+                learner.step(&total, sigma)?;
+            }
         }
         released.push(seen);
         tick();

@@ -69,6 +69,7 @@ fn rank(krate: &str, module: &[String]) -> Option<(u8, String)> {
         ["base", ..] => (0, "base"),
         ["domain", "predictor", ..] => (2, "predictor"),
         ["domain", "question", ..] => (2, "question"),
+        ["domain", "pack", ..] => (2, "pack"),
         ["domain", group, ..] => (1, group),
         ["protocol", ..] => (3, "protocol"),
         ["shell", ..] => (4, "shell"),

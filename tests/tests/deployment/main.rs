@@ -13,6 +13,8 @@ mod catalogue;
 #[cfg(test)]
 mod clocks;
 #[cfg(test)]
+mod consent;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod disks;
@@ -20,6 +22,8 @@ mod disks;
 mod fixture;
 #[cfg(test)]
 mod held;
+#[cfg(test)]
+mod histories;
 #[cfg(test)]
 mod https;
 #[cfg(test)]
@@ -29,9 +33,13 @@ mod inputs;
 #[cfg(test)]
 mod kills;
 #[cfg(test)]
+mod law;
+#[cfg(test)]
 mod mirror;
 #[cfg(test)]
 mod notebook;
+#[cfg(test)]
+mod policies;
 #[cfg(test)]
 mod postgres;
 #[cfg(test)]

@@ -52,7 +52,7 @@ fn nodes_refuse_what_their_policy_does_not_allow() {
     let study = small.study("");
     check_nodes_refuse(
         &small,
-        &study.replace("churn.train", "marketing"),
+        &study.replace("churn.train", "marketing.train"),
         "purpose",
     );
     check_nodes_refuse(

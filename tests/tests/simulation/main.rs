@@ -1,6 +1,7 @@
 //! Simulated studies of the production machines: nothing is broken under faults, a seed fixes its history, every planted bug
-//! shows, and a failing history becomes small.
+//! shows, and a failing history becomes small. And the audit by canaries, which is another kind of run in one process.
 
+mod audit;
 mod command;
 mod exact;
 mod faults;

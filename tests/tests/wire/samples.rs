@@ -7,13 +7,15 @@ use aquifer_shared::protocol::aggregation::{
     Advert, Cannot, Confirm, Delivery, MemberSet, Opening, Proof, Roster, Sealed, Shares,
     Signature64,
 };
+use aquifer_shared::protocol::ask::HistoryAsk;
 use aquifer_shared::protocol::chain::Head;
 use aquifer_shared::protocol::codec::encode;
 use aquifer_shared::protocol::wire::{
-    Approval, CloseReason, Decision, End, Goodbye, Hello, Join, JoinRejection, Joined, LedgerCopy,
-    LedgerHeld, MemberStatus, ModelEntry, NodeEntry, Offer, Refusal, RefusalCode, ReleasedSum,
-    Renew, Renewed, Request, Response, RoundStatus, StudyDetail, StudyEnd, StudyOutcome,
-    StudyState, StudyStatus, SumsBundle, Task, TaskBody, Update, Verdict, Welcome,
+    Approval, CloseReason, Cosigned, Decision, End, Goodbye, Hello, Join, JoinRejection, Joined,
+    LedgerCopy, LedgerHeld, LogHead, LogQuorum, LogSeen, MemberStatus, ModelEntry, NodeEntry,
+    NodeHead, NodeHeld, Offer, Refusal, RefusalCode, ReleasedSum, Renew, Renewed, Request,
+    Response, RoundStatus, StudyDetail, StudyEnd, StudyOutcome, StudyState, StudyStatus,
+    SumsBundle, Task, TaskBody, Update, Verdict, Welcome,
 };
 
 use super::Sample;
@@ -29,7 +31,48 @@ pub fn all() -> Vec<Sample> {
     samples.extend(aggregation());
     samples.extend(aggregation_refusals());
     samples.extend(mirror());
+    samples.extend(histories());
     samples
+}
+
+fn histories() -> Vec<Sample> {
+    let note = || "aquifer/test\n7\nroot\n\n\u{2014} aquifer/test AAAA\n".to_owned();
+    let seen = LogSeen {
+        size: 7,
+        root: Hash32([0xa1; 32]),
+    };
+    let head = LogHead {
+        key: IdentityKey([0x66; 32]),
+        note: note(),
+        from: 5,
+        consistency: vec![Hash32([0xa2; 32]), Hash32([0xa3; 32])],
+    };
+    let cosigned = Cosigned {
+        size: 7,
+        root: Hash32([0xa1; 32]),
+        seconds: 1_800_000_000,
+        signature: vec![0x44; 64],
+    };
+    let prove = Request::History(HistoryAsk::Prove(7));
+    let entries = Request::History(HistoryAsk::Entries(Some(3)));
+    let refusal = Refusal {
+        attempt: AttemptId([0x22; 32]),
+        study: study(),
+        code: RefusalCode::History,
+        detail: 0,
+    };
+    vec![
+        Sample::of("log-seen", &seen),
+        Sample::of("log-head", &head),
+        Sample::of("cosigned", &cosigned),
+        Sample::of("log-quorum", &LogQuorum { note: note() }),
+        Sample::of("node-head", &NodeHead { note: note() }),
+        Sample::of("node-held", &NodeHeld { note: note() }),
+        Sample::of("refusal.history", &refusal),
+        Sample::of("request.history-prove", &prove),
+        Sample::of("request.history-entries", &entries),
+        Sample::of("response.history", &Response::History("{}".to_owned())),
+    ]
 }
 
 fn session() -> Vec<Sample> {

@@ -7,6 +7,7 @@ use aquifer_shared::base::ids::{Name, Role};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::audit_args::AuditCommand;
 use crate::law_args::{LawsCommand, PolicyCommand};
 
 /// Submit and approve studies, read models, predict: for operators, approvers, analysts and auditors.
@@ -87,6 +88,9 @@ pub(crate) enum Command {
         #[arg(long)]
         pins: bool,
     },
+    /// Read the coordinator's history: entries, the checkpoint that nodes have signed, proofs
+    #[command(subcommand)]
+    History(HistoryCommand),
     /// Make, list and revoke tokens for the HTTPS door
     #[command(subcommand)]
     Token(TokenCommand),
@@ -99,6 +103,9 @@ pub(crate) enum Command {
     /// Decide made-up cases by rule packs; asks nobody, and no gate uses the packs yet
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// Check audit packs and receipts, and draw samples from packs; asks nobody
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Print completions for a shell
     #[command(
         after_help = "Example:\n  aquifer completions bash > ~/.local/share/bash-completion/completions/aquifer"
@@ -106,6 +113,29 @@ pub(crate) enum Command {
     Completions {
         /// For which shell
         shell: Shell,
+    },
+}
+
+/// Commands about the history.
+#[derive(Debug, Subcommand)]
+pub(crate) enum HistoryCommand {
+    /// Show entries, the newest unless one is named
+    #[command(
+        after_help = "Examples:\n  aquifer history show\n  aquifer history show --from 0 --json"
+    )]
+    Show {
+        /// The first entry to show
+        #[arg(long, value_name = "INDEX")]
+        from: Option<u64>,
+    },
+    /// Print the newest checkpoint with the signatures of the nodes that saw it (a C2SP note)
+    #[command(after_help = "Example:\n  aquifer history checkpoint > checkpoint")]
+    Checkpoint,
+    /// Print the proof that an entry is in the history (C2SP tlog-proof); checked here before it is printed
+    #[command(after_help = "Example:\n  aquifer history prove 7 > entry-7.proof")]
+    Prove {
+        /// Which entry, from 0
+        index: u64,
     },
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use aquifer_shared::base::calendar;
+use aquifer_shared::base::ids::Hash32;
 use clap::{Args, Subcommand};
 
 /// Which packs.
@@ -60,6 +61,14 @@ pub(crate) enum LawsCommand {
 /// Commands about decisions.
 #[derive(Debug, Subcommand)]
 pub(crate) enum PolicyCommand {
+    /// Sign a change of a unit's policy, as one of its officers; asks nobody
+    #[command(
+        after_help = "Example:\n  aquifer policy sign 3f9c... >> policy.signed\n\nThe digest is what `aquifer-node policy status` prints at the unit: compare it with the files that you have read."
+    )]
+    Sign {
+        /// The digest, 64 hexadecimal digits
+        digest: Hash32,
+    },
     /// Decide a made-up case; exit code 1 if it is denied
     #[command(
         after_help = "Example:\n  aquifer policy check --what-if case.toml --purposes purposes.toml\n\ncase.toml:\n  gate = \"train\"\n  purpose = \"churn.train\"\n  columns = [\"tenure\"]\n  categories = [\"contract\"]\n  controller = \"DE\"\n  about = \"run\"\n  place = [\"DE\", \"FR\"]\n  dpia = \"absent\"\n  transfer = \"within\"\n  population = 5000\n  epsilon_micro = 500000\n  delta_pico = 10000\n\nWhat is not said is not known, and denied. The case is made up: put no customer's facts into it."

@@ -7,8 +7,8 @@ use aquifer_shared::shell::report::{self, Outcome, Table, Tone};
 use serde_json::{Value, json};
 
 use crate::client::Session;
-use crate::laws::until;
 use aquifer_shared::shell::law_packs::{self, Held};
+use aquifer_shared::shell::laws_view::until;
 
 /// Compares a folder with another, or with the packs that come along.
 ///

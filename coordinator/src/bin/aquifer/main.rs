@@ -3,6 +3,8 @@
 //! Talks to the coordinator, never to its store. What is predicted is predicted here: inputs leave this machine never.
 
 mod args;
+mod audit;
+mod audit_args;
 mod card;
 mod card_page;
 mod client;
@@ -11,6 +13,7 @@ mod contracts;
 #[cfg(test)]
 mod fixtures;
 mod genuine;
+mod history;
 mod identity;
 mod law_args;
 mod laws;
@@ -19,7 +22,6 @@ mod looks;
 mod models;
 mod nodes;
 mod out;
-mod policy;
 mod predict;
 mod predict_file;
 mod query;
@@ -73,10 +75,12 @@ async fn dispatch(arguments: &Arguments) -> anyhow::Result<Outcome> {
         Command::Budget(asked) => looks::list(&session, &looks::BUDGET, asked.format).await,
         Command::Release(command) => looks::releases(&session, command).await,
         Command::Nodes { pins } => nodes::run(&session, *pins).await,
+        Command::History(command) => history::run(&session, command).await,
         Command::Token(command) => tokens::run(&session, command).await,
         Command::Contract(command) => contracts::run(&session, command).await,
         Command::Laws(command) => laws::run(&session, command),
-        Command::Policy(command) => policy::run(&session, command),
+        Command::Policy(command) => laws::policy(&session, command),
+        Command::Audit(command) => audit::run(&session, command),
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(*shell, &mut Arguments::command(), "aquifer", &mut text);

@@ -168,6 +168,10 @@ fn standing(code: RefusalCode) -> (&'static str, &'static str) {
             "the unit's rule packs, or what it declares of its customers, deny it; the number is the cause, 0 where it declares nothing",
             "the unit sees rules, remedy and whom to ask with aquifer-node check and in its log",
         ),
+        RefusalCode::History => (
+            "too few units have signed the history that this unit was shown: some are away, or they were shown another one",
+            "the operator looks who is connected (aquifer nodes); units see evidence with aquifer-node history show",
+        ),
         RefusalCode::StudyUnknown => (
             "the unit does not know the study, or did not accept it",
             "wait until the unit has decided, or submit again",
@@ -183,7 +187,7 @@ fn standing(code: RefusalCode) -> (&'static str, &'static str) {
 mod tests {
     use super::*;
 
-    const ALL: [RefusalCode; 28] = [
+    const ALL: [RefusalCode; 29] = [
         RefusalCode::NotLive,
         RefusalCode::StudyUnknown,
         RefusalCode::Expired,
@@ -212,6 +216,7 @@ mod tests {
         RefusalCode::Operators,
         RefusalCode::Tolerances,
         RefusalCode::Law,
+        RefusalCode::History,
     ];
 
     #[test]

@@ -5,6 +5,8 @@
 use std::ops::ControlFlow;
 
 use aquifer_shared::domain::contract::Contract;
+use aquifer_shared::domain::law::Allowed;
+use aquifer_shared::domain::law::witness::{Run, Score};
 use aquifer_shared::domain::predictor::model::ModelFile;
 use aquifer_shared::domain::predictor::prediction::{Predictor, Value as Given};
 use aquifer_shared::protocol::ask::{AnswerKind, AnswerValue};
@@ -51,7 +53,7 @@ pub fn wish(query: &mut Query, values: &[Parameter]) -> Result<Wish, Refusal> {
     }
 }
 
-/// The prediction as a table.
+/// The prediction as a table, for a decision that allows scores.
 ///
 /// # Errors
 ///
@@ -59,7 +61,8 @@ pub fn wish(query: &mut Query, values: &[Parameter]) -> Result<Wish, Refusal> {
 pub fn prediction(
     wish: &Wish,
     file: &ModelFile,
-    contract: Option<&Contract>,
+    contract: &Contract,
+    _: &Allowed<Score, Run>,
 ) -> Result<Grid, Refusal> {
     let predictor =
         Predictor::of(file).map_err(|_| *refusal("58000", "the model's file is damaged".into()))?;
@@ -68,7 +71,7 @@ pub fn prediction(
         .iter()
         .map(|(name, quoted, value)| (feature(name, *quoted, &predictor), given(value)))
         .collect();
-    let predicted = predict(&predictor, contract, &given, Wanted::default());
+    let predicted = predict(&predictor, Some(contract), &given, Wanted::default());
     let predicted = predicted.map_err(|error| input_refusal(&error))?;
     Ok(table(wish, file, &predicted))
 }
@@ -302,6 +305,7 @@ mod tests {
     use super::super::road::{Road, road};
     use super::*;
     use crate::core::finished::finished;
+    use crate::core::gates_fixtures::allowed_to_score;
 
     fn asked(text: &str, values: &[Parameter]) -> Result<Grid, Refusal> {
         let Ok(Road::Predict(mut query)) = road(text, |_| false) else {
@@ -310,7 +314,7 @@ mod tests {
         let wish = wish(&mut query, values)?;
         let (file, bundle) = finished();
         let contract = Contract::parse(&bundle.contract).unwrap();
-        prediction(&wish, &file, Some(&contract))
+        prediction(&wish, &file, &contract, &allowed_to_score())
     }
 
     fn cell(grid: &Grid, name: &str) -> AnswerValue {

@@ -1,5 +1,7 @@
 //! Predictions as they are asked for and given over HTTPS.
 
+use aquifer_shared::domain::law::Allowed;
+use aquifer_shared::domain::law::witness::{Run, Score};
 use aquifer_shared::domain::predictor::prediction::{Change, Contribution};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -157,7 +159,12 @@ impl PredictionBody {
     /// # Errors
     ///
     /// As [`PredictWanted::checked`], and an input that is refused.
-    pub fn of(ready: &Ready, wanted: &PredictWanted, text: &str) -> Result<Self, Problem> {
+    pub fn of(
+        ready: &Ready,
+        _: &Allowed<Score, Run>,
+        wanted: &PredictWanted,
+        text: &str,
+    ) -> Result<Self, Problem> {
         let (declared, asked) = wanted.checked()?;
         let predicted = ready
             .predict(text, asked)
@@ -194,7 +201,7 @@ impl LineBody {
     ///
     /// As [`PredictWanted::checked`], and an input that is refused.
     pub fn of(
-        ready: &Ready,
+        (ready, _): (&Ready, &Allowed<Score, Run>),
         wanted: &PredictWanted,
         line: u64,
         text: &str,

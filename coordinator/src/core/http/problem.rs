@@ -107,7 +107,7 @@ impl Problem {
     #[must_use]
     pub fn refused(code: &str, message: String) -> Self {
         let status = match code {
-            "role" => 403,
+            "role" | "law" => 403,
             "unknown" => 404,
             "busy" => 429,
             "store" | "random" => 503,
@@ -129,7 +129,7 @@ fn title(status: u16) -> &'static str {
 fn status_of(sqlstate: &str) -> u16 {
     match sqlstate {
         "28000" => 401,
-        "42501" | "QP003" | "QP004" | "QP005" => 403,
+        "42501" | "QP003" | "QP004" | "QP005" | "QP009" => 403,
         "QP007" => 409,
         "QP001" | "QP002" | "53300" | "53400" => 429,
         "QP008" => 500,
@@ -159,7 +159,7 @@ mod tests {
             check_status(statement, 400);
         }
         check_status("28000", 401);
-        for state in ["42501", "QP003", "QP004", "QP005"] {
+        for state in ["42501", "QP003", "QP004", "QP005", "QP009"] {
             check_status(state, 403);
         }
         check_status("QP007", 409);

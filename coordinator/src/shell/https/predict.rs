@@ -8,6 +8,8 @@ use std::task::{Context, Poll};
 use aquifer_shared::base::ids::Name;
 use aquifer_shared::base::limits::{HTTPS_BATCH_BYTES_MAX, HTTPS_BATCH_LINES_MAX};
 use aquifer_shared::domain::contract::Contract;
+use aquifer_shared::domain::law::Allowed;
+use aquifer_shared::domain::law::witness::{Run, Score};
 use aquifer_shared::domain::predictor::model::ModelFile;
 use aquifer_shared::domain::predictor::prediction::Predictor;
 use aquifer_shared::protocol::ask::{Request, Response};
@@ -59,8 +61,10 @@ pub(super) async fn predict(
     let places = places(&shared, &asker)?;
     let bytes = read(request, &shared, HTTPS_BATCH_BYTES_MAX).await?;
     let ready = ready(&shared, &asker, &wanted.model).await?;
+    let allowed = may_score(&shared, &ready)?;
     let batch = Batch {
         ready: Arc::new(ready),
+        allowed: Arc::new(allowed),
         wanted,
         bytes,
     };
@@ -116,6 +120,13 @@ async fn ready(shared: &Shared, asker: &Asker, which: &str) -> Result<Ready, Pro
     })
 }
 
+/// Some declared purpose of scoring covers the model.
+fn may_score(shared: &Shared, ready: &Ready) -> Result<Allowed<Score, Run>, Problem> {
+    let now = shared.front.platform.now();
+    let decided = shared.front.law.score(&ready.contract, now);
+    decided.map_err(|denied| Problem::state("QP009", &denied.to_string(), &denied.hint()))
+}
+
 fn damaged() -> Problem {
     Problem::state(
         "58000",
@@ -128,6 +139,7 @@ fn damaged() -> Problem {
 #[derive(Clone)]
 struct Batch {
     ready: Arc<Ready>,
+    allowed: Arc<Allowed<Score, Run>>,
     wanted: PredictWanted,
     bytes: Bytes,
 }
@@ -135,7 +147,7 @@ struct Batch {
 impl Batch {
     /// The prediction for the only input.
     fn one(&self) -> Result<PredictionBody, Problem> {
-        PredictionBody::of(&self.ready, &self.wanted, self.text()?)
+        PredictionBody::of(&self.ready, &self.allowed, &self.wanted, self.text()?)
     }
 
     /// How many lines there are: all of them are looked at before the first is answered.
@@ -192,7 +204,12 @@ impl Lines {
             self.done = (bytes, number);
             let text = str::from_utf8(line).unwrap_or_default();
             let text = text.trim_end_matches(['\r', '\n']);
-            let said = LineBody::of(&self.batch.ready, &self.batch.wanted, number, text);
+            let said = LineBody::of(
+                (&self.batch.ready, &self.batch.allowed),
+                &self.batch.wanted,
+                number,
+                text,
+            );
             if serde_json::to_writer(&mut chunk, &said.ok()).is_ok() {
                 chunk.push(b'\n');
             }

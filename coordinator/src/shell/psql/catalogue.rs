@@ -93,7 +93,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             let text = format!("there is no released model {model:?}");
             return Err(object("42704", &text, "aquifer.models lists them").into());
         };
-        let grid = predict::prediction(&wish, &file, contract.as_ref())?;
+        let Some(contract) = contract else {
+            return Err(
+                object("58000", "the model's contract is lost", "tell the operator").into(),
+            );
+        };
+        let allowed = front.law.score(&contract, front.platform.now());
+        let allowed =
+            allowed.map_err(|denied| object("QP009", &denied.to_string(), &denied.hint()))?;
+        let grid = predict::prediction(&wish, &file, &contract, &allowed)?;
         let (input, party) = (wish.declared.name(), &self.party.name);
         tracing::info!(%party, model = %file.card().name, version = file.card().version, input, "a prediction");
         let (ready, open) = self.shelf().await;

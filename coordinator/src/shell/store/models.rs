@@ -2,6 +2,8 @@
 
 use aquifer_shared::base::ids::{Hash32, Name, StudyHash};
 use aquifer_shared::base::time::Timestamp;
+use aquifer_shared::domain::law::Allowed;
+use aquifer_shared::domain::law::witness::{Release, Run};
 use sqlx::any::AnyRow;
 
 use super::registry::{number, text};
@@ -43,12 +45,18 @@ impl Store {
 
     /// Keeps a model and gives it back as it is stored: where the study has one already, that one.
     ///
+    /// Published where a decision allows the release, else held, whatever `model` says.
+    ///
     /// # Errors
     ///
     /// [`StoreFault::Taken`] if the number belongs to another study by now: number it anew. Or if the store fails.
-    pub async fn add_model(&self, model: &StoredModel) -> Result<StoredModel, StoreFault> {
+    pub async fn add_model(
+        &self,
+        model: &StoredModel,
+        allowed: Option<Allowed<Release, Run>>,
+    ) -> Result<StoredModel, StoreFault> {
         let what = "keep a model";
-        let state = if model.published { PUBLISHED } else { HELD };
+        let state = if allowed.is_some() { PUBLISHED } else { HELD };
         let mut transaction = self.pool.begin().await.map_err(fault(what))?;
         sqlx::query(
             "INSERT INTO models (name, version, study, state, file, created) VALUES ($1, $2, $3, $4, $5, $6) \
@@ -120,9 +128,13 @@ impl Store {
         &self,
         name: &Name,
         version: u32,
-        publish: bool,
+        allowed: Option<Allowed<Release, Run>>,
     ) -> Result<bool, StoreFault> {
-        let state = if publish { PUBLISHED } else { DROPPED };
+        let state = if allowed.is_some() {
+            PUBLISHED
+        } else {
+            DROPPED
+        };
         let done = sqlx::query(
             "UPDATE models SET state = $1 WHERE name = $2 AND version = $3 AND state = $4",
         )

@@ -12,6 +12,7 @@ use super::postgres::Server;
 use super::{
     Party, Redeemed, SqlPassword, Store, StoreFault, StoredModel, StoredStudy, Ticketed, Token,
 };
+use crate::core::gates_fixtures::allowed_to_release;
 use crate::core::psql::scram::Verifier;
 
 fn joiner(name: &str) -> Party {
@@ -276,22 +277,35 @@ fn model(study: u8, version: u32) -> StoredModel {
 async fn a_study_has_one_model_and_a_number_one_study(store: &Store) {
     let (first, name) = (model(5, 1), model(5, 1).name);
     assert_eq!(store.next_version(&name).await.unwrap(), 1);
-    assert_eq!(store.add_model(&first).await.unwrap(), first);
-    assert_eq!(store.add_model(&model(5, 2)).await.unwrap(), first);
-    let taken = store.add_model(&model(6, 1)).await.unwrap_err();
+    assert_eq!(store.add_model(&first, None).await.unwrap(), first);
+    assert_eq!(store.add_model(&model(5, 2), None).await.unwrap(), first);
+    let taken = store.add_model(&model(6, 1), None).await.unwrap_err();
     assert!(matches!(taken, StoreFault::Taken { version: 1, .. }));
     assert_eq!(store.next_version(&name).await.unwrap(), 2);
-    assert_eq!(store.add_model(&model(6, 2)).await.unwrap(), model(6, 2));
+    assert_eq!(
+        store.add_model(&model(6, 2), None).await.unwrap(),
+        model(6, 2)
+    );
     assert_eq!(store.model_of(&first.study).await.unwrap(), Some(first));
     assert_eq!(store.model_of(&StudyHash([7; 32])).await.unwrap(), None);
 }
 
 async fn a_held_model_is_published_or_dropped_for_good(store: &Store) {
     let name = model(5, 1).name;
-    assert!(store.decide_model(&name, 1, true).await.unwrap());
-    assert!(!store.decide_model(&name, 1, false).await.unwrap());
-    assert!(store.decide_model(&name, 2, false).await.unwrap());
-    assert!(!store.decide_model(&name, 2, true).await.unwrap());
+    assert!(
+        store
+            .decide_model(&name, 1, Some(allowed_to_release()))
+            .await
+            .unwrap()
+    );
+    assert!(!store.decide_model(&name, 1, None).await.unwrap());
+    assert!(store.decide_model(&name, 2, None).await.unwrap());
+    assert!(
+        !store
+            .decide_model(&name, 2, Some(allowed_to_release()))
+            .await
+            .unwrap()
+    );
     let listed = store.models().await.unwrap();
     assert_eq!(
         listed
@@ -302,7 +316,10 @@ async fn a_held_model_is_published_or_dropped_for_good(store: &Store) {
     );
     // The number of a dropped model is never given out again, nor is its study's model made twice.
     assert_eq!(store.next_version(&name).await.unwrap(), 3);
-    assert_eq!(store.add_model(&model(6, 3)).await.unwrap(), model(6, 2));
+    assert_eq!(
+        store.add_model(&model(6, 3), None).await.unwrap(),
+        model(6, 2)
+    );
     store
         .audit(Timestamp(1), "ops", "release", "churn@1")
         .await

@@ -46,12 +46,7 @@ impl SubjectKey {
     #[must_use]
     pub fn event(&self, source: &str, event_id: &str) -> [u8; 16] {
         let length = (source.len() as u64).to_be_bytes();
-        self.half(&[
-            EVENT_LABEL,
-            &length,
-            source.as_bytes(),
-            event_id.as_bytes(),
-        ])
+        self.half(&[EVENT_LABEL, &length, source.as_bytes(), event_id.as_bytes()])
     }
 
     fn half(&self, parts: &[&[u8]]) -> [u8; 16] {

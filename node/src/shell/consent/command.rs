@@ -76,7 +76,7 @@ pub enum ConsentCommand {
         /// This purpose alone.
         #[arg(long)]
         purpose: Option<String>,
-        /// Printed as JSON in any case; here so that every command takes it.
+        /// Print each receipt on a line of its own.
         #[arg(long)]
         json: bool,
     },

@@ -395,7 +395,9 @@ impl Reader<'_> {
         let Some(column) = self.desk.mapping.notice.as_ref().filter(|_| grants) else {
             return Ok(None);
         };
-        let hash = row.get(column).and_then(|shown| shown.parse::<Hash32>().ok());
+        let hash = row
+            .get(column)
+            .and_then(|shown| shown.parse::<Hash32>().ok());
         let number = hash.and_then(|hash| self.notices.number(&hash));
         number.map(Some).ok_or(Reason::NoticeUnknown)
     }

@@ -14,9 +14,7 @@ use tokio::runtime::Runtime;
 
 use super::record;
 use super::tombstone::Tombstone;
-use crate::core::consent::{
-    ConsentEvent, Notice, NoticeBook, NoticeFault, SubjectKey, SubjectRef,
-};
+use crate::core::consent::{ConsentEvent, Notice, NoticeBook, NoticeFault, SubjectKey, SubjectRef};
 
 /// The ledger, open. Blocks while it works.
 ///

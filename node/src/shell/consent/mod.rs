@@ -21,36 +21,38 @@ pub use command::{ConsentCommand, run};
 pub use ledger::{ConsentFault, ConsentLedger, EventKey, LEDGER_FILE, Position, Taken};
 pub use tombstone::Erased;
 
-use super::cohorts::News;
+use super::cohorts::{Heard, News};
 use crate::core::consent::NoticeBook;
 
-/// Notices of a unit, and the events that come into its ledger, from the first on. A ledger that does not exist yet has none; it is
-/// looked for again at every call.
+/// What comes into the ledger of a unit, from the first event on. A ledger that does not exist yet has nothing; it is looked for again
+/// at every call.
 ///
 /// # Errors
 ///
-/// The ledger is there and cannot be read.
-pub fn attach(directory: &Path) -> anyhow::Result<(NoticeBook, News)> {
+/// The ledger is there and cannot be opened.
+pub fn attach(directory: &Path) -> anyhow::Result<News> {
     let directory = directory.to_owned();
-    let mut open: Option<ConsentLedger> = None;
-    if directory.join(LEDGER_FILE).exists() {
-        open = Some(ConsentLedger::open(&directory)?);
-    }
-    let notices = match &mut open {
-        Some(ledger) => ledger.notices()?,
-        None => NoticeBook::default(),
+    let there = move || -> anyhow::Result<Option<ConsentLedger>> {
+        let there = directory.join(LEDGER_FILE).exists();
+        Ok(there.then(|| ConsentLedger::open(&directory)).transpose()?)
     };
-    let mut seen = Position::default();
-    let news = move || {
-        if open.is_none() && directory.join(LEDGER_FILE).exists() {
-            open = Some(ConsentLedger::open(&directory)?);
+    let mut open = there()?;
+    let (mut seen, mut listed) = (Position::default(), NoticeBook::default());
+    Ok(Box::new(move || {
+        if open.is_none() {
+            open = there()?;
         }
         let Some(ledger) = &mut open else {
-            return Ok(Vec::new());
+            return Ok(Heard::default());
         };
-        let (new, last) = ledger.since(seen)?;
+        // Notices before events, which name them.
+        let notices = ledger.notices()?;
+        let notices = (notices != listed).then(|| {
+            listed = notices.clone();
+            notices
+        });
+        let (events, last) = ledger.since(seen)?;
         seen = last;
-        Ok(new)
-    };
-    Ok((notices, Box::new(news)))
+        Ok(Heard { events, notices })
+    }))
 }

@@ -66,9 +66,8 @@ pub(super) fn add_notices(directory: &Path, file: &Path, json: bool) -> anyhow::
         report::print_json(&serde_json::json!({"added": added}))?;
     } else {
         report::print(&format!(
-            "{added} notices added; a running node takes them up when it is started again\n"
+            "{added} notices added; a running node takes them up before its next sum\n"
         ))?;
     }
     Ok(Outcome::Done)
 }
-

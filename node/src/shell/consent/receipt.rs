@@ -42,7 +42,10 @@ pub(super) fn print(
         return report::refuse(json, "nothing", why);
     }
     for receipt in &receipts {
-        report::print(&format!("{receipt:#}\n"))?;
+        match json {
+            true => report::print_json(receipt)?,
+            false => report::print(&format!("{receipt:#}\n"))?,
+        }
     }
     Ok(Outcome::Done)
 }
@@ -79,10 +82,7 @@ pub(super) fn receipt(
         "event_at": written(last.event_at),
         "events": about.iter().map(|own| event(counter, own, &proof)).collect::<Vec<Value>>(),
     });
-    if let Some(grant) = about
-        .iter()
-        .rfind(|own| own.kind.effect() == Effect::Grant)
-    {
+    if let Some(grant) = about.iter().rfind(|own| own.kind.effect() == Effect::Grant) {
         body["notice"] = notice(counter, grant);
         body["valid_until"] = json!(grant.valid_until.map(written));
     }

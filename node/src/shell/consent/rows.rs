@@ -33,18 +33,18 @@ enum Fields<'a> {
 impl Row<'_> {
     /// A value as text, without white space around it; none where it is missing or empty.
     pub(super) fn get(&self, column: &str) -> Option<String> {
-        let text = match self.fields {
-            Fields::Csv(places, record) => record.get(*places.get(column)?)?.to_owned(),
-            Fields::Json(value) => text_of(
-                column
-                    .split('.')
-                    .try_fold(value, |value, key| match value {
+        let text =
+            match self.fields {
+                Fields::Csv(places, record) => record.get(*places.get(column)?)?.to_owned(),
+                Fields::Json(value) => text_of(column.split('.').try_fold(
+                    value,
+                    |value, key| match value {
                         Value::Array(items) => items.get(key.parse::<usize>().ok()?),
                         value => value.get(key),
-                    })?,
-            )?,
-            Fields::Broken => return None,
-        };
+                    },
+                )?)?,
+                Fields::Broken => return None,
+            };
         let text = text.trim();
         (!text.is_empty()).then(|| text.to_owned())
     }

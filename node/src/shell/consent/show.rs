@@ -45,11 +45,7 @@ pub(super) fn person(directory: &Path, id: &str, json: bool) -> anyhow::Result<O
             let with = (&defaults, &desk.notices);
             let known = number.map(|number| register.person(number, purpose, desk.at, with));
             let person = known.unwrap_or_else(|| nobody(&defaults));
-            (
-                purpose,
-                is_eligible(&desk, purpose, &person),
-                known,
-            )
+            (purpose, is_eligible(&desk, purpose, &person), known)
         })
         .collect();
     if json {

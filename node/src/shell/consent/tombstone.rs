@@ -69,7 +69,8 @@ impl ConsentLedger {
 
     /// Tombstones after a number, with theirs.
     pub(super) fn tombstones(&mut self, after: i64) -> Result<Vec<(i64, Tombstone)>, ConsentFault> {
-        let query = "SELECT number, subject, at, until FROM tombstones WHERE number > $1 ORDER BY number";
+        let query =
+            "SELECT number, subject, at, until FROM tombstones WHERE number > $1 ORDER BY number";
         let rows = sqlx::query(query).bind(after);
         let rows = self.runtime.block_on(rows.fetch_all(&mut self.connection));
         let rows = rows.map_err(|source| fault(&self.path, "read", source))?;

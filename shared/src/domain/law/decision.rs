@@ -190,6 +190,12 @@ impl fmt::Debug for Decision {
     }
 }
 
+impl<G, S> fmt::Debug for Allowed<G, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Allowed({:?})", self.decision)
+    }
+}
+
 /// Of a person it says nothing but no: reasons are asked for where they may be shown.
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

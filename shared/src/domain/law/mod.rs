@@ -7,6 +7,7 @@
 mod book;
 mod case;
 mod cause;
+pub mod change;
 mod decide;
 mod decision;
 mod facts;
@@ -17,6 +18,7 @@ mod limits;
 mod pack;
 mod person;
 mod place;
+pub mod proxy;
 mod purpose;
 mod read;
 mod read_values;

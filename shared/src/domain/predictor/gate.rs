@@ -97,6 +97,16 @@ pub fn decide(gate: Gate, reading: &Reading, rival: Rival, expected_gain_ppm: u3
 }
 
 impl Verdict {
+    /// The verdict on a candidate that a person must look at for another reason than its quality.
+    #[must_use]
+    pub fn held(self, why: String) -> Self {
+        Self {
+            publish: false,
+            reason: Some(why),
+            ..self
+        }
+    }
+
     /// The verdict on sums that contradict each other: a wrong encoder, lost cells or an overflow at some node. A person looks
     /// before anybody relies on the model.
     #[must_use]

@@ -6,6 +6,7 @@ mod accuracy;
 mod aggregation;
 mod client;
 mod cold;
+mod consent;
 mod machine;
 mod million;
 mod options;
@@ -49,6 +50,7 @@ fn bench(options: &Options) -> Result<()> {
             Part::Questions => questions::measure(options)?,
             Part::Accuracy => accuracy::measure(options)?,
             Part::Parquet => parquet::measure(options)?,
+            Part::Consent => consent::measure(options)?,
             Part::Timing => questions::timing::measure(options)?,
         };
         figures.insert(part.name().to_owned(), measured);

@@ -53,6 +53,8 @@ pub enum Part {
     Accuracy,
     /// A question over a Parquet table of 10,000,000 rows at one node.
     Parquet,
+    /// Consent of 1,000,000 persons: reading, folding, cuts, and training beside.
+    Consent,
     /// Times of answers with and without one customer.
     Timing,
 }
@@ -73,6 +75,7 @@ impl Part {
             Self::Questions => "questions",
             Self::Accuracy => "accuracy",
             Self::Parquet => "parquet",
+            Self::Consent => "consent",
             Self::Timing => "timing",
         }
     }

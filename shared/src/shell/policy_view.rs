@@ -1,61 +1,44 @@
-//! `aquifer policy`: decides made-up cases, with the rules and the references behind the answer.
+//! Made-up cases, decided and printed with the rules and the references behind the answer: at the centre and at a unit alike.
 
 use std::path::Path;
 
-use aquifer_shared::base::time::Timestamp;
-use aquifer_shared::domain::law::{Decision, Ground, Purposes, Reason, Rulebook, Verdict, WhatIf};
-use aquifer_shared::shell::report::{self, Outcome};
 use serde_json::{Value, json};
 
-use crate::client::{Session, now};
-use crate::law_args::PolicyCommand;
-use crate::laws::broken;
-use aquifer_shared::shell::documents::read_document;
-use aquifer_shared::shell::law_packs::{self, Broken, NOTICE, moment_of};
+use super::documents::read_document;
+use super::law_packs::{Broken, NOTICE};
+use super::report::{self, Outcome};
+use crate::base::time::Timestamp;
+use crate::domain::law::{Decision, Ground, Purposes, Reason, Rulebook, Verdict, WhatIf};
 
-/// Carries out a command about decisions.
+/// Decides the case in a file and prints the answer; refused where it is no.
 ///
 /// # Errors
 ///
-/// A file cannot be read.
-pub(crate) fn run(session: &Session, command: &PolicyCommand) -> anyhow::Result<Outcome> {
-    let PolicyCommand::Check {
-        what_if,
-        purposes,
-        packs,
-        on,
-    } = command;
-    let decided = decide(
-        what_if,
-        purposes,
-        packs.packs.as_deref(),
-        moment_of(*on, now()),
-    );
-    broken(
-        session,
-        decided.and_then(|decision| tell(session, &decision)),
-    )
-}
-
-fn decide(
+/// The file cannot be read, or [`Broken`].
+pub fn check(
+    as_json: bool,
     case: &Path,
-    purposes: &Path,
-    packs: Option<&Path>,
+    book: &Rulebook,
     now: Timestamp,
-) -> anyhow::Result<Decision> {
-    let declared = Purposes::parse(&read_document(purposes)?);
-    let declared = declared.map_err(|problem| Broken::new(purposes, problem))?;
+) -> anyhow::Result<Outcome> {
     let read = WhatIf::parse(&read_document(case)?);
     let read = read.map_err(|problem| Broken::new(case, problem))?;
-    let packs = law_packs::all(packs)?;
-    let packs = packs.into_iter().map(|one| one.pack).collect();
-    let book = Rulebook::new(packs, declared)?;
-    Ok(read.decide(&book, now))
+    tell(as_json, &read.decide(book, now))
 }
 
-fn tell(session: &Session, decision: &Decision) -> anyhow::Result<Outcome> {
+/// Reads a file of purposes.
+///
+/// # Errors
+///
+/// The file cannot be read, or [`Broken`].
+pub fn purposes(path: &Path) -> anyhow::Result<Purposes> {
+    let declared = Purposes::parse(&read_document(path)?);
+    Ok(declared.map_err(|problem| Broken::new(path, problem))?)
+}
+
+fn tell(as_json: bool, decision: &Decision) -> anyhow::Result<Outcome> {
     let reasons = decision.reasons();
-    if session.json {
+    if as_json {
         report::print_json(&decision_json(decision, &reasons))?;
     } else {
         let rules: String = decision
@@ -121,12 +104,20 @@ fn decision_json(decision: &Decision, reasons: &[Reason]) -> Value {
 mod tests {
     use std::fs;
 
-    use aquifer_shared::domain::law::{Cause, Set};
-
+    use super::super::law_packs;
     use super::*;
+    use crate::domain::law::{Cause, Set};
 
-    const PURPOSES: &str = include_str!("../../../../shared/laws/examples/purposes.toml");
-    const CASE: &str = include_str!("../../../../shared/laws/examples/case.toml");
+    const PURPOSES: &str = include_str!("../../laws/examples/purposes.toml");
+    const CASE: &str = include_str!("../../laws/examples/case.toml");
+
+    fn decide(case: &Path, purposes: &Path, now: Timestamp) -> anyhow::Result<Decision> {
+        let packs = law_packs::all(None)?.into_iter().map(|one| one.pack);
+        let book = Rulebook::new(packs.collect(), super::purposes(purposes)?)?;
+        let read = WhatIf::parse(&read_document(case)?);
+        let read = read.map_err(|problem| Broken::new(case, problem))?;
+        Ok(read.decide(&book, now))
+    }
 
     #[track_caller]
     fn check_decided(case: &str, expected: &[Cause]) {
@@ -137,7 +128,7 @@ mod tests {
             file
         };
         let (case, purposes) = (at("case.toml", case), at("purposes.toml", PURPOSES));
-        let decision = decide(&case, &purposes, None, Timestamp(0)).unwrap();
+        let decision = decide(&case, &purposes, Timestamp(0)).unwrap();
         assert_eq!(decision.causes(), Set::of(expected));
     }
 
@@ -164,7 +155,7 @@ mod tests {
         );
         fs::write(&purposes, PURPOSES).unwrap();
         fs::write(&case, "gate = \"training\"\n").unwrap();
-        let error = decide(&case, &purposes, None, Timestamp(0)).unwrap_err();
+        let error = decide(&case, &purposes, Timestamp(0)).unwrap_err();
         assert!(error.is::<Broken>());
         assert!(error.to_string().ends_with("case.toml: line 1, column 8: gate is \"training\", expected ingest, train, query, score, release"), "{error}");
     }

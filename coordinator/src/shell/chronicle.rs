@@ -1,0 +1,138 @@
+//! The coordinator's history in the running program: opened at start, brought up to date from the store, told what happens.
+
+use aquifer_shared::base::limits::{FRAME_BYTES_MAX, HISTORY_GROUP_MAX};
+use aquifer_shared::protocol::codec::decode;
+use aquifer_shared::protocol::witness::coordinator_origin;
+use aquifer_shared::shell::history::{History, HistoryFault, LogSigner, Place};
+use aquifer_shared::shell::keys::Identity;
+use tokio::sync::mpsc;
+
+use super::clock::now;
+use super::home::{Home, RELEASE_KEY};
+use super::hub::Hub;
+use super::live::Live;
+use super::witnesses::WitnessNews;
+use crate::core::chronicle::{Keyed, enrolled, modelled, proposed, recorded};
+use crate::core::event::Record;
+
+/// The history and the way to its witnesses.
+#[derive(Clone, Debug)]
+pub struct Chronicle {
+    /// The log.
+    pub history: History,
+    /// To the task that shows it to nodes.
+    pub witnesses: mpsc::Sender<WitnessNews>,
+}
+
+impl Home {
+    /// Where the coordinator's history is.
+    #[must_use]
+    pub fn history_place(&self) -> Place {
+        let mark = self.config.history_checkpoint.as_deref();
+        Place {
+            folder: self.dir.join(HISTORY_FOLDER),
+            mark: self.dir.join(mark.unwrap_or(HISTORY_MARK.as_ref())),
+            takes_persons: false,
+        }
+    }
+
+    /// Opens the coordinator's history. Its checkpoints are signed with the release key, which every ticket names: whoever joined knows it.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be used, or is not what was signed last.
+    pub async fn history(&self) -> Result<History, HistoryFault> {
+        let key = Identity::load(&self.dir.join(RELEASE_KEY))?;
+        let signer = LogSigner::new(coordinator_origin(&key.public()), key);
+        History::open(self.history_place(), signer, now).await
+    }
+}
+
+impl Hub {
+    /// Enters what the store holds and the history does not: what a crash lost, and what another process did.
+    ///
+    /// # Errors
+    ///
+    /// Store or history cannot be used.
+    pub(super) async fn catch_up(&self) -> anyhow::Result<()> {
+        let Some(chronicle) = self.front.chronicle() else {
+            return Ok(());
+        };
+        let mut events = self.parties_said().await?;
+        for live in self.studies.values() {
+            events.push(proposed(&live.hash, &live.terms, live.is_question()));
+            for bytes in self.store.records(&live.hash).await? {
+                if let Ok(record) = decode::<Record>("record", &bytes, FRAME_BYTES_MAX) {
+                    events.extend(said(live, &record));
+                }
+            }
+        }
+        for model in self.store.models().await? {
+            events.push(modelled(
+                &model.name,
+                model.version,
+                &model.study,
+                &model.file,
+                model.published,
+            ));
+        }
+        while !events.is_empty() {
+            let rest = events.split_off(events.len().min(HISTORY_GROUP_MAX));
+            chronicle.history.append_once(events).await?;
+            events = rest;
+        }
+        Ok(())
+    }
+
+    async fn parties_said(&self) -> anyhow::Result<Vec<Keyed>> {
+        let mut events = Vec::new();
+        for party in self.store.parties().await? {
+            let (name, role, key) = (&party.name, party.role, &party.identity);
+            events.push(enrolled(name, role, key, false));
+            if party.revoked {
+                events.push(enrolled(name, role, key, true));
+            }
+        }
+        Ok(events)
+    }
+
+    /// Parties that came or went.
+    pub(super) async fn note_parties(&self) {
+        match self.parties_said().await {
+            Ok(events) => {
+                for event in events {
+                    self.note_history(Some(event)).await;
+                }
+            }
+            Err(error) => tracing::error!(
+                error = format!("{error:#}"),
+                "the registry could not be read"
+            ),
+        }
+    }
+
+    /// Hands an event to the history; nothing waits for its disk.
+    pub(super) async fn note_history(&self, said: Option<Keyed>) {
+        if let (Some(chronicle), Some((key, event))) = (self.front.chronicle(), said) {
+            chronicle.history.note(Some(key), event).await;
+        }
+    }
+
+    /// What these records say, once they are durable.
+    pub(super) async fn note_records(&self, live: &Live, records: &[Vec<u8>]) {
+        for bytes in records {
+            if let Ok(record) = decode::<Record>("record", bytes, FRAME_BYTES_MAX) {
+                self.note_history(said(live, &record)).await;
+            }
+        }
+    }
+}
+
+fn said(live: &Live, record: &Record) -> Option<Keyed> {
+    recorded(&live.hash, &live.terms, live.is_question(), record)
+}
+
+/// The folder of the history in a coordinator's directory.
+pub const HISTORY_FOLDER: &str = "history";
+/// Its newest checkpoint, unless the configuration names another place.
+pub const HISTORY_MARK: &str = "history.checkpoint";

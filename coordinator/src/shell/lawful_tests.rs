@@ -1,0 +1,66 @@
+use std::fs;
+use std::sync::{Arc, Mutex};
+
+use super::*;
+use crate::core::gates_fixtures::{CONTRACT, TODAY, gates, purposes};
+
+const LAW: &str = r#"
+controller = "DE"
+places = ["DE", "US-CA"]
+transfer = "tool"
+purposes = "purposes.toml"
+categories = ["contract"]
+columns = { plan = ["usage"] }
+"#;
+
+#[track_caller]
+fn check(from: &str, to: &str, expected: Option<&str>) {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("purposes.toml"), purposes()).unwrap();
+    fs::write(folder.path().join("broken.toml"), "[[purpose]]\nid = 1\n").unwrap();
+    assert!(LAW.contains(from), "{from}");
+    let config: LawConfig = toml::from_str(&LAW.replace(from, to)).unwrap();
+    match (config.gates(folder.path()), expected) {
+        (Ok(gates), None) => assert_eq!(gates.book().unwrap().purposes().len(), 3),
+        (Err(error), Some(part)) => assert!(error.to_string().contains(part), "{error}"),
+        (found, _) => panic!("{found:?}"),
+    }
+}
+
+#[test]
+fn what_is_declared_is_checked_word_by_word() {
+    check("DE", "DE", None);
+    check("\"DE\"\n", "\"Germany\"\n", Some("[law]: controller"));
+    check("US-CA", "us", Some("[law]: places"));
+    check("\"tool\"", "\"by mail\"", Some("transfer is \"by mail\""));
+    check("\"usage\"", "\"shoes\"", Some("category is \"shoes\""));
+    check(
+        "purposes.toml",
+        "none.toml",
+        Some("none.toml: could not read"),
+    );
+    check("purposes.toml", "broken.toml", Some("broken.toml: line 1"));
+    let packs = "packs = \"packs\"\npurposes =";
+    check("purposes =", packs, Some("packs: could not read"));
+}
+
+#[test]
+fn every_decision_is_heard_of() {
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let kept = heard.clone();
+    let keep = move |decided: &Decided| kept.lock().unwrap().push(decided.clone());
+    let law = Law::new(gates(), Box::new(keep));
+    let contract = Contract::parse(CONTRACT).unwrap();
+    assert!(law.score(&contract, TODAY).is_ok());
+    let other = CONTRACT.replace("\"left\"", "\"moved\"");
+    let other = Contract::parse(&other).unwrap();
+    assert!(law.score(&other, TODAY).is_err());
+    let heard = heard.lock().unwrap();
+    let told: Vec<_> = heard
+        .iter()
+        .map(|one| (one.gate, one.verdict, one.causes.join(" ")))
+        .collect();
+    let denied = (Gate::Score, Verdict::Deny, "purpose_unknown".to_owned());
+    assert_eq!(told, [(Gate::Score, Verdict::Allow, String::new()), denied]);
+    assert_ne!(heard[0].id, heard[1].id);
+}

@@ -1,0 +1,212 @@
+//! The policy of the files held against what two officers accepted: read at start, kept in `policy.accepted`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use aquifer_shared::base::hash::labelled;
+use aquifer_shared::base::ids::{Hash32, IdentityKey};
+use aquifer_shared::base::time::Timestamp;
+use aquifer_shared::domain::law::change::{
+    Accepted, Found, NotAccepted, SIGNERS_MIN, accept, change_digest,
+};
+use aquifer_shared::shell::documents::read_document;
+use aquifer_shared::shell::keys::{verify, write_private};
+use aquifer_shared::shell::report::{self, Outcome};
+
+use super::config::{CONFIG_FILE, NodeConfig};
+use crate::core::gatekeeper::Gatekeeper;
+
+/// The policy is not in force: nothing was attached, nothing was sent.
+#[derive(Debug, thiserror::Error)]
+#[error("{source}: `aquifer-node policy status` prints the digest that two officers sign with `aquifer policy sign DIGEST`; put their lines into {}, or start once with --break-glass \"REASON\", which is written down and holds a day", signed.display())]
+pub struct PolicyFault {
+    signed: PathBuf,
+    source: NotAccepted,
+}
+
+/// What a unit's files say, and what was accepted.
+struct Standing {
+    digest: Hash32,
+    officers: Vec<IdentityKey>,
+    signers: Vec<IdentityKey>,
+    before: Option<Accepted>,
+}
+
+/// Accepts the policy of the files, or says what is missing. `entries` are those of the ledger.
+///
+/// # Errors
+///
+/// [`PolicyFault`], or a file that cannot be read or written.
+pub fn hold(
+    directory: &Path,
+    (config, gatekeeper): (&NodeConfig, Option<&Gatekeeper>),
+    entries: u64,
+    (reason, now): (Option<&str>, Timestamp),
+) -> anyhow::Result<()> {
+    let standing = Standing::read(directory, config, gatekeeper)?;
+    let found = Found {
+        digest: standing.digest,
+        officers: &standing.officers,
+        signers: &standing.signers,
+        reason,
+        has_past: entries > 0,
+        now,
+    };
+    let accepted = accept(standing.before.as_ref(), &found).map_err(|source| PolicyFault {
+        signed: directory.join(SIGNED_FILE),
+        source,
+    })?;
+    let overridden = accepted.digest != standing.digest;
+    if overridden {
+        tracing::warn!(policy = %standing.digest, "the policy is in force by an override, for a day");
+    }
+    if standing.officers.len() < SIGNERS_MIN {
+        tracing::warn!("node.toml names fewer than two officers: one person can change the policy");
+    }
+    if standing.before.as_ref() == Some(&accepted) {
+        return Ok(());
+    }
+    tracing::info!(policy = %standing.digest, signers = accepted.signers.len(), "another policy is in force");
+    keep(&directory.join(ACCEPTED_FILE), &accepted)
+}
+
+/// Whole or not at all: a crash leaves the record before.
+fn keep(path: &Path, accepted: &Accepted) -> anyhow::Result<()> {
+    let text = serde_json::to_vec_pretty(accepted)?;
+    let new = path.with_extension("accepted.new");
+    let _ = std::fs::remove_file(&new);
+    let could_not = || format!("could not write {}", path.display());
+    write_private(&new, &text).with_context(could_not)?;
+    std::fs::rename(&new, path).with_context(could_not)
+}
+
+/// Prints the digest of the files' policy, and what is accepted.
+///
+/// # Errors
+///
+/// A file that cannot be read.
+pub fn status(directory: &Path, json: bool) -> anyhow::Result<Outcome> {
+    let config = NodeConfig::load(directory)?;
+    let gatekeeper = config.gatekeeper(directory)?;
+    let standing = Standing::read(directory, &config, gatekeeper.as_ref())?;
+    let before = standing.before.as_ref();
+    let accepted = before.map(|before| before.digest);
+    let same = accepted == Some(standing.digest);
+    if json {
+        report::print_json(&serde_json::json!({
+            "digest": standing.digest,
+            "accepted": accepted,
+            "in_force": same,
+            "signed_by": standing.signers,
+            "officers": before.map(|before| &before.officers),
+            "overrides": before.map(|before| &before.overrides),
+        }))?;
+        return Ok(Outcome::Done);
+    }
+    let mut table = report::Table::new(&["POLICY", "VALUE"]);
+    table.row(["of the files".to_owned(), standing.digest.to_string()]);
+    let known = accepted.map_or("none yet".to_owned(), |digest| digest.to_string());
+    table.row(["accepted".to_owned(), known]);
+    let officers = before.map_or(0, |before| before.officers.len());
+    table.row([
+        "officers who sign the next change".to_owned(),
+        officers.to_string(),
+    ]);
+    table.row([
+        "signatures that count".to_owned(),
+        standing.signers.len().to_string(),
+    ]);
+    for own in before
+        .map(|before| &before.overrides[..])
+        .unwrap_or_default()
+    {
+        let reason = report::printable(&own.reason);
+        table.row([
+            format!("override of {}", &own.digest.to_string()[..12]),
+            reason,
+        ]);
+    }
+    table.print()?;
+    if !same {
+        report::note(&format!(
+            "each officer: aquifer policy sign {} >> {SIGNED_FILE}",
+            standing.digest
+        ));
+    }
+    Ok(Outcome::Done)
+}
+
+impl Standing {
+    fn read(
+        directory: &Path,
+        config: &NodeConfig,
+        gatekeeper: Option<&Gatekeeper>,
+    ) -> anyhow::Result<Self> {
+        let path = directory.join(ACCEPTED_FILE);
+        let before: Option<Accepted> =
+            match path.exists() {
+                false => None,
+                true => {
+                    let text = read_document(&path)?;
+                    let read = serde_json::from_str(&text);
+                    Some(read.with_context(|| {
+                        format!("{} is not a record of a policy", path.display())
+                    })?)
+                }
+            };
+        let text = read_document(&directory.join(CONFIG_FILE))?;
+        let digest = digest(&text, gatekeeper)?;
+        let signed = directory.join(SIGNED_FILE);
+        let lines = match signed.exists() {
+            true => read_document(&signed)?,
+            false => String::new(),
+        };
+        let officers = config.policy.officers.iter();
+        let officers = officers.map(|key| key.parse::<IdentityKey>());
+        Ok(Self {
+            digest,
+            officers: officers
+                .collect::<Result<_, _>>()
+                .with_context(|| format!("{CONFIG_FILE}: [policy] officers"))?,
+            signers: signers(&lines, &digest),
+            before,
+        })
+    }
+}
+
+/// Stands for everything in node.toml but where data and ledger are, and for purposes and packs.
+fn digest(text: &str, gatekeeper: Option<&Gatekeeper>) -> anyhow::Result<Hash32> {
+    let mut table: toml::Table = toml::from_str(text).context(CONFIG_FILE)?;
+    for place in ["data", "ledger"] {
+        table.remove(place);
+    }
+    // Keys are in order: the same settings in another order are the same policy.
+    let text = toml::to_string(&table)?;
+    let book = gatekeeper.map_or(Hash32::default(), |own| own.book().digest());
+    Ok(labelled("aquifer/policy/1", &[text.as_bytes(), &book.0]))
+}
+
+/// Keys whose signatures over a policy hold: lines of a key and a signature in hexadecimal digits; others are passed over.
+fn signers(lines: &str, digest: &Hash32) -> Vec<IdentityKey> {
+    let message = change_digest(digest);
+    let signer = |line: &str| {
+        let (key, signature) = line.trim().split_once(' ')?;
+        let key: IdentityKey = key.parse().ok()?;
+        let signature = bytes_of(signature.trim())?;
+        verify(&key, &message, &signature).then_some(key)
+    };
+    lines.lines().filter_map(signer).collect()
+}
+
+fn bytes_of(digits: &str) -> Option<Vec<u8>> {
+    if digits.len() != 128 || !digits.is_ascii() {
+        return None;
+    }
+    let pair = |at: usize| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok();
+    (0..digits.len()).step_by(2).map(pair).collect()
+}
+
+/// What was accepted.
+const ACCEPTED_FILE: &str = "policy.accepted";
+/// Signatures of officers.
+const SIGNED_FILE: &str = "policy.signed";

@@ -1,0 +1,164 @@
+//! Files of scores that were written, and until when they may be kept. Knows paths and days, and no customer.
+
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use aquifer_shared::base::calendar;
+use aquifer_shared::base::time::Timestamp;
+use aquifer_shared::domain::law::Key;
+use aquifer_shared::domain::law::witness::Score;
+use aquifer_shared::shell::law_packs::day_of;
+use serde::{Deserialize, Serialize};
+
+use super::score_command::Scoring;
+use crate::core::cohort::Cohort;
+
+/// A file of scores.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Exported {
+    /// Where it was written.
+    pub file: PathBuf,
+    /// With which model.
+    pub model: String,
+    /// For which purpose.
+    pub purpose: String,
+    /// Who reviews what follows; none where nobody has to.
+    pub reviewer: Option<String>,
+    /// The decision that allowed it.
+    pub decision: String,
+    /// Day of writing.
+    pub written_on: String,
+    /// Last day on which it may be kept.
+    pub delete_by: String,
+}
+
+impl Exported {
+    /// What is kept of a file that a decision has allowed.
+    #[must_use]
+    pub fn of(cohort: &Cohort<Score>, scoring: &Scoring<'_>, model: &str, now: Timestamp) -> Self {
+        let decision = cohort.allowed().decision();
+        let days = decision.limits().value(Key::ScoreRetentionMaxDays);
+        let days = i32::try_from(days.unwrap_or(0)).unwrap_or(0);
+        let today = day_of(now);
+        Self {
+            file: std::path::absolute(scoring.out).unwrap_or_else(|_| scoring.out.to_owned()),
+            model: model.to_owned(),
+            purpose: decision
+                .purpose()
+                .map(|purpose| purpose.id.to_string())
+                .unwrap_or_default(),
+            reviewer: scoring.reviewer.map(ToString::to_string),
+            decision: decision.id().to_string(),
+            written_on: calendar::written(today),
+            delete_by: calendar::written(today.saturating_add(days)),
+        }
+    }
+
+    /// Notes it in the node's directory, and beside the file for whoever holds it.
+    ///
+    /// # Errors
+    ///
+    /// A file cannot be written.
+    pub fn note(&self, directory: &Path) -> anyhow::Result<()> {
+        let line = serde_json::to_string(self)? + "\n";
+        let mut beside = self.file.clone().into_os_string();
+        beside.push(".retention.json");
+        for path in [directory.join(EXPORTS), PathBuf::from(beside)] {
+            let could_not = || format!("could not write {}", path.display());
+            let mut options = OpenOptions::new();
+            let opened = options.create(true).append(true).mode(0o600).open(&path);
+            let mut file = opened.with_context(could_not)?;
+            file.write_all(line.as_bytes()).with_context(could_not)?;
+            file.sync_all().with_context(could_not)?;
+        }
+        Ok(())
+    }
+}
+
+/// Files that are there and should not be any longer, by what was noted; each with its last day.
+///
+/// # Errors
+///
+/// The notes cannot be read.
+pub fn expired(directory: &Path, now: Timestamp) -> anyhow::Result<Vec<Exported>> {
+    let path = directory.join(EXPORTS);
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => {
+            return Err(error).with_context(|| format!("could not read {}", path.display()));
+        }
+    };
+    let mut found = Vec::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        let damaged = || format!("{}: line {number} is damaged", path.display());
+        let one: Exported = serde_json::from_str(line).with_context(damaged)?;
+        let last = calendar::parse(&one.delete_by).with_context(damaged)?;
+        if last < day_of(now) && one.file.exists() {
+            found.push(one);
+        }
+    }
+    Ok(found)
+}
+
+/// Notes of all files of scores, in the node's directory.
+const EXPORTS: &str = "score-files.jsonl";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY_MS: u64 = 24 * 3_600 * 1_000;
+
+    fn exported(folder: &Path) -> Exported {
+        Exported {
+            file: folder.join("scores.csv"),
+            model: "churn@1".to_owned(),
+            purpose: "churn.score".to_owned(),
+            reviewer: None,
+            decision: "00".to_owned(),
+            written_on: "2026-11-25".to_owned(),
+            delete_by: "2026-11-26".to_owned(),
+        }
+    }
+
+    #[track_caller]
+    fn check_expired(on: &str, exists: bool, expected: usize) {
+        let folder = tempfile::tempdir().unwrap();
+        let one = exported(folder.path());
+        one.note(folder.path()).unwrap();
+        if exists {
+            fs::write(&one.file, "").unwrap();
+        }
+        let day = calendar::parse(on).unwrap() as u64;
+        let found = expired(folder.path(), Timestamp(day * DAY_MS)).unwrap();
+        assert_eq!(found.len(), expected, "{on}");
+    }
+
+    #[test]
+    fn a_file_of_scores_expires_after_its_last_day() {
+        check_expired("2026-11-26", true, 0);
+        check_expired("2026-11-27", true, 1);
+        check_expired("2026-11-27", false, 0);
+    }
+
+    #[test]
+    fn a_damaged_note_is_named_with_its_line() {
+        let folder = tempfile::tempdir().unwrap();
+        exported(folder.path()).note(folder.path()).unwrap();
+        assert!(folder.path().join("scores.csv.retention.json").exists());
+        assert_eq!(expired(folder.path(), Timestamp(0)).unwrap(), []);
+        fs::write(folder.path().join(EXPORTS), "{}\n").unwrap();
+        let error = expired(folder.path(), Timestamp(0)).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .ends_with("score-files.jsonl: line 1 is damaged")
+        );
+        let nothing = tempfile::tempdir().unwrap();
+        assert_eq!(expired(nothing.path(), Timestamp(0)).unwrap(), []);
+    }
+}

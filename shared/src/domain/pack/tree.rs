@@ -1,0 +1,101 @@
+//! The tree of a pack: complete subtrees before its first leaf, and all of its leaves; and proofs as C2SP writes them.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::base::ids::Hash32;
+use crate::base::limits::{NOTE_BYTES_MAX, NOTE_SIGNATURES_MAX};
+use crate::domain::tlog::{Frontier, Hashes, inclusion, root};
+
+/// Hashes of a pack, by level and index.
+#[derive(Debug)]
+pub(super) struct PackTree(HashMap<(u32, u64), Hash32>);
+
+impl Hashes for PackTree {
+    fn subtree(&self, level: u32, index: u64) -> Option<Hash32> {
+        self.0.get(&(level, index)).copied()
+    }
+}
+
+impl PackTree {
+    /// The tree of so many leaves whose complete subtrees are `frontier`, and of the leaves after them; none where these are not as
+    /// many as the size has.
+    pub(super) fn new(
+        first: u64,
+        frontier: &[Hash32],
+        leaves: impl IntoIterator<Item = Hash32>,
+    ) -> Option<Self> {
+        let places: Vec<(u32, u64)> = subtrees(first).collect();
+        (places.len() == frontier.len()).then_some(())?;
+        let mut tree = Self(places.into_iter().zip(frontier.iter().copied()).collect());
+        let mut growing = Frontier::of(&tree, first)?;
+        for leaf in leaves {
+            growing.push(leaf, |level, index, hash| {
+                tree.0.insert((level, index), hash);
+            });
+        }
+        Some(tree)
+    }
+
+    pub(super) fn root(&self, size: u64) -> Option<Hash32> {
+        root(self, 0..size)
+    }
+}
+
+/// The complete subtrees of a size, the largest first: level and index.
+fn subtrees(size: u64) -> impl Iterator<Item = (u32, u64)> {
+    let levels = (0..u64::BITS)
+        .rev()
+        .filter(move |level| size >> level & 1 == 1);
+    levels.map(move |level| (level, (size >> level) - 1))
+}
+
+/// The hashes of the complete subtrees of a size.
+pub(super) fn frontier(hashes: &impl Hashes, size: u64) -> Option<Vec<Hash32>> {
+    subtrees(size)
+        .map(|(level, index)| hashes.subtree(level, index))
+        .collect()
+}
+
+/// A proof that an entry is in the log of a checkpoint, in one text (C2SP tlog-proof); none where hashes are missing.
+#[must_use]
+pub fn prove(hashes: &impl Hashes, index: u64, size: u64, checkpoint: &str) -> Option<String> {
+    let proof = inclusion(hashes, index, size)?;
+    Some(written_proof(index, &proof, checkpoint))
+}
+
+/// The text of a proof (C2SP tlog-proof).
+#[must_use]
+pub fn written_proof(index: u64, proof: &[Hash32], checkpoint: &str) -> String {
+    let hashes = proof.iter().map(|hash| STANDARD.encode(hash.0) + "\n");
+    format!(
+        "{PROOF_LINE}\nindex {index}\n{}\n{checkpoint}",
+        hashes.collect::<String>()
+    )
+}
+
+/// Reads the text of a proof: index, hashes, checkpoint.
+#[must_use]
+pub fn read_proof(text: &str) -> Option<(u64, Vec<Hash32>, &str)> {
+    (text.len() <= 2 * NOTE_BYTES_MAX).then_some(())?;
+    let (head, checkpoint) = text.split_once("\n\n")?;
+    let mut lines = head.split('\n');
+    (lines.next()? == PROOF_LINE).then_some(())?;
+    let index = lines.next()?.strip_prefix("index ")?;
+    let index = super::layout::number(index.as_bytes())?;
+    let hashes: Option<Vec<Hash32>> = lines
+        .map(|line| STANDARD.decode(line).ok()?.try_into().ok().map(Hash32))
+        .collect();
+    let hashes = hashes.filter(|hashes| hashes.len() <= NOTE_SIGNATURES_MAX)?;
+    (written_proof(index, &hashes, checkpoint) == text).then_some((index, hashes, checkpoint))
+}
+
+/// The places of a pack as numbers of a list.
+pub(super) fn places(range: &Range<u64>) -> usize {
+    usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(usize::MAX)
+}
+
+const PROOF_LINE: &str = "c2sp.org/tlog-proof@v1";

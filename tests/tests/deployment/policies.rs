@@ -1,0 +1,114 @@
+//! Two officers sign a change of a unit's policy, or somebody breaks the glass, on real programs.
+
+use std::fs;
+use std::io::Write as _;
+
+use aquifer_tests::processes::{Outcome, command, run};
+
+use super::fixture::{Small, check_says, policy};
+
+/// A unit that names the approver and the operator as its officers.
+fn with_officers() -> (Small, std::path::PathBuf) {
+    let small = Small::prepared(&policy());
+    let node = small.cluster.nodes[0].folder.clone();
+    let keys = [&small.cluster.operator, &small.cluster.approver].map(|folder| {
+        let printed = run(command("aquifer", ["whoami", "--identity", "--dir"]).arg(folder));
+        printed.unwrap().success().unwrap().trim().to_owned()
+    });
+    edit(
+        &node,
+        "approvers = ",
+        &format!("officers = {keys:?}\napprovers = "),
+    );
+    (small, node)
+}
+
+fn edit(node: &std::path::Path, from: &str, to: &str) {
+    let path = node.join("node.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.contains(from), "{from}");
+    fs::write(path, text.replacen(from, to, 1)).unwrap();
+}
+
+/// The unit starts, and is stopped again.
+#[track_caller]
+fn runs(small: &mut Small) {
+    small.cluster.start_node(0).unwrap();
+    let process = small.cluster.nodes[0].process.take();
+    process.unwrap().stop().unwrap();
+}
+
+/// How a start ends that is refused; one that is not is stopped.
+fn refused_start(small: &Small) -> Outcome {
+    small.node(0, &["run"])
+}
+
+fn digest(small: &Small) -> String {
+    let shown = small
+        .node(0, &["policy", "status", "--json"])
+        .success()
+        .unwrap();
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    shown["digest"].as_str().unwrap().to_owned()
+}
+
+fn sign(node: &std::path::Path, person: &std::path::Path, digest: &str) {
+    let line = run(command("aquifer", ["policy", "sign", digest, "--dir"]).arg(person)).unwrap();
+    let mut file = fs::OpenOptions::new();
+    let file = file
+        .create(true)
+        .append(true)
+        .open(node.join("policy.signed"));
+    file.unwrap()
+        .write_all(line.success().unwrap().as_bytes())
+        .unwrap();
+}
+
+#[test]
+fn s1_policy_change_needs_two() {
+    let (mut small, node) = with_officers();
+    runs(&mut small);
+    // Data and ledger may move; what decides about people may not.
+    edit(&node, "basis = ", "# moved\nbasis = ");
+    runs(&mut small);
+    edit(&node, "rho_micro_per_year = ", "rho_micro_per_year = 9");
+    let none = refused_start(&small);
+    check_says(
+        &none,
+        1,
+        &[
+            "policy",
+            "0 of its officers",
+            "aquifer policy sign",
+            "--break-glass",
+        ],
+    );
+    let changed = digest(&small);
+    sign(&node, &small.cluster.operator.clone(), &changed);
+    check_says(&refused_start(&small), 1, &["1 of its officers"]);
+    sign(&node, &small.cluster.operator.clone(), &changed);
+    check_says(&refused_start(&small), 1, &["1 of its officers"]);
+    sign(&node, &small.cluster.approver.clone(), &changed);
+    runs(&mut small);
+    // A signature is for one policy. The glass may be broken: that is written down.
+
+    edit(&node, "rho_micro_per_year = 9", "rho_micro_per_year = 99");
+    check_says(&refused_start(&small), 1, &["0 of its officers"]);
+    let glass = ["run", "--break-glass", "the store burns"];
+    let log = small.folder.path().join("glass.log");
+    let mut broken = command("aquifer-node", glass);
+    let broken = small
+        .cluster
+        .watcher()
+        .start("north", broken.arg("--dir").arg(&node), &log);
+    let mut broken = broken.unwrap();
+    aquifer_tests::processes::wait_for("the node to start", 20_000, || {
+        let text = fs::read_to_string(&log)?;
+        Ok(text.contains("in force by an override").then_some(()))
+    })
+    .unwrap();
+    broken.stop().unwrap();
+    let status = small.node(0, &["policy", "status"]);
+    check_says(&status, 0, &["override", "the store burns"]);
+    runs(&mut small);
+}
