@@ -13,6 +13,7 @@ mod options;
 mod parquet;
 mod quality;
 mod questions;
+mod rights;
 mod rounds;
 mod scale;
 mod sharing;
@@ -51,6 +52,7 @@ fn bench(options: &Options) -> Result<()> {
             Part::Accuracy => accuracy::measure(options)?,
             Part::Parquet => parquet::measure(options)?,
             Part::Consent => consent::measure(options)?,
+            Part::Rights => rights::measure(options)?,
             Part::Timing => questions::timing::measure(options)?,
         };
         figures.insert(part.name().to_owned(), measured);

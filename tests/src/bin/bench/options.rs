@@ -55,6 +55,8 @@ pub enum Part {
     Parquet,
     /// Consent of 1,000,000 persons: reading, folding, cuts, and training beside.
     Consent,
+    /// The report of one person over 1,000 studies.
+    Rights,
     /// Times of answers with and without one customer.
     Timing,
 }
@@ -76,6 +78,7 @@ impl Part {
             Self::Accuracy => "accuracy",
             Self::Parquet => "parquet",
             Self::Consent => "consent",
+            Self::Rights => "rights",
             Self::Timing => "timing",
         }
     }
