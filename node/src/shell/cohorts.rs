@@ -380,7 +380,10 @@ mod tests {
                 figures: Figures::unspent(10_000),
                 reviewer: None,
             };
-            let cohort = self.cohorts.of_training(&brief, AttemptId::default()).unwrap();
+            let cohort = self
+                .cohorts
+                .of_training(&brief, AttemptId::default())
+                .unwrap();
             let rule = HoldOut::Column("split".to_owned());
             let name = "churn".parse().unwrap();
             let split = Split::of(&self.table, &[0; 32], &name, &rule).unwrap();

@@ -149,8 +149,8 @@ pub fn run(directory: &Path, break_glass: Option<&str>) -> anyhow::Result<Stoppe
     );
     let (results, results_heard) = mpsc::channel(QUEUE_MAX);
     let consents = consent::attach(directory)?;
-    let cohorts = Cohorts::new(gatekeeper.clone(), &subjects, &table, consents, now)
-        .noting(used.usage());
+    let cohorts =
+        Cohorts::new(gatekeeper.clone(), &subjects, &table, consents, now).noting(used.usage());
     let workers = Workers::start((table, cohorts), shelf, key, OpenDpNoise, results);
     let workers = workers.context("no thread")?;
     let signer = Identity::load(&directory.join("identity.key"))?;

@@ -283,10 +283,7 @@ impl Case {
                 return Ok(());
             }
             (Stage::CertificateIssued, Step::Close) if self.due(at).is_none() => Stage::Closed,
-            (
-                Stage::Received | Stage::IdentityVerified | Stage::Scoped,
-                Step::Refuse(why),
-            ) => {
+            (Stage::Received | Stage::IdentityVerified | Stage::Scoped, Step::Refuse(why)) => {
                 self.refused = Some(why);
                 Stage::Refused
             }
@@ -504,7 +501,11 @@ mod tests {
         check_action(ground, run(Kind::Train, cheap, true), Action::RetireBy(100));
         let dear = run(Kind::Train, Some(1_000_001), true);
         check_action(ground, dear, Action::RetrainScheduled(100));
-        check_action(ground, run(Kind::Train, None, true), Action::RetrainScheduled(100));
+        check_action(
+            ground,
+            run(Kind::Train, None, true),
+            Action::RetrainScheduled(100),
+        );
         let other = run(Kind::Train, cheap, true);
         check_action(Ground::Unlawful, other, Action::RetrainScheduled(100));
         check_action(ground, run(Kind::Train, cheap, false), Action::None);

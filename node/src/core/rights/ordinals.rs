@@ -42,7 +42,9 @@ impl Ordinals {
     /// A chunk as it is written.
     #[must_use]
     pub fn chunk(&self, chunk: u32) -> Vec<u8> {
-        self.chunks.get(&chunk).map_or(vec![LIST], |words| write(words))
+        self.chunks
+            .get(&chunk)
+            .map_or(vec![LIST], |words| write(words))
     }
 
     /// Takes a chunk as it was written; false where it is none.
@@ -62,9 +64,7 @@ pub fn chunk_has(bytes: &[u8], number: u32) -> Option<bool> {
     let low = u16::try_from(number % CHUNK).ok()?;
     let (form, body) = bytes.split_first()?;
     match *form {
-        BITS if body.len() == BYTES => {
-            Some(body[usize::from(low) / 8] >> (low % 8) & 1 == 1)
-        }
+        BITS if body.len() == BYTES => Some(body[usize::from(low) / 8] >> (low % 8) & 1 == 1),
         LIST => Some(pairs(body)?.any(|found| found == low)),
         STRETCHES => {
             let numbers: Vec<u16> = pairs(body)?.collect();
@@ -105,7 +105,12 @@ fn read(bytes: &[u8]) -> Option<Box<[u64]>> {
     match *form {
         BITS if body.len() == BYTES => {
             let (eights, _) = body.as_chunks::<8>();
-            return Some(eights.iter().map(|eight| u64::from_le_bytes(*eight)).collect());
+            return Some(
+                eights
+                    .iter()
+                    .map(|eight| u64::from_le_bytes(*eight))
+                    .collect(),
+            );
         }
         LIST => pairs(body)?.for_each(&mut set),
         STRETCHES => {
@@ -173,7 +178,10 @@ mod tests {
         let mut back = Ordinals::default();
         assert!(back.take(0, &bytes) && back == set);
         let all: BTreeSet<u32> = numbers.iter().copied().collect();
-        for number in (0..CHUNK).step_by(97).chain(numbers.iter().copied().step_by(61)) {
+        for number in (0..CHUNK)
+            .step_by(97)
+            .chain(numbers.iter().copied().step_by(61))
+        {
             let expected = all.contains(&number);
             assert_eq!(chunk_has(&bytes, number), Some(expected), "{number}");
             assert_eq!(set.has(number), expected);
@@ -185,7 +193,12 @@ mod tests {
         check(&[1, 7, 9, 65_535], LIST);
         check(&(3..60_000).collect::<Vec<u32>>(), STRETCHES);
         check(&(0..CHUNK).collect::<Vec<u32>>(), STRETCHES);
-        check(&(0..CHUNK).filter(|n| n % 3 == 0 || n % 5 == 1).collect::<Vec<u32>>(), BITS);
+        check(
+            &(0..CHUNK)
+                .filter(|n| n % 3 == 0 || n % 5 == 1)
+                .collect::<Vec<u32>>(),
+            BITS,
+        );
     }
 
     #[test]

@@ -96,7 +96,9 @@ pub(super) fn names(
     directory: &Path,
 ) -> anyhow::Result<BTreeMap<aquifer_shared::base::ids::IdentityKey, String>> {
     let pins = NodeConfig::load(directory)?.trust().pins;
-    let names = pins.into_iter().map(|(key, pin)| (key, pin.name.to_string()));
+    let names = pins
+        .into_iter()
+        .map(|(key, pin)| (key, pin.name.to_string()));
     Ok(names.collect())
 }
 

@@ -276,7 +276,13 @@ fn tell(pack: &Pack) -> anyhow::Result<()> {
         ]);
     }
     table.print()?;
-    let mut table = Table::new(&["MAY HAVE CONTRIBUTED TO", "PURPOSE", "SUMS", "EPSILON", "RESULT"]);
+    let mut table = Table::new(&[
+        "MAY HAVE CONTRIBUTED TO",
+        "PURPOSE",
+        "SUMS",
+        "EPSILON",
+        "RESULT",
+    ]);
     for own in &pack.runs {
         table.row([
             own.name.clone(),
@@ -287,7 +293,10 @@ fn tell(pack: &Pack) -> anyhow::Result<()> {
         ]);
     }
     table.print()?;
-    for (when, own) in [("last 365 days", &pack.bound.year), ("all time", &pack.bound.all_time)] {
+    for (when, own) in [
+        ("last 365 days", &pack.bound.year),
+        ("all time", &pack.bound.all_time),
+    ] {
         let epsilon = own.epsilon.map_or("none".to_owned(), |own| own.to_string());
         report::note(&format!(
             "{when}: epsilon at most {epsilon} at delta {}. {}",
@@ -315,7 +324,11 @@ fn run_erase(directory: &Path, command: &RightsCommand) -> anyhow::Result<Outcom
         Ok(asked) => asked,
         Err((code, why)) => return refuse(*json, code, &why),
     };
-    let until = if *prepare { Stage::Scoped } else { Stage::Closed };
+    let until = if *prepare {
+        Stage::Scoped
+    } else {
+        Stage::Closed
+    };
     if let Some(out) = out.as_ref().filter(|out| out.exists()) {
         let why = format!("{} is there, and is not overwritten", out.display());
         return refuse(*json, "out", &why);
@@ -352,11 +365,16 @@ fn asked(
         return Err(("verified-by", format!("--verified-by {fault}")));
     }
     if !(1..=ERASURE_KEEP_OUT_DAYS_MAX).contains(&keep_out_days) {
-        let why = format!("--keep-out-days is {keep_out_days}, expected 1 to {ERASURE_KEEP_OUT_DAYS_MAX}");
+        let why = format!(
+            "--keep-out-days is {keep_out_days}, expected 1 to {ERASURE_KEEP_OUT_DAYS_MAX}"
+        );
         return Err(("keep-out-days", why));
     }
     if backups.len() > ERASURE_BACKUPS_MAX {
-        let why = format!("{} backups, expected at most {ERASURE_BACKUPS_MAX}", backups.len());
+        let why = format!(
+            "{} backups, expected at most {ERASURE_BACKUPS_MAX}",
+            backups.len()
+        );
         return Err(("backup", why));
     }
     let backups = backups.iter().map(|own| backup(own));
@@ -411,7 +429,11 @@ pub(super) fn show_certificate(
         }))?;
         return Ok(Outcome::Done);
     }
-    report::note(&format!("request {} is at {}", case.request, case.stage.word()));
+    report::note(&format!(
+        "request {} is at {}",
+        case.request,
+        case.stage.word()
+    ));
     match &erased.certificate {
         Some(text) if out.is_none() => report::print(&format!("{text}\n"))?,
         Some(_) => {}
@@ -454,7 +476,13 @@ mod tests {
         check("child", "J. Doe", &["nightly=2026-12-31"], 1, None);
         check("erika", "J. Doe", &[], 1, Some("ground is none of"));
         check("child", " ", &[], 1, Some("has 0 characters"));
-        check("child", &"erika".repeat(41), &[], 1, Some("has 205 characters"));
+        check(
+            "child",
+            &"erika".repeat(41),
+            &[],
+            1,
+            Some("has 205 characters"),
+        );
         check("child", "a\nb", &[], 1, Some("control"));
         check("child", "a", &["erika"], 1, Some("not ID=DAY"));
         check("child", "a", &["erika=soon"], 1, Some("not ID=DAY"));

@@ -133,12 +133,7 @@ impl Table<'_> {
         Ok(())
     }
 
-    fn next(
-        &mut self,
-        subject: SubjectRef,
-        case: &Case,
-        asked: &Erasure,
-    ) -> anyhow::Result<Step> {
+    fn next(&mut self, subject: SubjectRef, case: &Case, asked: &Erasure) -> anyhow::Result<Step> {
         let at = self.desk.at;
         Ok(match case.stage {
             Stage::Received => Step::Verify(asked.verified_by.clone()),
@@ -192,7 +187,9 @@ impl Table<'_> {
         let value = |key| house.value(key, self.desk.at);
         let days = value(Key::ModelAgeAfterErasureMaxDays);
         let days = days.ok_or_else(|| {
-            anyhow::anyhow!("no rule pack says model_age_after_erasure_max_days: the policy of the house must")
+            anyhow::anyhow!(
+                "no rule pack says model_age_after_erasure_max_days: the policy of the house must"
+            )
         })?;
         let days = i64::try_from(days)?;
         Ok(Step::Assess {

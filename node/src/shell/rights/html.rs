@@ -44,7 +44,12 @@ fn bound(out: &mut String, pack: &Pack) {
         line("all time", &bounds.all_time),
     ];
     let caption = format!("Bound on everything together, at delta {}", bounds.delta);
-    table(out, &caption, &["Time", "Epsilon at most", "In plain words"], lines);
+    table(
+        out,
+        &caption,
+        &["Time", "Epsilon at most", "In plain words"],
+        lines,
+    );
     items(out, &bounds.assumptions);
 }
 
@@ -60,7 +65,14 @@ fn purposes(out: &mut String, pack: &Pack) {
             yes(own.eligible),
         ]
     });
-    let names = ["Purpose", "What for", "Basis", "Consent", "Blocked", "Used from now on"];
+    let names = [
+        "Purpose",
+        "What for",
+        "Basis",
+        "Consent",
+        "Blocked",
+        "Used from now on",
+    ];
     table(out, "Purposes and how you stand to them", &names, lines);
 }
 
@@ -128,10 +140,13 @@ fn scores(out: &mut String, pack: &Pack) {
     let names: Vec<&str> = scores.first().map_or(Vec::new(), |first| {
         first.0.keys().map(String::as_str).collect()
     });
-    let lines = scores
-        .iter()
-        .map(|line| line.0.values().cloned().collect());
-    table(out, "Scores of you, and what moved them most", &names, lines);
+    let lines = scores.iter().map(|line| line.0.values().cloned().collect());
+    table(
+        out,
+        "Scores of you, and what moved them most",
+        &names,
+        lines,
+    );
 }
 
 fn heading(out: &mut String, text: &str) {

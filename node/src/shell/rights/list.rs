@@ -60,7 +60,9 @@ pub(super) fn list(directory: &Path, json: bool) -> anyhow::Result<Outcome> {
             case.request.to_string(),
             case.ground.word().to_owned(),
             case.stage.word().to_owned(),
-            case.reached.first().map_or(String::new(), |(_, at)| written(*at)),
+            case.reached
+                .first()
+                .map_or(String::new(), |(_, at)| written(*at)),
             if late { format!("{by} (late)") } else { by },
             case.due(at).map_or(String::new(), written),
         ]);
@@ -82,7 +84,11 @@ pub(super) fn close(
     let signer = Identity::load(&directory.join("identity.key"))?;
     let mut table = open(directory, &signer)?;
     let Some(mut case) = find(&mut table, request)? else {
-        return report::refuse(json, "request", "no erasure has this number; see `aquifer-node rights list`");
+        return report::refuse(
+            json,
+            "request",
+            "no erasure has this number; see `aquifer-node rights list`",
+        );
     };
     let at = table.desk.at;
     for study in superseded {
@@ -94,7 +100,10 @@ pub(super) fn close(
         }
     }
     if case.stage != Stage::CertificateIssued {
-        let why = format!("the erasure is at {}, expected certificate_issued", case.stage.word());
+        let why = format!(
+            "the erasure is at {}, expected certificate_issued",
+            case.stage.word()
+        );
         return report::refuse(json, "stage", &why);
     }
     if !superseded.is_empty() {
@@ -109,7 +118,10 @@ pub(super) fn close(
     }
     case.take(at, Step::Close)?;
     table.usage.write_case(&case, None, None)?;
-    let newest = case.certificates.last().map(|digest| table.usage.certificate(digest));
+    let newest = case
+        .certificates
+        .last()
+        .map(|digest| table.usage.certificate(digest));
     let certificate = newest.transpose()?.flatten();
     show_certificate(&Erased { case, certificate }, None, json)
 }
@@ -127,7 +139,11 @@ pub(super) fn refuse(
     let signer = Identity::load(&directory.join("identity.key"))?;
     let mut table = open(directory, &signer)?;
     let Some(mut case) = find(&mut table, request)? else {
-        return report::refuse(json, "request", "no erasure has this number; see `aquifer-node rights list`");
+        return report::refuse(
+            json,
+            "request",
+            "no erasure has this number; see `aquifer-node rights list`",
+        );
     };
     if let Err(wrong) = case.take(table.desk.at, Step::Refuse(why.to_owned())) {
         let why = format!("{wrong}: it can be refused only before anything is deleted");
@@ -137,7 +153,9 @@ pub(super) fn refuse(
     if json {
         report::print_json(&json!({"request": request, "stage": case.stage.word()}))?;
     } else {
-        report::print("refused; tell the person why, and that they can complain to the authority\n")?;
+        report::print(
+            "refused; tell the person why, and that they can complain to the authority\n",
+        )?;
     }
     Ok(Outcome::Done)
 }

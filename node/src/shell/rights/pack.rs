@@ -181,7 +181,10 @@ pub(super) fn run_line(house: &House<'_>, own: &UsedRun) -> Run {
         delta: facts.delta.get(),
         trust: facts.trust,
         units_assumed: units,
-        recipients: [COORDINATOR.to_owned()].into_iter().chain(members).collect(),
+        recipients: [COORDINATOR.to_owned()]
+            .into_iter()
+            .chain(members)
+            .collect(),
         result: match (own.published, facts.kind) {
             (Some(true), _) | (None, Kind::Query) => "published",
             (Some(false), _) => "not published",
@@ -198,10 +201,12 @@ pub(super) fn bounds(house: &House<'_>, runs: &[UsedRun], lost: Lost) -> Bounds 
     let composed = compose(parts).with_lost(lost.year, lost.all);
     let shown = Delta::try_from(SHOWN_DELTA).expect("1e-5 is a delta");
     // The table of meanings holds at this delta and below.
-    let delta = composed.delta.map_or(shown, |own| match own.get() < shown.get() {
-        true => own,
-        false => shown,
-    });
+    let delta = composed
+        .delta
+        .map_or(shown, |own| match own.get() < shown.get() {
+            true => own,
+            false => shown,
+        });
     let bound = |rho| {
         let epsilon = house.epsilon(rho, delta);
         Bound {
@@ -220,7 +225,10 @@ pub(super) fn bounds(house: &House<'_>, runs: &[UsedRun], lost: Lost) -> Bounds 
         1 => "One person is a customer of one unit only, as declared.".to_owned(),
         most => format!("One person may be a customer of up to {most} units."),
     });
-    if runs.iter().any(|own| own.facts.trust == TrustMode::SharedNoise) {
+    if runs
+        .iter()
+        .any(|own| own.facts.trust == TrustMode::SharedNoise)
+    {
         assumptions.push(
             "Where units share their noise, the bound holds as long as enough of them are honest, as each study states."
                 .to_owned(),
@@ -254,7 +262,10 @@ pub(super) fn retention(house: &House<'_>, at: i64) -> Vec<String> {
     let limits = [
         days(Key::RetentionMaxDays, "Records of customers"),
         days(Key::ScoreRetentionMaxDays, "Scores"),
-        days(Key::ConsentMaxAgeDays, "A consent counts, unless it is given again"),
+        days(
+            Key::ConsentMaxAgeDays,
+            "A consent counts, unless it is given again",
+        ),
     ];
     let fixed = [
         "What you said about consent: until you ask for its erasure.",

@@ -24,8 +24,8 @@ impl UsageLedger {
 
     /// One erasure by its number.
     pub(super) fn case_of(&mut self, request: &Hash32) -> Result<Option<Case>, UsageFault> {
-        let query = sqlx::query("SELECT bytes FROM requests WHERE request = $1")
-            .bind(request.0.to_vec());
+        let query =
+            sqlx::query("SELECT bytes FROM requests WHERE request = $1").bind(request.0.to_vec());
         let row = query.fetch_optional(&mut self.connection);
         let row = self.runtime.block_on(row);
         let row = row.map_err(|source| self.read_fault(source))?;
@@ -83,8 +83,8 @@ impl UsageLedger {
 
     /// The text of a certificate.
     pub(super) fn certificate(&mut self, digest: &Hash32) -> Result<Option<String>, UsageFault> {
-        let query = sqlx::query("SELECT text FROM certificates WHERE digest = $1")
-            .bind(digest.0.to_vec());
+        let query =
+            sqlx::query("SELECT text FROM certificates WHERE digest = $1").bind(digest.0.to_vec());
         let row = query.fetch_optional(&mut self.connection);
         let row = self.runtime.block_on(row);
         let row = row.map_err(|source| self.read_fault(source))?;

@@ -193,8 +193,14 @@ fn t2_golden_subject_exact() {
     let elsewhere = tempfile::tempdir().unwrap();
     let scores = scores(elsewhere.path(), &["erika", "max"]);
     let [json, page, csv] = unit.texts("erika", Some(&scores));
-    for (name, found) in [("access.json", &json), ("access.html", &page), ("access.csv", &csv)] {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/shell/rights/golden").join(name);
+    for (name, found) in [
+        ("access.json", &json),
+        ("access.html", &page),
+        ("access.csv", &csv),
+    ] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("src/shell/rights/golden")
+            .join(name);
         if std::env::var_os("AQUIFER_GOLDEN").is_some() {
             fs::write(&path, found).unwrap();
         }
@@ -265,8 +271,16 @@ fn t2_an_erased_subject_is_in_no_file_of_the_node() {
     assert!(unit.files_with(b"erika").is_empty());
     // The mark that keeps the person out, and nothing else: it stands in both ledgers.
     let names = unit.files_with(&subject);
-    let names: Vec<&str> = names.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
-    assert!(names.iter().all(|name| name.starts_with("consent.db") || name.starts_with("usage.db")), "{names:?}");
+    let names: Vec<&str> = names
+        .iter()
+        .map(|path| path.file_name().unwrap().to_str().unwrap())
+        .collect();
+    assert!(
+        names
+            .iter()
+            .all(|name| name.starts_with("consent.db") || name.starts_with("usage.db")),
+        "{names:?}"
+    );
     let certificate = erased.certificate.unwrap();
     assert!(!certificate.contains("erika"));
     let other = unit.pack("max", None);
@@ -333,7 +347,8 @@ fn t2_an_erased_subject_does_not_come_back() {
     // Whoever reads on learns that the person is blocked.
     let (events, _) = unit.desk().ledger.since(Position::default()).unwrap();
     let subject = unit.key.subject("erika");
-    let blocked = |event: &&ConsentEvent| event.subject == subject && event.kind == EventKind::Objected;
+    let blocked =
+        |event: &&ConsentEvent| event.subject == subject && event.kind == EventKind::Objected;
     assert_eq!(events.iter().filter(blocked).count(), 1);
     // In the unit's table still, and eligible by a mistake: no number, no trace.
     let subjects = ["erika", "max"].map(|id| unit.key.subject(id));
@@ -364,13 +379,18 @@ fn t2_models_and_answers_are_listed_with_bound_and_date() {
     assert_eq!(actions, [Action::RetireBy(by), Action::RetireBy(by)]);
     assert!(case.assessed.iter().all(|own| own.run.eps_micro.is_some()));
     assert_eq!(case.due(AT), Some(by));
-    let certificate: serde_json::Value = serde_json::from_str(&erased.certificate.unwrap()).unwrap();
+    let certificate: serde_json::Value =
+        serde_json::from_str(&erased.certificate.unwrap()).unwrap();
     let body = &certificate["body"];
-    assert_eq!(body["models_and_answers"][0]["what"], "may have contributed");
+    assert_eq!(
+        body["models_and_answers"][0]["what"],
+        "may have contributed"
+    );
     assert_eq!(body["backups"][0]["id"], "nightly");
     // Signed, and keys in order at every depth.
     let text = body.to_string();
-    let digest = aquifer_shared::base::hash::labelled("aquifer/erasure-certificate/1", &[text.as_bytes()]);
+    let digest =
+        aquifer_shared::base::hash::labelled("aquifer/erasure-certificate/1", &[text.as_bytes()]);
     assert_eq!(certificate["digest"], digest.to_string());
     check_order(body);
 }

@@ -13,7 +13,10 @@ use crate::shell::usage::{self, UsageLedger};
 /// One of the ledgers cannot be read, or this one not be written.
 pub(super) fn open(directory: &Path) -> anyhow::Result<UsageLedger> {
     let config = NodeConfig::load(directory)?;
-    let (ledger, witness) = (config.ledger_path(directory), config.witness_path(directory));
+    let (ledger, witness) = (
+        config.ledger_path(directory),
+        config.witness_path(directory),
+    );
     if ledger.exists() {
         catch_up(directory, &ledger, &witness)?;
     }

@@ -18,11 +18,13 @@ pub(super) async fn open(
     (study, run): (&StudyHash, &StudyHash),
     facts: &RunFacts,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query("INSERT INTO runs (run, facts, everybody) VALUES ($1, $2, 0) ON CONFLICT DO NOTHING")
-        .bind(run.0.as_slice())
-        .bind(encode(facts))
-        .execute(&mut *connection)
-        .await?;
+    sqlx::query(
+        "INSERT INTO runs (run, facts, everybody) VALUES ($1, $2, 0) ON CONFLICT DO NOTHING",
+    )
+    .bind(run.0.as_slice())
+    .bind(encode(facts))
+    .execute(&mut *connection)
+    .await?;
     sqlx::query("INSERT OR REPLACE INTO studies (study, run) VALUES ($1, $2)")
         .bind(study.0.as_slice())
         .bind(run.0.as_slice())

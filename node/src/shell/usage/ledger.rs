@@ -5,9 +5,7 @@ use std::path::{Path, PathBuf};
 use aquifer_shared::base::ids::Hash32;
 use aquifer_shared::protocol::chain::{BrokenChain, Head};
 use aquifer_shared::protocol::codec::CodecError;
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous,
-};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{Connection as _, Row as _};
 use tokio::runtime::Runtime;
 

@@ -146,7 +146,11 @@ fn charged(rows: &[SqliteRow]) -> Option<BTreeMap<&[u8], Charged>> {
         (*of_all, *of_year) = (urho, year);
         own.attempts += number("attempts")?.0;
         let (first, last) = (row.get("first_at"), row.get("last_at"));
-        own.first_at = if known { own.first_at.min(first) } else { first };
+        own.first_at = if known {
+            own.first_at.min(first)
+        } else {
+            first
+        };
         own.last_at = own.last_at.max(last);
     }
     Some(all)
@@ -157,8 +161,14 @@ fn used_run(row: &SqliteRow, charged: &Charged, everybody: bool) -> Option<UsedR
     if charged.too_much {
         // Stays too much for any sum.
         spent = Spending {
-            year: Parts::only(aquifer_shared::domain::sum::Part::Everyone, MicroRho(u64::MAX)),
-            all: Parts::only(aquifer_shared::domain::sum::Part::Everyone, MicroRho(u64::MAX)),
+            year: Parts::only(
+                aquifer_shared::domain::sum::Part::Everyone,
+                MicroRho(u64::MAX),
+            ),
+            all: Parts::only(
+                aquifer_shared::domain::sum::Part::Everyone,
+                MicroRho(u64::MAX),
+            ),
         };
     }
     Some(UsedRun {

@@ -88,7 +88,9 @@ impl World {
     pub(in crate::shell) fn charge(&mut self, study: StudyHash, round: u32, at: Timestamp) {
         let payment = Payment::Update(vec![1]);
         let task = Hash32([9; 32]);
-        self.budget.spend(at, (study, round, 0), task, payment).unwrap();
+        self.budget
+            .spend(at, (study, round, 0), task, payment)
+            .unwrap();
         self.durable();
     }
 

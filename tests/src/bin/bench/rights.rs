@@ -64,7 +64,11 @@ pub fn measure(options: &Options) -> Result<Value> {
         };
         let text = serde_json::to_string(&pack)?;
         times.push(started.elapsed().as_secs_f64() * 1e3);
-        ensure!(pack.runs.len() == studies, "{} runs of {studies}", pack.runs.len());
+        ensure!(
+            pack.runs.len() == studies,
+            "{} runs of {studies}",
+            pack.runs.len()
+        );
         ensure!(!text.is_empty(), "no report");
     }
     times.sort_by(f64::total_cmp);
@@ -82,9 +86,17 @@ pub fn measure(options: &Options) -> Result<Value> {
     };
     let of = format!("{STUDIES} studies, {persons} persons");
     line(format!("writing {of}"), format!("{written:.1} s"), None);
-    line(format!("file of {of}"), format!("{:.1} MB", bytes as f64 / 1e6), None);
+    line(
+        format!("file of {of}"),
+        format!("{:.1} MB", bytes as f64 / 1e6),
+        None,
+    );
     let within = Some(most <= REPORT_MS_MAX);
-    line(format!("report of a person, median, {of}"), format!("{median:.1} ms"), within);
+    line(
+        format!("report of a person, median, {of}"),
+        format!("{median:.1} ms"),
+        within,
+    );
     line("the slowest".to_owned(), format!("{most:.1} ms"), within);
     table.print()?;
     Ok(json!({
