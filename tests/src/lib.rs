@@ -23,4 +23,5 @@ pub mod standing;
 pub mod study;
 pub mod synthetic;
 pub mod tidy;
+pub mod traces;
 pub mod training;

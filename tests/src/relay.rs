@@ -44,6 +44,8 @@ struct Way {
     cut: AtomicBool,
     passed: AtomicU64,
     lost: AtomicU64,
+    /// All that came, where it is kept.
+    kept: Option<Mutex<Vec<u8>>>,
 }
 
 impl Relay {
@@ -53,6 +55,24 @@ impl Relay {
     ///
     /// The system has no socket or no thread for it.
     pub fn start(server: SocketAddr, weather: Weather, seed: u64) -> Result<Self> {
+        Self::start_with(server, weather, seed, None)
+    }
+
+    /// Starts one that loses nothing and keeps every datagram of both directions.
+    ///
+    /// # Errors
+    ///
+    /// As [`Relay::start`].
+    pub fn keeping(server: SocketAddr) -> Result<Self> {
+        Self::start_with(server, Weather::default(), 0, Some(Mutex::default()))
+    }
+
+    fn start_with(
+        server: SocketAddr,
+        weather: Weather,
+        seed: u64,
+        kept: Option<Mutex<Vec<u8>>>,
+    ) -> Result<Self> {
         let mut builder = Builder::new_multi_thread();
         let runtime = builder.worker_threads(1).enable_all().build()?;
         let front = runtime.block_on(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)));
@@ -65,6 +85,7 @@ impl Relay {
             cut: AtomicBool::new(false),
             passed: AtomicU64::new(0),
             lost: AtomicU64::new(0),
+            kept,
         });
         runtime.spawn(forward(front, way.clone()));
         Ok(Self {
@@ -83,6 +104,14 @@ impl Relay {
     /// Lets nothing through any more, or lets it through again.
     pub fn cut(&self, cut: bool) {
         self.way.cut.store(cut, Ordering::Relaxed);
+    }
+
+    /// All datagrams that it kept, one behind the other.
+    #[must_use]
+    pub fn kept(&self) -> Vec<u8> {
+        let kept = self.way.kept.as_ref();
+        let kept = kept.map(|kept| kept.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        kept.unwrap_or_default()
     }
 
     /// Datagrams that it let through and that it lost.
@@ -134,6 +163,12 @@ async fn back(behind: Arc<UdpSocket>, front: Arc<UdpSocket>, peer: SocketAddr, w
 impl Way {
     /// Decides a datagram's fate; its copies leave in tasks of their own, each after its delay.
     fn pass(&self, direction: usize, bytes: &[u8], from: Arc<UdpSocket>, to: SocketAddr) {
+        if let Some(kept) = &self.kept {
+            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.extend_from_slice(bytes);
+            // No value is found across two datagrams that do not follow each other.
+            kept.extend_from_slice(&[0; 16]);
+        }
         let delays = self.delays(direction);
         for delay in delays {
             let (bytes, from) = (bytes.to_vec(), from.clone());

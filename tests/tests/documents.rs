@@ -211,3 +211,44 @@ fn links_between_documents_lead_somewhere() {
         }
     }
 }
+
+const PACKS: &str = include_str!("../../docs/audit-pack.md");
+
+/// On made-up packs: the commands about packs that are there, in order, each must pass.
+#[test]
+fn every_command_about_packs_works() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = aquifer_tests::packs::Log::new(6_000, 60);
+    for quarter in ["2026Q3", "2026Q4"] {
+        let pack = log.pack(quarter).unwrap();
+        aquifer_shared::shell::pack_folder::write(&folder.path().join(quarter), &pack).unwrap();
+    }
+    fs::write(folder.path().join("keys.txt"), log.policy().to_text()).unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    std::os::unix::fs::symlink(root.join("scripts"), folder.path().join("scripts")).unwrap();
+    let commands = PACKS.lines().filter_map(|line| line.strip_prefix("    "));
+    let commands: Vec<&str> = commands
+        .filter(|line| line.starts_with("aquifer ") || line.starts_with("scripts/"))
+        .filter(|line| !line.contains(" audit pack "))
+        .collect();
+    assert_eq!(commands.len(), 4, "{commands:?}");
+    let path = format!(
+        "{}:{}",
+        programs().display(),
+        std::env::var("PATH").unwrap()
+    );
+    for command in commands {
+        let outcome = run(Command::new("bash")
+            .args(["-c", command])
+            .current_dir(folder.path())
+            .env("PATH", &path))
+        .unwrap();
+        assert_eq!(
+            outcome.code,
+            Some(0),
+            "{command}: {}{}",
+            outcome.stdout,
+            outcome.stderr
+        );
+    }
+}

@@ -33,6 +33,7 @@ impl Home {
             folder: self.dir.join(HISTORY_FOLDER),
             mark: self.dir.join(mark.unwrap_or(HISTORY_MARK.as_ref())),
             takes_persons: false,
+            key: self.vault.database(HISTORY),
         }
     }
 
@@ -42,7 +43,7 @@ impl Home {
     ///
     /// It cannot be used, or is not what was signed last.
     pub async fn history(&self) -> Result<History, HistoryFault> {
-        let key = Identity::load(&self.dir.join(RELEASE_KEY))?;
+        let key = Identity::from_bytes(&self.release.to_bytes()?, &self.dir.join(RELEASE_KEY))?;
         let signer = LogSigner::new(coordinator_origin(&key.public()), key);
         History::open(self.history_place(), signer, now).await
     }
@@ -134,5 +135,7 @@ fn said(live: &Live, record: &Record) -> Option<Keyed> {
 
 /// The folder of the history in a coordinator's directory.
 pub const HISTORY_FOLDER: &str = "history";
+/// Role of the history among the databases of the directory.
+const HISTORY: &str = "history";
 /// Its newest checkpoint, unless the configuration names another place.
 pub const HISTORY_MARK: &str = "history.checkpoint";

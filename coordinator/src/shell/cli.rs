@@ -11,6 +11,7 @@ use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::domain::law::Place;
 use aquifer_shared::protocol::ticket::{Ticket, secret_hash};
 use aquifer_shared::shell::keys::{fingerprint, random_bytes32};
+use aquifer_shared::shell::keys_command::{self, KeysCommand};
 use aquifer_shared::shell::report::{Outcome, Table, finish, note, print, print_json, refuse};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
@@ -18,7 +19,7 @@ use serde_json::json;
 
 use super::clock::now;
 use super::config::{Address, Config};
-use super::home::{Home, HomeFault};
+use super::home::{CONFIG, Home, HomeFault};
 use super::lawful::{LawConfig, PURPOSES};
 use super::serve::serve;
 use super::sql_password::{give, withdraw};
@@ -71,6 +72,11 @@ enum Command {
     },
     /// Give an analyst a password for SQL clients, or take it back.
     SqlPassword(SqlPassword),
+    /// The key under which the store and secret files of this directory are encrypted.
+    Keys {
+        #[command(subcommand)]
+        command: KeysCommand,
+    },
     /// List nodes and people.
     Nodes {
         /// Print JSON.
@@ -181,6 +187,10 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<Outcome> {
         Command::SqlPassword(asked) => match load(dir, asked.json)? {
             Ok(home) if asked.withdraw => withdraw(&home, &asked.name, asked.json).await,
             Ok(home) => give(&home, &asked.name, asked.expires_in, asked.json).await,
+            Err(no) => Ok(no),
+        },
+        Command::Keys { command } => match load(dir, command.json())? {
+            Ok(home) => keys_command::run(&home.dir, &home.config.at_rest, &command, CONFIG),
             Err(no) => Ok(no),
         },
         Command::Nodes { json } => match load(dir, json)? {

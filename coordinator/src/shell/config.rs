@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use aquifer_shared::base::limits::DOCUMENT_BYTES_MAX;
 use aquifer_shared::base::units::OutOfRange;
 use aquifer_shared::protocol::ticket::{is_address, is_host};
+use aquifer_shared::shell::at_rest::AtRestConfig;
 use serde::Deserialize;
 
 use super::lawful::LawConfig;
@@ -40,6 +41,9 @@ pub struct Config {
     /// How long certificates of nodes and people are valid.
     #[serde(default = "default_days")]
     pub certificate_days: CertificateDays,
+    /// Where the key is under which files are encrypted.
+    #[serde(default)]
+    pub at_rest: AtRestConfig,
     /// Where the newest checkpoint of the history is kept, relative to the directory; `history.checkpoint` there if it is left out.
     pub history_checkpoint: Option<PathBuf>,
     /// Declared purposes and rules of law; without them only synthetic studies run.
@@ -92,6 +96,7 @@ impl Config {
             server_name: default_server_name(),
             store: default_store(),
             certificate_days: default_days(),
+            at_rest: AtRestConfig::default(),
             history_checkpoint: None,
             law: None,
         }
@@ -383,6 +388,12 @@ certificate_days = {days}
 
 # The newest checkpoint of the history, which says if that was cut or put back: best on another disk than this directory.
 {history_checkpoint}
+
+# The key under which the store and secret files are encrypted; name one place.
+[at_rest]
+# key_file = "at-rest.key"      # made by init; move it to another volume or a secret store, and name it here
+# key_env = "AQUIFER_KEY"       # or: a variable of the environment, 64 hexadecimal digits
+# key_command = ["pass", "show", "aquifer/coordinator"]   # or: what a command prints
 "#;
 const LAW_HEADING: &str = "
 # What may be done with people's data. Without this section only synthetic studies run. Where the coordinator is, where customers of

@@ -1,6 +1,6 @@
 //! Answers about the history: entries, the checkpoint that nodes have signed, proofs.
 
-use aquifer_shared::base::limits::HISTORY_ENTRIES_SHOWN_MAX;
+use aquifer_shared::base::limits::{HISTORY_DAYS_SHOWN_MAX, HISTORY_ENTRIES_SHOWN_MAX};
 use aquifer_shared::protocol::ask::{HistoryAsk, Request, Response};
 use aquifer_shared::protocol::witness::tlog_proof;
 use aquifer_shared::shell::history::{Entry, History, HistoryFault};
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::front::Front;
 use super::requests::{barred, refused};
 use super::store::Party;
-use super::witnesses::COSIGNED;
+use super::witnesses::{COSIGNED, cosigned_on};
 
 /// What is asked of the history, or why this party does not see it.
 pub(super) async fn history_of(front: &Front, party: &Party, asked: HistoryAsk) -> Response {
@@ -45,6 +45,13 @@ async fn answer(history: &History, asked: HistoryAsk) -> Result<Value, HistoryFa
             let entries = history.read(from..end.min(edge.size)).await?;
             let entries: Vec<Value> = entries.into_iter().map(shown).collect();
             json!({ "size": edge.size, "entries": entries })
+        }
+        HistoryAsk::Cosigned(from) => {
+            let mut notes = Vec::new();
+            for day in from..from.saturating_add(HISTORY_DAYS_SHOWN_MAX) {
+                notes.extend(history.kept(&cosigned_on(day)).await?);
+            }
+            json!({ "key": history.key().to_string(), "cosigned": notes })
         }
         HistoryAsk::Prove(index) => {
             let proof = history.prove(index, edge.size).await?;

@@ -11,8 +11,9 @@ use std::sync::Arc;
 use aquifer_shared::base::ids::Name;
 use aquifer_shared::base::limits::DOCUMENT_BYTES_MAX;
 use aquifer_shared::base::time::Timestamp;
+use aquifer_shared::shell::at_rest::{AtRestFault, KEY_FILE, KEYRING_FILE, Vault};
 use aquifer_shared::shell::certificates::{CertificateAuthority, CertificateFault};
-use aquifer_shared::shell::keys::{Identity, KeyFault, read_private, write_private};
+use aquifer_shared::shell::keys::{Identity, KeyFault, write_private};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::config::{Config, ConfigError};
@@ -40,6 +41,8 @@ pub struct Home {
     pub authority: Arc<CertificateAuthority>,
     /// Signs releases.
     pub release: Arc<Identity>,
+    /// Keys of its files.
+    pub vault: Arc<Vault>,
 }
 
 /// A coordinator's directory cannot be made or read.
@@ -79,6 +82,9 @@ pub enum HomeFault {
         /// Where and why.
         source: ConfigError,
     },
+    /// Something is open to others, or keys at rest cannot be had.
+    #[error(transparent)]
+    AtRest(#[from] AtRestFault),
     /// A key cannot be made or used.
     #[error("a key of the coordinator cannot be made or used")]
     Key(#[from] KeyFault),
@@ -97,7 +103,11 @@ impl HomeFault {
     /// Whether this is a refusal by rule (exit code 1) rather than a failure (exit code 2).
     #[must_use]
     pub fn is_refusal(&self) -> bool {
-        matches!(self, Self::Occupied { .. } | Self::StoreInUse { .. })
+        match self {
+            Self::Occupied { .. } | Self::StoreInUse { .. } => true,
+            Self::AtRest(fault) => fault.is_refusal(),
+            _ => false,
+        }
     }
 }
 
@@ -117,6 +127,10 @@ impl Home {
             return Err(HomeFault::Occupied { path });
         }
         private_dir(dir, true)?;
+        config.at_rest.check(dir)?;
+        let fresh = [KEYRING_FILE, KEY_FILE].map(|file| dir.join(file));
+        let fresh = fresh.into_iter().filter(|path| !path.exists());
+        let fresh: Vec<PathBuf> = fresh.collect();
         let stage = dir.join(STAGE);
         if stage.exists() {
             // Keys of a try that ended early; nobody ever saw them.
@@ -130,6 +144,7 @@ impl Home {
             placed
                 .iter()
                 .chain(&store)
+                .chain(&fresh)
                 .for_each(|path| drop(fs::remove_file(path)));
             return Err(fault);
         }
@@ -149,14 +164,21 @@ impl Home {
         let path = dir.join(CONFIG);
         let config = Config::parse(&read_text(&path)?);
         let config = config.map_err(|source| HomeFault::Config { path, source })?;
-        let key = read_private(&dir.join(AUTHORITY_KEY))?;
+        config.at_rest.check(dir)?;
+        let vault = Vault::open(dir, &config.at_rest)?;
+        let read = |file: &str| vault.file(file).read(&dir.join(file));
+        let key = read(AUTHORITY_KEY)?;
         let key = str::from_utf8(&key).map_err(|_| CertificateFault::Pem { what: "key" })?;
         let authority = CertificateAuthority::load(&read_text(&dir.join(AUTHORITY))?, key)?;
         Ok(Self {
             dir: dir.to_owned(),
             authority: Arc::new(authority),
-            release: Arc::new(Identity::load(&dir.join(RELEASE_KEY))?),
+            release: Arc::new(Identity::from_bytes(
+                &read(RELEASE_KEY)?,
+                &dir.join(RELEASE_KEY),
+            )?),
             config,
+            vault: Arc::new(vault),
         })
     }
 
@@ -177,7 +199,12 @@ impl Home {
     ///
     /// If it cannot be opened or brought up to date.
     pub async fn store(&self) -> Result<Store, StoreFault> {
-        Store::open(self.config.store.expose(), &self.dir).await
+        Store::open(
+            self.config.store.expose(),
+            &self.dir,
+            &self.vault.database(STORE),
+        )
+        .await
     }
 }
 
@@ -204,11 +231,13 @@ async fn fill(
     // Tried here, so that a name which no certificate can carry is refused before anything is made.
     authority.server_certificate(config.server_name.as_str(), now, SERVER_DAYS)?;
     let put = |file: &str, text: &str| write_private(&stage.join(file), text.as_bytes());
-    put(AUTHORITY_KEY, &authority.key_pem())?;
     put(AUTHORITY, &authority.certificate_pem())?;
     put(CONFIG, &config.to_text())?;
-    Identity::generate()?.save(&stage.join(RELEASE_KEY))?;
-    let store = Store::open(config.store.expose(), dir).await?;
+    let vault = Vault::open(dir, &config.at_rest)?;
+    let seal = |file: &str, bytes: &[u8]| vault.file(file).write(&stage.join(file), bytes);
+    seal(AUTHORITY_KEY, authority.key_pem().as_bytes())?;
+    seal(RELEASE_KEY, &Identity::generate()?.to_bytes()?)?;
+    let store = Store::open(config.store.expose(), dir, &vault.database(STORE)).await?;
     let empty = store.is_empty().await;
     store.close().await;
     if !empty? {
@@ -250,10 +279,13 @@ fn at(path: &Path) -> impl Fn(io::Error) -> HomeFault {
 /// All files of a coordinator but its store; the last is put in place last.
 const FILES: [&str; 4] = [AUTHORITY_KEY, AUTHORITY, RELEASE_KEY, CONFIG];
 const STAGE: &str = ".init";
+/// Role of the store among the databases of the directory.
+const STORE: &str = "store";
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::MetadataExt;
+    use aquifer_shared::shell::at_rest::DatabaseKey;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
     use super::*;
 
@@ -262,6 +294,13 @@ mod tests {
     fn config() -> Config {
         let address = |text: &str| text.parse().unwrap();
         Config::new(address("127.0.0.1:7400"), address("127.0.0.1:7401"))
+    }
+
+    /// A directory as a coordinator takes it.
+    fn private() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        dir
     }
 
     fn names(dir: &Path) -> Vec<String> {
@@ -275,12 +314,14 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_made_is_read_back() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = private();
         let dir = dir.path().join("a b%20?c/coordinator");
         let made = Home::create(&dir, &config(), NOW).await.unwrap();
         assert_eq!(
             names(&dir),
             [
+                "at-rest.key",
+                "at-rest.keyring",
                 "ca.key",
                 "ca.pem",
                 "coordinator.toml",
@@ -311,7 +352,7 @@ mod tests {
             "coordinator.toml",
             "store.sqlite",
         ] {
-            let dir = tempfile::tempdir().unwrap();
+            let dir = private();
             fs::write(dir.path().join(file), "mine").unwrap();
             let fault = Home::create(dir.path(), &config(), NOW).await.unwrap_err();
             assert!(
@@ -325,7 +366,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_failed_leaves_nothing_behind() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = private();
         let mut config = config();
         config.store = "sqlite://no/such/place.sqlite".parse().unwrap();
         assert!(Home::create(dir.path(), &config, NOW).await.is_err());
@@ -337,22 +378,26 @@ mod tests {
 
     #[tokio::test]
     async fn a_try_that_ended_early_does_not_stand_in_the_way() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = private();
         fs::create_dir(dir.path().join(STAGE)).unwrap();
         fs::write(dir.path().join(STAGE).join("ca.key"), "half").unwrap();
         assert!(Home::create(dir.path(), &config(), NOW).await.is_ok());
-        assert_eq!(names(dir.path()).len(), 5);
+        assert_eq!(names(dir.path()).len(), 7);
     }
 
     #[tokio::test]
     async fn a_store_in_use_is_refused_and_kept() {
-        let dir = tempfile::tempdir().unwrap();
-        let other = tempfile::tempdir().unwrap();
+        let dir = private();
+        let other = private();
         let mut config = config();
         let path = other.path().join("other.sqlite");
         let url = format!("sqlite://{}", path.display());
         config.store = url.parse().unwrap();
-        Store::open(&url, other.path()).await.unwrap().close().await;
+        Store::open(&url, other.path(), &DatabaseKey::new([7; 32]))
+            .await
+            .unwrap()
+            .close()
+            .await;
         let fault = Home::create(dir.path(), &config, NOW).await.unwrap_err();
         assert!(matches!(fault, HomeFault::Occupied { path: found } if found == path));
         assert!(path.exists());
@@ -360,14 +405,14 @@ mod tests {
 
     #[test]
     fn a_directory_without_a_coordinator_says_what_to_do() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = private();
         let fault = Home::load(dir.path()).unwrap_err();
         assert!(matches!(fault, HomeFault::Missing { path } if path.ends_with(CONFIG)));
     }
 
     #[tokio::test]
     async fn a_malformed_configuration_is_named_with_its_place() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = private();
         Home::create(dir.path(), &config(), NOW).await.unwrap();
         fs::write(dir.path().join(CONFIG), "\nlisten = 3\n").unwrap();
         let fault = Home::load(dir.path()).unwrap_err();

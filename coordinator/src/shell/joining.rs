@@ -141,6 +141,7 @@ async fn ask(connection: &Connection) -> Result<(SendStream, Join), LinkError> {
 
 #[cfg(test)]
 mod tests {
+    use aquifer_shared::shell::at_rest::DatabaseKey;
     use std::net::SocketAddr;
     use std::path::Path;
 
@@ -170,9 +171,13 @@ mod tests {
 
     async fn world_for(joiners_max: usize) -> World {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open("sqlite://store.sqlite", dir.path())
-            .await
-            .unwrap();
+        let store = Store::open(
+            "sqlite://store.sqlite",
+            dir.path(),
+            &DatabaseKey::new([7; 32]),
+        )
+        .await
+        .unwrap();
         let authority = CertificateAuthority::create(&name("aquifer"), now()).unwrap();
         let tls = ServerTls::fresh(&authority, "aquifer", now()).unwrap();
         let endpoint = join_endpoint("127.0.0.1:0".parse().unwrap(), tls.join).unwrap();

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use aquifer_shared::base::ids::{Hash32, IdentityKey, Name};
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::domain::contract::{Contract, Published};
+use aquifer_shared::domain::history::{Event, Json, Kind};
 use aquifer_shared::domain::law::witness::{Query, Release, Run, Score};
 use aquifer_shared::domain::law::{
     Allowed, Category, Decision, Gate, Obligation, Place, Purposes, Rulebook, Set, Transfer,
@@ -15,6 +16,7 @@ use aquifer_shared::domain::question::Question;
 use aquifer_shared::domain::sum::StudyTerms;
 use aquifer_shared::protocol::ask::Response;
 use aquifer_shared::shell::documents::read_document;
+use aquifer_shared::shell::history::History;
 use aquifer_shared::shell::law_packs;
 use serde::{Deserialize, Serialize};
 
@@ -161,6 +163,29 @@ impl Decided {
     }
 }
 
+/// A decision as the history says it.
+fn policy_decision(decided: &Decided) -> Event {
+    let causes = decided.causes.iter().map(|cause| Json::from(*cause));
+    let purpose = decided.purpose.as_ref();
+    let payload = Json::object([
+        ("causes", Json::List(causes.collect())),
+        ("decision", Json::from(decided.id.to_string())),
+        ("gate", Json::from(decided.gate.word())),
+        (
+            "purpose",
+            purpose.map_or(Json::Null, |purpose| Json::from(purpose.as_str())),
+        ),
+        (
+            "verdict",
+            Json::from(format!("{:?}", decided.verdict).to_lowercase()),
+        ),
+    ]);
+    Event {
+        policy: decided.policy,
+        ..Event::of_program(Kind::PolicyDecision, payload)
+    }
+}
+
 impl Law {
     /// Gates, and who hears of their decisions.
     #[must_use]
@@ -172,6 +197,16 @@ impl Law {
     #[must_use]
     pub fn logged(gates: Gates) -> Self {
         Self::new(gates, Box::new(log))
+    }
+
+    /// Gates whose decisions go to the log and into the history.
+    #[must_use]
+    pub fn told(gates: Gates, history: History) -> Self {
+        let listener = move |decided: &Decided| {
+            log(decided);
+            history.tell(None, policy_decision(decided));
+        };
+        Self::new(gates, Box::new(listener))
     }
 
     /// Gates of a coordinator that declares nothing.

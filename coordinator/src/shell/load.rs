@@ -159,6 +159,7 @@ mod tests {
     use aquifer_shared::domain::contract::Contract;
     use aquifer_shared::domain::sum::study_hash;
     use aquifer_shared::protocol::codec::encode;
+    use aquifer_shared::shell::at_rest::DatabaseKey;
     use aquifer_shared::shell::certificates::CertificateAuthority;
     use tokio::sync::{Semaphore, mpsc};
 
@@ -191,7 +192,12 @@ levels = ["basic", "plus"]
 
     /// A store with a sound study, and what else a test puts there.
     async fn store(dir: &tempfile::TempDir) -> (Store, StoredStudy) {
-        let store = Store::open("sqlite://store.sqlite", dir.path()).await;
+        let store = Store::open(
+            "sqlite://store.sqlite",
+            dir.path(),
+            &DatabaseKey::new([7; 32]),
+        )
+        .await;
         let store = store.unwrap();
         let bytes = encode(&terms());
         let study = StoredStudy {

@@ -235,6 +235,7 @@ mod tests {
     use aquifer_shared::base::time::Timestamp;
     use aquifer_shared::protocol::chain::{Head, WRITE_OFF_KIND};
     use aquifer_shared::protocol::wire::ledger_digest;
+    use aquifer_shared::shell::at_rest::DatabaseKey;
     use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
     use tempfile::TempDir;
 
@@ -272,7 +273,12 @@ mod tests {
     impl World {
         async fn new() -> Self {
             let dir = tempfile::tempdir().unwrap();
-            let store = Store::open("sqlite://store.sqlite", dir.path()).await;
+            let store = Store::open(
+                "sqlite://store.sqlite",
+                dir.path(),
+                &DatabaseKey::new([7; 32]),
+            )
+            .await;
             let party = Party {
                 name: "north".parse().unwrap(),
                 role: Role::Node,

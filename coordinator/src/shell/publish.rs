@@ -93,8 +93,6 @@ pub async fn conclude(
         created: now,
     };
     let kept = store.add_model(&stored, allowed).await?;
-    let (name, version) = (&kept.name, kept.version);
-    let said = modelled(name, version, &live.hash, &kept.file, kept.published);
     let ended = ending(
         kept.published,
         verdict
@@ -102,7 +100,13 @@ pub async fn conclude(
             .as_deref()
             .unwrap_or("the gate did not say why"),
     );
-    Ok((ended, Some(said)))
+    Ok((ended, Some(said(&kept))))
+}
+
+/// What the history says of a model.
+fn said(model: &StoredModel) -> Keyed {
+    let (name, version) = (&model.name, model.version);
+    modelled(name, version, &model.study, &model.file, model.published)
 }
 
 /// The released sum of a question, with everything that its reading needs; none for other plans.

@@ -6,6 +6,7 @@ use aquifer_shared::base::ids::{Hash32, IdentityKey, Role, StudyHash};
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::protocol::ask::{Look, Request, Response};
 use aquifer_shared::protocol::wire::approve_digest;
+use aquifer_shared::shell::at_rest::DatabaseKey;
 use aquifer_shared::shell::certificates::CertificateAuthority;
 use aquifer_shared::shell::keys::Identity;
 use tempfile::TempDir;
@@ -41,9 +42,13 @@ struct World {
 impl World {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open("sqlite://store.db", folder.path())
-            .await
-            .unwrap();
+        let store = Store::open(
+            "sqlite://store.db",
+            folder.path(),
+            &DatabaseKey::new([7; 32]),
+        )
+        .await
+        .unwrap();
         register(&store, &party("north", Role::Node, IdentityKey([7; 32]))).await;
         let authority = CertificateAuthority::create(&"aquifer".parse().unwrap(), now()).unwrap();
         let registry = Registry::load(store.clone()).await.unwrap();

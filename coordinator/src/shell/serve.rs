@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use aquifer_shared::base::hash::labelled;
 use aquifer_shared::protocol::wire::CloseReason;
+use aquifer_shared::shell::history::History;
 use aquifer_shared::shell::quic::{CLOSE_DONE, join_endpoint, lasting_endpoint};
 use aquifer_shared::shell::report::Outcome;
 use aquifer_shared::shell::tls::SqlTls;
@@ -29,7 +30,7 @@ use super::psql::SqlDoor;
 use super::registry::Registry;
 use super::server_certificate::{DoorTls, ServerTls, keep_valid};
 use super::session::serve_connection;
-use super::witnesses::{NEWS_MAX, show};
+use super::witnesses::{NEWS_MAX, WitnessNews, show};
 
 /// Serves until SIGTERM or SIGINT; with `json` the addresses are printed as one JSON line once both endpoints are open.
 ///
@@ -54,12 +55,8 @@ pub async fn serve(home: Home, json: bool) -> anyhow::Result<Outcome> {
         commands.clone(),
         copies,
     );
-    let front = Arc::new(front.under(Law::logged(gates)));
-    let (witnesses, shown) = mpsc::channel(NEWS_MAX);
-    front.attach(Chronicle {
-        history: history.clone(),
-        witnesses,
-    });
+    let front = Arc::new(front.under(Law::told(gates, history.clone())));
+    let shown = attach(&front, &history);
     let hub = Hub::load(front.clone(), store.clone(), home.release.clone()).await?;
     hub.catch_up().await?;
     let server_name = home.config.server_name.as_str();
@@ -107,6 +104,16 @@ pub async fn serve(home: Home, json: bool) -> anyhow::Result<Outcome> {
     store.close().await;
     history.close().await;
     ended.map(|()| Outcome::Done)
+}
+
+/// From here on the history is told; what nodes say about it comes out here.
+fn attach(front: &Front, history: &History) -> mpsc::Receiver<WitnessNews> {
+    let (witnesses, shown) = mpsc::channel(NEWS_MAX);
+    front.attach(Chronicle {
+        history: history.clone(),
+        witnesses,
+    });
+    shown
 }
 
 /// Doors on TCP, each where the configuration says.

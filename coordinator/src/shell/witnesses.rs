@@ -203,7 +203,9 @@ impl Witnesses {
                 // A node that does not read is given up by its session.
                 let _ = outbox.put(bytes.clone());
             }
-            self.history.keep(COSIGNED, message.note).await?;
+            let day = now().0 / DAY_MS;
+            self.history.keep(COSIGNED, message.note.clone()).await?;
+            self.history.keep(&cosigned_on(day), message.note).await?;
         }
         Ok(())
     }
@@ -241,9 +243,131 @@ fn kept_under(node: &IdentityKey) -> String {
     format!("node/{node}")
 }
 
+/// The last checkpoint with cosignatures of a day (days since 1970) is kept under this name: audit packs begin and end at them.
+#[must_use]
+pub fn cosigned_on(day: u64) -> String {
+    format!("cosigned/{day}")
+}
+
 /// The newest checkpoint with cosignatures is kept under this name.
 pub const COSIGNED: &str = "cosigned";
+const DAY_MS: u64 = 24 * 3_600 * 1_000;
 /// News that may wait.
 pub const NEWS_MAX: usize = 4_096;
 /// How often it is looked whether another checkpoint is due.
 const LOOK: Duration = Duration::from_millis(200);
+
+#[cfg(test)]
+mod tests {
+    use aquifer_shared::base::ids::Hash32;
+    use aquifer_shared::domain::history::Kind;
+    use aquifer_shared::protocol::witness::coordinator_origin;
+    use aquifer_shared::shell::history::{Edge, LogSigner, Place};
+    use aquifer_shared::shell::keys::Identity;
+
+    use super::*;
+    use crate::core::chronicle::enrolled;
+    use crate::shell::outbox::{Queue, outbox};
+
+    struct World {
+        _folder: tempfile::TempDir,
+        witnesses: Witnesses,
+        node: LogSigner,
+        _queue: Queue,
+    }
+
+    async fn world() -> World {
+        let folder = tempfile::tempdir().unwrap();
+        let key = Identity::generate().unwrap();
+        let signer = LogSigner::new(coordinator_origin(&key.public()), key);
+        let place = Place {
+            folder: folder.path().join("history"),
+            mark: folder.path().join("history.checkpoint"),
+            takes_persons: false,
+        };
+        let history = History::open(place, signer, now).await.unwrap();
+        let key = Identity::generate().unwrap();
+        let node = LogSigner::new(node_origin(&key.public()), key);
+        let name = "north".parse().unwrap();
+        let event = enrolled(
+            &name,
+            aquifer_shared::base::ids::Role::Node,
+            &node.public(),
+            false,
+        );
+        history.append_once(vec![event]).await.unwrap();
+        let (_, queue) = outbox();
+        World {
+            _folder: folder,
+            witnesses: Witnesses {
+                history,
+                gathering: Gathering::default(),
+                lines: HashMap::new(),
+            },
+            node,
+            _queue: queue,
+        }
+    }
+
+    impl World {
+        async fn seen(&mut self, size: u64, root: Hash32) {
+            let (outbox, _queue) = outbox();
+            let news = WitnessNews::Seen {
+                node: self.node.public(),
+                name: "north".parse().unwrap(),
+                session: 1,
+                outbox,
+                said: LogSeen { size, root },
+            };
+            self.witnesses.hear(news).await.unwrap();
+        }
+
+        async fn head(&mut self, size: u64, root: u8) {
+            let root = Hash32([root; 32]);
+            let note = self.node.note(Edge { size, root });
+            let node = self.node.public();
+            let news = WitnessNews::Head {
+                node,
+                said: NodeHead { note },
+            };
+            self.witnesses.hear(news).await.unwrap();
+        }
+
+        async fn kinds(&self) -> Vec<Kind> {
+            let entries = self.witnesses.history.read(1..99).await.unwrap();
+            entries.iter().map(|entry| entry.leaf.kind).collect()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_node_that_signed_what_is_here_is_no_news() {
+        let mut world = world().await;
+        let root = world.witnesses.history.edge().borrow().root;
+        world.seen(0, Hash32::default()).await;
+        world.seen(1, root).await;
+        assert_eq!(world.kinds().await, []);
+    }
+
+    #[tokio::test]
+    async fn a_node_that_signed_something_else_is_entered() {
+        let mut world = world().await;
+        world.seen(9, Hash32([1; 32])).await;
+        world.seen(1, Hash32([1; 32])).await;
+        assert_eq!(world.kinds().await, [Kind::LogInconsistency; 2]);
+    }
+
+    #[tokio::test]
+    async fn checkpoints_of_nodes_are_entered_once_and_must_follow() {
+        let mut world = world().await;
+        world.head(256, 1).await;
+        world.head(256, 1).await;
+        world.head(512, 2).await;
+        assert_eq!(world.kinds().await, [Kind::CheckpointPublished; 2]);
+        world.head(256, 1).await;
+        world.head(512, 3).await;
+        assert_eq!(world.kinds().await[2..], [Kind::LogInconsistency; 2]);
+        let kept = kept_under(&world.node.public());
+        let kept = world.witnesses.history.kept(&kept).await.unwrap().unwrap();
+        assert!(kept.contains("\n512\n"));
+    }
+}

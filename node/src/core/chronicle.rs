@@ -1,6 +1,7 @@
 //! What a node's history says of its ledger and its answers. The ledger is the truth for what was charged: events about it have the entry's
 //! place as their key, so that what a crash lost is entered at the next start, once.
 
+use aquifer_shared::base::hash::sha256;
 use aquifer_shared::base::ids::StudyHash;
 use aquifer_shared::domain::history::{ActorKind, ActorRole, Event, Json, Kind};
 use aquifer_shared::domain::sum::Part;
@@ -8,98 +9,110 @@ use aquifer_shared::protocol::chain::Link;
 use aquifer_shared::protocol::codec::decode;
 use aquifer_shared::protocol::wire::{Refusal, RefusalCode, Verdict};
 
-use super::ledger::{ENTRY_BYTES_MAX, Entry, Paid, read_terms};
+use super::ledger::{ENTRY_BYTES_MAX, Entry, Paid, Reserve, Spend, read_terms};
 
 /// An event and its key.
 pub type Keyed = (String, Event);
 
 /// What an entry of the ledger says, if the history tells it.
 #[must_use]
-pub fn entered(link: &[u8]) -> Vec<Keyed> {
-    let Ok(link) = decode::<Link>("ledger entry", link, ENTRY_BYTES_MAX) else {
+pub fn entered(bytes: &[u8]) -> Vec<Keyed> {
+    // By its own hash: another entry at the same place, after the ledger was put right, is another event.
+    let hash = sha256(bytes);
+    let Ok(link) = decode::<Link>("ledger entry", bytes, ENTRY_BYTES_MAX) else {
         return Vec::new();
     };
     let Ok(entry) = Entry::from_link(link.kind, &link.body) else {
         return Vec::new();
     };
-    let seq = link.seq;
-    let keyed = |kind: Kind, fields: Vec<(&str, Json)>| {
-        let mut payload = vec![
-            ("entry", Json::from(seq)),
-            ("event_at", Json::from(entry.at().0)),
-        ];
-        payload.extend(fields);
-        let fields = payload
-            .into_iter()
-            .map(|(key, value)| (key.to_owned(), value));
+    let common = [
+        ("entry", Json::from(link.seq)),
+        ("event_at", Json::from(entry.at().0)),
+    ];
+    let keyed = |(kind, role, fields): Told| {
+        let fields = common.iter().cloned().chain(fields);
+        let fields = fields.map(|(key, value)| (key.to_owned(), value));
         let event = Event::of_program(kind, Json::Object(fields.collect()));
-        (format!("{kind}/{seq}/{}", link.prev_hash), event)
+        let event = match role {
+            ActorRole::None => event,
+            role => event.by(ActorKind::Person, role),
+        };
+        (format!("{kind}/{}/{hash}", link.seq), event)
     };
-    match &entry {
-        Entry::Reserve(reserve) => {
-            let Ok((study, terms)) = read_terms(&reserve.terms) else {
-                return Vec::new();
-            };
-            let named = || {
-                vec![
-                    ("by_person", Json::from(reserve.by_person)),
-                    ("purpose", Json::from(terms.purpose.as_str())),
-                    ("study", of(&study)),
-                ]
-            };
-            let mut reserved = named();
-            reserved.extend([
-                ("everyone_rho_micro", Json::from(reserve.parts.everyone.0)),
-                ("holdout_rho_micro", Json::from(reserve.parts.holdout.0)),
-                ("training_rho_micro", Json::from(reserve.parts.training.0)),
-            ]);
-            vec![
-                keyed(Kind::StudyApproved, named()),
-                keyed(Kind::BudgetReserved, reserved),
-            ]
-        }
-        Entry::Spend(spend) => {
-            let part = match spend.part {
-                Part::Training => "training",
-                Part::HoldOut => "holdout",
-                Part::Everyone => "everyone",
-            };
-            let pays = match spend.pays {
-                Paid::Update(_) => "update",
-                Paid::Shares(_) => "shares",
-            };
-            vec![keyed(
-                Kind::BudgetSpent,
-                vec![
-                    ("attempt", Json::from(spend.attempt)),
-                    ("honest", Json::from(u32::from(spend.honest))),
-                    ("multiplicity", Json::from(u32::from(spend.multiplicity))),
-                    ("part", Json::from(part)),
-                    ("pays", Json::from(pays)),
-                    ("reach_squared", Json::from(spend.delta_sq)),
-                    ("rho_micro", Json::from(spend.urho.0)),
-                    ("round", Json::from(spend.round)),
-                    ("sigma", Json::from(spend.sigma_share)),
-                    ("study", of(&spend.study)),
-                ],
-            )]
-        }
+    told(&entry).into_iter().map(keyed).collect()
+}
+
+/// Kind, who did it, and fields of a payload.
+type Told = (Kind, ActorRole, Vec<(&'static str, Json)>);
+
+fn told(entry: &Entry) -> Vec<Told> {
+    match entry {
+        Entry::Reserve(reserve) => reserved(reserve),
+        Entry::Spend(charge) => vec![(Kind::BudgetSpent, ActorRole::None, spent(charge))],
         Entry::Decline(decline) => {
-            let mut said = keyed(Kind::StudyRefused, vec![("study", of(&decline.study))]);
-            said.1 = said.1.by(ActorKind::Person, ActorRole::Unit);
-            vec![said]
+            let fields = vec![("study", of(&decline.study))];
+            vec![(Kind::StudyRefused, ActorRole::Unit, fields)]
         }
         Entry::WriteOff(lost) => {
             let fields = vec![
                 ("pays", Json::from("write-off")),
                 ("rho_micro", Json::from(lost.lost.urho.0)),
             ];
-            let mut said = keyed(Kind::BudgetSpent, fields);
-            said.1 = said.1.by(ActorKind::Person, ActorRole::Unit);
-            vec![said]
+            vec![(Kind::BudgetSpent, ActorRole::Unit, fields)]
         }
         Entry::Close(_) | Entry::Return(_) | Entry::Hold(_) | Entry::PeerMarks(_) => Vec::new(),
     }
+}
+
+fn reserved(reserve: &Reserve) -> Vec<Told> {
+    let Ok((study, terms)) = read_terms(&reserve.terms) else {
+        return Vec::new();
+    };
+    let named = || {
+        vec![
+            ("by_person", Json::from(reserve.by_person)),
+            ("purpose", Json::from(terms.purpose.as_str())),
+            ("study", of(&study)),
+        ]
+    };
+    let mut budget = named();
+    budget.extend([
+        ("everyone_rho_micro", Json::from(reserve.parts.everyone.0)),
+        ("holdout_rho_micro", Json::from(reserve.parts.holdout.0)),
+        ("training_rho_micro", Json::from(reserve.parts.training.0)),
+    ]);
+    let role = match reserve.by_person {
+        true => ActorRole::Unit,
+        false => ActorRole::None,
+    };
+    vec![
+        (Kind::StudyApproved, role, named()),
+        (Kind::BudgetReserved, ActorRole::None, budget),
+    ]
+}
+
+fn spent(charge: &Spend) -> Vec<(&'static str, Json)> {
+    let part = match charge.part {
+        Part::Training => "training",
+        Part::HoldOut => "holdout",
+        Part::Everyone => "everyone",
+    };
+    let pays = match charge.pays {
+        Paid::Update(_) => "update",
+        Paid::Shares(_) => "shares",
+    };
+    vec![
+        ("attempt", Json::from(charge.attempt)),
+        ("honest", Json::from(u32::from(charge.honest))),
+        ("multiplicity", Json::from(u32::from(charge.multiplicity))),
+        ("part", Json::from(part)),
+        ("pays", Json::from(pays)),
+        ("reach_squared", Json::from(charge.delta_sq)),
+        ("rho_micro", Json::from(charge.urho.0)),
+        ("round", Json::from(charge.round)),
+        ("sigma", Json::from(charge.sigma_share)),
+        ("study", of(&charge.study)),
+    ]
 }
 
 /// A refusal of an attempt or a study.

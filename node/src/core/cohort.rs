@@ -30,7 +30,6 @@ impl<G> Cohort<G> {
     }
 
     /// The decision that it rests on.
-    #[must_use]
     pub fn allowed(&self) -> &Allowed<G, Run> {
         &self.allowed
     }

@@ -4,14 +4,16 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use aquifer_shared::base::ids::Name;
+use aquifer_shared::shell::at_rest::AtRestFault;
 use aquifer_shared::shell::history::HistoryFault;
 use aquifer_shared::shell::join::JoinFault;
+use aquifer_shared::shell::keys_command::{self, KeysCommand};
 use aquifer_shared::shell::link::LinkError;
 use aquifer_shared::shell::report::{Outcome, chain, finish, refuse};
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
-use super::config::NodeConfig;
+use super::config::{CONFIG_FILE, NodeConfig};
 use super::consent::{self, ConsentCommand};
 use super::governance::PolicyFault;
 use super::law_command::{self, LawsCommand, PolicyCommand};
@@ -24,8 +26,8 @@ use super::store::StoreFault;
 use super::views::Query;
 use super::witnessing::Distrust;
 use super::{
-    check_command, history_command, join_command, ledger_command, ledger_view, refresh_command,
-    unit_commands,
+    at_rest, check_command, history_command, join_command, ledger_command, ledger_view,
+    refresh_command, unit_commands,
 };
 
 /// Guards a business unit's customers: takes part in studies, lets nothing out but charged, noisy sums.
@@ -114,6 +116,11 @@ enum Command {
     Rights {
         #[command(subcommand)]
         command: RightsCommand,
+    },
+    /// The key under which ledgers and secret files of this directory are encrypted.
+    Keys {
+        #[command(subcommand)]
+        command: KeysCommand,
     },
     /// Rule packs in force at this unit: those of node.toml before those that come along.
     Laws {
@@ -210,12 +217,15 @@ enum HistoryCommand {
 pub fn run(arguments: &Arguments) -> ExitCode {
     let directory = &arguments.dir;
     if let Command::Check { json } = arguments.command {
-        let checked = NodeConfig::load(directory)
-            .map_err(Into::into)
+        let checked = at_rest::check(directory)
+            .and_then(|()| Ok(NodeConfig::load(directory)?))
             .and_then(|config| check_command::run(&config, directory, json));
         return checked.unwrap_or_else(|error| finish(Err(error)));
     }
-    let ended = carry_out(&arguments.command, directory);
+    let ended = match arguments.command {
+        Command::Completions { .. } => carry_out(&arguments.command, directory),
+        _ => at_rest::check(directory).and_then(|()| carry_out(&arguments.command, directory)),
+    };
     finish(sort(ended, arguments.command.json()))
 }
 
@@ -253,6 +263,12 @@ fn carry_out(command: &Command, directory: &Path) -> anyhow::Result<Outcome> {
         }
         Command::Consent { command } => consent::run(directory, command),
         Command::Rights { command } => rights::run(directory, command),
+        Command::Keys { command } => keys_command::run(
+            directory,
+            &at_rest::config(directory)?,
+            command,
+            CONFIG_FILE,
+        ),
         Command::Laws { command } => law_command::laws(directory, command),
         Command::Policy { command } => law_command::policy(directory, command),
         Command::Ledger { command } => match command {
@@ -289,6 +305,7 @@ impl Command {
             Self::Studies { command } => command.query().1,
             Self::Consent { command } => command.json(),
             Self::Rights { command } => command.json(),
+            Self::Keys { command } => command.json(),
             Self::History {
                 command: HistoryCommand::Show { json },
             } => *json,
@@ -347,6 +364,9 @@ fn sort(ended: anyhow::Result<Outcome>, json: bool) -> anyhow::Result<Outcome> {
 fn refusal(error: &anyhow::Error) -> Option<&'static str> {
     if let Some(fault) = error.downcast_ref::<StoreFault>() {
         return fault.is_refusal().then_some("ledger");
+    }
+    if let Some(fault) = error.downcast_ref::<AtRestFault>() {
+        return fault.is_refusal().then_some("permissions");
     }
     if error.is::<RefusedHistory>() {
         return Some("history");

@@ -5,8 +5,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use aquifer_shared::base::ids::{AttemptId, Name};
+use aquifer_shared::base::ids::{AttemptId, Hash32, Name, StudyHash};
 use aquifer_shared::base::time::Timestamp;
+use aquifer_shared::domain::history::{Event, Json, Kind};
 use aquifer_shared::domain::law::witness::{GateKind, Query, Run, Score, Train};
 use aquifer_shared::domain::law::{Allowed, Purpose};
 use aquifer_shared::protocol::wire::RefusalCode;
@@ -25,7 +26,7 @@ pub type News = Box<dyn FnMut() -> anyhow::Result<Heard> + Send>;
 /// What came into the consent ledger.
 #[derive(Default)]
 pub struct Heard {
-    /// Events, in the order in which they were written.
+    /// Events, in the order in which they were written: some of them, and none only where there are no more.
     pub events: Vec<ConsentEvent>,
     /// All notices, where the list is another.
     pub notices: Option<NoticeBook>,
@@ -46,6 +47,22 @@ pub struct Cohorts {
     usage: Option<Usage>,
     /// Tables whose persons the usage ledger was told.
     tables: u64,
+    /// An event was read and could not be taken: from then on nobody is in any sum.
+    lost: bool,
+    /// The last cut: when, and by which decision.
+    last: Option<LastCut>,
+    teller: Option<Teller>,
+}
+
+/// Who hears of cuts.
+pub type Teller = Box<dyn FnMut(Event) + Send>;
+
+#[derive(Clone, Debug)]
+struct LastCut {
+    at: Timestamp,
+    purpose: String,
+    decision: Hash32,
+    policy: Hash32,
 }
 
 /// A published table that was joined.
@@ -110,6 +127,9 @@ impl Cohorts {
             heard: 0,
             usage: None,
             tables: TRAINING,
+            lost: false,
+            last: None,
+            teller: None,
         }
     }
 
@@ -119,6 +139,38 @@ impl Cohorts {
         usage.tell(Used::Table(TRAINING, self.training.persons()));
         self.usage = Some(usage);
         self
+    }
+
+    /// The same, and somebody hears of every cut that a sum rests on.
+    #[must_use]
+    pub fn telling(self, teller: Teller) -> Self {
+        Self {
+            teller: Some(teller),
+            ..self
+        }
+    }
+
+    /// A sum of this study rests on the last cut.
+    ///
+    /// # Privacy
+    ///
+    /// Time, decision and how many events of consents there were; not who is in the cut, nor how many.
+    pub fn used_for(&mut self, study: &StudyHash, attempt: &AttemptId) {
+        let (Some(cut), Some(teller)) = (self.last.take(), &mut self.teller) else {
+            return;
+        };
+        let payload = Json::object([
+            ("attempt", Json::from(attempt.to_string())),
+            ("consent_events", Json::from(self.heard)),
+            ("cut_at", Json::from(cut.at.0)),
+            ("decision", Json::from(cut.decision.to_string())),
+            ("purpose", Json::from(cut.purpose)),
+            ("study", Json::from(study.to_string())),
+        ]);
+        teller(Event {
+            policy: cut.policy,
+            ..Event::of_program(Kind::RoundCut, payload)
+        });
     }
 
     /// Who may be learned from.
@@ -222,6 +274,13 @@ impl Cohorts {
         let purpose = gatekeeper.purpose(&brief.purpose).ok_or(RefusalCode::Law)?;
         let stamp = (now.0 / 1_000, self.heard);
         let cut = self.cut(&gatekeeper, purpose, brief, now, stamp);
+        let decision = allowed.decision();
+        self.last = Some(LastCut {
+            at: now,
+            purpose: brief.purpose.clone(),
+            decision: decision.id(),
+            policy: decision.policy_digest(),
+        });
         Ok(Look {
             allowed,
             stamp,
@@ -243,18 +302,39 @@ impl Cohorts {
             );
             RefusalCode::Unfit
         };
-        let heard = (self.news)().map_err(unfit)?;
-        let new = heard.events;
-        self.heard += new.len() as u64;
-        if let Some(notices) = heard.notices {
-            self.notices = notices;
-            self.heard += 1;
+        if self.lost {
+            return Err(RefusalCode::Unfit);
         }
-        let taken = match new.len() > MANY {
-            true => self.register.take_all(new),
-            false => new.iter().try_for_each(|event| self.register.take(event)),
-        };
-        taken.map_err(|error| unfit(error.into()))
+        let mut gathered = false;
+        let heard = self.hear_all(&mut gathered);
+        if gathered {
+            self.register.settle();
+        }
+        heard.map_err(unfit)
+    }
+
+    /// Until there is nothing new; `gathered` says whether the register must settle, however this ends.
+    fn hear_all(&mut self, gathered: &mut bool) -> anyhow::Result<()> {
+        loop {
+            let Heard { events, notices } = (self.news)()?;
+            if let Some(notices) = notices {
+                self.notices = notices;
+                self.heard += 1;
+            }
+            if events.is_empty() {
+                return Ok(());
+            }
+            self.heard += events.len() as u64;
+            self.lost = true;
+            if events.len() > MANY {
+                *gathered = true;
+                self.register.gather(events)?;
+            } else {
+                let mut events = events.iter();
+                events.try_for_each(|event| self.register.take(event))?;
+            }
+            self.lost = false;
+        }
     }
 
     fn cut(

@@ -8,6 +8,7 @@ use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::contract::Contract;
 use aquifer_shared::domain::predictor::plan::Shape;
 use aquifer_shared::domain::sum::TrustMode;
+use aquifer_shared::shell::at_rest::AtRestConfig;
 use aquifer_shared::shell::noise::{self, check_charge};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -32,6 +33,9 @@ pub struct NodeConfig {
     pub policy: PolicyConfig,
     /// What the unit declares of its customers; without it, only synthetic studies are taken.
     pub people: Option<PeopleConfig>,
+    /// Where the key is under which files are encrypted.
+    #[serde(default)]
+    pub at_rest: AtRestConfig,
     /// The history.
     #[serde(default)]
     pub history: HistoryConfig,
@@ -473,6 +477,11 @@ trust = ["node-noise", "shared-noise"] # trust modes that the unit takes; leave 
 # name = "south"
 # key = "0000000000000000000000000000000000000000000000000000000000000000"
 # operator = "south-it"
+
+[at_rest]                             # the key under which ledgers and secret files are encrypted; name one place
+# key_file = "at-rest.key"            # made at the first start; move it to another volume or a secret store and name it here
+# key_env = "AQUIFER_NODE_KEY"        # or: a variable of the environment, 64 hexadecimal digits
+# key_command = ["pass", "show", "aquifer/north"]   # or: what a command prints
 "#;
 
 #[cfg(test)]
@@ -549,7 +558,7 @@ mod tests {
         check(
             &zeros,
             "12",
-            "line 44, column 7: IdentityKey is 2 characters",
+            "line 59, column 7: IdentityKey is 2 characters",
         );
         check("operator = \"south-it\"", "", "missing field `operator`");
         check(
@@ -592,7 +601,7 @@ mod tests {
         check_wrong(
             "members_min = 1 ",
             "members = 1 ",
-            "line 29, column 1: unknown field `members`",
+            "line 30, column 1: unknown field `members`",
         );
     }
 

@@ -6,10 +6,11 @@ use std::time::Duration;
 use aquifer_shared::base::limits::{CLOCK_LOOK_MS, HISTORY_GROUP_MAX};
 use aquifer_shared::domain::history::{Event, Json, Kind};
 use aquifer_shared::protocol::witness::node_origin;
+use aquifer_shared::shell::at_rest::DatabaseKey;
 use aquifer_shared::shell::history::{History, HistoryFault, LogSigner, Place};
-use aquifer_shared::shell::keys::Identity;
 use tokio::sync::mpsc;
 
+use super::at_rest;
 use super::clock::now;
 use super::config::NodeConfig;
 use super::store::{Store, StoreFault};
@@ -29,12 +30,13 @@ pub enum CatchUpFault {
 
 /// Where a node's history is: its checkpoint beside the ledger's witness.
 #[must_use]
-pub fn place(config: &NodeConfig, directory: &Path) -> Place {
+pub fn place(config: &NodeConfig, directory: &Path, key: DatabaseKey) -> Place {
     let witness = config.witness_path(directory);
     Place {
         folder: directory.join(HISTORY_FOLDER),
         mark: witness.with_file_name(HISTORY_MARK),
         takes_persons: true,
+        key,
     }
 }
 
@@ -43,10 +45,12 @@ pub fn place(config: &NodeConfig, directory: &Path) -> Place {
 /// # Errors
 ///
 /// It cannot be used, or is not what was signed last.
-pub async fn open(config: &NodeConfig, directory: &Path) -> Result<History, HistoryFault> {
-    let key = Identity::load(&directory.join("identity.key"))?;
+pub async fn open(config: &NodeConfig, directory: &Path) -> anyhow::Result<History> {
+    let key = at_rest::identity(directory)?.into_identity();
     let signer = LogSigner::new(node_origin(&key.public()), key);
-    History::open(place(config, directory), signer, now).await
+    let database = at_rest::vault(directory)?.database(at_rest::HISTORY);
+    let opened = History::open(place(config, directory, database), signer, now);
+    Ok(opened.await?)
 }
 
 /// Enters what the ledger holds and the history does not: what a crash lost between the two.

@@ -6,7 +6,9 @@ use std::path::Path;
 
 use anyhow::ensure;
 use aquifer_shared::base::secret::Secret;
-use aquifer_shared::shell::keys::{random_bytes32, read_private, write_private};
+use aquifer_shared::shell::keys::random_bytes32;
+
+use super::at_rest;
 
 /// Makes the key where there is none, or where a crash left an empty file.
 ///
@@ -20,7 +22,9 @@ pub fn make(directory: &Path) -> anyhow::Result<()> {
         Ok(_) => std::fs::remove_file(&path)?,
         Err(_) => {}
     }
-    Ok(write_private(&path, &random_bytes32()?)?)
+    let fresh = Secret::new(random_bytes32()?);
+    let key = at_rest::vault(directory)?.file(HOLDOUT_KEY);
+    Ok(key.write(&path, fresh.expose())?)
 }
 
 /// Reads the key; makes it where the ledger has no entry yet, as after a `join` that was interrupted.
@@ -38,7 +42,7 @@ pub fn load(directory: &Path, entries: u64) -> anyhow::Result<Secret<[u8; 32]>> 
         );
         make(directory)?;
     }
-    let bytes = read_private(&path)?;
+    let bytes = at_rest::vault(directory)?.file(HOLDOUT_KEY).read(&path)?;
     let key: [u8; 32] = bytes.as_slice().try_into().map_err(|_| {
         let (path, length) = (path.display(), bytes.len());
         anyhow::anyhow!("{path} has {length} bytes, expected 32")
@@ -51,6 +55,8 @@ const HOLDOUT_KEY: &str = "node.key";
 
 #[cfg(test)]
 mod tests {
+    use aquifer_shared::shell::keys::write_private;
+
     use super::*;
 
     /// A directory whose key file has these bytes, if any.

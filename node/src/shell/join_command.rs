@@ -10,6 +10,7 @@ use aquifer_shared::shell::keys::fingerprint;
 use aquifer_shared::shell::report::{Outcome, print, print_json, refuse};
 use serde::Serialize;
 
+use super::at_rest;
 use super::clock::now;
 use super::config::{CONFIG_FILE, SAMPLE};
 use super::holdout_key;
@@ -42,6 +43,8 @@ pub fn run(ticket: &str, directory: &Path, json: bool) -> anyhow::Result<Outcome
         .context("the runtime did not start")?;
     let made = runtime.block_on(redeem(ticket, directory, now()))?;
     holdout_key::make(directory)?;
+    // Their keys were plain for a moment: from here on they are sealed.
+    let made = at_rest::identity(made.path())?;
     let config = directory.join(CONFIG_FILE);
     if !config.exists() {
         let written = std::fs::write(&config, SAMPLE);

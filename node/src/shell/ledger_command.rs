@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::protocol::chain::Head;
+use aquifer_shared::shell::at_rest::DatabaseKey;
 use aquifer_shared::shell::report::{Outcome, note, print, print_json, refuse};
 use serde_json::{Value, json};
 
+use super::at_rest;
 use super::clock::now;
 use super::config::NodeConfig;
 use super::mirror::{self, Mirrored};
@@ -27,10 +29,11 @@ pub fn adopt(directory: &Path, file: Option<&Path>, json: bool) -> anyhow::Resul
         config.ledger_path(directory),
         config.witness_path(directory),
     );
+    let key = at_rest::vault(directory)?.database(at_rest::LEDGER);
     runtime()?.block_on(async {
-        let present = Unwitnessed::open(&ledger, &witness).await?;
+        let present = Unwitnessed::open(&ledger, &witness, &key).await?;
         match file {
-            Some(file) => adopt_copy(present, [&ledger, &witness, file], json).await,
+            Some(file) => adopt_copy(present, [&ledger, &witness, file], &key, json).await,
             None => adopt_mirror(present, mirror::fetch(directory).await, json).await,
         }
     })
@@ -138,6 +141,7 @@ async fn renew_witness(present: Unwitnessed, json: bool) -> anyhow::Result<Outco
 async fn adopt_copy(
     present: Unwitnessed,
     [ledger, witness, file]: [&Path; 3],
+    key: &DatabaseKey,
     json: bool,
 ) -> anyhow::Result<Outcome> {
     let staged = with_suffix(ledger, ".adopting");
@@ -150,7 +154,7 @@ async fn adopt_copy(
             fs::copy(&from, &to).with_context(|| format!("could not copy {}", from.display()))?;
         }
     }
-    let copy = Unwitnessed::open(&staged, witness).await?;
+    let copy = Unwitnessed::open(&staged, witness, key).await?;
     let head = present.ledger().durable();
     if !copy.ledger().contains(head) {
         let why = format!(
@@ -220,8 +224,9 @@ pub fn write_off(directory: &Path, yes: bool, json: bool) -> anyhow::Result<Outc
         config.ledger_path(directory),
         config.witness_path(directory),
     );
+    let key = at_rest::vault(directory)?.database(at_rest::LEDGER);
     runtime()?.block_on(async {
-        let mut present = Unwitnessed::open(&ledger, &witness).await?;
+        let mut present = Unwitnessed::open(&ledger, &witness, &key).await?;
         let mirrored = mirror::fetch(directory).await;
         let seen = mirrored.as_ref().map(|mirrored| mirrored.head).ok();
         let differs = seen.and_then(|head| {

@@ -6,6 +6,7 @@ use anyhow::Context;
 use aquifer_shared::shell::report::{Outcome, Table, print, print_json};
 use serde::{Deserialize, Serialize};
 
+use super::at_rest;
 use super::config::NodeConfig;
 use super::control::ask;
 use super::store::Unwitnessed;
@@ -117,12 +118,13 @@ fn read(directory: &Path) -> anyhow::Result<LedgerView> {
         config.ledger_path(directory),
         config.witness_path(directory),
     );
+    let key = at_rest::vault(directory)?.database(at_rest::LEDGER);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("the runtime did not start")?;
     runtime.block_on(async {
-        let present = Unwitnessed::open(&ledger, &witness).await?;
+        let present = Unwitnessed::open(&ledger, &witness, &key).await?;
         let view = LedgerView {
             locked: present.lock_reason().map(ToString::to_string),
             ..LedgerView::of(present.ledger(), &config.trust())

@@ -11,6 +11,7 @@ use aquifer_shared::shell::directory::IdentityDirectory;
 use aquifer_shared::shell::keys::verify;
 use aquifer_shared::shell::quic::{Link, receive_within, send};
 
+use super::at_rest;
 use crate::core::ledger::ENTRY_BYTES_MAX;
 
 /// The mirror's chain; its head is signed by this node.
@@ -28,7 +29,7 @@ pub struct Mirrored {
 ///
 /// The coordinator cannot be asked or refuses, or what it holds is no chain that this node signed.
 pub async fn fetch(directory: &Path) -> anyhow::Result<Mirrored> {
-    let identity = IdentityDirectory::load(directory)?;
+    let identity = at_rest::identity(directory)?;
     let link = identity.connect(identity.client_config()?).await?;
     let fetched = fetch_all(&identity, &link).await;
     link.close().await;

@@ -1,5 +1,6 @@
 //! What touches the world: sources of data, commands.
 
+pub mod at_rest;
 pub mod check_command;
 mod check_law;
 mod check_published;

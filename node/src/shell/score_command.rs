@@ -20,6 +20,7 @@ use aquifer_shared::shell::quic::{receive_within, send};
 use aquifer_shared::shell::report::{Outcome, note, print_json, printable, refuse};
 use serde_json::json;
 
+use super::at_rest;
 use super::clock::now;
 use super::cohorts::Cohorts;
 use super::config::NodeConfig;
@@ -77,7 +78,7 @@ pub fn run(directory: &Path, scoring: &Scoring<'_>) -> anyhow::Result<Outcome> {
         Ok(purpose) => purpose,
         Err(why) => return refuse(scoring.json, "law", &why),
     };
-    let identity = IdentityDirectory::load(directory)?;
+    let identity = at_rest::identity(directory)?;
     let file = match fetch(&identity, scoring.model)? {
         Ok(file) => file,
         Err((code, why)) => return refuse(scoring.json, &code, &why),

@@ -15,7 +15,6 @@ use aquifer_shared::protocol::wire::{
     Delivery, End, LedgerHeld, Message, Offer, Proof, RefusalCode, Roster, StudyEnd, Task,
     read_body,
 };
-use aquifer_shared::shell::directory::IdentityDirectory;
 use aquifer_shared::shell::history::History;
 use aquifer_shared::shell::keys::{Identity, random_bytes32};
 use aquifer_shared::shell::noise::OpenDpNoise;
@@ -24,6 +23,7 @@ use aquifer_shared::shell::report::chain;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, watch};
 
+use super::at_rest;
 use super::clock::now;
 use super::cohorts::Cohorts;
 use super::config::NodeConfig;
@@ -93,7 +93,7 @@ pub(super) struct Node {
 /// The table lives in the computing thread; only charged, noisy sums reach the session.
 pub fn run(directory: &Path, break_glass: Option<&str>) -> anyhow::Result<Stopped> {
     let config = NodeConfig::load(directory)?;
-    let identity = IdentityDirectory::load(directory)?;
+    let identity = at_rest::identity(directory)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -103,7 +103,9 @@ pub fn run(directory: &Path, break_glass: Option<&str>) -> anyhow::Result<Stoppe
         config.ledger_path(directory),
         config.witness_path(directory),
     );
-    let (mut store, ledger) = runtime.block_on(Store::open(&ledger, &witness))?;
+    let vault = at_rest::vault(directory)?;
+    let database = vault.database(at_rest::LEDGER);
+    let (mut store, ledger) = runtime.block_on(Store::open(&ledger, &witness, &database))?;
     let used = usage::start(directory, &ledger, |after| {
         Ok(runtime.block_on(store.links_after(after, usize::MAX))?)
     })?;
@@ -149,11 +151,13 @@ pub fn run(directory: &Path, break_glass: Option<&str>) -> anyhow::Result<Stoppe
     );
     let (results, results_heard) = mpsc::channel(QUEUE_MAX);
     let consents = consent::attach(directory)?;
-    let cohorts =
-        Cohorts::new(gatekeeper.clone(), &subjects, &table, consents, now).noting(used.usage());
+    let told = history.clone();
+    let cohorts = Cohorts::new(gatekeeper.clone(), &subjects, &table, consents, now)
+        .telling(Box::new(move |event| told.tell(None, event)))
+        .noting(used.usage());
     let workers = Workers::start((table, cohorts), shelf, key, OpenDpNoise, results);
     let workers = workers.context("no thread")?;
-    let signer = Identity::load(&directory.join("identity.key"))?;
+    let signer = at_rest::identity(directory)?.into_identity();
     let rules = config.rules(
         &contract,
         identity.identity().public(),
@@ -200,13 +204,19 @@ pub fn run(directory: &Path, break_glass: Option<&str>) -> anyhow::Result<Stoppe
         let (to_loop, asked) = mpsc::channel(QUEUE_MAX);
         tokio::spawn(door.serve(to_loop));
         let session = tokio::spawn(link::run(Arc::new(System), identity, ends));
-        tokio::spawn(witnessing.run(to_witness));
+        let witnessing = tokio::spawn(witnessing.run(to_witness));
         let period_ms = config.history.publish_every_minutes.ms();
-        tokio::spawn(publish(history.clone(), heard, period_ms));
+        let publishing = tokio::spawn(publish(history.clone(), heard, period_ms));
         let stopped = node
             .turn(results_heard, (linked, distrusted), asked, epochs)
-            .await?;
+            .await;
+        // They hold ends of the session as well.
+        for task in [publishing, witnessing] {
+            task.abort();
+            let _ = task.await;
+        }
         history.close().await;
+        let stopped = stopped?;
         // The session says goodbye once the loop's ends are gone.
         let _ = tokio::time::timeout(GOODBYE_WAIT, session).await;
         Ok(stopped)

@@ -7,8 +7,9 @@ use aquifer_shared::protocol::codec::CodecError;
 use aquifer_shared::protocol::wire::{LogHead, LogQuorum, Message, NodeHeld, read_body};
 use aquifer_shared::protocol::witness::Fork;
 use aquifer_shared::shell::history::History;
-use aquifer_shared::shell::keys::{Identity, KeyFault};
+use aquifer_shared::shell::keys::Identity;
 
+use super::at_rest;
 use super::clock::now;
 use super::config::NodeConfig;
 use super::history::{self, FORK_FILE, catch_up};
@@ -51,8 +52,8 @@ pub(super) async fn attach(
 }
 
 /// The key that signs what the node saw.
-pub(super) fn signer_of(directory: &Path) -> Result<Identity, KeyFault> {
-    Identity::load(&directory.join("identity.key"))
+pub(super) fn signer_of(directory: &Path) -> anyhow::Result<Identity> {
+    Ok(at_rest::identity(directory)?.into_identity())
 }
 
 impl Node {

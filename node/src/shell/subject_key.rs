@@ -6,8 +6,9 @@ use std::path::Path;
 
 use anyhow::{Context as _, ensure};
 use aquifer_shared::base::secret::Secret;
-use aquifer_shared::shell::keys::{random_bytes32, read_private, write_private};
+use aquifer_shared::shell::keys::random_bytes32;
 
+use super::at_rest;
 use crate::core::consent::SubjectKey;
 
 /// Reads the key; makes it where there is none and no consent record rests on it.
@@ -21,6 +22,7 @@ use crate::core::consent::SubjectKey;
 /// The file is readable for its owner alone, and never leaves the node.
 pub fn load(directory: &Path) -> anyhow::Result<SubjectKey> {
     let path = directory.join(SUBJECT_KEY);
+    let sealed = at_rest::vault(directory)?.file(SUBJECT_KEY);
     let made = path.metadata().is_ok_and(|facts| facts.len() > 0);
     if !made {
         ensure!(
@@ -29,12 +31,12 @@ pub fn load(directory: &Path) -> anyhow::Result<SubjectKey> {
             path.display()
         );
         let _ = std::fs::remove_file(&path);
-        write_private(&path, &random_bytes32()?)?;
+        let fresh = Secret::new(random_bytes32()?);
+        sealed.write(&path, fresh.expose())?;
     }
-    let bytes = Secret::new(read_private(&path)?.to_vec());
-    let length = bytes.expose().len();
+    let bytes = sealed.read(&path)?;
+    let length = bytes.len();
     let key: [u8; 32] = bytes
-        .expose()
         .as_slice()
         .try_into()
         .ok()

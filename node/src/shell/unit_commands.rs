@@ -6,10 +6,9 @@ use anyhow::Context;
 use aquifer_shared::base::ids::Hash32;
 use aquifer_shared::domain::contract::Contract;
 use aquifer_shared::domain::sum::TrustMode;
-use aquifer_shared::shell::directory::{IDENTITY_KEY, IdentityDirectory};
-use aquifer_shared::shell::keys::Identity;
 use aquifer_shared::shell::report::{Outcome, Table, Tone, print, print_json, refuse};
 
+use super::at_rest;
 use super::clock::now;
 use super::config::NodeConfig;
 use super::control::ask;
@@ -69,12 +68,13 @@ pub fn run(directory: &Path, query: &Query, json: bool) -> anyhow::Result<Outcom
 /// Opens the ledger for one question.
 fn ask_ledger(directory: &Path, query: &Query) -> anyhow::Result<Answer> {
     let config = NodeConfig::load(directory)?;
-    let identity = IdentityDirectory::load(directory)?;
+    let identity = at_rest::identity(directory)?;
     let path = directory.join(&config.data.contract);
     let text = std::fs::read_to_string(&path);
     let text = text.with_context(|| format!("could not read {}", path.display()))?;
     let contract = Contract::parse(&text);
     let contract = contract.with_context(|| format!("{} is no contract", path.display()))?;
+    let database = at_rest::vault(directory)?.database(at_rest::LEDGER);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -84,7 +84,7 @@ fn ask_ledger(directory: &Path, query: &Query) -> anyhow::Result<Answer> {
             config.ledger_path(directory),
             config.witness_path(directory),
         );
-        let (mut store, ledger) = Store::open(&ledger, &witness).await?;
+        let (mut store, ledger) = Store::open(&ledger, &witness, &database).await?;
         // Only what sets budget aside rests on the key.
         let split = match query {
             Query::Decide { approve: true, .. } => {
@@ -96,7 +96,7 @@ fn ask_ledger(directory: &Path, query: &Query) -> anyhow::Result<Answer> {
         let gatekeeper = config.gatekeeper(directory)?;
         let identity = identity.identity().public();
         let rules = config.rules(&contract, identity, split, None, gatekeeper);
-        let signer = Identity::load(&directory.join(IDENTITY_KEY))?;
+        let signer = at_rest::identity(directory)?.into_identity();
         let mut node = Participant::new(now(), rules, ledger, sign_with(signer), Judges::STRICT);
         let answer = answer(&mut node, now(), query);
         while let Some(effect) = node.poll_effect() {

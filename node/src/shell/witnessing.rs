@@ -273,3 +273,144 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// The file with what was signed last, in a node's directory.
 pub const HELD_FILE: &str = "history-seen.json";
+
+#[cfg(test)]
+mod tests {
+    use aquifer_shared::base::ids::Hash32;
+    use aquifer_shared::domain::history::{Event, Json, Kind};
+    use aquifer_shared::protocol::witness::coordinator_origin;
+    use aquifer_shared::shell::history::{Edge, LogSigner, Place};
+
+    use super::*;
+
+    struct World {
+        folder: tempfile::TempDir,
+        task: Witnessing,
+        witnessed: Witnessed,
+        coordinator: LogSigner,
+        sent: mpsc::Receiver<Queued>,
+        distrust: mpsc::Receiver<Distrust>,
+    }
+
+    fn identity(folder: &Path) -> Identity {
+        Identity::load(&folder.join("identity.key")).unwrap()
+    }
+
+    async fn world() -> World {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        Identity::generate()
+            .unwrap()
+            .save(&path.join("identity.key"))
+            .unwrap();
+        let key = identity(path);
+        let signer = LogSigner::new(node_origin(&key.public()), key);
+        let place = Place {
+            folder: path.join("history"),
+            mark: path.join("history.checkpoint"),
+            takes_persons: true,
+        };
+        let history = History::open(place, signer, now).await.unwrap();
+        let event = || Event::of_program(Kind::BudgetSpent, Json::object([]));
+        history.append(vec![event(), event()]).await.unwrap();
+        let release = Identity::generate().unwrap();
+        let key = release.public();
+        let coordinator = LogSigner::new(coordinator_origin(&key), release);
+        let (outgoing, sent) = mpsc::channel(8);
+        let (to_loop, distrust) = mpsc::channel(1);
+        let room = Arc::new(Semaphore::new(1_000));
+        let made = Witnessing::new(
+            path,
+            (identity(path), key),
+            history,
+            (outgoing, room),
+            (0, to_loop),
+        );
+        let (task, witnessed) = made.unwrap();
+        World {
+            folder,
+            task,
+            witnessed,
+            coordinator,
+            sent,
+            distrust,
+        }
+    }
+
+    impl World {
+        fn head(&self, size: u64, root: u8) -> Box<LogHead> {
+            let root = Hash32([root; 32]);
+            Box::new(LogHead {
+                key: self.coordinator.public(),
+                note: self.coordinator.note(Edge { size, root }),
+                from: self.task.member().seen().size,
+                consistency: Vec::new(),
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_signed_is_on_disk_before_it_is_sent() {
+        let mut world = world().await;
+        let head = world.head(5, 1);
+        assert!(world.task.look(&head).await.is_none());
+        assert!(world.sent.try_recv().is_ok());
+        let held = read_held(world.folder.path()).unwrap();
+        assert_eq!((held.size, held.note), (5, head.note));
+    }
+
+    #[tokio::test]
+    async fn two_histories_end_the_node_and_leave_evidence() {
+        let mut world = world().await;
+        let (first, second) = (world.head(5, 1), world.head(5, 2));
+        let folder = world.folder.path().to_owned();
+        let (heard, queue) = mpsc::channel(8);
+        heard.send(Heard::Head(first)).await.unwrap();
+        heard.send(Heard::Head(second)).await.unwrap();
+        world.task.run(queue).await;
+        let distrust = world.distrust.recv().await;
+        assert!(matches!(distrust, Some(Distrust::Fork(_))));
+        let fork = read_fork(&folder).unwrap().unwrap();
+        assert_ne!(fork.held, fork.shown);
+        assert_eq!(read_held(&folder).unwrap().size, 5);
+        let study = StudyHash([1; 32]);
+        assert!(
+            !world
+                .witnessed
+                .may_work(&study, &[world.coordinator.public()])
+        );
+    }
+
+    #[tokio::test]
+    async fn a_coordinator_with_another_key_than_the_ticket_named_is_refused() {
+        let world = world().await;
+        let other = LogSigner::new("other".to_owned(), Identity::generate().unwrap());
+        let mut head = world.head(5, 1);
+        head.key = other.public();
+        let refused = world.task.look(&head).await;
+        assert!(matches!(refused, Some(Distrust::Fork(_))));
+    }
+
+    #[tokio::test]
+    async fn a_node_that_was_put_back_finds_what_it_signed_at_the_coordinator() {
+        let world = world().await;
+        let own = identity(world.folder.path());
+        let signer = LogSigner::new(node_origin(&own.public()), own);
+        let edge = *world.task.history.edge().borrow();
+        assert!(world.task.compare(&signer.note(edge)).await.is_none());
+        let longer = Edge { size: 256, ..edge };
+        let refused = world.task.compare(&signer.note(longer)).await;
+        let own = Some((256, 2));
+        let found = refused.and_then(|distrust| match distrust {
+            Distrust::Own { signed, entries } => Some((signed, entries)),
+            Distrust::Fork(_) => None,
+        });
+        assert_eq!(found, own);
+        let root = Hash32([9; 32]);
+        let beside = signer.note(Edge { root, ..edge });
+        assert!(world.task.compare(&beside).await.is_some());
+        // Nobody else's word counts.
+        let strange = world.coordinator.note(longer);
+        assert!(world.task.compare(&strange).await.is_none());
+    }
+}

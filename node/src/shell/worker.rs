@@ -130,6 +130,9 @@ fn compute_all(
                 })
             }
         };
+        if sum.is_ok() {
+            cohorts.used_for(&job.study, &job.attempt);
+        }
         let (attempt, task) = (job.attempt, job.task);
         let event = Event::Computed { attempt, task, sum };
         if events.blocking_send(event).is_err() {

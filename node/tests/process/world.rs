@@ -23,8 +23,9 @@ use aquifer_shared::protocol::wire::{
     Approval, CloseReason, Decision, Hello, LedgerCopy, LedgerHeld, Message, Offer, Task, TaskBody,
     Verdict, Welcome, approve_digest, read_body,
 };
+use aquifer_shared::shell::at_rest::{AtRestConfig, Vault};
 use aquifer_shared::shell::certificates::{CertificateAuthority, certificate_pem, new_request};
-use aquifer_shared::shell::directory::{CoordinatorFile, Newcomer};
+use aquifer_shared::shell::directory::{CoordinatorFile, IdentityDirectory, Newcomer};
 use aquifer_shared::shell::keys::{Identity, write_private};
 use aquifer_shared::shell::quic::{FrameReader, close, receive_within, send, server_endpoint};
 use aquifer_shared::shell::tls::{Credentials, server_main};
@@ -160,6 +161,9 @@ impl World {
         let mode = |path: &Path, mode| {
             fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
         };
+        // What a first start writes is there: it is the ledger that cannot be made.
+        let vault = Vault::open(&self.directory(), &AtRestConfig::default()).unwrap();
+        IdentityDirectory::load_sealed(&self.directory(), &vault).unwrap();
         let root = rustix::process::geteuid().is_root();
         let program = env!("CARGO_BIN_EXE_aquifer-node");
         let mut command = Command::new(if root { "setpriv" } else { program });
@@ -168,12 +172,13 @@ impl World {
             for entry in fs::read_dir(self.directory()).unwrap() {
                 chown(entry.unwrap().path(), Some(NOBODY), Some(NOBODY)).unwrap();
             }
+            chown(self.directory(), Some(NOBODY), Some(NOBODY)).unwrap();
             let nobody = NOBODY.to_string();
             command.args(["--reuid", &nobody, "--regid", &nobody, "--clear-groups"]);
             command.arg(program);
         }
         mode(self.folder.path(), 0o755);
-        mode(&self.directory(), 0o555);
+        mode(&self.directory(), 0o500);
         command.args(arguments);
         Some(command)
     }

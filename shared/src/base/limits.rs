@@ -277,6 +277,8 @@ pub const HISTORY_KEY_BYTES_MAX: usize = 64;
 pub const HISTORY_GROUP_MAX: usize = 4_096;
 /// Entries of a history in one answer.
 pub const HISTORY_ENTRIES_SHOWN_MAX: u64 = 500;
+/// Days whose checkpoints one answer shows: each checkpoint has at most 64 KiB.
+pub const HISTORY_DAYS_SHOWN_MAX: u64 = 32;
 /// Requests to a history that may wait.
 pub const HISTORY_QUEUE_MAX: usize = 1_024;
 /// Hashes of a proof that one size of a log continues another: two for each level, and one.

@@ -101,6 +101,10 @@ pub enum HistoryAsk {
     Entries(Option<u64>),
     /// An entry with the proof that it is in the log.
     Prove(u64),
+    /// The last cosigned checkpoint of each day, from this one on (days since 1970), for [`HISTORY_DAYS_SHOWN_MAX`] days.
+    ///
+    /// [`HISTORY_DAYS_SHOWN_MAX`]: crate::base::limits::HISTORY_DAYS_SHOWN_MAX
+    Cosigned(u64),
 }
 
 /// What may be looked at, as rows of an [`Answer`] without a release.

@@ -17,8 +17,7 @@ pub use super::witness::{Cosigned, LogHead, LogQuorum, LogSeen, NodeHead, NodeHe
 use crate::base::ids::{AttemptId, Hash32, IdentityKey, Name, Role, StudyHash};
 use crate::base::limits::{
     ADVERT_BYTES, CONFIRMATION_BYTES, DOCUMENT_BYTES_MAX, FRAME_BYTES_MAX, GREETING_BYTES_MAX,
-    GROUP_MAX, LEDGER_COPY_BYTES_MAX, LEDGER_LINK_BYTES_MAX, NOTE_BYTES_MAX, OPENING_BYTES_MAX,
-    SHARES_BYTES_MAX,
+    GROUP_MAX, LEDGER_COPY_BYTES_MAX, LEDGER_LINK_BYTES_MAX, OPENING_BYTES_MAX, SHARES_BYTES_MAX,
 };
 use crate::base::time::Timestamp;
 use crate::domain::predictor::ModelState;
@@ -55,6 +54,8 @@ macro_rules! message {
     };
 }
 
+// Kinds 25 to 29 and 32 are in `witness`.
+pub(super) use message;
 message!(1, Hello, GREETING_BYTES_MAX);
 message!(2, Welcome, GREETING_BYTES_MAX);
 message!(3, Offer, 1 << 20);
@@ -83,14 +84,8 @@ message!(
     LEDGER_COPY_BYTES_MAX + LEDGER_LINK_BYTES_MAX
 );
 message!(24, LedgerHeld, GREETING_BYTES_MAX);
-message!(25, LogSeen, GREETING_BYTES_MAX);
-message!(26, LogHead, GREETING_BYTES_MAX);
-message!(27, Cosigned, GREETING_BYTES_MAX);
-message!(28, LogQuorum, NOTE_BYTES_MAX + 8);
-message!(29, NodeHead, GREETING_BYTES_MAX);
 message!(30, Request, 2 * DOCUMENT_BYTES_MAX + GREETING_BYTES_MAX);
 message!(31, Response, FRAME_BYTES_MAX);
-message!(32, NodeHeld, GREETING_BYTES_MAX);
 
 /// N→C, first frame of a session: who speaks is known from the certificate.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]

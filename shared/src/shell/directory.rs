@@ -13,6 +13,7 @@ use rustls_pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::at_rest::{AtRestFault, Vault};
 use super::certificates::{
     CertificateFault, PeerCertificate, belongs_to, certificate_from_pem, certificate_pem,
     request_for,
@@ -77,6 +78,9 @@ pub enum DirectoryFault {
         /// What differs.
         what: &'static str,
     },
+    /// A sealed key cannot be had.
+    #[error(transparent)]
+    AtRest(#[from] AtRestFault),
     /// A key cannot be used.
     #[error("a key cannot be used")]
     Key(#[from] KeyFault),
@@ -128,12 +132,28 @@ impl std::fmt::Debug for IdentityDirectory {
 }
 
 impl IdentityDirectory {
-    /// Reads and checks the directory.
+    /// Reads and checks a directory whose keys are plain: a person's.
     ///
     /// # Errors
     ///
     /// A file is missing, malformed, reachable for others, or does not belong to the rest.
     pub fn load(path: &Path) -> Result<Self, DirectoryFault> {
+        Self::load_with(path, |file| Ok(read_private(&path.join(file))?))
+    }
+
+    /// Reads and checks a directory whose keys are sealed: a node's. Keys that are still plain are sealed on this occasion.
+    ///
+    /// # Errors
+    ///
+    /// As [`IdentityDirectory::load`]; or a key was sealed under another keyring.
+    pub fn load_sealed(path: &Path, vault: &Vault) -> Result<Self, DirectoryFault> {
+        Self::load_with(path, |file| Ok(vault.file(file).read(&path.join(file))?))
+    }
+
+    fn load_with(
+        path: &Path,
+        read: impl Fn(&str) -> Result<Zeroizing<Vec<u8>>, DirectoryFault>,
+    ) -> Result<Self, DirectoryFault> {
         if let Some(file) = FILES.into_iter().find(|file| !path.join(file).exists()) {
             return Err(DirectoryFault::Missing {
                 path: path.to_owned(),
@@ -147,7 +167,7 @@ impl IdentityDirectory {
                 path: coordinator_path,
                 source,
             })?;
-        let tls_key = read_private(&path.join(TLS_KEY))?;
+        let tls_key = read(TLS_KEY)?;
         let tls_key = str::from_utf8(&tls_key)
             .map_err(|_| CertificateFault::Pem { what: "key" })?
             .to_owned();
@@ -156,7 +176,7 @@ impl IdentityDirectory {
         let der = certificate_from_pem(&certificate_pem)?;
         let certificate = check_certificate(&der, &tls_key, &coordinator)?;
         Ok(Self {
-            identity: Identity::load(&path.join(IDENTITY_KEY))?,
+            identity: Identity::from_bytes(&read(IDENTITY_KEY)?, &path.join(IDENTITY_KEY))?,
             authority: certificate_from_pem(&read_text(&path.join(AUTHORITY))?)?,
             path: path.to_owned(),
             tls_key,
@@ -170,6 +190,12 @@ impl IdentityDirectory {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The Ed25519 identity, for those who sign elsewhere.
+    #[must_use]
+    pub fn into_identity(self) -> Identity {
+        self.identity
     }
 
     /// The Ed25519 identity.

@@ -88,14 +88,35 @@ impl Identity {
         Ok(Self { pair })
     }
 
+    /// The key as PKCS#8 (DER), wiped when dropped; never for showing.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyFault::Library`] if the library refuses.
+    pub fn to_bytes(&self) -> Result<Zeroizing<Vec<u8>>, KeyFault> {
+        let document = self.pair.to_pkcs8v1().map_err(|_| KeyFault::Library)?;
+        Ok(Zeroizing::new(document.as_ref().to_vec()))
+    }
+
+    /// The key that [`Identity::to_bytes`] gave.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyFault::Malformed`] with the file that the bytes are of.
+    pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self, KeyFault> {
+        let pair = Ed25519KeyPair::from_pkcs8(bytes).map_err(|_| KeyFault::Malformed {
+            path: path.to_owned(),
+        })?;
+        Ok(Self { pair })
+    }
+
     /// Writes the key as PKCS#8 (DER) to a new file that only its owner can read.
     ///
     /// # Errors
     ///
     /// The file exists, or cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), KeyFault> {
-        let document = self.pair.to_pkcs8v1().map_err(|_| KeyFault::Library)?;
-        write_private(path, document.as_ref())
+        write_private(path, &self.to_bytes()?)
     }
 
     /// Reads a key that [`Identity::save`] wrote.
@@ -104,11 +125,7 @@ impl Identity {
     ///
     /// The file is missing, reachable for others, or not a key.
     pub fn load(path: &Path) -> Result<Self, KeyFault> {
-        let bytes = read_private(path)?;
-        let pair = Ed25519KeyPair::from_pkcs8(&bytes).map_err(|_| KeyFault::Malformed {
-            path: path.to_owned(),
-        })?;
-        Ok(Self { pair })
+        Self::from_bytes(&read_private(path)?, path)
     }
 
     /// The public half.

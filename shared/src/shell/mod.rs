@@ -1,5 +1,6 @@
 //! Sockets, files, clocks and randomness.
 
+pub mod at_rest;
 pub mod certificates;
 pub mod crash;
 pub mod directory;
@@ -7,6 +8,7 @@ pub mod documents;
 pub mod history;
 pub mod join;
 pub mod keys;
+pub mod keys_command;
 pub mod law_packs;
 pub mod laws_view;
 pub mod link;

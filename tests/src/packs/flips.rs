@@ -44,7 +44,7 @@ fn turned(pack: &Files, (path, at, bit, relist): &(String, usize, u8, bool)) -> 
 fn a_turned_bit_of_a_pack_is_noticed_and_python_agrees() {
     let log = Log::new(120, 6);
     let (before, pack) = (log.pack("2026Q3").unwrap(), log.pack("2026Q4").unwrap());
-    let turns = turns(&pack, 1_500);
+    let turns = turns(&pack, 400);
     let folder = tempfile::tempdir().unwrap();
     pack_folder::write(&folder.path().join("pack"), &pack).unwrap();
     pack_folder::write(&folder.path().join("before"), &before).unwrap();

@@ -2,6 +2,7 @@
 //!
 //! Every rule has planted samples beside it that it must catch. Reads files only in [`read_repository`].
 
+mod databases;
 mod layers;
 mod manifest;
 mod privacy;
@@ -45,6 +46,7 @@ pub fn check(mut files: Vec<Source>) -> Vec<Finding> {
             found.extend(layers::check(file));
             found.extend(shape::check(file));
             found.extend(strictness::check(file));
+            found.extend(databases::check(file));
         }
         if file.path.ends_with("Cargo.toml") {
             found.extend(manifest::check(file));

@@ -17,6 +17,7 @@ use aquifer_node::shell::link::{self, Ends, LinkEvent, Queued};
 use aquifer_shared::base::hash::sha256;
 use aquifer_shared::base::ids::{Hash32, IdentityKey, Name, Role};
 use aquifer_shared::base::time::Timestamp;
+use aquifer_shared::shell::at_rest::DatabaseKey;
 use aquifer_shared::shell::certificates::{PeerCertificate, certificate_pem};
 use aquifer_shared::shell::directory::{CoordinatorFile, IdentityDirectory};
 use aquifer_shared::shell::keys::write_private;
@@ -168,7 +169,11 @@ impl World {
         // With a thread that always works: connections go back to the store's pool in tasks of their own.
         let mut outside = Builder::new_multi_thread();
         let outside = outside.worker_threads(1).enable_all().build().unwrap();
-        let store = outside.block_on(Store::open("sqlite://store.sqlite", folder.path()));
+        let store = outside.block_on(Store::open(
+            "sqlite://store.sqlite",
+            folder.path(),
+            &DatabaseKey::new([7; 32]),
+        ));
         Self {
             inside: Some(network.clock.runtime()),
             network,

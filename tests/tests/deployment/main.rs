@@ -7,6 +7,8 @@ mod analyst_floods;
 #[cfg(test)]
 mod analyst_storms;
 #[cfg(test)]
+mod at_rest;
+#[cfg(test)]
 mod canaries;
 #[cfg(test)]
 mod catalogue;

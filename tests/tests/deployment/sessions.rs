@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use aquifer_shared::base::ids::Hash32;
 use aquifer_shared::protocol::wire::{ALPN_MAIN, CloseReason, Hello, Welcome};
+use aquifer_shared::shell::at_rest::{AtRestConfig, Vault};
 use aquifer_shared::shell::certificates::certificate_from_pem;
 use aquifer_shared::shell::directory::{
     AUTHORITY, CERTIFICATE, CoordinatorFile, IdentityDirectory, TLS_KEY,
@@ -22,6 +23,11 @@ use rustls::{ClientConfig, RootCertStore};
 
 const WAIT: Duration = Duration::from_secs(30);
 
+/// What the node's key opens.
+fn keys(folder: &Path) -> Vault {
+    Vault::open(folder, &AtRestConfig::default()).unwrap()
+}
+
 /// The node's own keys in a client that would resume: the library's default, which the product switches off.
 fn willing(folder: &Path) -> Arc<QuicClientConfig> {
     let text = |file: &str| fs::read_to_string(folder.join(file)).unwrap();
@@ -30,7 +36,8 @@ fn willing(folder: &Path) -> Arc<QuicClientConfig> {
         .add(certificate_from_pem(&text(AUTHORITY)).unwrap())
         .unwrap();
     let certificate = certificate_from_pem(&text(CERTIFICATE)).unwrap();
-    let key = PrivateKeyDer::from_pem_slice(text(TLS_KEY).as_bytes()).unwrap();
+    let key = keys(folder).file(TLS_KEY).read(&folder.join(TLS_KEY));
+    let key = PrivateKeyDer::from_pem_slice(&key.unwrap()).unwrap();
     let mut config = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .unwrap()
@@ -64,7 +71,7 @@ async fn a_revoked_node_does_not_come_back_with_a_session_it_kept() {
     let folder = tempfile::tempdir().unwrap();
     let cluster = Cluster::start(folder.path()).unwrap();
     let north = cluster.join_node("north").unwrap();
-    let directory = IdentityDirectory::load(&north).unwrap();
+    let directory = IdentityDirectory::load_sealed(&north, &keys(&north)).unwrap();
     let (to, tls) = (directory.coordinator(), willing(&north));
     // Twice: a session from the first connection would be used by the second.
     enter(to, &tls).await.unwrap().close().await;

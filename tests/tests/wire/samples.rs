@@ -55,6 +55,7 @@ fn histories() -> Vec<Sample> {
     };
     let prove = Request::History(HistoryAsk::Prove(7));
     let entries = Request::History(HistoryAsk::Entries(Some(3)));
+    let days = Request::History(HistoryAsk::Cosigned(20_783));
     let refusal = Refusal {
         attempt: AttemptId([0x22; 32]),
         study: study(),
@@ -72,6 +73,7 @@ fn histories() -> Vec<Sample> {
         Sample::of("request.history-prove", &prove),
         Sample::of("request.history-entries", &entries),
         Sample::of("response.history", &Response::History("{}".to_owned())),
+        Sample::of("request.history-cosigned", &days),
     ]
 }
 

@@ -103,7 +103,7 @@ pub(crate) enum Command {
     /// Decide made-up cases by rule packs; asks nobody, and no gate uses the packs yet
     #[command(subcommand)]
     Policy(PolicyCommand),
-    /// Check audit packs and receipts, and draw samples from packs; asks nobody
+    /// Make and check audit packs, check receipts, draw samples
     #[command(subcommand)]
     Audit(AuditCommand),
     /// Print completions for a shell

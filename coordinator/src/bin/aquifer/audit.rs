@@ -1,4 +1,4 @@
-//! `aquifer audit`: packs and receipts, checked on this machine without asking anybody.
+//! `aquifer audit`: packs and receipts, checked on this machine; only making a pack asks the coordinator.
 
 use std::fs::File;
 use std::io::Read;
@@ -15,6 +15,7 @@ use aquifer_shared::shell::report::{self, Outcome, Table, Tone, printable};
 use serde_json::{Value, json};
 
 use crate::audit_args::AuditCommand;
+use crate::audit_pack::{self, Given};
 use crate::client::Session;
 use crate::out::{NewFile, written};
 
@@ -23,8 +24,22 @@ use crate::out::{NewFile, written};
 /// # Errors
 ///
 /// Something cannot be read or written.
-pub(crate) fn run(session: &Session, command: &AuditCommand) -> anyhow::Result<Outcome> {
+pub(crate) async fn run(session: &Session, command: &AuditCommand) -> anyhow::Result<Outcome> {
     match command {
+        AuditCommand::Pack {
+            quarter,
+            out,
+            purposes,
+            packs,
+            tests,
+        } => {
+            let given = Given {
+                purposes: purposes.as_deref(),
+                packs: packs.packs.as_deref(),
+                tests: tests.as_deref(),
+            };
+            audit_pack::make(session, *quarter, out.as_deref(), &given).await
+        }
         AuditCommand::Verify {
             path,
             policy,
@@ -104,7 +119,8 @@ fn show(session: &Session, verdict: &Verdict) -> anyhow::Result<()> {
     table.print()
 }
 
-fn in_words(finding: &Finding) -> String {
+/// A finding with its place.
+pub(crate) fn in_words(finding: &Finding) -> String {
     let file = printable(&finding.file);
     match finding.index {
         Some(index) => format!("{file} entry {index}: {}", finding.what),
@@ -168,7 +184,12 @@ fn read_policy(path: &Path) -> anyhow::Result<LogPolicy> {
     LogPolicy::parse(&text).with_context(|| format!("{} is no policy of a log", path.display()))
 }
 
-fn read_up_to(path: &Path, bytes_max: usize) -> anyhow::Result<Vec<u8>> {
+/// Reads a file of at most so many bytes.
+///
+/// # Errors
+///
+/// It cannot be read, or has more.
+pub(crate) fn read_up_to(path: &Path, bytes_max: usize) -> anyhow::Result<Vec<u8>> {
     let could_not = || format!("could not read {}", path.display());
     let file = File::open(path).with_context(could_not)?;
     let mut bytes = Vec::new();

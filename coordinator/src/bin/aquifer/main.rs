@@ -5,6 +5,7 @@
 mod args;
 mod audit;
 mod audit_args;
+mod audit_pack;
 mod card;
 mod card_page;
 mod client;
@@ -80,7 +81,7 @@ async fn dispatch(arguments: &Arguments) -> anyhow::Result<Outcome> {
         Command::Contract(command) => contracts::run(&session, command).await,
         Command::Laws(command) => laws::run(&session, command),
         Command::Policy(command) => laws::policy(&session, command),
-        Command::Audit(command) => audit::run(&session, command),
+        Command::Audit(command) => audit::run(&session, command).await,
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(*shell, &mut Arguments::command(), "aquifer", &mut text);

@@ -18,16 +18,13 @@ mod studies;
 mod suite;
 mod tokens;
 
-use std::fs::OpenOptions;
-use std::io;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use aquifer_shared::base::ids::{Name, StudyHash};
+use aquifer_shared::shell::at_rest::{DatabaseKey, open_any};
+use sqlx::AnyPool;
 use sqlx::any::AnyPoolOptions;
-use sqlx::{AnyConnection, AnyPool, Connection, Executor};
 
 pub use answers::{Asked, Closing, StoredAnswer};
 pub use mirror::{Fork, MirrorWrite};
@@ -96,40 +93,28 @@ pub struct Store {
 impl Store {
     /// Opens the store at a `sqlite://` or `postgres://` URL and brings its tables up to date.
     ///
-    /// A relative SQLite path is taken from `dir`; a new file is readable for its owner alone. A store that is up to date is
-    /// only read.
+    /// A relative SQLite path is taken from `dir`; the file is encrypted under `key`, and readable for its owner alone. What a
+    /// database server keeps is its own to encrypt. A store that is up to date is only read.
     ///
     /// # Errors
     ///
     /// If the database cannot be opened, or its tables are missing and cannot be made.
-    pub async fn open(url: &str, dir: &Path) -> Result<Self, StoreFault> {
-        let opened = "open its database";
+    pub async fn open(url: &str, dir: &Path, key: &DatabaseKey) -> Result<Self, StoreFault> {
+        let opened = fault("open its database");
         sqlx::any::install_default_drivers();
-        let (address, connections) = match sqlite_file(url, dir) {
-            None => (url.to_owned(), SERVER_CONNECTIONS_MAX),
-            Some(file) => {
-                make_private(&file).map_err(|error| fault(opened)(error.into()))?;
-                (sqlite_url(&file), 1)
+        let file = sqlite_file(url, dir);
+        let sqlite = file.is_some();
+        let pool = match file {
+            Some(file) => open_any(&file, key, ACQUIRE_TIMEOUT).await,
+            None => {
+                AnyPoolOptions::new()
+                    .max_connections(SERVER_CONNECTIONS_MAX)
+                    .acquire_timeout(ACQUIRE_TIMEOUT)
+                    .connect(url)
+                    .await
             }
         };
-        let sqlite = address.starts_with(SQLITE);
-        if sqlite {
-            probe(&address).await.map_err(fault(opened))?;
-        }
-        let pool = AnyPoolOptions::new()
-            .max_connections(connections)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .after_connect(move |connection, _| {
-                Box::pin(async move {
-                    if sqlite {
-                        durable(connection).await?;
-                    }
-                    Ok(())
-                })
-            })
-            .connect(&address)
-            .await
-            .map_err(fault(opened))?;
+        let pool = pool.map_err(opened)?;
         let store = Self { pool, sqlite };
         store.migrate().await?;
         Ok(store)
@@ -156,66 +141,10 @@ impl Store {
     }
 }
 
-/// Tells at once why a SQLite file cannot be used: a pool tries again and again, and says in the end that it has waited.
-async fn probe(address: &str) -> Result<(), sqlx::Error> {
-    let first = async {
-        let mut first = AnyConnection::connect(address).await?;
-        durable(&mut first).await?;
-        first.close().await
-    };
-    match first.await {
-        // Another process is opening or closing it: worth waiting for.
-        Err(error) if is_busy(&error) => Ok(()),
-        probed => probed,
-    }
-}
-
-/// SQLITE_BUSY, in its plain and extended forms.
-fn is_busy(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code());
-    code.and_then(|code| code.parse::<u32>().ok())
-        .is_some_and(|code| code & 0xff == 5)
-}
-
-/// What is committed on a SQLite connection survives a power cut from here on.
-async fn durable(connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
-    connection.execute("PRAGMA journal_mode = WAL").await?;
-    connection.execute("PRAGMA synchronous = FULL").await?;
-    Ok(())
-}
-
 /// The file of a `sqlite://` URL; none for a database server.
 #[must_use]
 pub fn sqlite_file(url: &str, dir: &Path) -> Option<PathBuf> {
     url.strip_prefix(SQLITE).map(|file| dir.join(file))
-}
-
-/// The URL of a file, whatever characters its path has.
-fn sqlite_url(file: &Path) -> String {
-    let whole = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
-    let mut url = SQLITE.to_owned();
-    for byte in whole.as_os_str().as_bytes() {
-        match byte {
-            b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => {
-                url.push(char::from(*byte));
-            }
-            other => url.push_str(&format!("%{other:02X}")),
-        }
-    }
-    url + "?mode=rw"
-}
-
-/// Makes an empty file for its owner alone, unless there is one.
-fn make_private(file: &Path) -> io::Result<()> {
-    let made = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(file);
-    match made {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => Ok(()),
-    }
 }
 
 /// Names what was tried when the database says no.

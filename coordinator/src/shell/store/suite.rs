@@ -7,6 +7,7 @@ use std::path::Path;
 
 use aquifer_shared::base::ids::{Hash32, IdentityKey, Name, Role, StudyHash};
 use aquifer_shared::base::time::Timestamp;
+use aquifer_shared::shell::at_rest::DatabaseKey;
 
 use super::postgres::Server;
 use super::{
@@ -391,8 +392,13 @@ async fn a_token_is_kept_until_it_is_withdrawn(store: &Store) {
     assert_eq!(found(4).await, None);
 }
 
+/// Any key will do.
+fn key() -> DatabaseKey {
+    DatabaseKey::new([7; 32])
+}
+
 async fn check_store(url: &str, dir: &Path) {
-    let store = Store::open(url, dir).await.unwrap();
+    let store = Store::open(url, dir, &key()).await.unwrap();
     assert!(store.is_empty().await.unwrap());
     a_ticket_is_good_once(&store).await;
     a_password_is_kept_until_it_is_withdrawn(&store).await;
@@ -419,7 +425,7 @@ async fn check_store(url: &str, dir: &Path) {
     questions::questions_that_ended_are_not_read_again_but_settled(&store).await;
     questions::the_last_data_version_of_a_node_is_kept(&store).await;
     store.close().await;
-    let again = Store::open(url, dir).await.unwrap();
+    let again = Store::open(url, dir, &key()).await.unwrap();
     assert_eq!(again.models().await.unwrap().len(), 1);
     assert!(!again.is_empty().await.unwrap());
     sqlx::query("UPDATE schema_version SET number = number + 1")
@@ -427,7 +433,7 @@ async fn check_store(url: &str, dir: &Path) {
         .await
         .unwrap();
     again.close().await;
-    let newer = Store::open(url, dir).await.unwrap_err();
+    let newer = Store::open(url, dir, &key()).await.unwrap_err();
     assert!(matches!(newer, StoreFault::Newer { found: 8 }));
 }
 
@@ -457,7 +463,7 @@ async fn a_new_database_is_opened_by_many_at_once() {
     let url = server.new_database("many").await;
     let opened = (0..8).map(|_| {
         let (url, dir) = (url.clone(), dir.path().to_owned());
-        tokio::spawn(async move { Store::open(&url, &dir).await })
+        tokio::spawn(async move { Store::open(&url, &dir, &key()).await })
     });
     for opening in opened.collect::<Vec<_>>() {
         opening.await.unwrap().unwrap().close().await;
@@ -471,21 +477,21 @@ async fn a_database_that_is_gone_is_a_fault() {
         return;
     };
     let url = server.new_database("gone").await;
-    let store = Store::open(&url, dir.path()).await.unwrap();
+    let store = Store::open(&url, dir.path(), &key()).await.unwrap();
     if server.crash() {
         let fault = store
             .append(&StudyHash([5; 32]), 0, &[vec![1]], &[], None)
             .await
             .unwrap_err();
         assert!(matches!(fault, StoreFault::Database { .. }), "{fault}");
-        assert!(Store::open(&url, dir.path()).await.is_err());
+        assert!(Store::open(&url, dir.path(), &key()).await.is_err());
     }
 }
 
 /// What SQLite says when the disk is full or read-only, with rows there before and a write that must change nothing.
 async fn check_unwritable(before: &'static str, after: &'static str) {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open("sqlite://store.sqlite", dir.path())
+    let store = Store::open("sqlite://store.sqlite", dir.path(), &key())
         .await
         .unwrap();
     let study = StudyHash([5; 32]);
@@ -521,7 +527,7 @@ async fn check_unwritable(before: &'static str, after: &'static str) {
     store.append(&study, 1, &big, &[], None).await.unwrap();
     check(redeem(&store, 1, &joiner("north"), 1).await, Redeemed::Done);
     store.close().await;
-    let again = Store::open("sqlite://store.sqlite", dir.path())
+    let again = Store::open("sqlite://store.sqlite", dir.path(), &key())
         .await
         .unwrap();
     assert_eq!(again.records(&study).await.unwrap().len(), 3);
@@ -545,7 +551,8 @@ async fn a_read_only_store_is_a_fault_and_loses_nothing() {
 #[tokio::test]
 async fn an_older_store_is_brought_up_to_date() {
     let dir = tempfile::tempdir().unwrap();
-    let open = || Store::open("sqlite://store.sqlite", dir.path());
+    let key = key();
+    let open = || Store::open("sqlite://store.sqlite", dir.path(), &key);
     let store = open().await.unwrap();
     invite(&store, 1, "north", 100).await;
     for table in [
@@ -576,7 +583,8 @@ async fn an_older_store_is_brought_up_to_date() {
 #[tokio::test]
 async fn a_store_that_is_up_to_date_is_only_read() {
     let dir = tempfile::tempdir().unwrap();
-    let open = || Store::open("sqlite://store.sqlite", dir.path());
+    let key = key();
+    let open = || Store::open("sqlite://store.sqlite", dir.path(), &key);
     open().await.unwrap().close().await;
     let file = dir.path().join("store.sqlite");
     let (bytes, time) = (

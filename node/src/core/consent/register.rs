@@ -103,11 +103,24 @@ impl Register {
         &mut self,
         events: impl IntoIterator<Item = ConsentEvent>,
     ) -> Result<(), TooMany> {
+        let gathered = self.gather(events);
+        self.settle();
+        gathered
+    }
+
+    /// Takes some of many events. Nothing may be asked before [`Register::settle`] has put all of them in order.
+    ///
+    /// # Errors
+    ///
+    /// As [`Register::take`]; those before the one too many were taken.
+    pub fn gather(
+        &mut self,
+        events: impl IntoIterator<Item = ConsentEvent>,
+    ) -> Result<(), TooMany> {
         for event in events {
             let thread = self.thread(&event)?;
             self.sorted.push(thread);
         }
-        self.settle();
         Ok(())
     }
 
@@ -264,7 +277,7 @@ impl Register {
     }
 
     /// Puts all events in order.
-    fn settle(&mut self) {
+    pub fn settle(&mut self) {
         self.sorted
             .extend(self.late.drain().flat_map(|(_, late)| late));
         self.late_events = 0;

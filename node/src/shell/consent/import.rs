@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::{Context as _, bail, ensure};
 use aquifer_shared::base::ids::Hash32;
 use aquifer_shared::base::limits::CONSENT_EVENTS_MAX;
+use aquifer_shared::domain::law::Place;
 use serde::Serialize;
 
 use super::ledger::{ConsentLedger, EventKey, Taken};
@@ -308,86 +309,83 @@ impl Reader<'_> {
         column: Option<&str>,
     ) -> Result<Parsed, Fault> {
         let mapping = self.desk.mapping;
-        let no = |reason| Err(Fault::Reason(reason));
-        let Some(status) = status else {
-            return no(Reason::StatusMissing);
-        };
+        let status = status.ok_or(Reason::StatusMissing)?;
         let kind = mapping.statuses.get(status);
         let kind = kind
             .and_then(|word| EventKind::of_word(word))
             .ok_or(Fault::Status)?;
-        let Some(scope) = scope.and_then(|word| Scope::of_word(word)) else {
-            return no(Reason::PurposeUnknown);
-        };
+        let scope = scope.and_then(|word| Scope::of_word(word));
+        let scope = scope.ok_or(Reason::PurposeUnknown)?;
         let grants = kind.effect() == Effect::Grant;
         if grants && !matches!(scope, Scope::Purpose(_)) {
-            return no(Reason::GroupGrant);
+            return Err(Reason::GroupGrant.into());
         }
-        let Some(subject) = row.get(&mapping.subject) else {
-            return no(Reason::SubjectMissing);
-        };
-        let Some(event_at) = row
-            .get(&mapping.event_at)
-            .and_then(|text| time::parse(&text))
-        else {
-            return no(Reason::TimeMissing);
-        };
+        let subject = row.get(&mapping.subject).ok_or(Reason::SubjectMissing)?;
+        let at = row.get(&mapping.event_at);
+        let event_at = at.and_then(|text| time::parse(&text));
+        let event_at = event_at.ok_or(Reason::TimeMissing)?;
         if event_at > self.now + AHEAD_MS_MAX {
-            return no(Reason::Future);
+            return Err(Reason::Future.into());
         }
-        let own = mapping.event_id.as_ref().map(|column| row.get(column));
-        let id = match (own, column) {
-            (Some(None), _) => return no(Reason::EventIdMissing),
-            (Some(Some(id)), Some(column)) => format!("{id}\n{column}"),
-            (Some(Some(id)), None) => id,
-            // Without an id of its own, a status of a person is known by when it was said.
-            (None, _) => format!("{subject}\n{event_at}\n{}", column.unwrap_or_default()),
-        };
-        let valid_until = match optional(row, mapping.valid_until.as_ref()) {
-            None => None,
-            Some(text) => match time::parse(&text) {
-                Some(at) => Some(at),
-                None => return no(Reason::ValidUntilUnreadable),
-            },
-        };
-        let place = match optional(row, mapping.place.as_ref()).map(|text| text.parse()) {
-            None => None,
-            Some(Ok(place)) => Some(place),
-            Some(Err(_)) => return no(Reason::PlaceUnreadable),
-        };
-        let age = match optional(row, mapping.age.as_ref()) {
-            None => AgeSaid::Unsaid,
-            Some(text) => match mapping
-                .ages
-                .get(&text)
-                .and_then(|word| AgeSaid::of_word(word))
-            {
-                Some(age) => age,
-                None => return no(Reason::AgeUnknown),
-            },
-        };
-        let notice = match self.notice(row, grants) {
-            Ok(notice) => notice,
-            Err(reason) => return no(reason),
-        };
-        let explicit = optional(row, mapping.explicit.as_ref());
+        let id = self.id(row, (&subject, event_at), column)?;
         let key = EventKey::of(self.desk.key, &mapping.source, &id);
+        let explicit = optional(row, mapping.explicit.as_ref());
         let event = ConsentEvent {
             subject: self.desk.key.subject(&subject),
             scope,
             kind,
             explicit: explicit.is_some_and(|mark| TRUE.contains(&mark.to_lowercase().as_str())),
-            notice,
+            notice: self.notice(row, grants)?,
             event_at,
             recorded_at: self.now,
             valid_from: None,
-            valid_until,
-            age,
-            place,
+            valid_until: self.valid_until(row)?,
+            age: self.age(row)?,
+            place: self.place(row)?,
             order: key.order(),
         };
         let row = row.number;
         Ok(Parsed { row, key, event })
+    }
+
+    /// By what the source knows the event. Without an id of its own, a status of a person is known by when it was said.
+    fn id(
+        &self,
+        row: &Row<'_>,
+        (subject, event_at): (&str, i64),
+        column: Option<&str>,
+    ) -> Result<String, Reason> {
+        let Some(own) = &self.desk.mapping.event_id else {
+            let column = column.unwrap_or_default();
+            return Ok(format!("{subject}\n{event_at}\n{column}"));
+        };
+        let id = row.get(own).ok_or(Reason::EventIdMissing)?;
+        Ok(match column {
+            Some(column) => format!("{id}\n{column}"),
+            None => id,
+        })
+    }
+
+    fn valid_until(&self, row: &Row<'_>) -> Result<Option<i64>, Reason> {
+        let text = optional(row, self.desk.mapping.valid_until.as_ref());
+        let read = |text: String| time::parse(&text).ok_or(Reason::ValidUntilUnreadable);
+        text.map(read).transpose()
+    }
+
+    fn place(&self, row: &Row<'_>) -> Result<Option<Place>, Reason> {
+        let text = optional(row, self.desk.mapping.place.as_ref());
+        let read = |text: String| text.parse().map_err(|_| Reason::PlaceUnreadable);
+        text.map(read).transpose()
+    }
+
+    fn age(&self, row: &Row<'_>) -> Result<AgeSaid, Reason> {
+        let mapping = self.desk.mapping;
+        let Some(text) = optional(row, mapping.age.as_ref()) else {
+            return Ok(AgeSaid::Unsaid);
+        };
+        let said = mapping.ages.get(&text);
+        let said = said.and_then(|word| AgeSaid::of_word(word));
+        said.ok_or(Reason::AgeUnknown)
     }
 
     /// Under which text a consent was given. What ends or blocks counts whatever was shown.
@@ -412,6 +410,12 @@ enum Fault {
     Reason(Reason),
     /// A word that the mapping does not know: the import ends.
     Status,
+}
+
+impl From<Reason> for Fault {
+    fn from(reason: Reason) -> Self {
+        Self::Reason(reason)
+    }
 }
 
 impl Mapping {

@@ -5,16 +5,16 @@ use std::path::{Path, PathBuf};
 use aquifer_shared::base::hash::labelled;
 use aquifer_shared::base::ids::Hash32;
 use aquifer_shared::protocol::codec::CodecError;
+use aquifer_shared::shell::at_rest::{Shape, open_sqlite};
 use futures_util::StreamExt as _;
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteRow, SqliteSynchronous,
-};
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{Connection as _, Row as _};
 use tokio::runtime::Runtime;
 
 use super::record;
 use super::tombstone::Tombstone;
 use crate::core::consent::{ConsentEvent, Notice, NoticeBook, NoticeFault, SubjectKey, SubjectRef};
+use crate::shell::at_rest;
 
 /// The ledger, open. Blocks while it works.
 ///
@@ -58,6 +58,9 @@ pub enum ConsentFault {
         /// What is wrong.
         source: NoticeFault,
     },
+    /// Its key cannot be had.
+    #[error("the consent ledger's key cannot be had")]
+    Key(#[source] anyhow::Error),
     /// The process cannot start what reads it.
     #[error("the runtime did not start")]
     Runtime(#[source] std::io::Error),
@@ -114,19 +117,10 @@ impl ConsentLedger {
             .enable_all()
             .build()
             .map_err(ConsentFault::Runtime)?;
-        private(&path).map_err(|source| ConsentFault::Database {
-            what: "open",
-            path: path.clone(),
-            source: sqlx::Error::Io(source),
-        })?;
-        let options = SqliteConnectOptions::new()
-            .filename(&path)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .pragma("secure_delete", "on")
-            .busy_timeout(BUSY_WAIT);
+        let key = at_rest::vault(directory).map_err(ConsentFault::Key)?;
+        let key = key.database(at_rest::CONSENT);
         let opened = runtime.block_on(async {
-            let mut connection = SqliteConnection::connect_with(&options).await?;
+            let mut connection = open_sqlite(&path, &key, Shape::Shared(BUSY_WAIT)).await?;
             for statement in SCHEMA {
                 sqlx::query(statement).execute(&mut connection).await?;
             }
@@ -146,8 +140,8 @@ impl ConsentLedger {
         }
     }
 
-    /// Events after a position, in the order in which they were written, and the position of the last. Erased persons come as
-    /// blocked from everything until their time.
+    /// Events after a position, in the order in which they were written, and the position of the last: so many that they fit into memory, and
+    /// none only where there are no more. Erased persons come as blocked from everything until their time.
     ///
     /// # Errors
     ///
@@ -156,9 +150,9 @@ impl ConsentLedger {
         &mut self,
         after: Position,
     ) -> Result<(Vec<ConsentEvent>, Position), ConsentFault> {
-        let query = "SELECT seq, bytes FROM events WHERE seq > $1 ORDER BY seq";
-        let (mut found, event) =
-            self.events(query, |query| query.bind(after.event), after.event)?;
+        let query = "SELECT seq, bytes FROM events WHERE seq > $1 ORDER BY seq LIMIT $2";
+        let bind = |query: Prepared| query.bind(after.event).bind(PAGE_EVENTS);
+        let (mut found, event) = self.events(query, bind, after.event)?;
         let tombstones = self.tombstones(after.tombstone)?;
         let last = tombstones.last().map(|(number, _)| *number);
         let position = Position {
@@ -381,14 +375,8 @@ pub(super) fn fault(path: &Path, what: &'static str, source: sqlx::Error) -> Con
     }
 }
 
-/// A file for its owner alone, before the database makes one by the mask of the process.
-fn private(path: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let mut options = std::fs::OpenOptions::new();
-    options.create(true).append(true).mode(0o600);
-    options.open(path).map(drop)
-}
-
+/// Events that are read at once.
+const PAGE_EVENTS: i64 = 100_000;
 /// Name of the ledger in a node's directory.
 pub const LEDGER_FILE: &str = "consent.db";
 /// How long one waits for another who writes.

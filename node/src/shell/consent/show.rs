@@ -103,9 +103,17 @@ pub(super) fn person(directory: &Path, id: &str, json: bool) -> anyhow::Result<O
 /// Exact counts of people: for the unit's own people, and never for a message.
 pub(super) fn status(directory: &Path, json: bool) -> anyhow::Result<Outcome> {
     let mut desk = Counter::open(directory)?;
-    let (events, _) = desk.ledger.since(Position::default())?;
     let mut register = Register::default();
-    register.take_all(events)?;
+    let mut seen = Position::default();
+    loop {
+        let (events, last) = desk.ledger.since(seen)?;
+        if events.is_empty() {
+            break;
+        }
+        register.gather(events)?;
+        seen = last;
+    }
+    register.settle();
     let mut lines = Vec::new();
     for purpose in desk.gatekeeper.book().purposes() {
         let defaults = desk.gatekeeper.defaults(&purpose.id);

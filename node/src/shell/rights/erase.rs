@@ -14,6 +14,7 @@ use crate::core::consent::SubjectRef;
 use crate::core::rights::{
     Backup, Case, Deleted, Ground, Inflight, ScopedRun, Stage, Step, Tombstone, worst,
 };
+use crate::shell::at_rest;
 use crate::shell::consent::show::Counter;
 use crate::shell::usage::{UsageLedger, UsedRun};
 
@@ -49,7 +50,7 @@ pub(super) struct Table<'a> {
 ///
 /// The id becomes a keyed reference; it is neither kept nor printed.
 pub fn erase(directory: &Path, id: &str, asked: &Erasure) -> anyhow::Result<Result<Erased, Why>> {
-    let signer = Identity::load(&directory.join("identity.key"))?;
+    let signer = at_rest::identity(directory)?.into_identity();
     let mut table = Table {
         usage: super::usage::open(directory)?,
         desk: Counter::open(directory)?,

@@ -12,6 +12,7 @@ use super::command::show_certificate;
 use super::erase::{Erased, Table};
 use super::pack::DAY_MS;
 use crate::core::rights::{Case, Stage, Step};
+use crate::shell::at_rest;
 use crate::shell::consent::show::Counter;
 use crate::shell::consent::time::written;
 
@@ -21,7 +22,7 @@ use crate::shell::consent::time::written;
 ///
 /// A ledger or node.toml cannot be read.
 pub(super) fn list(directory: &Path, json: bool) -> anyhow::Result<Outcome> {
-    let signer = Identity::load(&directory.join("identity.key"))?;
+    let signer = at_rest::identity(directory)?.into_identity();
     let mut table = open(directory, &signer)?;
     let cases = table.usage.cases()?;
     let at = table.desk.at;
@@ -81,7 +82,7 @@ pub(super) fn close(
     (request, superseded): (&str, &[String]),
     json: bool,
 ) -> anyhow::Result<Outcome> {
-    let signer = Identity::load(&directory.join("identity.key"))?;
+    let signer = at_rest::identity(directory)?.into_identity();
     let mut table = open(directory, &signer)?;
     let Some(mut case) = find(&mut table, request)? else {
         return report::refuse(
@@ -136,7 +137,7 @@ pub(super) fn refuse(
     (request, why): (&str, &str),
     json: bool,
 ) -> anyhow::Result<Outcome> {
-    let signer = Identity::load(&directory.join("identity.key"))?;
+    let signer = at_rest::identity(directory)?.into_identity();
     let mut table = open(directory, &signer)?;
     let Some(mut case) = find(&mut table, request)? else {
         return report::refuse(

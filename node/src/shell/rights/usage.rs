@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::shell::at_rest;
 use crate::shell::config::NodeConfig;
 use crate::shell::store::{StoreFault, Unwitnessed};
 use crate::shell::usage::{self, UsageLedger};
@@ -27,7 +28,8 @@ fn catch_up(directory: &Path, ledger: &Path, witness: &Path) -> anyhow::Result<(
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let mut store = match runtime.block_on(Unwitnessed::open(ledger, witness)) {
+    let database = at_rest::vault(directory)?.database(at_rest::LEDGER);
+    let mut store = match runtime.block_on(Unwitnessed::open(ledger, witness, &database)) {
         // A node runs, and counts by itself.
         Err(StoreFault::InUse { .. }) => return Ok(()),
         store => store?,

@@ -15,10 +15,9 @@ use aquifer_shared::base::ids::StudyHash;
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::protocol::chain::Head;
+use aquifer_shared::shell::at_rest::{DatabaseKey, Shape, open_sqlite};
 use futures_util::StreamExt;
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteLockingMode, SqliteSynchronous,
-};
+use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection, Row};
 
 use super::witness::{Witness, WitnessFault};
@@ -53,8 +52,12 @@ impl Store {
     /// # Errors
     ///
     /// Another process has it open; it cannot be read or written; the chain is broken; it disagrees with the witness.
-    pub async fn open(ledger: &Path, witness: &Path) -> Result<(Self, Ledger), StoreFault> {
-        Unwitnessed::open(ledger, witness).await?.admit()
+    pub async fn open(
+        ledger: &Path,
+        witness: &Path,
+        key: &DatabaseKey,
+    ) -> Result<(Self, Ledger), StoreFault> {
+        Unwitnessed::open(ledger, witness, key).await?.admit()
     }
 
     /// Writes a batch in one durable transaction, then the witness.
@@ -161,7 +164,11 @@ impl Unwitnessed {
     /// # Errors
     ///
     /// Another process has it open, it cannot be read or written, or the chain is broken.
-    pub async fn open(ledger: &Path, witness: &Path) -> Result<Self, StoreFault> {
+    pub async fn open(
+        ledger: &Path,
+        witness: &Path,
+        key: &DatabaseKey,
+    ) -> Result<Self, StoreFault> {
         if ledger == witness {
             return Err(StoreFault::SamePath {
                 path: ledger.to_owned(),
@@ -169,7 +176,7 @@ impl Unwitnessed {
         }
         let lock = lock(ledger)?;
         let mut store = Store {
-            connection: connect(ledger)
+            connection: connect(ledger, key)
                 .await
                 .map_err(|source| StoreFault::of(ledger, source))?,
             path: ledger.to_owned(),
@@ -398,14 +405,8 @@ fn compare(ledger: &Ledger, witness: &Path) -> Result<Verdict, StoreFault> {
     Ok((file, Some(head)))
 }
 
-async fn connect(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
-    let options = SqliteConnectOptions::new()
-        .filename(path)
-        .locking_mode(SqliteLockingMode::Exclusive)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .pragma("cache_size", "-512");
-    let mut connection = SqliteConnection::connect_with(&options).await?;
+async fn connect(path: &Path, key: &DatabaseKey) -> Result<SqliteConnection, sqlx::Error> {
+    let mut connection = open_sqlite(path, key, Shape::Exclusive).await?;
     for statement in SCHEMA {
         sqlx::query(statement).execute(&mut connection).await?;
     }

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use tempfile::TempDir;
 
 use aquifer_shared::base::ids::Hash32;
+use aquifer_shared::shell::at_rest::DatabaseKey;
 
 use super::*;
 use crate::core::fixtures::{NOW, SPLIT, offer, rules, synthetic};
@@ -29,8 +30,12 @@ impl Place {
     }
 
     async fn open(&self) -> Result<(Store, Ledger), StoreFault> {
-        Store::open(&self.ledger(), &self.witness()).await
+        Store::open(&self.ledger(), &self.witness(), &key()).await
     }
+}
+
+fn key() -> DatabaseKey {
+    DatabaseKey::new([7; 32])
 }
 
 fn study() -> StudyHash {
@@ -151,7 +156,7 @@ async fn a_missing_witness_locks_until_the_operator_overrules() {
         panic!("locked")
     };
     assert_eq!(reason, LockReason::Missing { ledger: 2 });
-    let opened = Unwitnessed::open(&place.ledger(), &place.witness()).await;
+    let opened = Unwitnessed::open(&place.ledger(), &place.witness(), &key()).await;
     drop(opened.unwrap().overrule().unwrap());
     assert!(place.open().await.is_ok());
 }
@@ -160,7 +165,7 @@ async fn a_missing_witness_locks_until_the_operator_overrules() {
 async fn a_changed_entry_is_noticed() {
     let place = Place::new();
     filled(&place).await;
-    let mut connection = connect(&place.ledger()).await.unwrap();
+    let mut connection = connect(&place.ledger(), &key()).await.unwrap();
     sqlx::query("UPDATE entries SET bytes = zeroblob(60) WHERE seq = 1")
         .execute(&mut connection)
         .await
@@ -217,7 +222,7 @@ async fn a_write_off_unlocks_and_leaves_nothing() {
     let place = Place::new();
     filled(&place).await;
     std::fs::remove_file(place.witness()).unwrap();
-    let opened = Unwitnessed::open(&place.ledger(), &place.witness()).await;
+    let opened = Unwitnessed::open(&place.ledger(), &place.witness(), &key()).await;
     let caps = rules().policy.caps;
     let opened = opened.unwrap();
     let given_up = (Vec::new(), 0);
@@ -249,7 +254,7 @@ async fn rolled_back(place: &Place) -> (Vec<Vec<u8>>, Head) {
     store.close().await.unwrap();
     std::fs::copy(place.ledger(), place.folder.path().join("old")).unwrap();
     let head = filled(place).await;
-    let mut opened = Unwitnessed::open(&place.ledger(), &place.witness())
+    let mut opened = Unwitnessed::open(&place.ledger(), &place.witness(), &key())
         .await
         .unwrap();
     let entries = opened.entries().await.unwrap();
@@ -262,7 +267,7 @@ async fn rolled_back(place: &Place) -> (Vec<Vec<u8>>, Head) {
 async fn a_mirror_brings_lost_entries_back() {
     let place = Place::new();
     let (entries, head) = rolled_back(&place).await;
-    let mut present = Unwitnessed::open(&place.ledger(), &place.witness())
+    let mut present = Unwitnessed::open(&place.ledger(), &place.witness(), &key())
         .await
         .unwrap();
     assert_eq!(present.witnessed(), Some(head));
@@ -299,7 +304,7 @@ async fn a_past_that_loses_against_the_mirror_takes_its_updates_along() {
         .unwrap();
     write(&mut store, &mut ledger).await.unwrap();
     store.close().await.unwrap();
-    let mut present = Unwitnessed::open(&place.ledger(), &place.witness())
+    let mut present = Unwitnessed::open(&place.ledger(), &place.witness(), &key())
         .await
         .unwrap();
     let own = present.entries().await.unwrap();
@@ -333,7 +338,7 @@ async fn a_witness_of_a_past_that_was_given_up_is_made_anew() {
         seq: 40,
         hash: Hash32([4; 32]),
     };
-    let opened = Unwitnessed::open(&place.ledger(), &place.witness())
+    let opened = Unwitnessed::open(&place.ledger(), &place.witness(), &key())
         .await
         .unwrap();
     opened
@@ -353,7 +358,7 @@ async fn what_was_set_aside_before_a_write_off_is_not_spent_after_it() {
     let place = Place::new();
     filled(&place).await;
     std::fs::remove_file(place.witness()).unwrap();
-    let opened = Unwitnessed::open(&place.ledger(), &place.witness()).await;
+    let opened = Unwitnessed::open(&place.ledger(), &place.witness(), &key()).await;
     let caps = rules().policy.caps;
     let written_off = opened
         .unwrap()

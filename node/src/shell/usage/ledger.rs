@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use aquifer_shared::base::ids::Hash32;
 use aquifer_shared::protocol::chain::{BrokenChain, Head};
 use aquifer_shared::protocol::codec::CodecError;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
+use aquifer_shared::shell::at_rest::{Shape, open_sqlite};
+use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection as _, Row as _};
 use tokio::runtime::Runtime;
 
 use crate::core::consent::SubjectRef;
+use crate::shell::at_rest;
 
 /// The usage ledger, open. Blocks while it works.
 ///
@@ -49,9 +51,9 @@ pub enum UsageFault {
     /// Entries of the budget ledger that do not follow those before.
     #[error("entries of the budget ledger do not follow those that are counted already")]
     Chain(#[from] BrokenChain),
-    /// More persons than numbers.
-    #[error("more persons than the usage ledger has numbers for")]
-    TooMany,
+    /// Its key cannot be had.
+    #[error("the usage ledger's key cannot be had")]
+    Key(#[source] anyhow::Error),
     /// The process cannot start what reads it.
     #[error("the runtime did not start")]
     Runtime(#[source] std::io::Error),
@@ -64,30 +66,25 @@ impl UsageLedger {
     ///
     /// It cannot be opened.
     pub fn open(directory: &Path) -> Result<Self, UsageFault> {
-        Self::open_with(directory, SqliteSynchronous::Full)
+        Self::open_with(directory, DURABLE)
     }
 
     /// The same for the node, which writes what it could count again: a write is in order, and durable some time later.
     pub(super) fn open_for_node(directory: &Path) -> Result<Self, UsageFault> {
-        Self::open_with(directory, SqliteSynchronous::Normal)
+        Self::open_with(directory, IN_ORDER)
     }
 
-    fn open_with(directory: &Path, synchronous: SqliteSynchronous) -> Result<Self, UsageFault> {
+    fn open_with(directory: &Path, synchronous: &'static str) -> Result<Self, UsageFault> {
         let path = directory.join(USAGE_FILE);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(UsageFault::Runtime)?;
-        private(&path).map_err(|source| fault(&path, "open", sqlx::Error::Io(source)))?;
-        let options = SqliteConnectOptions::new()
-            .filename(&path)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(synchronous)
-            .pragma("secure_delete", "on")
-            .busy_timeout(BUSY_WAIT);
+        let vault = at_rest::vault(directory).map_err(UsageFault::Key)?;
+        let key = vault.database(at_rest::USAGE);
         let opened = runtime.block_on(async {
-            let mut connection = SqliteConnection::connect_with(&options).await?;
-            for statement in SCHEMA {
+            let mut connection = open_sqlite(&path, &key, Shape::Shared(BUSY_WAIT)).await?;
+            for statement in SCHEMA.into_iter().chain([synchronous]) {
                 sqlx::query(statement).execute(&mut connection).await?;
             }
             Ok(connection)
@@ -168,18 +165,12 @@ pub(in crate::shell) fn fault(path: &Path, what: &'static str, source: sqlx::Err
     }
 }
 
-/// A file for its owner alone, before the database makes one by the mask of the process.
-fn private(path: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let mut options = std::fs::OpenOptions::new();
-    options.create(true).append(true).mode(0o600);
-    options.open(path).map(drop)
-}
-
 /// Name of the ledger in a node's directory.
 pub const USAGE_FILE: &str = "usage.db";
 /// How long one waits for another who writes.
 const BUSY_WAIT: std::time::Duration = std::time::Duration::from_secs(30);
+const DURABLE: &str = "PRAGMA synchronous = FULL";
+const IN_ORDER: &str = "PRAGMA synchronous = NORMAL";
 /// Numbers of persons are never given again.
 const SCHEMA: [&str; 11] = [
     "CREATE TABLE IF NOT EXISTS position (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL, hash BLOB NOT NULL) STRICT",

@@ -1,3 +1,5 @@
+//! Golden bytes of leaves and payloads, and what their readers refuse.
+
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;

@@ -40,5 +40,5 @@ pub use open::{Pack, open};
 pub use quarter::Quarter;
 pub use receipt::{Receipt, verify_receipt};
 pub use sample::{BadSample, sample};
-pub use tree::{prove, read_proof, written_proof};
+pub use tree::{PackTree, prove, read_proof, written_proof};
 pub use verify::{Against, verify};

@@ -27,6 +27,7 @@ pub(super) fn choose(
     let time = quarter.range();
     let (mut held, mut earlier): (Vec<Entry>, Vec<Entry>) = (Vec::new(), Vec::new());
     let (mut first, mut next, mut before_end) = (0, None, None);
+    let mut has_own = false;
     for entry in entries {
         if next.is_some_and(|next| next != entry.index) {
             return Err(CannotBuild::Gap(entry.index));
@@ -50,6 +51,7 @@ pub(super) fn choose(
                 break;
             }
         }
+        has_own |= time.contains(&at);
         next = Some(index + 1);
         held.push(entry);
         if held.len() > PACK_EVENTS_MAX || earlier.len() > PACK_LISTED_MAX {
@@ -63,7 +65,7 @@ pub(super) fn choose(
         .or_else(|| sizes.range(..=seen).next_back())
         .copied();
     let end = last
-        .filter(|last| *last > first)
+        .filter(|last| has_own && *last > first)
         .ok_or(CannotBuild::NoCheckpoint)?;
     held.truncate(super::tree::places(&(first..end)));
     Ok(Chosen {

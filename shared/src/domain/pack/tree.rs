@@ -8,11 +8,11 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::base::ids::Hash32;
 use crate::base::limits::{NOTE_BYTES_MAX, NOTE_SIGNATURES_MAX};
-use crate::domain::tlog::{Frontier, Hashes, inclusion, root};
+use crate::domain::tlog::{Frontier, Hashes, inclusion, leaf_hash, root};
 
-/// Hashes of a pack, by level and index.
+/// Hashes of a pack or of a whole log in memory, by level and index.
 #[derive(Debug)]
-pub(super) struct PackTree(HashMap<(u32, u64), Hash32>);
+pub struct PackTree(HashMap<(u32, u64), Hash32>);
 
 impl Hashes for PackTree {
     fn subtree(&self, level: u32, index: u64) -> Option<Hash32> {
@@ -21,6 +21,18 @@ impl Hashes for PackTree {
 }
 
 impl PackTree {
+    /// The tree of a whole log.
+    #[must_use]
+    pub fn whole<'a>(leaves: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        let (mut tree, mut growing) = (Self(HashMap::new()), Frontier::default());
+        for leaf in leaves {
+            growing.push(leaf_hash(leaf), |level, index, hash| {
+                tree.0.insert((level, index), hash);
+            });
+        }
+        tree
+    }
+
     /// The tree of so many leaves whose complete subtrees are `frontier`, and of the leaves after them; none where these are not as
     /// many as the size has.
     pub(super) fn new(

@@ -3,7 +3,15 @@
 use serde::{Deserialize, Serialize};
 
 use crate::base::ids::{Hash32, IdentityKey};
-use crate::protocol::wire::Signature;
+use crate::base::limits::{GREETING_BYTES_MAX, NOTE_BYTES_MAX};
+use crate::protocol::wire::{Message, Signature, message};
+
+message!(25, LogSeen, GREETING_BYTES_MAX);
+message!(26, LogHead, GREETING_BYTES_MAX);
+message!(27, Cosigned, GREETING_BYTES_MAX);
+message!(28, LogQuorum, NOTE_BYTES_MAX + 8);
+message!(29, NodeHead, GREETING_BYTES_MAX);
+message!(32, NodeHeld, GREETING_BYTES_MAX);
 
 /// N→C, after the welcome: what the node signed last of the coordinator's log; zeros before the first time.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]

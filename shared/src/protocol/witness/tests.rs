@@ -1,3 +1,5 @@
+//! A coordinator in memory that may show two histories, and its nodes.
+
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 
 use super::*;

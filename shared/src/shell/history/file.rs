@@ -1,15 +1,12 @@
 //! The SQLite file of a log: entries, complete tiles, a few named values.
 
-use std::fs::{DirBuilder, OpenOptions};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteLockingMode, SqliteRow,
-    SqliteSynchronous,
-};
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{AssertSqlSafe, Connection, Row};
 
 use super::fault::{HistoryFault, database, file};
@@ -18,6 +15,7 @@ use super::{Edge, Entry};
 use crate::base::ids::Hash32;
 use crate::domain::history::Leaf;
 use crate::domain::tlog::leaf_hash;
+use crate::shell::at_rest::{DatabaseKey, Shape, open_sqlite};
 
 /// One row of entries.
 #[derive(Debug)]
@@ -36,16 +34,12 @@ pub(super) struct LogFile {
 }
 
 impl LogFile {
-    pub(super) async fn open(folder: &Path) -> Result<Self, HistoryFault> {
+    pub(super) async fn open(folder: &Path, key: &DatabaseKey) -> Result<Self, HistoryFault> {
         let mut builder = DirBuilder::new();
         let made = builder.mode(0o700).recursive(true).create(folder);
         made.map_err(file(folder))?;
         let path = folder.join(FILE);
-        // Made here, so that only its owner can ever read it.
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
-        options.mode(0o600).open(&path).map_err(file(&path))?;
-        let connection = connect(&path).await.map_err(database(&path))?;
+        let connection = connect(&path, key).await.map_err(database(&path))?;
         Ok(Self { connection, path })
     }
 
@@ -311,16 +305,8 @@ fn id_of((level, number): TileId) -> i64 {
     (u64::from(level) << 56 | number).cast_signed()
 }
 
-async fn connect(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
-    let options = SqliteConnectOptions::new()
-        .filename(path)
-        .locking_mode(SqliteLockingMode::Exclusive)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(BUSY)
-        .pragma("secure_delete", "ON")
-        .pragma("cache_size", "-2048");
-    let mut connection = SqliteConnection::connect_with(&options).await?;
+async fn connect(path: &Path, key: &DatabaseKey) -> Result<SqliteConnection, sqlx::Error> {
+    let mut connection = open_sqlite(path, key, Shape::Log(BUSY)).await?;
     for statement in SCHEMA {
         sqlx::query(statement).execute(&mut connection).await?;
     }

@@ -18,12 +18,15 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::base::ids::{Hash32, IdentityKey};
 use crate::base::limits::HISTORY_QUEUE_MAX;
 use crate::base::time::Timestamp;
 use crate::domain::history::{Event, Leaf, Persons};
+use crate::shell::at_rest::DatabaseKey;
 
 pub use fault::HistoryFault;
 pub use signer::LogSigner;
@@ -38,6 +41,8 @@ pub struct Place {
     pub mark: PathBuf,
     /// Whether events about persons are taken: at nodes only.
     pub takes_persons: bool,
+    /// What its file is encrypted under.
+    pub key: DatabaseKey,
 }
 
 /// Size and root of a log.
@@ -129,6 +134,24 @@ impl History {
         };
         if let Err(fault) = handed {
             tracing::error!(%kind, %fault, "an event is not in the history");
+        }
+    }
+
+    /// The same from code that cannot wait, on whatever thread: where too much waits already, the thread does, or a task.
+    pub fn tell(&self, key: Option<String>, event: Event) {
+        let kind = event.kind;
+        let prepared = match self.prepare([(key, event)]) {
+            Ok(prepared) => prepared,
+            Err(fault) => return tracing::error!(%kind, %fault, "an event is not in the history"),
+        };
+        let Err(TrySendError::Full(ask)) = self.asks.try_send(Ask::Append(prepared, None)) else {
+            return;
+        };
+        let asks = self.asks.clone();
+        match Handle::try_current() {
+            // Fails only where the program ends.
+            Ok(runtime) => drop(runtime.spawn(async move { drop(asks.send(ask).await) })),
+            Err(_) => drop(asks.blocking_send(ask)),
         }
     }
 

@@ -11,6 +11,7 @@ use crate::domain::history::{Json, Kind};
 use crate::domain::tlog::{
     Checkpoint, SignedNote, leaf_hash, verify_consistency, verify_inclusion,
 };
+use crate::shell::at_rest::{Shape, open_sqlite};
 use crate::shell::keys::Identity;
 
 struct Home {
@@ -32,6 +33,7 @@ impl Home {
             folder: self.folder.path().join("history"),
             mark: self.folder.path().join("elsewhere/history.checkpoint"),
             takes_persons: true,
+            key: DatabaseKey::new([7; 32]),
         }
     }
 
@@ -196,6 +198,7 @@ async fn what_is_about_persons_does_not_enter_a_log_that_leaves_the_unit() {
     let home = Home::new();
     let place = Place {
         takes_persons: false,
+        key: DatabaseKey::new([7; 32]),
         ..home.place()
     };
     let history = History::open(place, home.signer(), || NOW).await.unwrap();
@@ -316,10 +319,9 @@ async fn garbage_in_place_of_a_mark_is_refused_and_half_of_it_is_not() {
 async fn change(home: &Home, statement: &'static str) {
     use sqlx::Connection as _;
     let path = home.place().folder.join("history.sqlite");
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);
-    let mut connection = sqlx::SqliteConnection::connect_with(&options)
-        .await
-        .unwrap();
+    let wait = std::time::Duration::from_secs(60);
+    let opened = open_sqlite(&path, &home.place().key, Shape::Log(wait)).await;
+    let mut connection = opened.unwrap();
     sqlx::query(statement)
         .execute(&mut connection)
         .await

@@ -113,7 +113,7 @@ impl Worker {
         signer: Arc<LogSigner>,
         clock: fn() -> Timestamp,
     ) -> Result<Self, HistoryFault> {
-        let mut file = LogFile::open(&place.folder).await?;
+        let mut file = LogFile::open(&place.folder, &place.key).await?;
         let (growing, newest) = file.edge().await?;
         let found = growing.size();
         let mark = match Mark::open(&place.mark, &signer)? {

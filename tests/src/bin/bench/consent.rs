@@ -129,14 +129,25 @@ fn ledger(persons: usize) -> Result<LedgerFigures> {
     let (gatekeeper, notices) = (law::gatekeeper_on(Basis::Consent), ledger.notices()?);
 
     forget_peak()?;
+    let (mut register, mut seen) = (Register::default(), Position::default());
+    let mut read = 0.0;
+    let mut fold = 0.0;
+    loop {
+        let started = Instant::now();
+        let (events, last) = ledger.since(seen)?;
+        read += started.elapsed().as_secs_f64();
+        if events.is_empty() {
+            break;
+        }
+        seen = last;
+        let started = Instant::now();
+        register.gather(events)?;
+        fold += started.elapsed().as_secs_f64();
+    }
     let started = Instant::now();
-    let (events, seen) = ledger.since(Position::default())?;
-    let read = started.elapsed().as_secs_f64();
-    let started = Instant::now();
-    let mut register = Register::default();
-    register.take_all(events)?;
+    register.settle();
     let before = people.cut(&mut register, &gatekeeper, &notices)?;
-    let fold = started.elapsed().as_secs_f64();
+    fold += started.elapsed().as_secs_f64();
     let peak_mb = peak_mb()?;
     let before = roll.eligible(&register, &before).ones();
     ensure!(

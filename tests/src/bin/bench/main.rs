@@ -7,9 +7,11 @@ mod aggregation;
 mod client;
 mod cold;
 mod consent;
+mod history;
 mod machine;
 mod million;
 mod options;
+mod pack;
 mod parquet;
 mod quality;
 mod questions;
@@ -53,7 +55,9 @@ fn bench(options: &Options) -> Result<()> {
             Part::Parquet => parquet::measure(options)?,
             Part::Consent => consent::measure(options)?,
             Part::Rights => rights::measure(options)?,
+            Part::Pack => pack::measure(options)?,
             Part::Timing => questions::timing::measure(options)?,
+            Part::History => history::measure(options)?,
         };
         figures.insert(part.name().to_owned(), measured);
     }

@@ -57,8 +57,12 @@ pub enum Part {
     Consent,
     /// The report of one person over 1,000 studies.
     Rights,
+    /// An audit pack of a year, checked by both verifiers.
+    Pack,
     /// Times of answers with and without one customer.
     Timing,
+    /// A transparency log of 1,000,000 entries.
+    History,
 }
 
 impl Part {
@@ -79,7 +83,9 @@ impl Part {
             Self::Parquet => "parquet",
             Self::Consent => "consent",
             Self::Rights => "rights",
+            Self::Pack => "pack",
             Self::Timing => "timing",
+            Self::History => "history",
         }
     }
 }

@@ -18,7 +18,11 @@ const PYTHON_SECONDS_MAX: f64 = 60.0;
 
 /// Measures building and both verifiers.
 pub fn measure(options: &Options) -> Result<Value> {
-    let (entries, checkpoints) = if options.quick { (10_000, 200) } else { (100_000, 2_000) };
+    let (entries, checkpoints) = if options.quick {
+        (10_000, 200)
+    } else {
+        (100_000, 2_000)
+    };
     // Half a year of made-up times: the pack of a quarter then has half of the entries.
     let log = Log::new(2 * entries, 2 * checkpoints);
     let began = Instant::now();
@@ -30,10 +34,18 @@ pub fn measure(options: &Options) -> Result<Value> {
     let began = Instant::now();
     let verdict = verify(&pack_folder::read(&path)?, &Against::default());
     let rust = began.elapsed().as_secs_f64();
-    ensure!(verdict.code() == 0, "the pack did not pass check {}", verdict.code());
+    ensure!(
+        verdict.code() == 0,
+        "the pack did not pass check {}",
+        verdict.code()
+    );
     let began = Instant::now();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/verify-audit");
-    let status = Command::new("python3").arg(script).arg(&path).output()?.status;
+    let status = Command::new("python3")
+        .arg(script)
+        .arg(&path)
+        .output()?
+        .status;
     let python = began.elapsed().as_secs_f64();
     ensure!(status.success(), "the Python verifier ended with {status}");
     let bytes: usize = pack.iter().map(|(_, bytes)| bytes.len()).sum();

@@ -1,0 +1,168 @@
+//! The keyring: one data key, sealed under a master key; under two of them while one follows the other.
+//!
+//! Whole or as it was before, at any moment.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::keys::{DataKey, MasterKey, hex};
+use super::sealed::{open, seal};
+use super::{AtRestFault, at};
+use crate::shell::keys::{random_bytes32, read_private, write_private};
+
+/// A data key and the master keys that give it; the last of them is the newest.
+pub(super) struct Keyring {
+    path: PathBuf,
+    slots: Vec<Slot>,
+}
+
+#[derive(Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Slot {
+    /// Mark of the master key.
+    master: String,
+    /// The data key under it, in hexadecimal digits.
+    sealed: String,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    version: u32,
+    slots: Vec<Slot>,
+}
+
+impl Keyring {
+    /// A keyring with a new data key; not on disk yet.
+    pub(super) fn generate(
+        path: &Path,
+        master: &MasterKey,
+    ) -> Result<(Self, DataKey), AtRestFault> {
+        let data = DataKey::new(*Zeroizing::new(random_bytes32()?));
+        let mut keyring = Self {
+            path: path.to_owned(),
+            slots: Vec::new(),
+        };
+        keyring.add(master, &data)?;
+        Ok((keyring, data))
+    }
+
+    /// Reads a keyring; none where there is none.
+    pub(super) fn load(path: &Path) -> Result<Option<Self>, AtRestFault> {
+        if !path.try_exists().map_err(at("look for", path))? {
+            return Ok(None);
+        }
+        let written = serde_json::from_slice::<Written>(&read_private(path)?).ok();
+        let written = written.filter(|it| it.version == 1 && (1..=2).contains(&it.slots.len()));
+        match written {
+            Some(Written { slots, .. }) => Ok(Some(Self {
+                path: path.to_owned(),
+                slots,
+            })),
+            None => Err(AtRestFault::Keyring {
+                path: path.to_owned(),
+            }),
+        }
+    }
+
+    /// The data key, if this master key is one of those that give it.
+    pub(super) fn open(&self, master: &MasterKey, place: &str) -> Result<DataKey, AtRestFault> {
+        let mark = master.mark();
+        let Some(slot) = self.slots.iter().find(|slot| slot.master == mark) else {
+            let marks = self.slots.iter().map(|slot| slot.master.as_str());
+            return Err(AtRestFault::OtherKey {
+                place: place.to_owned(),
+                found: mark,
+                expected: marks.collect::<Vec<_>>().join(" or "),
+                keyring: self.path.clone(),
+            });
+        };
+        let sealed = unhex(&slot.sealed);
+        let key = sealed.and_then(|sealed| open(master.of_keyring().expose(), LABEL, &sealed));
+        let key = key.and_then(|key| <[u8; 32]>::try_from(key.as_slice()).ok());
+        match key.map(Zeroizing::new) {
+            Some(key) => Ok(DataKey::new(*key)),
+            None => Err(AtRestFault::Keyring {
+                path: self.path.clone(),
+            }),
+        }
+    }
+
+    /// Adds a master key behind all others.
+    pub(super) fn add(&mut self, master: &MasterKey, data: &DataKey) -> Result<(), AtRestFault> {
+        let sealed = seal(master.of_keyring().expose(), LABEL, data.bytes())?;
+        let master = master.mark();
+        self.slots.retain(|slot| slot.master != master);
+        self.slots.push(Slot {
+            master,
+            sealed: hex(&sealed).as_str().to_owned(),
+        });
+        Ok(())
+    }
+
+    /// Drops all master keys but this one; whether there were others.
+    pub(super) fn keep_only(&mut self, master: &MasterKey) -> bool {
+        let (mark, before) = (master.mark(), self.slots.len());
+        self.slots.retain(|slot| slot.master == mark);
+        self.slots.len() != before
+    }
+
+    /// Whether this master key came last.
+    pub(super) fn is_newest(&self, master: &MasterKey) -> bool {
+        self.slots
+            .last()
+            .is_some_and(|slot| slot.master == master.mark())
+    }
+
+    /// Puts it on disk in one step.
+    pub(super) fn save(&self) -> Result<(), AtRestFault> {
+        let written = Written {
+            version: 1,
+            slots: self.slots.clone(),
+        };
+        let text = serde_json::to_string_pretty(&written).expect("text and numbers are JSON");
+        replace(&self.path, text.as_bytes())
+    }
+}
+
+/// Puts a private file in another's place, in one step that is on disk when this returns.
+pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), AtRestFault> {
+    let beside = beside(path, ".new");
+    match std::fs::remove_file(&beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(at("remove", &beside)(error));
+        }
+        _ => {}
+    }
+    write_private(&beside, bytes)?;
+    std::fs::rename(&beside, path).map_err(at("replace", path))?;
+    sync_folder_of(path)
+}
+
+/// A path with something behind its name.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(suffix);
+    beside.into()
+}
+
+/// Waits until names in a file's folder are on disk.
+pub(super) fn sync_folder_of(path: &Path) -> Result<(), AtRestFault> {
+    let folder = path.parent().filter(|folder| *folder != Path::new(""));
+    let folder = folder.unwrap_or(Path::new("."));
+    let synced = File::open(folder).and_then(|folder| folder.sync_all());
+    synced.map_err(at("write", folder))
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let pairs = text.as_bytes().chunks(2);
+    pairs
+        .map(|pair| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok())
+        .collect()
+}
+
+const LABEL: &str = "aquifer/at-rest/keyring/1";
