@@ -284,6 +284,7 @@ mod tests {
             folder: folder.path().join("history"),
             mark: folder.path().join("history.checkpoint"),
             takes_persons: false,
+            key: aquifer_shared::shell::at_rest::DatabaseKey::new([7; 32]),
         };
         let history = History::open(place, signer, now).await.unwrap();
         let key = Identity::generate().unwrap();

@@ -309,6 +309,7 @@ mod tests {
             folder: path.join("history"),
             mark: path.join("history.checkpoint"),
             takes_persons: true,
+            key: aquifer_shared::shell::at_rest::DatabaseKey::new([7; 32]),
         };
         let history = History::open(place, signer, now).await.unwrap();
         let event = || Event::of_program(Kind::BudgetSpent, Json::object([]));
