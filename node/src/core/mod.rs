@@ -18,6 +18,7 @@ pub mod participant;
 pub mod policy;
 mod question;
 #[cfg(test)]
-mod question_fixtures;
+pub(crate) mod question_fixtures;
+pub mod rights;
 pub mod table;
 pub mod trust;

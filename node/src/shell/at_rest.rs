@@ -89,3 +89,5 @@ pub const LEDGER: &str = "ledger";
 pub const HISTORY: &str = "history";
 /// Role of the consent ledger.
 pub const CONSENT: &str = "consent";
+/// Role of the usage ledger.
+pub const USAGE: &str = "usage";

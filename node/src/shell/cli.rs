@@ -18,6 +18,7 @@ use super::consent::{self, ConsentCommand};
 use super::governance::PolicyFault;
 use super::law_command::{self, LawsCommand, PolicyCommand};
 use super::link::LinkFault;
+use super::rights::{self, RightsCommand};
 use super::score_command::{self, Scoring};
 use super::serve::{self, Stopped};
 use super::serve_history::RefusedHistory;
@@ -110,6 +111,11 @@ enum Command {
     Consent {
         #[command(subcommand)]
         command: ConsentCommand,
+    },
+    /// What a person may ask of the unit: access, a copy, an objection, an erasure.
+    Rights {
+        #[command(subcommand)]
+        command: RightsCommand,
     },
     /// The key under which ledgers and secret files of this directory are encrypted.
     Keys {
@@ -256,6 +262,7 @@ fn carry_out(command: &Command, directory: &Path) -> anyhow::Result<Outcome> {
             )
         }
         Command::Consent { command } => consent::run(directory, command),
+        Command::Rights { command } => rights::run(directory, command),
         Command::Keys { command } => keys_command::run(
             directory,
             &at_rest::config(directory)?,
@@ -297,6 +304,7 @@ impl Command {
             | Self::Score { json, .. } => *json,
             Self::Studies { command } => command.query().1,
             Self::Consent { command } => command.json(),
+            Self::Rights { command } => command.json(),
             Self::Keys { command } => command.json(),
             Self::History {
                 command: HistoryCommand::Show { json },
@@ -389,6 +397,7 @@ Examples:
   aquifer-node score --model churn --out scores.csv --dir north
   aquifer-node budget --dir north --json      what was spent, reserved, left
   aquifer-node consent import crm.csv --map crm.toml --dry-run
+  aquifer-node rights access --subject - --out pack
   aquifer-node policy check --what-if case.toml
   aquifer-node studies approve churn-1        where node.toml says approval = \"person\"
 

@@ -18,6 +18,7 @@ use crate::core::consent::{ConsentEvent, Cut, NoticeBook, Register, Roll, Subjec
 use crate::core::gatekeeper::Gatekeeper;
 use crate::core::lawful::Brief;
 use crate::core::table::{Bits, Table};
+use crate::shell::usage::{News as Used, Usage};
 
 /// What came since the last call.
 pub type News = Box<dyn FnMut() -> anyhow::Result<Heard> + Send>;
@@ -43,6 +44,9 @@ pub struct Cohorts {
     cuts: BTreeMap<String, Kept>,
     /// Events and lists of notices taken so far.
     heard: u64,
+    usage: Option<Usage>,
+    /// Tables whose persons the usage ledger was told.
+    tables: u64,
     /// An event was read and could not be taken: from then on nobody is in any sum.
     lost: bool,
     /// The last cut: when, and by which decision.
@@ -65,7 +69,17 @@ struct LastCut {
 struct Served {
     epoch: Name,
     roll: Roll,
-    rows: BTreeMap<String, (Stamp, Arc<Bits>)>,
+    rows: BTreeMap<String, Masks>,
+    /// Its number for the usage ledger.
+    table: u64,
+}
+
+/// Who is eligible, by person and by row.
+#[derive(Clone)]
+struct Masks {
+    stamp: Stamp,
+    persons: Arc<Bits>,
+    rows: Arc<Bits>,
 }
 
 /// A cut, and when it was taken.
@@ -111,10 +125,20 @@ impl Cohorts {
             published: BTreeMap::new(),
             cuts: BTreeMap::new(),
             heard: 0,
+            usage: None,
+            tables: TRAINING,
             lost: false,
             last: None,
             teller: None,
         }
+    }
+
+    /// With a usage ledger, which is told who may be in each sum.
+    #[must_use]
+    pub fn noting(mut self, usage: Usage) -> Self {
+        usage.tell(Used::Table(TRAINING, self.training.persons()));
+        self.usage = Some(usage);
+        self
     }
 
     /// The same, and somebody hears of every cut that a sum rests on.
@@ -154,10 +178,15 @@ impl Cohorts {
     /// # Errors
     ///
     /// The run is denied, or the consent ledger cannot be read.
-    pub fn of_training(&mut self, brief: &Brief) -> Result<Cohort<Train>, RefusalCode> {
+    pub fn of_training(
+        &mut self,
+        brief: &Brief,
+        attempt: AttemptId,
+    ) -> Result<Cohort<Train>, RefusalCode> {
         let look = self.look::<Train>(brief)?;
-        let rows = self.training.eligible(&self.register, &look.cut);
-        Ok(Cohort::new(look.allowed, Arc::new(rows)))
+        let rows = Arc::new(self.training.eligible(&self.register, &look.cut));
+        self.note(attempt, TRAINING, &rows);
+        Ok(Cohort::new(look.allowed, rows))
     }
 
     /// Who of the training table may be scored.
@@ -178,7 +207,7 @@ impl Cohorts {
     /// The run is denied, or the consent ledger cannot be read.
     pub fn of_question(
         &mut self,
-        brief: &Brief,
+        (brief, attempt): (&Brief, AttemptId),
         (name, epoch): (&str, &Name),
         table: &RowTable,
     ) -> Result<Cohort<Query>, RefusalCode> {
@@ -189,26 +218,47 @@ impl Cohorts {
         } = self.look::<Query>(brief)?;
         let known = self.published.get(name);
         if known.is_none_or(|known| known.epoch != *epoch) {
+            let persons = table.subjects().to_vec();
+            self.tables += 1;
+            if let Some(usage) = &self.usage {
+                usage.tell(Used::Table(self.tables, persons.clone()));
+            }
             let served = Served {
                 epoch: epoch.clone(),
-                roll: Roll::of_sorted(table.subjects().to_vec()),
+                roll: Roll::of_sorted(persons),
                 rows: BTreeMap::new(),
+                table: self.tables,
             };
             self.published.insert(name.to_owned(), served);
         }
         let served = self.published.get_mut(name).expect("put there just now");
         let key = format!("{} {:?}", brief.purpose, brief.columns);
-        if let Some((known, rows)) = served.rows.get(&key)
-            && *known == stamp
-        {
-            return Ok(Cohort::new(allowed, rows.clone()));
-        }
-        let rows = Arc::new(table.rows_of(&served.roll.eligible(&self.register, &cut)));
+        let known = served.rows.get(&key).filter(|known| known.stamp == stamp);
+        let masks = known.cloned().unwrap_or_else(|| {
+            let persons = served.roll.eligible(&self.register, &cut);
+            Masks {
+                stamp,
+                rows: Arc::new(table.rows_of(&persons)),
+                persons: Arc::new(persons),
+            }
+        });
         if served.rows.len() >= KEPT_MAX {
             served.rows.clear();
         }
-        served.rows.insert(key, (stamp, rows.clone()));
-        Ok(Cohort::new(allowed, rows))
+        served.rows.insert(key, masks.clone());
+        let number = served.table;
+        self.note(attempt, number, &masks.persons);
+        Ok(Cohort::new(allowed, masks.rows))
+    }
+
+    fn note(&self, attempt: AttemptId, table: u64, eligible: &Arc<Bits>) {
+        if let Some(usage) = &self.usage {
+            usage.tell(Used::Cut {
+                attempt,
+                table,
+                eligible: eligible.clone(),
+            });
+        }
     }
 
     /// The decision for a run, and the cut of now.
@@ -321,6 +371,8 @@ impl Cohorts {
     }
 }
 
+/// The number of the training table for the usage ledger.
+const TRAINING: u64 = 0;
 /// Events that are sorted in at once.
 const MANY: usize = 10_000;
 /// Masks of one table that are kept.
@@ -408,7 +460,10 @@ mod tests {
                 figures: Figures::unspent(10_000),
                 reviewer: None,
             };
-            let cohort = self.cohorts.of_training(&brief).unwrap();
+            let cohort = self
+                .cohorts
+                .of_training(&brief, AttemptId::default())
+                .unwrap();
             let rule = HoldOut::Column("split".to_owned());
             let name = "churn".parse().unwrap();
             let split = Split::of(&self.table, &[0; 32], &name, &rule).unwrap();

@@ -42,6 +42,7 @@ use super::say::frame_of;
 use super::serve_history::{attach, signer_of};
 use super::store::Store;
 use super::subject_key;
+use super::usage::{self, News as Used, Usage};
 use super::views::{Answer, Query, answer};
 use super::witnessing::{Distrust, Heard, Witnessing};
 use super::worker::Workers;
@@ -73,6 +74,7 @@ pub(super) struct Node {
     head: watch::Sender<Head>,
     evidence: EvidenceFile,
     refresher: Refresher,
+    usage: Usage,
     pub(super) directory: PathBuf,
     pub(super) history: History,
     pub(super) gate: TaskGate,
@@ -104,6 +106,9 @@ pub fn run(directory: &Path, break_glass: Option<&str>) -> anyhow::Result<Stoppe
     let vault = at_rest::vault(directory)?;
     let database = vault.database(at_rest::LEDGER);
     let (mut store, ledger) = runtime.block_on(Store::open(&ledger, &witness, &database))?;
+    let used = usage::start(directory, &ledger, |after| {
+        Ok(runtime.block_on(store.links_after(after, usize::MAX))?)
+    })?;
     let history = runtime.block_on(attach(directory, &config, &mut store))?;
     let door = {
         let _inside = runtime.enter();
@@ -148,7 +153,8 @@ pub fn run(directory: &Path, break_glass: Option<&str>) -> anyhow::Result<Stoppe
     let consents = consent::attach(directory)?;
     let told = history.clone();
     let cohorts = Cohorts::new(gatekeeper.clone(), &subjects, &table, consents, now)
-        .telling(Box::new(move |event| told.tell(None, event)));
+        .telling(Box::new(move |event| told.tell(None, event)))
+        .noting(used.usage());
     let workers = Workers::start((table, cohorts), shelf, key, OpenDpNoise, results);
     let workers = workers.context("no thread")?;
     let signer = at_rest::identity(directory)?.into_identity();
@@ -188,12 +194,13 @@ pub fn run(directory: &Path, break_glass: Option<&str>) -> anyhow::Result<Stoppe
         head,
         evidence: EvidenceFile::of(directory),
         refresher,
+        usage: used.usage(),
         directory: directory.to_owned(),
         history: history.clone(),
         gate: TaskGate::new(witnessed),
         heard: heard.clone(),
     };
-    runtime.block_on(async {
+    let stopped = runtime.block_on(async {
         let (to_loop, asked) = mpsc::channel(QUEUE_MAX);
         tokio::spawn(door.serve(to_loop));
         let session = tokio::spawn(link::run(Arc::new(System), identity, ends));
@@ -213,7 +220,9 @@ pub fn run(directory: &Path, break_glass: Option<&str>) -> anyhow::Result<Stoppe
         // The session says goodbye once the loop's ends are gone.
         let _ = tokio::time::timeout(GOODBYE_WAIT, session).await;
         Ok(stopped)
-    })
+    });
+    used.finish();
+    stopped
 }
 
 /// The node's signing function.
@@ -379,6 +388,8 @@ impl Node {
                 let said = batch.records.iter();
                 self.note(said.flat_map(|record| entered(&record.bytes)))
                     .await;
+                let links = batch.records.into_iter().map(|record| record.bytes);
+                self.usage.tell(Used::Entries(links.collect()));
                 self.head.send_replace(head);
                 Event::Journaled(head)
             }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
-use aquifer_shared::base::ids::{Name, StudyHash};
+use aquifer_shared::base::ids::{AttemptId, Name, StudyHash};
 use aquifer_shared::base::secret::Secret;
 use aquifer_shared::domain::sum::{HoldOut, RoundTerms};
 use aquifer_shared::protocol::wire::RefusalCode;
@@ -118,12 +118,13 @@ fn compute_all(
         let sum = match (&job.brief, &job.inquiry) {
             (None, _) => Err(RefusalCode::Law),
             (Some(brief), Some(inquiry)) => {
-                answer(shelf, (brief, &mut cohorts), inquiry, &job.terms).map(Secret::new)
+                let asked = (&**brief, job.attempt);
+                answer(shelf, (asked, &mut cohorts), inquiry, &job.terms).map(Secret::new)
             }
             (Some(brief), None) => {
                 let split = splits.of(table, key, &job.family, &job.holdout);
                 split.and_then(|split| {
-                    let cohort = cohorts.of_training(brief)?;
+                    let cohort = cohorts.of_training(brief, job.attempt)?;
                     let sum = contribution(table, split, &cohort, &job.body, &job.terms, job.clip);
                     sum.map_err(|_| RefusalCode::TermsDiffer)
                 })
@@ -143,7 +144,7 @@ fn compute_all(
 /// The tables that are served now must still be those that the question is about.
 fn answer(
     shelf: &Shelf,
-    (brief, cohorts): (&Brief, &mut Cohorts),
+    (asked, cohorts): ((&Brief, AttemptId), &mut Cohorts),
     inquiry: &QuestionJob,
     terms: &RoundTerms,
 ) -> Result<Vec<i64>, RefusalCode> {
@@ -154,7 +155,7 @@ fn answer(
     let (name, table) = snapshot
         .table(&inquiry.question.table)
         .ok_or(RefusalCode::NotPublished)?;
-    let cohort = cohorts.of_question(brief, (name, snapshot.epoch()), table)?;
+    let cohort = cohorts.of_question(asked, (name, snapshot.epoch()), table)?;
     let sum = snapshot.answer(&inquiry.question, &cohort, inquiry.customers_max, terms);
     sum.map_err(|refused| match refused {
         NoAnswer::NotServed(_) => RefusalCode::NotPublished,

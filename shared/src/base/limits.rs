@@ -250,6 +250,16 @@ pub const CONSENT_JSON_BYTES_MAX: u64 = 64 << 20;
 pub const CONSENT_ROW_BYTES_MAX: u64 = 1 << 20;
 /// Events of one consent export: they are sorted in memory.
 pub const CONSENT_EVENTS_MAX: usize = 10_000_000;
+/// Bytes of a file of scores in which one person is looked for.
+pub const SCORES_FILE_BYTES_MAX: u64 = 8 << 30;
+/// Lines of one person in a file of scores.
+pub const SCORES_OF_PERSON_MAX: usize = 64;
+/// Characters of a name or a reason in an erasure.
+pub const ERASURE_TEXT_CHARS_MAX: usize = 200;
+/// Backups that one erasure names.
+pub const ERASURE_BACKUPS_MAX: usize = 64;
+/// Days for which an erased person is kept out at most.
+pub const ERASURE_KEEP_OUT_DAYS_MAX: i64 = 36_525;
 
 /// Bytes of a signed note.
 pub const NOTE_BYTES_MAX: usize = 256 << 10;

@@ -47,6 +47,24 @@ impl Roll {
         }
     }
 
+    /// The persons of the table, by place.
+    ///
+    /// # Privacy
+    ///
+    /// Who is in the table: stays at the node.
+    #[must_use]
+    pub fn persons(&self) -> Vec<SubjectRef> {
+        let sorted = self.sorted.expose();
+        let Some(places) = &self.places else {
+            return sorted.clone();
+        };
+        let mut persons = sorted.clone();
+        for (subject, place) in sorted.iter().zip(places.expose()) {
+            persons[*place as usize] = *subject;
+        }
+        persons
+    }
+
     /// Persons in the table.
     ///
     /// # Privacy

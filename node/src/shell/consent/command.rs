@@ -173,7 +173,7 @@ pub fn run(directory: &Path, command: &ConsentCommand) -> anyhow::Result<Outcome
 }
 
 /// The id of a person, or the first line of standard input.
-fn whom(subject: &str) -> anyhow::Result<String> {
+pub(in crate::shell) fn whom(subject: &str) -> anyhow::Result<String> {
     if subject != "-" {
         return Ok(subject.to_owned());
     }
@@ -324,6 +324,6 @@ fn tell(imported: &Imported) -> anyhow::Result<()> {
 }
 
 /// Now.
-pub(super) fn moment() -> i64 {
+pub(in crate::shell) fn moment() -> i64 {
     i64::try_from(now().0).unwrap_or(i64::MAX)
 }

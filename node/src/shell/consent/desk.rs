@@ -19,7 +19,7 @@ use crate::core::consent::{AgeSaid, ConsentEvent, EventKind, Scope};
 /// # Privacy
 ///
 /// The id becomes a keyed reference; it is neither kept nor printed.
-pub(super) fn at_the_desk(
+pub(in crate::shell) fn at_the_desk(
     directory: &Path,
     subject: &str,
     (kind, purpose): (EventKind, &str),

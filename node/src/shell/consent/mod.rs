@@ -1,7 +1,7 @@
 //! The consent ledger of a unit: a file that only grows, imports into it, and what people at the unit ask of it.
 
-mod command;
-mod desk;
+pub(in crate::shell) mod command;
+pub(in crate::shell) mod desk;
 mod import;
 mod ledger;
 mod mapping;
@@ -9,10 +9,10 @@ mod notices;
 mod receipt;
 mod record;
 mod rows;
-mod show;
+pub(in crate::shell) mod show;
 #[cfg(test)]
 mod tests;
-mod time;
+pub(in crate::shell) mod time;
 mod tombstone;
 
 use std::path::Path;

@@ -156,17 +156,17 @@ pub(super) fn status(directory: &Path, json: bool) -> anyhow::Result<Outcome> {
 }
 
 /// Where the unit's own people look things up.
-pub(super) struct Counter {
-    pub(super) key: SubjectKey,
-    pub(super) ledger: ConsentLedger,
-    pub(super) notices: NoticeBook,
-    pub(super) gatekeeper: Gatekeeper,
+pub(in crate::shell) struct Counter {
+    pub(in crate::shell) key: SubjectKey,
+    pub(in crate::shell) ledger: ConsentLedger,
+    pub(in crate::shell) notices: NoticeBook,
+    pub(in crate::shell) gatekeeper: Gatekeeper,
     /// Now, and never before what is written down.
-    pub(super) at: i64,
+    pub(in crate::shell) at: i64,
 }
 
 impl Counter {
-    pub(super) fn open(directory: &Path) -> anyhow::Result<Self> {
+    pub(in crate::shell) fn open(directory: &Path) -> anyhow::Result<Self> {
         let gatekeeper = NodeConfig::load(directory)?.gatekeeper(directory)?;
         let gatekeeper = gatekeeper.ok_or_else(|| {
             anyhow::anyhow!("node.toml has no [people]: purposes are not declared, so nobody is eligible for any")
@@ -184,7 +184,7 @@ impl Counter {
     }
 
     /// The end of a command about a person who was erased.
-    pub(super) fn refuse_erased(
+    pub(in crate::shell) fn refuse_erased(
         &mut self,
         subject: SubjectRef,
         json: bool,
@@ -202,7 +202,7 @@ impl Counter {
 }
 
 /// Of whom nothing is written down.
-fn nobody(defaults: &crate::core::consent::Defaults) -> Person {
+pub(in crate::shell) fn nobody(defaults: &crate::core::consent::Defaults) -> Person {
     use aquifer_shared::domain::law::{Age, Block, Consent};
     Person {
         place: defaults.place,
@@ -219,7 +219,7 @@ fn nobody(defaults: &crate::core::consent::Defaults) -> Person {
     }
 }
 
-fn is_eligible(desk: &Counter, purpose: &Purpose, person: &Person) -> bool {
+pub(in crate::shell) fn is_eligible(desk: &Counter, purpose: &Purpose, person: &Person) -> bool {
     let gate = match purpose.action {
         Action::Train => Gate::Train,
         Action::Query => Gate::Query,
@@ -235,7 +235,7 @@ fn is_eligible(desk: &Counter, purpose: &Purpose, person: &Person) -> bool {
     gatekeeper.is_eligible(gate, purpose.id.as_str(), &columns, person, at)
 }
 
-fn event_json(event: &ConsentEvent, notices: &NoticeBook) -> Value {
+pub(in crate::shell) fn event_json(event: &ConsentEvent, notices: &NoticeBook) -> Value {
     let notice = event.notice.and_then(|number| notices.get(number));
     json!({
         "kind": event.kind.word(),

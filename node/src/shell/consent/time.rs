@@ -6,7 +6,7 @@ use chrono::{DateTime, NaiveDate};
 ///
 /// Small numbers are seconds, as receipts have them: read as milliseconds they would be of the year 1970, and a withdrawal would lose
 /// against every consent.
-pub(super) fn parse(text: &str) -> Option<i64> {
+pub(in crate::shell) fn parse(text: &str) -> Option<i64> {
     let text = text.trim();
     if let Ok(number) = text.parse::<i64>() {
         let factor = if number < SECONDS_BELOW { 1_000 } else { 1 };
@@ -24,7 +24,7 @@ pub(super) fn parse(text: &str) -> Option<i64> {
 }
 
 /// As people read it.
-pub(super) fn written(at: i64) -> String {
+pub(in crate::shell) fn written(at: i64) -> String {
     let at = DateTime::from_timestamp_millis(at);
     at.map_or_else(
         || "?".to_owned(),

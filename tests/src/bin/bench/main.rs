@@ -15,6 +15,7 @@ mod pack;
 mod parquet;
 mod quality;
 mod questions;
+mod rights;
 mod rounds;
 mod scale;
 mod sharing;
@@ -53,6 +54,7 @@ fn bench(options: &Options) -> Result<()> {
             Part::Accuracy => accuracy::measure(options)?,
             Part::Parquet => parquet::measure(options)?,
             Part::Consent => consent::measure(options)?,
+            Part::Rights => rights::measure(options)?,
             Part::Pack => pack::measure(options)?,
             Part::Timing => questions::timing::measure(options)?,
             Part::History => history::measure(options)?,

@@ -55,6 +55,8 @@ pub enum Part {
     Parquet,
     /// Consent of 1,000,000 persons: reading, folding, cuts, and training beside.
     Consent,
+    /// The report of one person over 1,000 studies.
+    Rights,
     /// An audit pack of a year, checked by both verifiers.
     Pack,
     /// Times of answers with and without one customer.
@@ -80,6 +82,7 @@ impl Part {
             Self::Accuracy => "accuracy",
             Self::Parquet => "parquet",
             Self::Consent => "consent",
+            Self::Rights => "rights",
             Self::Pack => "pack",
             Self::Timing => "timing",
             Self::History => "history",

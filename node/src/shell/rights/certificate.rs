@@ -1,0 +1,85 @@
+//! The certificate of an erasure: JSON with sorted keys and whole numbers, signed with the node's identity key.
+
+use aquifer_shared::base::hash::labelled;
+use aquifer_shared::base::ids::Hash32;
+use aquifer_shared::shell::keys::Identity;
+use serde_json::{Value, json};
+
+use crate::core::rights::{Action, Assessed, Case, Inflight};
+use crate::shell::consent::time::written;
+
+/// The text of a certificate, and its digest.
+///
+/// # Privacy
+///
+/// Names the person nowhere; the number of the request ties it to what the desk knows.
+pub(super) fn certificate(case: &Case, at: i64, signer: &Identity) -> (Hash32, String) {
+    let body = body(case, at);
+    let digest = labelled(LABEL, &[body.to_string().as_bytes()]);
+    let signature: String = signer
+        .sign(&digest)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let text = json!({
+        "body": body,
+        "digest": digest.to_string(),
+        "signature": signature,
+        "signed_by": signer.public().to_string(),
+    });
+    (digest, text.to_string())
+}
+
+fn body(case: &Case, at: i64) -> Value {
+    let tombstone = case.tombstone.as_ref().map(|mark| {
+        json!({
+            "expiry": written(mark.until), "ground": case.ground.word(), "key_id": mark.key_id,
+        })
+    });
+    json!({
+        "backups": case.backups.iter().map(|own| json!({"expires_at": written(own.expires_at), "id": own.id})).collect::<Vec<Value>>(),
+        "ground": case.ground.word(),
+        "inflight": case.inflight.map(|Inflight::CompletedBefore(at)| json!({"completed_before": written(at)})),
+        "issued_at": written(at),
+        "kind": "aquifer/erasure-certificate/1",
+        "models_and_answers": case.assessed.iter().map(assessed).collect::<Vec<Value>>(),
+        "node_actions": case.deleted.iter().map(|own| json!({"rows_deleted": own.rows_deleted, "store": own.store})).collect::<Vec<Value>>(),
+        "reached": case.reached.iter().map(|(stage, at)| json!({"at": written(*at), "stage": stage.word()})).collect::<Vec<Value>>(),
+        "request_id": case.request.to_string(),
+        "residual": RESIDUAL,
+        "tombstone": tombstone,
+        "verified_by": case.verified_by,
+    })
+}
+
+fn assessed(own: &Assessed) -> Value {
+    let (action, by) = match own.action {
+        Action::None => ("none", None),
+        Action::RetrainScheduled(by) => ("retrain_scheduled", Some(by)),
+        Action::RetireBy(by) => ("retire_by", Some(by)),
+    };
+    json!({
+        "action": action,
+        "by": by.map(written),
+        "delta_pico": own.run.delta_pico,
+        "eps_micro": own.run.eps_micro,
+        "kind": own.run.kind,
+        "name": own.run.name,
+        "reason": own.reason,
+        "released_at": own.run.released_at.map(written),
+        "rho_micro": own.run.rho_micro,
+        "study": own.run.study.to_string(),
+        "superseded_at": own.superseded_at.map(written),
+        "what": "may have contributed",
+    })
+}
+
+const LABEL: &str = "aquifer/erasure-certificate/1";
+/// What an erasure leaves.
+const RESIDUAL: [&str; 5] = [
+    "A keyed reference stays as a mark that keeps this person out until the expiry above.",
+    "The budget ledger keeps what was spent; it names nobody, and no budget comes back.",
+    "Sets of numbers of eligible persons keep a number that belongs to nobody any more.",
+    "Models and answers that were released keep what they may have learned, within the bounds above, until they are superseded.",
+    "The unit's own systems, files of scores and backups are the unit's to erase; backups that it named are listed with their expiry.",
+];

@@ -1,0 +1,506 @@
+//! What a person is told, and what an erasure leaves. Tests are named by the ids of the features that they show.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use aquifer_shared::base::hash::sha256;
+use aquifer_shared::base::ids::Hash32;
+use aquifer_shared::base::time::Timestamp;
+use aquifer_shared::shell::at_rest::{Shape, open_sqlite};
+use aquifer_shared::shell::keys::Identity;
+use sqlx::Row as _;
+
+use super::access::assemble;
+use super::erase::{Erased, Erasure, Table, Why};
+use super::pack::Pack;
+use super::scores::of_person;
+use super::{export, html};
+use crate::core::consent::{
+    AgeSaid, ConsentEvent, EventKind, Notice, Scope, SubjectKey, SubjectRef,
+};
+use crate::core::fixtures::{NOW, gatekeeper, public};
+use crate::core::ledger::EndReason;
+use crate::core::rights::{Action, Backup, Ground, Stage};
+use crate::shell::at_rest;
+use crate::shell::consent::show::Counter;
+use crate::shell::consent::{ConsentLedger, EventKey, LEDGER_FILE, Position, Taken};
+use crate::shell::usage::tests::{World, study};
+use crate::shell::usage::{USAGE_FILE, UsageLedger};
+
+const DAY_MS: u64 = 24 * 3_600 * 1_000;
+/// Ten days after the studies.
+const AT: i64 = (NOW.0 + 10 * DAY_MS) as i64;
+
+/// A unit with a consent ledger and a usage ledger in one directory.
+struct Unit {
+    world: World,
+    key: SubjectKey,
+}
+
+impl Unit {
+    fn new(persons: &[&str]) -> Self {
+        let key = SubjectKey::new(&[5; 32]);
+        let mut world = World::new();
+        let subjects: Vec<SubjectRef> = persons.iter().map(|id| key.subject(id)).collect();
+        world.table(0, &subjects);
+        Identity::generate()
+            .unwrap()
+            .save(&world.path().join("identity.key"))
+            .unwrap();
+        Self { world, key }
+    }
+
+    fn desk(&self) -> Counter {
+        let mut ledger = ConsentLedger::open(self.world.path()).unwrap();
+        let notice = Notice {
+            id: "privacy".parse().unwrap(),
+            version: 1,
+            lang: "en".into(),
+            sha256: Hash32([1; 32]),
+            material: true,
+            signer: None,
+        };
+        ledger.add_notices(&[notice]).unwrap();
+        Counter {
+            key: self.key.clone(),
+            notices: ledger.notices().unwrap(),
+            ledger,
+            gatekeeper: gatekeeper(),
+            at: AT,
+        }
+    }
+
+    fn says(&self, id: &str, number: u8, kind: EventKind) -> Taken {
+        let event = ConsentEvent {
+            subject: self.key.subject(id),
+            scope: Scope::of_word("churn.train").unwrap(),
+            kind,
+            explicit: false,
+            notice: Some(0),
+            event_at: NOW.0.cast_signed(),
+            recorded_at: 0,
+            valid_from: None,
+            valid_until: None,
+            age: AgeSaid::Adult,
+            place: None,
+            order: number.into(),
+        };
+        let mut desk = self.desk();
+        let mut next = Some((self.event_key(id, number), event));
+        let mut came = Taken::New;
+        let written = desk.ledger.write::<crate::shell::consent::ConsentFault>(
+            || AT - 1_000,
+            |before| {
+                came = before.unwrap_or(came);
+                Ok(next.take())
+            },
+            || Ok(true),
+        );
+        written.unwrap();
+        came
+    }
+
+    fn event_key(&self, id: &str, number: u8) -> EventKey {
+        EventKey::of(&self.key, "crm", &format!("{id}-{number}"))
+    }
+
+    fn pack(&self, id: &str, scores: Option<&Path>) -> Pack {
+        let mut desk = self.desk();
+        let subject = self.key.subject(id);
+        let events = desk.ledger.of_person(subject).unwrap();
+        let scores = scores.map(|path| of_person(path, id).unwrap());
+        let names = BTreeMap::from([(public(3), "south".to_owned())]);
+        let mut usage = UsageLedger::open(self.world.path()).unwrap();
+        assemble(&desk, (&mut usage, subject), (&events, scores), &names).unwrap()
+    }
+
+    /// Everything that a person is given.
+    fn texts(&self, id: &str, scores: Option<&Path>) -> [String; 3] {
+        let pack = self.pack(id, scores);
+        let json = serde_json::to_string_pretty(&pack).unwrap();
+        [json, html::page(&pack), export::csv(&pack).unwrap()]
+    }
+
+    fn erase(
+        &self,
+        id: &str,
+        asked: &Erasure,
+        written: impl FnMut(Stage) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Result<Erased, Why>> {
+        let signer = Identity::load(&self.world.path().join("identity.key")).unwrap();
+        let mut table = Table {
+            usage: UsageLedger::open(self.world.path()).unwrap(),
+            desk: self.desk(),
+            signer: &signer,
+        };
+        table.erase(self.key.subject(id), asked, written)
+    }
+
+    /// Everything that the ledgers hold, decrypted, but for the marks that keep persons out.
+    fn held(&self) -> String {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let vault = at_rest::vault(self.world.path()).unwrap();
+        let wait = Shape::Shared(std::time::Duration::from_secs(5));
+        let (consent, used) = (LEDGER_FILE, USAGE_FILE);
+        let all = [
+            (
+                consent,
+                at_rest::CONSENT,
+                "SELECT hex(key) || hex(subject) || hex(content) || hex(bytes) FROM events",
+            ),
+            (used, at_rest::USAGE, "SELECT hex(subject) FROM persons"),
+            (
+                used,
+                at_rest::USAGE,
+                "SELECT hex(coalesce(subject, '')) || hex(bytes) FROM requests",
+            ),
+            (
+                used,
+                at_rest::USAGE,
+                "SELECT hex(text) || text FROM certificates",
+            ),
+            (used, at_rest::USAGE, "SELECT hex(facts) FROM runs"),
+        ];
+        let mut held = String::new();
+        for (file, role, query) in all {
+            let path = self.world.path().join(file);
+            runtime.block_on(async {
+                let mut open = open_sqlite(&path, &vault.database(role), wait)
+                    .await
+                    .unwrap();
+                let rows = sqlx::query(query).fetch_all(&mut open).await.unwrap();
+                for row in rows {
+                    held += &row.get::<String, _>(0);
+                }
+            });
+        }
+        held
+    }
+
+    /// Files of the node that have these bytes.
+    fn files_with(&self, bytes: &[u8]) -> Vec<PathBuf> {
+        let all = fs::read_dir(self.world.path()).unwrap();
+        let all = all.map(|entry| entry.unwrap().path());
+        let has = |path: &PathBuf| {
+            // A log goes with the last who has it open.
+            let content = fs::read(path).unwrap_or_default();
+            content.windows(bytes.len()).any(|window| window == bytes)
+        };
+        all.filter(has).collect()
+    }
+}
+
+fn asked() -> Erasure {
+    Erasure {
+        ground: Ground::ConsentWithdrawn,
+        verified_by: "desk 7".into(),
+        backups: Vec::new(),
+        keep_out_days: 36_500,
+        until: Stage::Closed,
+    }
+}
+
+/// A unit with the customers `erika`, `max` and `zoe`: a published model with `erika` and `max`, an open one with `erika`.
+fn unit() -> Unit {
+    let mut unit = Unit::new(&["erika", "max", "zoe"]);
+    assert_eq!(unit.says("erika", 1, EventKind::Given), Taken::New);
+    assert_eq!(unit.says("erika", 2, EventKind::Objected), Taken::New);
+    assert_eq!(unit.says("max", 1, EventKind::Given), Taken::New);
+    let later = Timestamp(NOW.0 + DAY_MS);
+    let first = unit.world.accept(&study(1, "churn-a"));
+    for round in 0..3 {
+        unit.world.cut(first, round, 0, "++-");
+        unit.world.charge(first, round, NOW);
+    }
+    unit.world.end(first, EndReason::Published, later);
+    let second = unit.world.accept(&study(2, "churn-b"));
+    unit.world.cut(second, 0, 0, "+--");
+    unit.world.charge(second, 0, later);
+    unit
+}
+
+/// A file of scores of these customers.
+fn scores(folder: &Path, ids: &[&str]) -> PathBuf {
+    let path = folder.join("scores.csv");
+    let mut text = "customer,probability,score,state,reasons\n".to_owned();
+    for id in ids {
+        text += &format!("{id},0.250000,-12,scored,tenure of {id}: 3 months +0.31\n");
+    }
+    fs::write(&path, text).unwrap();
+    path
+}
+
+#[test]
+fn t2_golden_subject_exact() {
+    let unit = unit();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let scores = scores(elsewhere.path(), &["erika", "max"]);
+    let [json, page, csv] = unit.texts("erika", Some(&scores));
+    for (name, found) in [
+        ("access.json", &json),
+        ("access.html", &page),
+        ("access.csv", &csv),
+    ] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("src/shell/rights/golden")
+            .join(name);
+        if std::env::var_os("AQUIFER_GOLDEN").is_some() {
+            fs::write(&path, found).unwrap();
+        }
+        assert_eq!(&fs::read_to_string(&path).unwrap(), found, "{name}");
+    }
+    // The same again, byte for byte.
+    assert_eq!(unit.texts("erika", Some(&scores)), [json, page, csv]);
+}
+
+#[test]
+fn t2_no_other_subject() {
+    // Seed 7; no chance is involved beyond the ids.
+    let ids: Vec<String> = (0..100_u32)
+        .map(|number| sha256(&[&[7], &number.to_be_bytes()[..]].concat()).to_string())
+        .map(|digest| format!("cust-{}", &digest[..12]))
+        .collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let mut unit = Unit::new(&ids);
+    for id in &ids[..20] {
+        unit.says(id, 1, EventKind::Given);
+    }
+    let first = unit.world.accept(&study(1, "churn-a"));
+    unit.world.cut(first, 0, 0, &"+".repeat(100));
+    unit.world.charge(first, 0, NOW);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let scores = scores(elsewhere.path(), &ids);
+    let own = unit.texts(ids[0], Some(&scores));
+    for text in &own {
+        assert!(text.contains(&format!("tenure of {}", ids[0])));
+        let others = ids[1..].iter().filter(|other| text.contains(**other));
+        assert_eq!(others.count(), 0);
+    }
+    // What others say and are eligible for changes nothing.
+    unit.says(ids[1], 2, EventKind::Objected);
+    let other = unit.world.accept(&study(2, "churn-b"));
+    unit.world.cut(other, 0, 0, &format!("-{}", "+".repeat(99)));
+    unit.world.charge(other, 0, NOW);
+    assert_eq!(unit.texts(ids[0], Some(&scores)), own);
+}
+
+#[test]
+fn t2_a_bound_adds_up_the_studies_of_the_person() {
+    let unit = unit();
+    let of = |id| {
+        let pack = unit.pack(id, None);
+        let single: u64 = pack.runs.iter().map(|run| run.rho_micro.unwrap().0).sum();
+        let bound = pack.bound.all_time;
+        assert_eq!(bound.rho_micro.unwrap().0, single);
+        (pack.runs.len(), bound.epsilon.unwrap())
+    };
+    let (two, one, none) = (of("erika"), of("max"), of("zoe"));
+    assert_eq!((two.0, one.0, none), (2, 1, (0, 0.0)));
+    assert!(two.1 > one.1 && one.1 > 0.0);
+}
+
+#[test]
+fn t2_an_erased_subject_is_in_no_file_of_the_node() {
+    let mut unit = unit();
+    let hex = |bytes: &[u8]| -> String { bytes.iter().map(|own| format!("{own:02X}")).collect() };
+    let traces = [
+        hex(&unit.key.subject("erika").0.to_be_bytes()),
+        hex(&unit.event_key("erika", 1).0),
+    ];
+    let held = unit.held();
+    assert!(traces.iter().all(|trace| held.contains(trace)));
+    assert!(!held.contains("erika") && !held.contains(&hex(b"erika")));
+    unit.world.stop();
+    let erased = unit.erase("erika", &asked(), |_| Ok(())).unwrap().unwrap();
+    assert_eq!(erased.case.deleted[0].rows_deleted, 2);
+    assert_eq!(erased.case.deleted[1].rows_deleted, 1);
+    let held = unit.held();
+    assert!(traces.iter().all(|trace| !held.contains(trace)));
+    assert!(!held.contains("erika") && !held.contains(&hex(b"erika")));
+    assert!(unit.files_with(b"erika").is_empty());
+    let certificate = erased.certificate.unwrap();
+    assert!(!certificate.contains("erika"));
+    let other = unit.pack("max", None);
+    assert_eq!((other.events.len(), other.runs.len()), (1, 1));
+}
+
+#[test]
+fn t2_erasure_goes_on_from_every_stage_after_a_restart() {
+    let whole = unit();
+    let mut stages = Vec::new();
+    let end = |unit: &Unit| {
+        let erased = unit.erase("erika", &asked(), |_| Ok(())).unwrap().unwrap();
+        let mut case = erased.case;
+        (case.request, case.certificates) = (Hash32([0; 32]), Vec::new());
+        case
+    };
+    let noted = whole.erase("erika", &asked(), |stage| {
+        stages.push(stage);
+        Ok(())
+    });
+    let expected = Stage::CertificateIssued;
+    let mut case = noted.unwrap().unwrap().case;
+    assert_eq!((case.stage, stages.len()), (expected, 8));
+    (case.request, case.certificates) = (Hash32([0; 32]), Vec::new());
+    for broken in stages.iter().take(7) {
+        let unit = unit();
+        let stopped = unit.erase("erika", &asked(), |stage| {
+            anyhow::ensure!(stage != *broken, "the machine stops");
+            Ok(())
+        });
+        assert!(stopped.is_err());
+        assert_eq!(end(&unit), case, "{broken:?}");
+        // Nobody is asked for twice.
+        let again = unit.erase("erika", &asked(), |_| Ok(())).unwrap();
+        assert!(matches!(again, Err(Why::Already(_))));
+    }
+}
+
+#[test]
+fn t2_a_crash_between_two_stores_loses_nothing() {
+    let unit = unit();
+    let prepared = Erasure {
+        until: Stage::Scoped,
+        ..asked()
+    };
+    let erased = unit.erase("erika", &prepared, |_| Ok(())).unwrap().unwrap();
+    assert_eq!(erased.case.stage, Stage::Scoped);
+    assert!(erased.certificate.is_none());
+    assert_eq!(unit.pack("erika", None).events.len(), 2);
+    // The consent ledger is done, the rest is not.
+    let subject = unit.key.subject("erika");
+    unit.desk().ledger.erase(subject, AT, AT + 5_000).unwrap();
+    let erased = unit.erase("erika", &asked(), |_| Ok(())).unwrap().unwrap();
+    assert_eq!(erased.case.tombstone.unwrap().until, AT + 5_000);
+    assert_eq!(erased.case.deleted[1].rows_deleted, 1);
+}
+
+#[test]
+fn t2_an_erased_subject_does_not_come_back() {
+    let mut unit = unit();
+    unit.erase("erika", &asked(), |_| Ok(())).unwrap().unwrap();
+    assert_eq!(unit.says("erika", 1, EventKind::Given), Taken::Erased);
+    assert_eq!(unit.says("erika", 9, EventKind::Given), Taken::Erased);
+    // Whoever reads on learns that the person is blocked.
+    let (events, _) = unit.desk().ledger.since(Position::default()).unwrap();
+    let subject = unit.key.subject("erika");
+    let blocked =
+        |event: &&ConsentEvent| event.subject == subject && event.kind == EventKind::Objected;
+    assert_eq!(events.iter().filter(blocked).count(), 1);
+    // In the unit's table still, and eligible by a mistake: no number, no trace.
+    let subjects = ["erika", "max"].map(|id| unit.key.subject(id));
+    unit.world.start();
+    unit.world.table(7, &subjects);
+    let third = unit.world.accept(&study(3, "churn-c"));
+    unit.world.cut(third, 0, 7, "++");
+    unit.world.charge(third, 0, NOW);
+    assert!(unit.pack("erika", None).runs.is_empty());
+    assert_eq!(unit.pack("max", None).runs.len(), 2);
+}
+
+#[test]
+fn t2_models_and_answers_are_listed_with_bound_and_date() {
+    let unit = unit();
+    let asked = Erasure {
+        backups: vec![Backup {
+            id: "nightly".into(),
+            expires_at: AT + 1,
+        }],
+        ..asked()
+    };
+    let erased = unit.erase("erika", &asked, |_| Ok(())).unwrap().unwrap();
+    let case = erased.case;
+    // 90 days by the policy of the house.
+    let by = AT + 90 * DAY_MS as i64;
+    let actions: Vec<Action> = case.assessed.iter().map(|own| own.action).collect();
+    assert_eq!(actions, [Action::RetireBy(by), Action::RetireBy(by)]);
+    assert!(case.assessed.iter().all(|own| own.run.eps_micro.is_some()));
+    assert_eq!(case.due(AT), Some(by));
+    let certificate: serde_json::Value =
+        serde_json::from_str(&erased.certificate.unwrap()).unwrap();
+    let body = &certificate["body"];
+    assert_eq!(
+        body["models_and_answers"][0]["what"],
+        "may have contributed"
+    );
+    assert_eq!(body["backups"][0]["id"], "nightly");
+    // Signed, and keys in order at every depth.
+    let text = body.to_string();
+    let digest =
+        aquifer_shared::base::hash::labelled("aquifer/erasure-certificate/1", &[text.as_bytes()]);
+    assert_eq!(certificate["digest"], digest.to_string());
+    check_order(body);
+}
+
+#[track_caller]
+fn check_order(value: &serde_json::Value) {
+    match value {
+        serde_json::Value::Object(fields) => {
+            let names: Vec<&String> = fields.keys().collect();
+            assert!(names.is_sorted(), "{names:?}");
+            fields.values().for_each(check_order);
+        }
+        serde_json::Value::Array(items) => items.iter().for_each(check_order),
+        serde_json::Value::Number(number) => assert!(!number.is_f64(), "{number}"),
+        _ => {}
+    }
+}
+
+#[test]
+fn t1_word_lint_of_rights() {
+    let unit = unit();
+    let mut texts = unit.texts("erika", None).to_vec();
+    let erased = unit.erase("erika", &asked(), |_| Ok(())).unwrap().unwrap();
+    texts.push(erased.certificate.unwrap());
+    for text in texts {
+        let text = text.to_lowercase();
+        for word in [
+            "compliant",
+            "anonymous",
+            "anonymised",
+            "anonymized",
+            "certified",
+            "forgotten",
+            "removed from the model",
+            "unlearned",
+            "guaranteed",
+            "fully protected",
+            "zero risk",
+            "<script",
+        ] {
+            assert!(!text.contains(word), "{word}");
+        }
+    }
+}
+
+#[track_caller]
+fn check_scores(content: &str, expected: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("scores.csv");
+    fs::write(&path, content).unwrap();
+    let error = of_person(&path, "erika").unwrap_err();
+    let text = format!("{error:#}");
+    assert!(text.contains(expected) && !text.contains("erika"), "{text}");
+}
+
+#[test]
+fn a_file_that_holds_no_scores_is_refused_without_a_value_of_it() {
+    check_scores("id,score\nerika,1\n", "no column \"customer\"");
+    check_scores("customer,score\nerika,1,2,3\n", "line 2");
+    let many = "erika,1\n".repeat(65);
+    check_scores(&format!("customer,score\n{many}"), "more than 64 lines");
+}
+
+#[test]
+fn what_spreadsheets_run_is_made_harmless() {
+    let unit = unit();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("scores.csv");
+    fs::write(&path, "customer,reasons\nerika,=1+1\n").unwrap();
+    let [_, _, csv] = unit.texts("erika", Some(&path));
+    assert!(csv.contains("'=1+1"));
+}
