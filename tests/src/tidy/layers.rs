@@ -70,6 +70,7 @@ fn rank(krate: &str, module: &[String]) -> Option<(u8, String)> {
         ["domain", "predictor", ..] => (2, "predictor"),
         ["domain", "question", ..] => (2, "question"),
         ["domain", "pack", ..] => (2, "pack"),
+        ["domain", "facts", ..] => (3, "facts"),
         ["domain", group, ..] => (1, group),
         ["protocol", ..] => (3, "protocol"),
         ["shell", ..] => (4, "shell"),

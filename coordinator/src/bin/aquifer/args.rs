@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::audit_args::AuditCommand;
+use crate::facts::FactsCommand;
 use crate::law_args::{LawsCommand, PolicyCommand};
 
 /// Submit and approve studies, read models, predict: for operators, approvers, analysts and auditors.
@@ -106,6 +107,9 @@ pub(crate) enum Command {
     /// Make and check audit packs, check receipts, draw samples
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Make documents out of an audit pack alone: model card, privacy notice, record of processing; asks nobody
+    #[command(subcommand)]
+    Facts(FactsCommand),
     /// Print completions for a shell
     #[command(
         after_help = "Example:\n  aquifer completions bash > ~/.local/share/bash-completion/completions/aquifer"

@@ -177,7 +177,12 @@ fn opened(path: &Path) -> anyhow::Result<(Files, Pack)> {
     Ok((files, pack))
 }
 
-fn read_policy(path: &Path) -> anyhow::Result<LogPolicy> {
+/// Reads keys of a log and its witnesses.
+///
+/// # Errors
+///
+/// The file cannot be read, or holds no policy.
+pub(crate) fn read_policy(path: &Path) -> anyhow::Result<LogPolicy> {
     let bytes = read_up_to(path, NOTE_BYTES_MAX)?;
     let text =
         String::from_utf8(bytes).with_context(|| format!("{} is no text", path.display()))?;

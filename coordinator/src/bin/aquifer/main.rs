@@ -11,6 +11,7 @@ mod card_page;
 mod client;
 mod contract_tables;
 mod contracts;
+mod facts;
 #[cfg(test)]
 mod fixtures;
 mod genuine;
@@ -82,6 +83,7 @@ async fn dispatch(arguments: &Arguments) -> anyhow::Result<Outcome> {
         Command::Laws(command) => laws::run(&session, command),
         Command::Policy(command) => laws::policy(&session, command),
         Command::Audit(command) => audit::run(&session, command).await,
+        Command::Facts(command) => facts::run(&session, command),
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(*shell, &mut Arguments::command(), "aquifer", &mut text);
@@ -129,6 +131,20 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Arguments::command().debug_assert();
+    }
+
+    /// Help of a command and of all below it.
+    fn help(command: &mut clap::Command) -> String {
+        let own = command.render_long_help().to_string();
+        let below = command.get_subcommands_mut().map(help);
+        own + &below.collect::<String>()
+    }
+
+    #[test]
+    fn t1_word_lint_of_help() {
+        let text = help(&mut Arguments::command());
+        assert!(text.contains("aquifer facts card"));
+        assert_eq!(aquifer_shared::domain::facts::forbidden(&text), None);
     }
 
     #[test]

@@ -34,6 +34,24 @@ pub struct Pack {
 }
 
 impl Pack {
+    /// The last checkpoint.
+    #[must_use]
+    pub fn checkpoint(&self) -> Option<&Checkpoint> {
+        Some(&self.contents.points.last()?.checkpoint)
+    }
+
+    /// Its entries in order, spends from before its first checkpoint included; to be believed once the pack is verified.
+    pub fn entries(&self) -> impl Iterator<Item = Entry> {
+        let contents = &self.contents;
+        let own = contents.leaves.iter().zip(&contents.bodies);
+        let own = own.map(|(leaf, (index, body))| Entry {
+            index: *index,
+            leaf: *leaf,
+            body: body.clone(),
+        });
+        contents.earlier.iter().cloned().chain(own)
+    }
+
     /// The proof that one of its entries is in the log of its last checkpoint (C2SP tlog-proof); none where it has no such entry.
     #[must_use]
     pub fn prove(&self, index: u64) -> Option<String> {

@@ -1,0 +1,155 @@
+//! `aquifer facts`: documents out of an audit pack alone, on this machine.
+
+use std::path::{Path, PathBuf};
+
+use aquifer_shared::domain::facts::{Card, Form, Log, NoDocument, Record, notice};
+use aquifer_shared::domain::pack::Against;
+use aquifer_shared::shell::pack_folder;
+use aquifer_shared::shell::report::{self, Outcome};
+use clap::{Args, Subcommand, ValueEnum};
+
+use crate::audit::read_policy;
+use crate::client::Session;
+use crate::out::written;
+
+/// Documents that a log gives.
+#[derive(Debug, Subcommand)]
+pub(crate) enum FactsCommand {
+    /// Model card of a released model: HTML, or CycloneDX JSON with --json
+    #[command(after_help = "Example:\n  aquifer facts card churn --log 2026Q4 --out churn.html")]
+    Card {
+        /// Name of the model
+        #[arg(value_name = "MODEL")]
+        model: String,
+        /// Its version [default: the newest]
+        #[arg(long, value_name = "N")]
+        version: Option<u64>,
+        /// Which log
+        #[command(flatten)]
+        from: From,
+    },
+    /// Privacy notice in two layers, as Markdown
+    #[command(after_help = "Example:\n  aquifer facts notice --log 2026Q4 --purpose churn.train")]
+    Notice {
+        /// One purpose [default: all that are declared]
+        #[arg(long, value_name = "PURPOSE")]
+        purpose: Option<String>,
+        /// Which log
+        #[command(flatten)]
+        from: From,
+    },
+    /// Record of processing activities: CSV, or JSON-LD with --json; exit code 1 where processing was not declared
+    #[command(
+        after_help = "Example:\n  aquifer facts ropa --log 2026Q4 --form processor --out record.csv"
+    )]
+    Ropa {
+        /// Whose record
+        #[arg(long, value_enum, default_value = "processor")]
+        form: Whose,
+        /// Which log
+        #[command(flatten)]
+        from: From,
+    },
+}
+
+/// Whose record of processing.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Whose {
+    /// A unit's, which answers for the data
+    Controller,
+    /// The coordinator's operator, who works for the units
+    Processor,
+}
+
+/// Which log, and where to.
+#[derive(Args, Debug)]
+pub(crate) struct From {
+    /// Folder of an audit pack
+    #[arg(long, value_name = "DIR")]
+    log: PathBuf,
+    /// Keys of the log and its witnesses from elsewhere (C2SP tlog-policy) [default: those that came along]
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    /// New file [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+/// Makes a document.
+///
+/// # Errors
+///
+/// The pack cannot be read, or the document cannot be written.
+pub(crate) fn run(session: &Session, command: &FactsCommand) -> anyhow::Result<Outcome> {
+    let from = match command {
+        FactsCommand::Card { from, .. }
+        | FactsCommand::Notice { from, .. }
+        | FactsCommand::Ropa { from, .. } => from,
+    };
+    let made = read(from)?.and_then(|log| made(&log, command, session.json));
+    let (text, alarms) = match made {
+        Ok(made) => made,
+        Err(none) => return report::refuse(session.json, code(&none), &none.to_string()),
+    };
+    let done = put(session, from.out.as_deref(), &text)?;
+    match alarms.is_empty() {
+        true => Ok(done),
+        false => report::refuse(session.json, "undeclared", &alarms.join("; ")),
+    }
+}
+
+fn read(from: &From) -> anyhow::Result<Result<Log, NoDocument>> {
+    let policy = from.policy.as_deref().map(read_policy).transpose()?;
+    let files = pack_folder::read(&from.log)?;
+    let against = Against {
+        policy: policy.as_ref(),
+        previous: None,
+    };
+    Ok(Log::of_pack(&files, &against))
+}
+
+fn made(
+    log: &Log,
+    command: &FactsCommand,
+    json: bool,
+) -> Result<(String, Vec<String>), NoDocument> {
+    match command {
+        FactsCommand::Card { model, version, .. } => {
+            let card = Card::of(log, model, *version)?;
+            let text = if json { card.to_json() } else { card.to_html() };
+            Ok((text, Vec::new()))
+        }
+        FactsCommand::Notice { purpose, .. } => Ok((notice(log, purpose.as_deref())?, Vec::new())),
+        FactsCommand::Ropa { form, .. } => {
+            let form = match form {
+                Whose::Controller => Form::Controller,
+                Whose::Processor => Form::Processor,
+            };
+            let record = Record::of(log, form)?;
+            let text = if json {
+                record.to_json_ld()
+            } else {
+                record.to_csv()
+            };
+            Ok((text, record.alarms().to_vec()))
+        }
+    }
+}
+
+fn put(session: &Session, out: Option<&Path>, text: &str) -> anyhow::Result<Outcome> {
+    if let Some(out) = out {
+        return written(session, out, text);
+    }
+    report::print(text)?;
+    Ok(Outcome::Done)
+}
+
+fn code(none: &NoDocument) -> &'static str {
+    match none {
+        NoDocument::NotVerified(_) => "log",
+        NoDocument::Missing { .. } => "missing",
+        NoDocument::Contradicted { .. } => "contradicted",
+        NoDocument::UnknownTerm(_) => "term",
+        NoDocument::Word(_) => "word",
+    }
+}

@@ -1,0 +1,380 @@
+//! The card of a released model, made of the log alone.
+
+use super::declared::{lines as purpose_lines, purposes};
+use super::lines::{Line, Section, guesses, millionths};
+use super::log::{Fact, Log, NoDocument};
+use super::words::forbidden;
+use super::{cyclonedx, html};
+use crate::base::calendar::civil_of;
+use crate::domain::history::{Json, Kind};
+use crate::domain::pack::{Figures, Spend, epsilon_micro};
+
+/// Everything that a card says.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Card {
+    pub(super) model: String,
+    pub(super) version: u64,
+    pub(super) file_sha256: String,
+    /// When it was released, as the log says.
+    pub(super) released_ms: u64,
+    pub(super) released_index: u64,
+    sections: Vec<Section>,
+}
+
+impl Card {
+    /// The card of a model; of its newest version where none is asked for.
+    ///
+    /// # Errors
+    ///
+    /// The log has no such model, lacks a field of the card or of the privacy block, or contradicts itself.
+    pub fn of(log: &Log, model: &str, version: Option<u64>) -> Result<Self, NoDocument> {
+        let released = released(log, model, version)?;
+        let study = proposal(log, &released.needed_text("study")?)?;
+        let purpose = study.needed_text("purpose")?;
+        let declared = purposes(log)?;
+        let (_, declared) = declared.get(&purpose).ok_or_else(|| NoDocument::Missing {
+            what: format!("declaration of purpose {purpose}"),
+            kind: Kind::PackLoaded,
+        })?;
+        let version = released.needed_number("version")?;
+        let sections = vec![
+            model_lines(log, released, study)?,
+            Section {
+                title: "Purpose, effect and legal bases",
+                lines: purpose_lines(declared)?,
+            },
+            privacy(log, released, study)?,
+            assessment(log, model, version)?,
+            limits(released)?,
+            source(log),
+        ];
+        let card = Self {
+            model: model.to_owned(),
+            version,
+            file_sha256: released.needed_text("file_sha256")?,
+            released_ms: released.at.0,
+            released_index: released.index,
+            sections,
+        };
+        match forbidden(&card.to_html()) {
+            Some(word) => Err(NoDocument::Word(word)),
+            None => Ok(card),
+        }
+    }
+
+    /// What it says.
+    #[must_use]
+    pub fn sections(&self) -> &[Section] {
+        &self.sections
+    }
+
+    /// CycloneDX 1.6 with a model card, canonical JSON.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        cyclonedx::bom(self)
+    }
+
+    /// One page.
+    #[must_use]
+    pub fn to_html(&self) -> String {
+        let title = format!("Model card of {}, version {}", self.model, self.version);
+        let lead = "Made of a verified log alone. Each line names the log entries that say it. This is no legal advice.";
+        html::page(&title, lead, &self.sections)
+    }
+}
+
+fn released<'a>(log: &'a Log, model: &str, version: Option<u64>) -> Result<&'a Fact, NoDocument> {
+    let fits = |fact: &&Fact| {
+        let own = fact.payload.get("version").and_then(Json::as_u64);
+        fact.text("model") == Some(model) && (version.is_none() || own == version)
+    };
+    let mut all = log.of_kind(Kind::ModelReleased).rev();
+    all.find(fits).ok_or_else(|| NoDocument::Missing {
+        what: format!("release of model {model}"),
+        kind: Kind::ModelReleased,
+    })
+}
+
+fn proposal<'a>(log: &'a Log, study: &str) -> Result<&'a Fact, NoDocument> {
+    let mut all = log.of_kind(Kind::StudyProposed);
+    let found = all.find(|fact| fact.text("study") == Some(study));
+    found.ok_or_else(|| NoDocument::Missing {
+        what: format!("study {study}"),
+        kind: Kind::StudyProposed,
+    })
+}
+
+fn model_lines(log: &Log, released: &Fact, study: &Fact) -> Result<Section, NoDocument> {
+    let (own, from) = ([released.index], [study.index]);
+    let mut lines = vec![
+        Line::of("model", "Model", released.needed_text("model")?, &own),
+        Line::of(
+            "version",
+            "Version",
+            released.needed_number("version")?,
+            &own,
+        ),
+        Line::of("released", "Released on (UTC)", day(released.at.0), &own),
+        Line::of(
+            "file_sha256",
+            "SHA-256 of its file",
+            released.needed_text("file_sha256")?,
+            &own,
+        ),
+        Line::of("study", "Study", released.needed_text("study")?, &own),
+        Line::of(
+            "contract",
+            "Data contract",
+            study.needed_text("contract")?,
+            &from,
+        ),
+        Line::of(
+            "members",
+            "Units in the study",
+            study.needed_number("members")?,
+            &from,
+        ),
+        Line::of(
+            "population",
+            "Declared population",
+            study.needed_number("population")?,
+            &from,
+        ),
+        Line::of("rounds", "Rounds", study.needed_number("rounds")?, &from),
+    ];
+    let id = released.needed_text("study")?;
+    let sums = log.of_kind(Kind::RoundAggregated);
+    let sums: Vec<u64> = sums
+        .filter(|fact| fact.text("study") == Some(&id))
+        .map(|fact| fact.index)
+        .collect();
+    if !sums.is_empty() {
+        lines.push(Line::of("sums", "Sums released for it", sums.len(), &sums));
+    }
+    Ok(Section {
+        title: "Model",
+        lines,
+    })
+}
+
+/// The disclosure block: all of it, or no card.
+///
+/// # Privacy
+///
+/// Epsilon is computed from rho and delta of the log, rounded up; a release that states less than the log spent is refused.
+fn privacy(log: &Log, released: &Fact, study: &Fact) -> Result<Section, NoDocument> {
+    let block = released.needed(released.payload.get("disclosure"), "disclosure")?;
+    let text = |key: &str| {
+        let found = released
+            .needed(block.get(key), &format!("disclosure.{key}"))?
+            .as_text();
+        found
+            .map(str::to_owned)
+            .ok_or_else(|| released.contradicted(&format!("disclosure.{key}"), "a text"))
+    };
+    let number = |key: &str| {
+        let found = released
+            .needed(block.get(key), &format!("disclosure.{key}"))?
+            .as_u64();
+        found.ok_or_else(|| released.contradicted(&format!("disclosure.{key}"), "a number from 0"))
+    };
+    let (rho, tuning) = (number("rho_micro")?, number("tuning_rho_micro")?);
+    let delta = study.needed_number("delta_pico")?;
+    if rho == 0 || delta == 0 {
+        return Err(released.contradicted("disclosure.rho_micro", "rho and delta above 0"));
+    }
+    spent_at_most(log, released, rho)?;
+    let (own, from, both) = (
+        [released.index],
+        [study.index],
+        [study.index, released.index],
+    );
+    let eps = epsilon_micro(rho, delta);
+    let line = |key: &str, label: &str| Ok::<_, NoDocument>(Line::of(key, label, text(key)?, &own));
+    let lines = vec![
+        line("unit", "Unit of privacy")?,
+        line("neighbours", "Neighbouring relation")?,
+        Line::of(
+            "eps_micro",
+            "Epsilon, in millionths, rounded up",
+            eps,
+            &both,
+        ),
+        Line::of("epsilon", "Epsilon", millionths(eps), &both),
+        Line::of(
+            "delta_pico",
+            "Delta, in millionths of a millionth",
+            delta,
+            &from,
+        ),
+        Line::of("rho_micro", "Rho (zCDP), in millionths", rho, &own),
+        line("accountant", "Accountant")?,
+        line("mechanism", "Mechanism")?,
+        line("sampling", "Sampling")?,
+        Line::of(
+            "trust_mode",
+            "Trust mode",
+            study.needed_text("trust_mode")?,
+            &from,
+        ),
+        line("trust_model", "Trust model")?,
+        Line::of(
+            "tuning_rho_micro",
+            "Spent on tuning, rho in millionths",
+            tuning,
+            &own,
+        ),
+        line("horizon", "Horizon")?,
+        line("floating_point", "Floating point")?,
+        Line::of(
+            "guesses",
+            "Right guesses at most whether a person took part, with an even chance before",
+            guesses(eps, delta),
+            &both,
+        ),
+    ];
+    Ok(Section {
+        title: "Privacy disclosure",
+        lines,
+    })
+}
+
+/// Spends of the study, where the log has them in the form of an audit pack.
+fn spent_at_most(log: &Log, released: &Fact, rho_micro: u64) -> Result<(), NoDocument> {
+    let study = released.needed_text("study")?;
+    let spends = log
+        .of_kind(Kind::BudgetSpent)
+        .filter(|fact| fact.text("study") == Some(&study));
+    let spends: Vec<Spend> = spends
+        .filter_map(|fact| Spend::of(&fact.payload).ok())
+        .collect();
+    let spent = Figures::of(&spends).and_then(|figures| Some(figures.year?.rho_micro));
+    match (spends.is_empty(), spent) {
+        (true, _) => Ok(()),
+        (false, Some(spent)) if spent <= rho_micro => Ok(()),
+        _ => Err(released.contradicted(
+            "disclosure.rho_micro",
+            "no less than what the log spent on the study",
+        )),
+    }
+}
+
+fn assessment(log: &Log, model: &str, version: u64) -> Result<Section, NoDocument> {
+    let is_own = |fact: &&Fact| {
+        let own = fact.payload.get("version").and_then(Json::as_u64);
+        fact.text("model") == Some(model) && own == Some(version)
+    };
+    let mut lines = vec![Line::of("anonymity", "anonymity", "not_claimed", &[])];
+    let audits: Vec<&Fact> = log.of_kind(Kind::CanaryResult).filter(is_own).collect();
+    if audits.is_empty() {
+        lines.push(Line::of(
+            "empirical_audit",
+            "empirical audit",
+            "not run",
+            &[],
+        ));
+    }
+    for audit in audits {
+        let from = [audit.index];
+        lines.push(Line::of(
+            "empirical_audit",
+            "empirical audit",
+            audit.needed_text("outcome")?,
+            &from,
+        ));
+        lines.push(Line::of(
+            "audit_guesses",
+            "Guesses of the audit",
+            audit.needed_number("guesses")?,
+            &from,
+        ));
+        lines.push(Line::of(
+            "audit_correct",
+            "Right guesses of the audit",
+            audit.needed_number("correct")?,
+            &from,
+        ));
+        let ceiling = audit.needed_number("eps_ceiling_micro")?;
+        lines.push(Line::of(
+            "audit_eps_ceiling_micro",
+            "Largest epsilon that it could have falsified, in millionths",
+            ceiling,
+            &from,
+        ));
+    }
+    for retired in log
+        .of_kind(Kind::ModelRetired)
+        .chain(log.of_kind(Kind::ModelRecalled))
+        .filter(is_own)
+    {
+        let label = match retired.kind {
+            Kind::ModelRecalled => "Recalled on (UTC)",
+            _ => "Retired on (UTC)",
+        };
+        lines.push(Line::of(
+            "ended",
+            label,
+            day(retired.at.0),
+            &[retired.index],
+        ));
+    }
+    Ok(Section {
+        title: "Assessment",
+        lines,
+    })
+}
+
+fn limits(released: &Fact) -> Result<Section, NoDocument> {
+    let own = [released.index];
+    let retire_by = released.needed_text("retire_by")?;
+    let mut lines = vec![Line::of("retire_by", "Retire by", retire_by, &own)];
+    let limits = released.texts("limits")?;
+    if limits.is_empty() {
+        return Err(NoDocument::Missing {
+            what: format!("limits (entry {})", released.index),
+            kind: Kind::ModelReleased,
+        });
+    }
+    lines.extend(
+        limits
+            .iter()
+            .map(|limit| Line::of("limit", "Limit", limit, &own)),
+    );
+    if let Some(Json::Object(quality)) = released.payload.get("quality_micro") {
+        for (key, value) in quality {
+            let value = value
+                .as_u64()
+                .ok_or_else(|| released.contradicted("quality_micro", "numbers from 0"))?;
+            let (key, label) = (
+                format!("quality:{key}"),
+                format!("Quality, {key}, in millionths"),
+            );
+            lines.push(Line::of(&key, &label, value, &own));
+        }
+    }
+    Ok(Section {
+        title: "Limits",
+        lines,
+    })
+}
+
+/// What everything was checked against.
+pub(super) fn source(log: &Log) -> Section {
+    let (origin, size, root) = log.named();
+    let last = [size.saturating_sub(1)];
+    Section {
+        title: "The log",
+        lines: vec![
+            Line::of("log", "Log", origin, &last),
+            Line::of("log_size", "Entries under its checkpoint", size, &last),
+            Line::of("log_root", "Root of its checkpoint", root, &last),
+        ],
+    }
+}
+
+/// `2026-11-25`.
+pub(super) fn day(ms: u64) -> String {
+    let day = i32::try_from(ms / 86_400_000).unwrap_or(i32::MAX / 2);
+    let (year, month, day) = civil_of(day);
+    format!("{year:04}-{month:02}-{day:02}")
+}

@@ -1,0 +1,236 @@
+//! What a log declares: parties, purposes with their bases, measures. The payloads of `pack.loaded` that documents read, and their reading.
+
+use std::collections::BTreeMap;
+
+use super::lines::Line;
+use super::log::{Fact, Log, NoDocument};
+use crate::domain::history::{Event, Json, Kind};
+use crate::domain::law::Purpose;
+
+/// Who answers for the processing.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Parties {
+    /// Controller, with contact.
+    pub controller: (String, String),
+    /// Processor, with contact.
+    pub processor: (String, String),
+    /// Contact of the data protection officer.
+    pub dpo: String,
+    /// What the parties say to be: the product records it and does not decide it.
+    pub role: String,
+    /// Where complaints go.
+    pub authority: String,
+}
+
+/// A legal basis in a place.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Basis {
+    /// Place of a rule pack, as `DE`.
+    pub place: String,
+    /// `consent`, `contract`, `legitimate_interest`, `legal_obligation`, `vital_interest` or `public_interest`.
+    pub basis: String,
+}
+
+/// What a declaration of a purpose says beside the purpose itself.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Declaration {
+    /// Bases by place.
+    pub bases: Vec<Basis>,
+    /// Categories of data.
+    pub categories: Vec<String>,
+    /// Whose data.
+    pub subjects: Vec<String>,
+    /// Who receives results.
+    pub recipients: Vec<String>,
+    /// Places outside, each with its tool.
+    pub transfers: Vec<String>,
+    /// Where the data come from.
+    pub source: String,
+    /// How long results about persons are kept.
+    pub retention_days: u32,
+}
+
+/// A measure of protection.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Measure {
+    /// In words.
+    pub text: String,
+    /// As `dpv:Encryption`.
+    pub dpv: String,
+}
+
+impl Parties {
+    /// The event that enters them.
+    #[must_use]
+    pub fn event(&self) -> Event {
+        let payload = Json::object([
+            ("authority", self.authority.as_str().into()),
+            ("controller", self.controller.0.as_str().into()),
+            ("controller_contact", self.controller.1.as_str().into()),
+            ("declares", "parties".into()),
+            ("dpo", self.dpo.as_str().into()),
+            ("processor", self.processor.0.as_str().into()),
+            ("processor_contact", self.processor.1.as_str().into()),
+            ("role", self.role.as_str().into()),
+        ]);
+        Event::of_program(Kind::PackLoaded, payload)
+    }
+}
+
+impl Declaration {
+    /// The event that enters a purpose.
+    #[must_use]
+    pub fn event(&self, purpose: &Purpose) -> Event {
+        let bases = self.bases.iter().map(|one| {
+            Json::object([
+                ("basis", one.basis.as_str().into()),
+                ("place", one.place.as_str().into()),
+            ])
+        });
+        let or_none = |text: &Option<String>| Json::from(text.as_deref().unwrap_or("none"));
+        let payload = Json::object([
+            ("action", word(&purpose.action).into()),
+            ("bases", Json::List(bases.collect())),
+            ("categories", texts(&self.categories)),
+            ("declares", "purpose".into()),
+            ("description", purpose.description_plain.as_str().into()),
+            ("dpia_ref", or_none(&purpose.dpia_ref)),
+            ("dpv_purpose", purpose.dpv_purpose.as_str().into()),
+            ("effect", word(&purpose.decision_effect).into()),
+            ("purpose", purpose.id.as_str().into()),
+            ("recipients", texts(&self.recipients)),
+            ("retention_days", self.retention_days.into()),
+            ("source", self.source.as_str().into()),
+            ("subjects", texts(&self.subjects)),
+            ("title", purpose.title.as_str().into()),
+            ("transfers", texts(&self.transfers)),
+        ]);
+        Event::of_program(Kind::PackLoaded, payload)
+    }
+}
+
+/// The event that enters measures of protection.
+#[must_use]
+pub fn declares_measures(measures: &[Measure]) -> Event {
+    let measures = measures.iter().map(|one| {
+        Json::object([
+            ("dpv", one.dpv.as_str().into()),
+            ("text", one.text.as_str().into()),
+        ])
+    });
+    let payload = Json::object([
+        ("declares", "measures".into()),
+        ("measures", Json::List(measures.collect())),
+    ]);
+    Event::of_program(Kind::PackLoaded, payload)
+}
+
+/// `SimilarlySignificant` as `similarly_significant`.
+fn word(value: &impl std::fmt::Debug) -> String {
+    let mut out = String::new();
+    for letter in format!("{value:?}").chars() {
+        if letter.is_uppercase() && !out.is_empty() {
+            out.push('_');
+        }
+        out.extend(letter.to_lowercase());
+    }
+    out
+}
+
+fn texts(list: &[String]) -> Json {
+    Json::List(list.iter().map(|text| Json::from(text.as_str())).collect())
+}
+
+/// The newest declaration of a kind.
+pub(super) fn newest<'a>(log: &'a Log, what: &str) -> Result<&'a Fact, NoDocument> {
+    let mut all = log.of_kind(Kind::PackLoaded).rev();
+    let found = all.find(|fact| fact.text("declares") == Some(what));
+    found.ok_or_else(|| NoDocument::Missing {
+        what: format!("declaration of {what}"),
+        kind: Kind::PackLoaded,
+    })
+}
+
+/// The newest declaration of each purpose, with the index of its first one.
+pub(super) fn purposes(log: &Log) -> Result<BTreeMap<String, (u64, &Fact)>, NoDocument> {
+    let mut all: BTreeMap<String, (u64, &Fact)> = BTreeMap::new();
+    for fact in log.of_kind(Kind::PackLoaded) {
+        if fact.text("declares") == Some("purpose") {
+            let id = fact.needed_text("purpose")?;
+            let first = all.get(&id).map_or(fact.index, |(first, _)| *first);
+            all.insert(id, (first, fact));
+        }
+    }
+    Ok(all)
+}
+
+/// Bases of a purpose.
+pub(super) fn bases(fact: &Fact) -> Result<Vec<Basis>, NoDocument> {
+    let Json::List(list) = fact.needed(fact.payload.get("bases"), "bases")? else {
+        return Err(fact.contradicted("bases", "a list"));
+    };
+    let one = |json: &Json| {
+        let text = |key| Some(json.get(key)?.as_text()?.to_owned());
+        Some(Basis {
+            place: text("place")?,
+            basis: text("basis")?,
+        })
+    };
+    let all: Option<Vec<Basis>> = list.iter().map(one).collect();
+    let all = all.filter(|all| !all.is_empty());
+    all.ok_or_else(|| fact.contradicted("bases", "place and basis, at least one"))
+}
+
+/// The term of a basis.
+pub(super) fn basis_term(fact: &Fact, basis: &str) -> Result<&'static str, NoDocument> {
+    Ok(match basis {
+        "consent" => "dpv:Consent",
+        "contract" => "dpv:Contract",
+        "legitimate_interest" => "dpv:LegitimateInterest",
+        "legal_obligation" => "dpv:LegalObligation",
+        "vital_interest" => "dpv:VitalInterest",
+        "public_interest" => "dpv:PublicInterest",
+        _ => return Err(fact.contradicted("basis", "a basis of docs/facts.md")),
+    })
+}
+
+/// Measures, with their terms.
+pub(super) fn measures(fact: &Fact) -> Result<Vec<Measure>, NoDocument> {
+    let Json::List(list) = fact.needed(fact.payload.get("measures"), "measures")? else {
+        return Err(fact.contradicted("measures", "a list"));
+    };
+    let one = |json: &Json| {
+        let text = |key| Some(json.get(key)?.as_text()?.to_owned());
+        Some(Measure {
+            text: text("text")?,
+            dpv: text("dpv")?,
+        })
+    };
+    let all: Option<Vec<Measure>> = list.iter().map(one).collect();
+    all.ok_or_else(|| fact.contradicted("measures", "dpv and text of each"))
+}
+
+/// Lines about a purpose that card and notice share.
+pub(super) fn lines(fact: &Fact) -> Result<Vec<Line>, NoDocument> {
+    let from = [fact.index];
+    let line = |key: &str, label: &str| {
+        Ok::<_, NoDocument>(Line::of(key, label, fact.needed_text(key)?, &from))
+    };
+    let mut lines = vec![
+        line("purpose", "Purpose")?,
+        line("title", "In short")?,
+        line("description", "In plain words")?,
+        line("action", "What is done")?,
+        line("effect", "Effect on people")?,
+        line("dpv_purpose", "Term of the Data Privacy Vocabulary")?,
+    ];
+    for one in bases(fact)? {
+        basis_term(fact, &one.basis)?;
+        let (key, label) = (
+            format!("basis:{}", one.place),
+            format!("Legal basis in {}", one.place),
+        );
+        lines.push(Line::of(&key, &label, one.basis.replace('_', " "), &from));
+    }
+    Ok(lines)
+}

@@ -1,0 +1,25 @@
+//! Documents made of a verified history alone: model card, privacy notice, record of processing.
+//!
+//! Every number says which entry of the log it comes from; the same log gives the same bytes. A log that does not verify, or that lacks what
+//! a document must say, gives no document. Pure. What is read from payloads is in docs/facts.md.
+
+mod card;
+mod cyclonedx;
+mod declared;
+mod html;
+mod lines;
+mod log;
+mod notice;
+mod processing;
+mod record;
+mod terms;
+mod words;
+
+pub use card::Card;
+pub use declared::{Basis, Declaration, Measure, Parties, declares_measures};
+pub use lines::{Line, Section};
+pub use log::{Fact, Log, NoDocument};
+pub use notice::notice;
+pub use record::{Form, Record};
+pub use terms::{expanded, is_known};
+pub use words::forbidden;

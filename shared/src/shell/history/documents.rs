@@ -1,0 +1,363 @@
+//! Documents out of logs that the real writer made.
+
+use super::*;
+use crate::domain::facts::{
+    Basis, Card, Declaration, Form, Log, Measure, NoDocument, Parties, Record, declares_measures,
+    forbidden, is_known, notice,
+};
+use crate::domain::history::{Json, Kind};
+use crate::domain::law::Purposes;
+use crate::domain::pack::{Body, Entry as Packed, Spend, VerifierKey};
+use crate::shell::keys::Identity;
+
+const STUDY: &str = "0707070707070707070707070707070707070707070707070707070707070707";
+const PURPOSES: &str = include_str!("../../../laws/examples/purposes.toml");
+const BLOCK: [&str; 10] = [
+    "accountant",
+    "floating_point",
+    "horizon",
+    "mechanism",
+    "neighbours",
+    "rho_micro",
+    "sampling",
+    "trust_model",
+    "tuning_rho_micro",
+    "unit",
+];
+
+struct Made {
+    entries: Vec<Packed>,
+    note: String,
+    key: VerifierKey,
+}
+
+impl Made {
+    fn log(&self) -> Result<Log, NoDocument> {
+        Log::verified(self.entries.iter().cloned(), &self.note, &self.key)
+    }
+}
+
+async fn made(events: Vec<Event>) -> Made {
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place {
+        folder: folder.path().join("history"),
+        mark: folder.path().join("history.checkpoint"),
+        takes_persons: false,
+    };
+    let signer = LogSigner::new("aquifer/test".to_owned(), Identity::generate().unwrap());
+    let key = VerifierKey::of_log("aquifer/test", signer.public());
+    let clock = || Timestamp(1_790_000_000_000);
+    let history = History::open(place, signer, clock).await.unwrap();
+    history.append(events).await.unwrap();
+    let (edge, note) = history.checkpoint();
+    let read = history.read(0..edge.size).await.unwrap();
+    let packed = |(index, entry): (u64, Entry)| Packed {
+        index,
+        leaf: entry.leaf.to_bytes(),
+        body: entry
+            .opening
+            .map_or(Body::Erased, |(salt, payload)| Body::Kept { salt, payload }),
+    };
+    let entries = (0..).zip(read).map(packed).collect();
+    history.close().await;
+    Made { entries, note, key }
+}
+
+fn parties() -> Event {
+    let of = |name: &str| {
+        (
+            name.to_owned(),
+            format!("privacy@{}.example", name.to_lowercase()),
+        )
+    };
+    let parties = Parties {
+        controller: of("North"),
+        processor: of("Hub"),
+        dpo: "dpo@north.example".to_owned(),
+        role: "controller".to_owned(),
+        authority: "=HYPERLINK(1)".to_owned(),
+    };
+    parties.event()
+}
+
+fn purpose() -> Event {
+    let purposes = Purposes::parse(PURPOSES).unwrap();
+    let own = purposes
+        .list()
+        .iter()
+        .find(|one| one.id.as_str() == "churn.train")
+        .unwrap();
+    let declaration = Declaration {
+        bases: vec![Basis {
+            place: "DE".to_owned(),
+            basis: "consent".to_owned(),
+        }],
+        categories: vec!["contract".to_owned()],
+        subjects: vec!["customers".to_owned()],
+        recipients: vec!["=1+1".to_owned()],
+        transfers: Vec::new(),
+        source: "the unit's own contracts".to_owned(),
+        retention_days: 90,
+    };
+    declaration.event(own)
+}
+
+fn measures() -> Event {
+    declares_measures(&[Measure {
+        text: "everything at rest is encrypted".to_owned(),
+        dpv: "dpv:Encryption".to_owned(),
+    }])
+}
+
+fn proposed(purpose: &str) -> Event {
+    let payload = Json::object([
+        ("contract", "customers".into()),
+        ("delta_pico", 10_000_000u64.into()),
+        ("members", 3u32.into()),
+        ("population", 80_000u32.into()),
+        ("purpose", purpose.into()),
+        ("rounds", 8u32.into()),
+        ("study", STUDY.into()),
+        ("synthetic", false.into()),
+        ("trust_mode", "node-noise".into()),
+    ]);
+    Event::of_program(Kind::StudyProposed, payload)
+}
+
+fn released(without: Option<&str>) -> Event {
+    let fields = BLOCK
+        .iter()
+        .filter(|key| Some(**key) != without)
+        .map(|key| {
+            let value = match *key {
+                "rho_micro" => Json::from(30_000u32),
+                "tuning_rho_micro" => Json::from(0u32),
+                key => Json::from(format!("<b>{key}</b>")),
+            };
+            ((*key).to_owned(), value)
+        });
+    let payload = Json::object([
+        ("disclosure", Json::Object(fields.collect())),
+        ("file_sha256", STUDY.into()),
+        (
+            "limits",
+            Json::List(vec!["for churn of contracts only".into()]),
+        ),
+        ("model", "churn".into()),
+        ("retire_by", "none: nobody was erased since".into()),
+        ("study", STUDY.into()),
+        ("version", 1u32.into()),
+    ]);
+    Event::of_program(Kind::ModelReleased, payload)
+}
+
+fn usual() -> Vec<Event> {
+    vec![
+        parties(),
+        purpose(),
+        measures(),
+        proposed("churn.train"),
+        released(None),
+    ]
+}
+
+/// All documents of a log, one after the other.
+fn all(log: &Log) -> Vec<String> {
+    let card = Card::of(log, "churn", None).unwrap();
+    let record = |form| Record::of(log, form).unwrap();
+    vec![
+        card.to_html(),
+        card.to_json(),
+        notice(log, None).unwrap(),
+        record(Form::Controller).to_csv(),
+        record(Form::Controller).to_json_ld(),
+        record(Form::Processor).to_csv(),
+        record(Form::Processor).to_json_ld(),
+    ]
+}
+
+#[tokio::test]
+async fn t1_same_log_same_bytes() {
+    let made = made(usual()).await;
+    assert_eq!(all(&made.log().unwrap()), all(&made.log().unwrap()));
+}
+
+#[tokio::test]
+async fn t1_every_number_has_an_index() {
+    let log = made(usual()).await.log().unwrap();
+    let has_digit = |text: &str| text.bytes().any(|byte| byte.is_ascii_digit());
+    let card = Card::of(&log, "churn", None).unwrap();
+    let lines: Vec<_> = card
+        .sections()
+        .iter()
+        .flat_map(|section| &section.lines)
+        .collect();
+    assert!(lines.len() > 30);
+    for line in lines {
+        assert!(
+            !has_digit(&line.value) || !line.from.is_empty(),
+            "{}",
+            line.key
+        );
+        assert!(line.from.iter().all(|index| *index < 5), "{}", line.key);
+        let property = format!(
+            "\"name\":\"aquifer:{}:entries\",\"value\":\"{}\"",
+            line.key,
+            line.entries()
+        );
+        assert!(card.to_json().contains(&property), "{property}");
+    }
+    for line in notice(&log, None)
+        .unwrap()
+        .lines()
+        .filter(|line| has_digit(line))
+    {
+        assert!(line.contains(" [log ") && line.ends_with(']'), "{line}");
+    }
+    let table = Record::of(&log, Form::Controller).unwrap().to_csv();
+    assert!(table.trim_end().ends_with("\"0 1 2 3\""), "{table}");
+}
+
+#[tokio::test]
+async fn t1_changed_ledger_refuses() {
+    let whole = made(usual()).await;
+    let refused = |change: &dyn Fn(&mut Vec<Packed>)| {
+        let mut entries = whole.entries.clone();
+        change(&mut entries);
+        let log = Log::verified(entries, &whole.note, &whole.key);
+        assert!(matches!(log, Err(NoDocument::NotVerified(_))), "{log:?}");
+    };
+    for index in 0..whole.entries.len() {
+        for byte in 0..whole.entries[index].leaf.len() {
+            refused(&|entries| entries[index].leaf[byte] ^= 1);
+        }
+        refused(&|entries| {
+            if let Body::Kept { payload, .. } = &mut entries[index].body {
+                payload[3] ^= 1;
+            }
+        });
+        refused(&|entries| drop(entries.remove(index)));
+    }
+    refused(&|entries| entries.swap(1, 2));
+    let other = made(usual()).await;
+    assert!(Log::verified(whole.entries.clone(), &whole.note, &other.key).is_err());
+}
+
+#[tokio::test]
+async fn t3_incomplete_block_refuses_card() {
+    for key in BLOCK {
+        let mut events = usual();
+        events[4] = released(Some(key));
+        let log = made(events).await.log().unwrap();
+        let error = Card::of(&log, "churn", None).unwrap_err();
+        assert!(error.to_string().contains(key), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn t3_a_bound_below_what_was_spent_refuses_card() {
+    for (rho_micro, fits) in [(30_000, true), (30_001, false)] {
+        let spend = Spend {
+            purpose: "churn.train".to_owned(),
+            study: STUDY.to_owned(),
+            part: "training".to_owned(),
+            mode: "node-noise".to_owned(),
+            multiplicity: 1,
+            rho_micro,
+            times: 1,
+            delta_pico: 10_000_000,
+        };
+        let mut events = usual();
+        events.push(Event::of_program(Kind::BudgetSpent, spend.to_payload()));
+        let log = made(events).await.log().unwrap();
+        assert_eq!(Card::of(&log, "churn", None).is_ok(), fits);
+    }
+}
+
+#[tokio::test]
+async fn t1_word_lint() {
+    let log = made(usual()).await.log().unwrap();
+    for text in all(&log) {
+        assert_eq!(forbidden(&text), None);
+    }
+    let mut events = usual();
+    let Json::Object(fields) = &mut events[1].payload else {
+        unreachable!()
+    };
+    fields.insert("description".to_owned(), "Results are Anonymous.".into());
+    let log = made(events).await.log().unwrap();
+    let claimed = NoDocument::Word("anonymous");
+    assert_eq!(Card::of(&log, "churn", None), Err(claimed.clone()));
+    assert_eq!(notice(&log, None), Err(claimed.clone()));
+    assert_eq!(Record::of(&log, Form::Controller), Err(claimed));
+}
+
+#[tokio::test]
+async fn t1_accessible_html() {
+    let log = made(usual()).await.log().unwrap();
+    let page = Card::of(&log, "churn", None).unwrap().to_html();
+    assert!(page.starts_with("<!DOCTYPE html>\n<html lang=\"en\">"));
+    assert_eq!(page.matches("<h1>").count(), 1);
+    assert!(page.find("<h1>") < page.find("<h2>") && !page.contains("<h3"));
+    assert_eq!(
+        page.matches("<th").count(),
+        page.matches("<th scope=").count() + page.matches("<thead>").count()
+    );
+    assert_eq!(
+        page.matches("<table>").count(),
+        page.matches("<caption>").count()
+    );
+    assert!(
+        !page.contains("<script")
+            && !page.contains("<b>")
+            && page.contains("color:#000;background:#fff")
+    );
+    assert!(page.contains("not_claimed") && page.contains("not run"));
+}
+
+#[tokio::test]
+async fn processing_without_a_declaration_is_an_alarm() {
+    let mut events = usual();
+    events.push(proposed("made.up"));
+    let log = made(events).await.log().unwrap();
+    let record = Record::of(&log, Form::Processor).unwrap();
+    assert_eq!(record.alarms().len(), 1);
+    assert!(record.to_csv().contains("ALARM") && record.to_json_ld().contains("made.up"));
+    let declared = made(usual()).await.log().unwrap();
+    assert!(
+        Record::of(&declared, Form::Processor)
+            .unwrap()
+            .alarms()
+            .is_empty()
+    );
+    let mut late = usual();
+    late.swap(1, 3);
+    let late = made(late).await.log().unwrap();
+    assert_eq!(
+        Record::of(&late, Form::Controller).unwrap().alarms().len(),
+        1
+    );
+}
+
+#[tokio::test]
+async fn every_term_of_a_record_is_known_and_cells_compute_nothing() {
+    let log = made(usual()).await.log().unwrap();
+    for form in [Form::Controller, Form::Processor] {
+        let record = Record::of(&log, form).unwrap();
+        let text = record.to_json_ld();
+        let terms = text.split('"').filter(|part| part.starts_with("dpv:"));
+        assert!(terms.clone().count() > 10);
+        terms.for_each(|term| assert!(is_known(term), "{term}"));
+        assert!(record.to_csv().contains("\"'=1+1\""));
+    }
+    let mut events = usual();
+    let Json::Object(fields) = &mut events[1].payload else {
+        unreachable!()
+    };
+    fields.insert("dpv_purpose".to_owned(), "dpv:FederatedLearning".into());
+    let log = made(events).await.log().unwrap();
+    assert!(matches!(
+        Record::of(&log, Form::Controller),
+        Err(NoDocument::UnknownTerm(_))
+    ));
+}
