@@ -43,6 +43,7 @@ async fn made(events: Vec<Event>) -> Made {
         folder: folder.path().join("history"),
         mark: folder.path().join("history.checkpoint"),
         takes_persons: false,
+        key: crate::shell::at_rest::DatabaseKey::new([7; 32]),
     };
     let signer = LogSigner::new("aquifer/test".to_owned(), Identity::generate().unwrap());
     let key = VerifierKey::of_log("aquifer/test", signer.public());
