@@ -226,6 +226,8 @@ fn check_inside(traces: &Traces, folder: &Path, file: &str, role: &str) {
     let vault = Vault::open(folder, &AtRestConfig::default()).unwrap();
     let plain = tempfile::tempdir().unwrap();
     let plain = plain.path().join("plain");
+    // The connection makes no files; an empty one is a database.
+    fs::write(&plain, b"").unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
