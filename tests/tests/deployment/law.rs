@@ -28,7 +28,7 @@ fn a_study_is_denied_at_submission_with_its_rule() {
         let path = folder.join("purposes.toml");
         let text = fs::read_to_string(&path)?;
         let column = &contract.columns[0].name;
-        let fewer = text.replace(&format!("\"{column}\", "), "");
+        let fewer = text.replace(&format!("{column:?}"), "\"another\"");
         assert_ne!(text, fewer);
         fs::write(&path, fewer)?;
         Ok(section)
