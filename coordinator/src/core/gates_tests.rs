@@ -1,3 +1,5 @@
+//! Studies, questions, releases and predictions before the rules of law, one declaration changed at a time.
+
 use aquifer_shared::domain::law::Cause;
 use aquifer_shared::domain::sum::TrustMode;
 

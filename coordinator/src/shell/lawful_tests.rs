@@ -1,3 +1,5 @@
+//! What is declared in `[law]`, word by word; and that every decision is heard of.
+
 use std::fs;
 use std::sync::{Arc, Mutex};
 
