@@ -338,11 +338,8 @@ impl Cluster {
         let path = folder.join("coordinator.toml");
         let text = fs::read_to_string(&path)?;
         let own = text.split("\n[law]\n").next().unwrap_or_default();
-        let section = write(&folder)?;
-        fs::write(&path, format!("{own}\n{section}"))?;
-        if let Some(mut process) = self.coordinator.take() {
-            process.stop()?;
-        }
+        fs::write(&path, format!("{own}\n{}", write(&folder)?))?;
+        self.coordinator().stop()?;
         self.start_coordinator()
     }
 

@@ -5,8 +5,10 @@
 use anyhow::Context as _;
 use aquifer_shared::base::ids::Hash32;
 use aquifer_shared::base::time::Timestamp;
+use aquifer_shared::domain::law::Allowed;
+use aquifer_shared::domain::law::witness::{Release, Run};
 use aquifer_shared::domain::predictor::evaluation::Reading;
-use aquifer_shared::domain::predictor::gate::{self, Rival};
+use aquifer_shared::domain::predictor::gate::{self, Rival, Verdict};
 use aquifer_shared::domain::predictor::learner::Fitted;
 use aquifer_shared::domain::predictor::model::{Finished, ModelFile, SumRecord};
 use aquifer_shared::domain::predictor::stop::Stop;
@@ -51,15 +53,7 @@ pub async fn conclude(
     if !learnt.consistent {
         verdict = verdict.inconsistent();
     }
-    let allowed = law.release(&live.terms, &live.contract, None, now);
-    let allowed = match allowed {
-        Ok(allowed) => Some(allowed).filter(|_| verdict.publish),
-        // A person can put right what the rules object to, and then release it.
-        Err(denied) => {
-            verdict = verdict.held(format!("law: {denied}"));
-            None
-        }
-    };
+    let (verdict, allowed) = lawful(law, live, verdict, now);
     let sums = sum_records(live);
     let version = store.next_version(&live.terms.name).await?;
     let made = ModelFile::of(&Finished {
@@ -144,6 +138,22 @@ pub fn entry(stored: &StoredModel) -> Option<ModelEntry> {
         created: stored.created,
         warnings: file.card().warnings.clone(),
     })
+}
+
+/// The decision that lets a candidate out, if it is to go. What the rules object to a person can put right, and release it then.
+fn lawful(
+    law: &Law,
+    live: &Live,
+    verdict: Verdict,
+    now: Timestamp,
+) -> (Verdict, Option<Allowed<Release, Run>>) {
+    match law.release(&live.terms, &live.contract, None, now) {
+        Ok(allowed) => {
+            let allowed = verdict.publish.then_some(allowed);
+            (verdict, allowed)
+        }
+        Err(denied) => (verdict.held(format!("law: {denied}")), None),
+    }
 }
 
 struct Learnt {
