@@ -87,13 +87,8 @@ pub async fn conclude(
         created: now,
     };
     let kept = store.add_model(&stored, allowed).await?;
-    let ended = ending(
-        kept.published,
-        verdict
-            .reason
-            .as_deref()
-            .unwrap_or("the gate did not say why"),
-    );
+    let reason = verdict.reason.as_deref();
+    let ended = ending(kept.published, reason.unwrap_or("the gate did not say why"));
     Ok((ended, Some(said(&kept))))
 }
 
