@@ -163,7 +163,7 @@ impl Config {
 
     /// The section about law; a comment where nothing is declared.
     fn law_text(&self) -> String {
-        match self.law.as_ref().map(|law| toml::to_string(law)) {
+        match self.law.as_ref().map(toml::to_string) {
             Some(Ok(section)) => format!("{LAW_HEADING}[law]\n{section}"),
             _ => format!(
                 "{LAW_HEADING}{}",

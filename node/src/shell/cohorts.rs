@@ -137,7 +137,7 @@ impl Cohorts {
         };
         let payload = Json::object([
             ("attempt", Json::from(attempt.to_string())),
-            ("consent_events", Json::from(self.events)),
+            ("consent_events", Json::from(self.heard)),
             ("cut_at", Json::from(cut.at.0)),
             ("decision", Json::from(cut.decision.to_string())),
             ("purpose", Json::from(cut.purpose)),

@@ -16,15 +16,18 @@ use aquifer_shared::domain::sum::{
     Gate, HoldOut, Part, Plan, RoundTerms, SUM_VERSION, StudyTerms, TrustMode, sigma_share,
     study_hash,
 };
+use aquifer_shared::domain::tlog::{SignedNote, leaf_hash};
 use aquifer_shared::protocol::ask::{Request, Response};
 use aquifer_shared::protocol::chain::Head;
 use aquifer_shared::protocol::codec::encode;
 use aquifer_shared::protocol::wire::{
-    Approval, CloseReason, Decision, Hello, LedgerCopy, LedgerHeld, Message, Offer, Task, TaskBody,
-    Verdict, Welcome, approve_digest, read_body,
+    Approval, CloseReason, Cosigned, Decision, Hello, LedgerCopy, LedgerHeld, LogHead, LogQuorum,
+    LogSeen, Message, NodeHead, Offer, Task, TaskBody, Verdict, Welcome, approve_digest, read_body,
 };
+use aquifer_shared::protocol::witness::{coordinator_origin, cosigned_text, with_cosignatures};
 use aquifer_shared::shell::certificates::{CertificateAuthority, certificate_pem, new_request};
 use aquifer_shared::shell::directory::{CoordinatorFile, Newcomer};
+use aquifer_shared::shell::history::{Edge, LogSigner};
 use aquifer_shared::shell::keys::{Identity, write_private};
 use aquifer_shared::shell::quic::{FrameReader, close, receive_within, send, server_endpoint};
 use aquifer_shared::shell::tls::{Credentials, server_main};
@@ -39,6 +42,17 @@ pub struct World {
     approver: Identity,
     /// Three other members, which the node has pinned.
     pub peers: Vec<Identity>,
+    /// Key of the coordinator's history, and its only checkpoint.
+    history: (IdentityKey, String),
+}
+
+/// A history of one entry: its key, and its checkpoint.
+fn history() -> (IdentityKey, String) {
+    let key = Identity::generate().unwrap();
+    let public = key.public();
+    let root = leaf_hash(b"an entry");
+    let note = LogSigner::new(coordinator_origin(&public), key).note(Edge { size: 1, root });
+    (public, note)
 }
 
 /// What a coordinator holds of the node's ledger.
@@ -56,6 +70,10 @@ pub struct Session {
     writer: SendStream,
     reader: FrameReader,
     pub hello: Hello,
+    member: IdentityKey,
+    history: (IdentityKey, String),
+    /// What the other members signed of it.
+    cosigned: Vec<(IdentityKey, u64, Vec<u8>)>,
 }
 
 /// A node process, killed with this value.
@@ -80,6 +98,7 @@ impl World {
             identity: identity.public(),
             approver: Identity::generate().unwrap(),
             peers: (0..3).map(|_| Identity::generate().unwrap()).collect(),
+            history: history(),
             folder,
             endpoint,
         };
@@ -103,7 +122,7 @@ impl World {
             server_name: "aquifer".into(),
             name,
             role: Role::Node,
-            release_key: IdentityKey([3; 32]),
+            release_key: self.history.0,
         };
         let pinned = authority.certificate();
         newcomer
@@ -222,6 +241,17 @@ impl World {
         }
     }
 
+    /// What the other members sign of the coordinator's history.
+    fn cosigned(&self) -> Vec<(IdentityKey, u64, Vec<u8>)> {
+        let text = SignedNote::parse(&self.history.1).unwrap().text;
+        let seconds = now().0 / 1_000;
+        let sign = |peer: &Identity| {
+            let signature = peer.sign_note(&cosigned_text(seconds, &text));
+            (peer.public(), seconds, signature)
+        };
+        self.peers.iter().map(sign).collect()
+    }
+
     /// The node's next session.
     pub async fn welcome(&self) -> Session {
         let waited = tokio::time::timeout(WAIT, self.endpoint.accept()).await;
@@ -238,6 +268,9 @@ impl World {
             writer,
             reader: FrameReader::new(reader),
             hello,
+            member: self.identity,
+            history: self.history.clone(),
+            cosigned: self.cosigned(),
         }
     }
 
@@ -407,14 +440,55 @@ impl Session {
     }
 
     pub async fn frame(&mut self) -> (u8, Vec<u8>) {
-        let next = tokio::time::timeout(WAIT, self.reader.next(FRAME_BYTES_MAX)).await;
-        next.unwrap().unwrap().expect("a frame, not the end")
+        loop {
+            let next = tokio::time::timeout(WAIT, self.reader.next(FRAME_BYTES_MAX)).await;
+            let (kind, body) = next.unwrap().unwrap().expect("a frame, not the end");
+            if !self.is_about_history(kind, &body).await {
+                return (kind, body);
+            }
+        }
+    }
+
+    /// Answers what a node says of histories: one checkpoint, which everybody signs.
+    async fn is_about_history(&mut self, kind: u8, body: &[u8]) -> bool {
+        let (key, note) = self.history.clone();
+        match kind {
+            LogSeen::KIND => {
+                let seen: LogSeen = read_body(kind, body).unwrap();
+                let consistency = Vec::new();
+                let from = seen.size;
+                let head = LogHead {
+                    key,
+                    note,
+                    from,
+                    consistency,
+                };
+                let _ = send(&mut self.writer, &head).await;
+            }
+            Cosigned::KIND => {
+                let own: Cosigned = read_body(kind, body).unwrap();
+                self.cosigned
+                    .push((self.member, own.seconds, own.signature));
+                let lines = self.cosigned.iter();
+                let lines = lines.map(|(key, at, signature)| (key, *at, &signature[..]));
+                let note = with_cosignatures(&note, lines).unwrap();
+                let _ = send(&mut self.writer, &LogQuorum { note }).await;
+            }
+            NodeHead::KIND => {}
+            _ => return false,
+        }
+        true
     }
 
     /// The next frame, or none where the node has gone.
     pub async fn frame_or_end(&mut self) -> Option<(u8, Vec<u8>)> {
-        let next = tokio::time::timeout(WAIT, self.reader.next(FRAME_BYTES_MAX)).await;
-        next.unwrap().ok().flatten()
+        loop {
+            let next = tokio::time::timeout(WAIT, self.reader.next(FRAME_BYTES_MAX)).await;
+            let (kind, body) = next.unwrap().ok().flatten()?;
+            if !self.is_about_history(kind, &body).await {
+                return Some((kind, body));
+            }
+        }
     }
 
     pub async fn hear<M: Message>(&mut self) -> M {

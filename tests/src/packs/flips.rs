@@ -1,4 +1,6 @@
 //! Single bits of packs and receipts: whatever is turned, a check fails, nothing panics, and both verifiers agree.
+//!
+//! But for cosignatures beyond the quorum: a note may lose some of its lines, and anybody who holds it may leave them out.
 
 use aquifer_shared::domain::pack::{Against, Files, verify};
 use aquifer_shared::shell::pack_folder;
@@ -21,7 +23,12 @@ fn turns(pack: &Files, count: usize) -> Vec<(String, usize, u8, bool)> {
         if length > 0 {
             let at = (random.next_u64() % length as u64) as usize;
             let bit = 1 << (random.next_u64() % 8);
-            turns.push((path.to_owned(), at, bit, random.next_u64() % 4 > 0));
+            turns.push((
+                path.to_owned(),
+                at,
+                bit,
+                !random.next_u64().is_multiple_of(4),
+            ));
         }
     }
     turns
@@ -37,6 +44,14 @@ fn turned(pack: &Files, (path, at, bit, relist): &(String, usize, u8, bool)) -> 
         files.put("MANIFEST", manifest.into_bytes()).unwrap();
     }
     files
+}
+
+/// Whether a turn is in the lines behind a checkpoint's own text and first signature.
+fn is_spare_line(pack: &Files, (path, at, ..): &(String, usize, u8, bool)) -> bool {
+    let text = pack.get(path).unwrap();
+    let lines = text.split_inclusive(|byte| *byte == b'\n');
+    let own: usize = lines.take(5).map(<[u8]>::len).sum();
+    path.starts_with("checkpoints/") && *at >= own
 }
 
 /// Seed 20 261 126; a turned bit that nobody notices would be a fault, not chance.
@@ -63,7 +78,10 @@ fn a_turned_bit_of_a_pack_is_noticed_and_python_agrees() {
             ..Against::default()
         };
         let verdict = verify(&files, &against);
-        assert_ne!(verdict.code(), 0, "{turn:?}");
+        assert!(
+            verdict.code() != 0 || is_spare_line(&pack, turn),
+            "{turn:?}"
+        );
         let told: Value = serde_json::from_str(told).unwrap();
         assert_eq!(said_in_json(&told), said(&verdict), "{turn:?}");
     }

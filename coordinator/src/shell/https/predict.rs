@@ -124,7 +124,7 @@ async fn ready(shared: &Shared, asker: &Asker, which: &str) -> Result<Ready, Pro
 fn may_score(shared: &Shared, ready: &Ready) -> Result<Allowed<Score, Run>, Problem> {
     let now = shared.front.platform.now();
     let decided = shared.front.law.score(&ready.contract, now);
-    decided.map_err(|denied| Problem::state("QP009", &denied.to_string(), &denied.hint()))
+    decided.map_err(|denied| Problem::state("QP009", denied.to_string(), &denied.hint()))
 }
 
 fn damaged() -> Problem {

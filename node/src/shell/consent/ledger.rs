@@ -166,7 +166,7 @@ impl ConsentLedger {
             tombstone: last.unwrap_or(after.tombstone),
         };
         let tombstones = tombstones.into_iter().map(|(_, tombstone)| tombstone);
-        found.extend(tombstones.flat_map(Tombstone::as_events));
+        found.extend(tombstones.flat_map(Tombstone::into_events));
         Ok((found, position))
     }
 

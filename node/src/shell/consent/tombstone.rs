@@ -96,7 +96,7 @@ pub(super) struct Tombstone {
 
 impl Tombstone {
     /// What it does to eligibility: everything ends and is blocked, and the block is lifted when its time is over.
-    pub(super) fn as_events(self) -> [ConsentEvent; 3] {
+    pub(super) fn into_events(self) -> [ConsentEvent; 3] {
         let happens = |kind, event_at| ConsentEvent {
             subject: self.subject,
             scope: Scope::All,

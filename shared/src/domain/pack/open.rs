@@ -140,9 +140,7 @@ pub(super) fn contents(files: &Files) -> Result<Contents, Vec<Finding>> {
     let contents = Contents {
         points: reading.points(sizes.as_ref().map(|(first, end, _)| (*first, *end))),
         frontier: reading.file(FRONTIER, frontier).unwrap_or_default(),
-        leaves: reading
-            .file(LEAVES, |bytes| chunks(bytes))
-            .unwrap_or_default(),
+        leaves: reading.file(LEAVES, chunks).unwrap_or_default(),
         hashes: reading
             .file(HASHES, |bytes| {
                 Some(chunks(bytes)?.into_iter().map(Hash32).collect())

@@ -33,6 +33,9 @@ struct Current {
     told: usize,
 }
 
+/// A checkpoint, its leaves, and who was not shown it yet, each with the size that it signed before.
+pub type Owed = (String, u64, Vec<(IdentityKey, u64)>);
+
 impl Gathering {
     /// A node is here, and says how much of the log it signed before.
     pub fn seen(&mut self, node: IdentityKey, size: u64) {
@@ -75,7 +78,7 @@ impl Gathering {
     }
 
     /// The newest checkpoint and who was not shown it yet, each with the size that it signed before. They count as shown from here on.
-    pub fn owed(&mut self) -> Option<(String, u64, Vec<(IdentityKey, u64)>)> {
+    pub fn owed(&mut self) -> Option<Owed> {
         let current = self.current.as_ref()?;
         let mut owed = Vec::new();
         for (node, seen) in &mut self.nodes {

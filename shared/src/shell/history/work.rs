@@ -107,6 +107,9 @@ pub(super) struct Worker {
     told: watch::Sender<Edge>,
 }
 
+/// Entries of one caller, and who hears of their places.
+type Wanted = (Vec<Prepared>, Option<Reply<Vec<u64>>>);
+
 impl Worker {
     pub(super) async fn open(
         place: Place,
@@ -211,7 +214,7 @@ impl Worker {
         }
     }
 
-    async fn append_all(&mut self, group: Vec<(Vec<Prepared>, Option<Reply<Vec<u64>>>)>) {
+    async fn append_all(&mut self, group: Vec<Wanted>) {
         let lengths: Vec<usize> = group.iter().map(|(entries, _)| entries.len()).collect();
         let (entries, replies): (Vec<_>, Vec<_>) = group.into_iter().unzip();
         let places = self
