@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use aquifer_shared::base::ids::{Name, StudyHash};
+use aquifer_shared::base::ids::{IdentityKey, Name, StudyHash};
 use aquifer_shared::base::limits::{CLOCK_LOOK_MS, FRAME_BYTES_MAX, LEDGER_COPY_BYTES_MAX};
 use aquifer_shared::base::secret::Secret;
 use aquifer_shared::base::time::Timestamp;
@@ -47,8 +47,9 @@ use super::witnessing::{Distrust, Heard, Witnessing};
 use super::worker::Workers;
 use crate::core::chronicle::entered;
 use crate::core::holdout::split_of;
-use crate::core::ledger::Batch;
+use crate::core::ledger::{Batch, Ledger};
 use crate::core::participant::{Audit, Effect, Event, Fresh, Judges, Outgoing, Participant, Sign};
+use crate::core::policy::Rules;
 
 /// Why the node stopped.
 #[derive(Debug)]
@@ -107,57 +108,11 @@ pub fn run(directory: &Path, break_glass: Option<&str>) -> anyhow::Result<Stoppe
         let _inside = runtime.enter();
         Door::open(directory)?
     };
-    let key = holdout_key::load(directory, ledger.durable().seq)?;
-    let split = split_of(key.expose());
-    let (contract, table) = encode(&config.data, directory)?;
-    let gatekeeper = config.gatekeeper(directory)?;
-    let policy = (&config, gatekeeper.as_ref());
-    governance::hold(
-        directory,
-        policy,
-        ledger.durable().seq,
-        (break_glass, now()),
-    )?;
-    if gatekeeper.is_none() {
-        tracing::warn!(
-            "node.toml has no [people]: nothing is declared of customers, so only synthetic studies are taken"
-        );
-    }
-    let subjects = subject_key::load(directory)?;
-    let (published, failed) = first(&config.data, directory, (key.expose(), &subjects))?;
-    tracing::info!(
-        contract = %contract.name,
-        version = contract.version,
-        epoch = published.as_ref().map(|published| published.epoch().as_str()),
-        "data attached"
-    );
-    let shelf = Arc::new(Shelf::new(published));
-    let epochs = shelf.epochs();
-    let epoch = epochs.borrow().clone();
-    let node_key = Secret::new(*key.expose());
-    let refresher = Refresher::new(
-        directory,
-        (node_key, subjects.clone()),
-        contract.hash(),
-        shelf.clone(),
-        failed,
-    );
-    let (results, results_heard) = mpsc::channel(QUEUE_MAX);
-    let consents = consent::attach(directory)?;
-    let told = history.clone();
-    let cohorts = Cohorts::new(gatekeeper.clone(), &subjects, &table, consents, now)
-        .telling(Box::new(move |event| told.tell(None, event)));
-    let workers = Workers::start((table, cohorts), shelf, key, OpenDpNoise, results);
-    let workers = workers.context("no thread")?;
+    let own = identity.identity().public();
+    let data = Data::attach(directory, (&config, own), &ledger, (&history, break_glass))?;
     let signer = Identity::load(&directory.join("identity.key"))?;
-    let rules = config.rules(
-        &contract,
-        identity.identity().public(),
-        split,
-        epoch,
-        gatekeeper,
-    );
-    let participant = Participant::new(now(), rules, ledger, sign_with(signer), Judges::STRICT);
+    let participant =
+        Participant::new(now(), data.rules, ledger, sign_with(signer), Judges::STRICT);
     let (outgoing, queued) = mpsc::channel(QUEUE_MAX);
     let (head, head_seen) = watch::channel(participant.ledger().durable());
     let (events, linked) = mpsc::channel(FRAMES_MAX);
@@ -165,7 +120,7 @@ pub fn run(directory: &Path, break_glass: Option<&str>) -> anyhow::Result<Stoppe
         events,
         outgoing: queued,
         head: head_seen,
-        epochs: epochs.clone(),
+        epochs: data.epochs.clone(),
     };
     let room = Arc::new(Semaphore::new(OUTGOING_KIB_MAX));
     let (distrust, distrusted) = mpsc::channel(1);
@@ -180,12 +135,12 @@ pub fn run(directory: &Path, break_glass: Option<&str>) -> anyhow::Result<Stoppe
     let node = Node {
         participant,
         store,
-        workers,
+        workers: data.workers,
         outgoing,
         room,
         head,
         evidence: EvidenceFile::of(directory),
-        refresher,
+        refresher: data.refresher,
         directory: directory.to_owned(),
         history: history.clone(),
         gate: TaskGate::new(witnessed),
@@ -199,7 +154,7 @@ pub fn run(directory: &Path, break_glass: Option<&str>) -> anyhow::Result<Stoppe
         let period_ms = config.history.publish_every_minutes.ms();
         let publishing = tokio::spawn(publish(history.clone(), heard, period_ms));
         let stopped = node
-            .turn(results_heard, (linked, distrusted), asked, epochs)
+            .turn(data.results, (linked, distrusted), asked, data.epochs)
             .await;
         // They hold ends of the session as well.
         for task in [publishing, witnessing] {
@@ -212,6 +167,72 @@ pub fn run(directory: &Path, break_glass: Option<&str>) -> anyhow::Result<Stoppe
         let _ = tokio::time::timeout(GOODBYE_WAIT, session).await;
         Ok(stopped)
     })
+}
+
+/// The unit's data, attached: who adds it up, under which rules, and what serves analysts.
+struct Data {
+    rules: Rules,
+    workers: Workers,
+    refresher: Refresher,
+    epochs: watch::Receiver<Option<Name>>,
+    results: mpsc::Receiver<Event>,
+}
+
+impl Data {
+    /// Reads everything, under the policy that two officers accepted.
+    fn attach(
+        directory: &Path,
+        (config, own): (&NodeConfig, IdentityKey),
+        ledger: &Ledger,
+        (history, break_glass): (&History, Option<&str>),
+    ) -> anyhow::Result<Self> {
+        let entries = ledger.durable().seq;
+        let key = holdout_key::load(directory, entries)?;
+        let split = split_of(key.expose());
+        let (contract, table) = encode(&config.data, directory)?;
+        let gatekeeper = config.gatekeeper(directory)?;
+        let policy = (config, gatekeeper.as_ref());
+        governance::hold(directory, policy, entries, (break_glass, now()))?;
+        if gatekeeper.is_none() {
+            tracing::warn!(
+                "node.toml has no [people]: nothing is declared of customers, so only synthetic studies are taken"
+            );
+        }
+        let subjects = subject_key::load(directory)?;
+        let (published, failed) = first(&config.data, directory, (key.expose(), &subjects))?;
+        tracing::info!(
+            contract = %contract.name,
+            version = contract.version,
+            epoch = published.as_ref().map(|published| published.epoch().as_str()),
+            "data attached"
+        );
+        let shelf = Arc::new(Shelf::new(published));
+        let epochs = shelf.epochs();
+        let epoch = epochs.borrow().clone();
+        let node_key = Secret::new(*key.expose());
+        let refresher = Refresher::new(
+            directory,
+            (node_key, subjects.clone()),
+            contract.hash(),
+            shelf.clone(),
+            failed,
+        );
+        let (results, results_heard) = mpsc::channel(QUEUE_MAX);
+        let consents = consent::attach(directory)?;
+        let told = history.clone();
+        let cohorts = Cohorts::new(gatekeeper.clone(), &subjects, &table, consents, now)
+            .telling(Box::new(move |event| told.tell(None, event)));
+        let workers = Workers::start((table, cohorts), shelf, key, OpenDpNoise, results);
+        let workers = workers.context("no thread")?;
+        let rules = config.rules(&contract, own, split, epoch, gatekeeper);
+        Ok(Self {
+            rules,
+            workers,
+            refresher,
+            epochs,
+            results: results_heard,
+        })
+    }
 }
 
 /// The node's signing function.
