@@ -93,21 +93,13 @@ pub(super) struct Node {
 pub fn run(directory: &Path, break_glass: Option<&str>) -> anyhow::Result<Stopped> {
     let config = NodeConfig::load(directory)?;
     let identity = IdentityDirectory::load(directory)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("the runtime did not start")?;
+    let runtime = runtime()?;
     // The ledger first: a second process is refused before it reads any data.
-    let (ledger, witness) = (
-        config.ledger_path(directory),
-        config.witness_path(directory),
-    );
+    let ledger = config.ledger_path(directory);
+    let witness = config.witness_path(directory);
     let (mut store, ledger) = runtime.block_on(Store::open(&ledger, &witness))?;
     let history = runtime.block_on(attach(directory, &config, &mut store))?;
-    let door = {
-        let _inside = runtime.enter();
-        Door::open(directory)?
-    };
+    let door = runtime.block_on(async { Door::open(directory) })?;
     let own = identity.identity().public();
     let data = Data::attach(directory, (&config, own), &ledger, (&history, break_glass))?;
     let signer = Identity::load(&directory.join("identity.key"))?;
@@ -167,6 +159,13 @@ pub fn run(directory: &Path, break_glass: Option<&str>) -> anyhow::Result<Stoppe
         let _ = tokio::time::timeout(GOODBYE_WAIT, session).await;
         Ok(stopped)
     })
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.context("the runtime did not start")
 }
 
 /// The unit's data, attached: who adds it up, under which rules, and what serves analysts.
