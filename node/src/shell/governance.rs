@@ -7,7 +7,7 @@ use aquifer_shared::base::hash::labelled;
 use aquifer_shared::base::ids::{Hash32, IdentityKey};
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::domain::law::change::{
-    Accepted, Found, NotAccepted, SIGNERS_MIN, accept, change_digest,
+    Accepted, Found, NotAccepted, Override, SIGNERS_MIN, accept, change_digest,
 };
 use aquifer_shared::shell::documents::read_document;
 use aquifer_shared::shell::keys::{verify, write_private};
@@ -94,12 +94,12 @@ pub fn status(directory: &Path, json: bool) -> anyhow::Result<Outcome> {
     let same = accepted == Some(standing.digest);
     if json {
         report::print_json(&serde_json::json!({
-            "digest": standing.digest,
-            "accepted": accepted,
+            "digest": standing.digest.to_string(),
+            "accepted": accepted.map(|digest| digest.to_string()),
             "in_force": same,
-            "signed_by": standing.signers,
-            "officers": before.map(|before| &before.officers),
-            "overrides": before.map(|before| &before.overrides),
+            "signed_by": texts(&standing.signers),
+            "officers": before.map(|before| texts(&before.officers)),
+            "overrides": before.map(|before| before.overrides.iter().map(override_json).collect::<Vec<_>>()),
         }))?;
         return Ok(Outcome::Done);
     }
@@ -134,6 +134,14 @@ pub fn status(directory: &Path, json: bool) -> anyhow::Result<Outcome> {
         ));
     }
     Ok(Outcome::Done)
+}
+
+fn texts(keys: &[IdentityKey]) -> Vec<String> {
+    keys.iter().map(IdentityKey::to_string).collect()
+}
+
+fn override_json(own: &Override) -> serde_json::Value {
+    serde_json::json!({"digest": own.digest.to_string(), "reason": own.reason, "at_ms": own.at.0})
 }
 
 impl Standing {

@@ -109,22 +109,36 @@ pub fn run(directory: &Path, scoring: &Scoring<'_>) -> anyhow::Result<Outcome> {
     let name = format!("{}@{}", file.card().name, file.card().version);
     let kept = Exported::of(&cohort, scoring, &name, now());
     kept.note(directory)?;
+    tell(
+        scoring,
+        (&file, &name, &brief.purpose),
+        &kept,
+        (table.rows(), suppressed),
+    )
+}
+
+/// Says what was written, and until when it may be kept.
+fn tell(
+    scoring: &Scoring<'_>,
+    (file, name, purpose): (&ModelFile, &str, &str),
+    kept: &Exported,
+    (rows, suppressed): (usize, usize),
+) -> anyhow::Result<Outcome> {
     if scoring.json {
-        let rows = table.rows();
         print_json(
-            &json!({ "model": name, "purpose": brief.purpose, "delete_by": kept.delete_by, "decision": kept.decision, "customers": rows, "suppressed": suppressed, "out": scoring.out,
+            &json!({ "model": name, "purpose": purpose, "delete_by": kept.delete_by, "decision": kept.decision, "customers": rows, "suppressed": suppressed, "out": scoring.out,
             "privacy": file.privacy() }),
         )?;
         return Ok(Outcome::Done);
     }
     note(&format!(
         "scored with {name} for {}; {}",
-        brief.purpose,
+        purpose,
         file.privacy().sentence()
     ));
     note(&format!(
         "{suppressed} of {} customers suppressed: they objected, did not agree, or are not of age",
-        table.rows()
+        rows
     ));
     note(&format!(
         "wrote {} (readable for its owner alone); delete it by {}",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use aquifer_shared::base::ids::{Name, StudyHash};
+use aquifer_shared::base::ids::{IdentityKey, Name, StudyHash};
 use aquifer_shared::base::limits::{CLOCK_LOOK_MS, FRAME_BYTES_MAX, LEDGER_COPY_BYTES_MAX};
 use aquifer_shared::base::secret::Secret;
 use aquifer_shared::base::time::Timestamp;
@@ -48,8 +48,9 @@ use super::witnessing::{Distrust, Heard, Witnessing};
 use super::worker::Workers;
 use crate::core::chronicle::entered;
 use crate::core::holdout::split_of;
-use crate::core::ledger::Batch;
+use crate::core::ledger::{Batch, Ledger};
 use crate::core::participant::{Audit, Effect, Event, Fresh, Judges, Outgoing, Participant, Sign};
+use crate::core::policy::Rules;
 
 /// Why the node stopped.
 #[derive(Debug)]
@@ -94,78 +95,25 @@ pub(super) struct Node {
 pub fn run(directory: &Path, break_glass: Option<&str>) -> anyhow::Result<Stopped> {
     let config = NodeConfig::load(directory)?;
     let identity = at_rest::identity(directory)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("the runtime did not start")?;
+    let runtime = runtime()?;
     // The ledger first: a second process is refused before it reads any data.
     let (ledger, witness) = (
         config.ledger_path(directory),
         config.witness_path(directory),
     );
-    let vault = at_rest::vault(directory)?;
-    let database = vault.database(at_rest::LEDGER);
+    let database = at_rest::vault(directory)?.database(at_rest::LEDGER);
     let (mut store, ledger) = runtime.block_on(Store::open(&ledger, &witness, &database))?;
     let used = usage::start(directory, &ledger, |after| {
         Ok(runtime.block_on(store.links_after(after, usize::MAX))?)
     })?;
     let history = runtime.block_on(attach(directory, &config, &mut store))?;
-    let door = {
-        let _inside = runtime.enter();
-        Door::open(directory)?
-    };
-    let key = holdout_key::load(directory, ledger.durable().seq)?;
-    let split = split_of(key.expose());
-    let (contract, table) = encode(&config.data, directory)?;
-    let gatekeeper = config.gatekeeper(directory)?;
-    let policy = (&config, gatekeeper.as_ref());
-    governance::hold(
-        directory,
-        policy,
-        ledger.durable().seq,
-        (break_glass, now()),
-    )?;
-    if gatekeeper.is_none() {
-        tracing::warn!(
-            "node.toml has no [people]: nothing is declared of customers, so only synthetic studies are taken"
-        );
-    }
-    let subjects = subject_key::load(directory)?;
-    let (published, failed) = first(&config.data, directory, (key.expose(), &subjects))?;
-    tracing::info!(
-        contract = %contract.name,
-        version = contract.version,
-        epoch = published.as_ref().map(|published| published.epoch().as_str()),
-        "data attached"
-    );
-    let shelf = Arc::new(Shelf::new(published));
-    let epochs = shelf.epochs();
-    let epoch = epochs.borrow().clone();
-    let node_key = Secret::new(*key.expose());
-    let refresher = Refresher::new(
-        directory,
-        (node_key, subjects.clone()),
-        contract.hash(),
-        shelf.clone(),
-        failed,
-    );
-    let (results, results_heard) = mpsc::channel(QUEUE_MAX);
-    let consents = consent::attach(directory)?;
-    let told = history.clone();
-    let cohorts = Cohorts::new(gatekeeper.clone(), &subjects, &table, consents, now)
-        .telling(Box::new(move |event| told.tell(None, event)))
-        .noting(used.usage());
-    let workers = Workers::start((table, cohorts), shelf, key, OpenDpNoise, results);
-    let workers = workers.context("no thread")?;
+    let door = runtime.block_on(async { Door::open(directory) })?;
+    let own = identity.identity().public();
+    let told = (&history, break_glass, used.usage());
+    let data = Data::attach(directory, (&config, own), &ledger, told)?;
     let signer = at_rest::identity(directory)?.into_identity();
-    let rules = config.rules(
-        &contract,
-        identity.identity().public(),
-        split,
-        epoch,
-        gatekeeper,
-    );
-    let participant = Participant::new(now(), rules, ledger, sign_with(signer), Judges::STRICT);
+    let participant =
+        Participant::new(now(), data.rules, ledger, sign_with(signer), Judges::STRICT);
     let (outgoing, queued) = mpsc::channel(QUEUE_MAX);
     let (head, head_seen) = watch::channel(participant.ledger().durable());
     let (events, linked) = mpsc::channel(FRAMES_MAX);
@@ -173,7 +121,7 @@ pub fn run(directory: &Path, break_glass: Option<&str>) -> anyhow::Result<Stoppe
         events,
         outgoing: queued,
         head: head_seen,
-        epochs: epochs.clone(),
+        epochs: data.epochs.clone(),
     };
     let room = Arc::new(Semaphore::new(OUTGOING_KIB_MAX));
     let (distrust, distrusted) = mpsc::channel(1);
@@ -188,12 +136,12 @@ pub fn run(directory: &Path, break_glass: Option<&str>) -> anyhow::Result<Stoppe
     let node = Node {
         participant,
         store,
-        workers,
+        workers: data.workers,
         outgoing,
         room,
         head,
         evidence: EvidenceFile::of(directory),
-        refresher,
+        refresher: data.refresher,
         usage: used.usage(),
         directory: directory.to_owned(),
         history: history.clone(),
@@ -208,7 +156,7 @@ pub fn run(directory: &Path, break_glass: Option<&str>) -> anyhow::Result<Stoppe
         let period_ms = config.history.publish_every_minutes.ms();
         let publishing = tokio::spawn(publish(history.clone(), heard, period_ms));
         let stopped = node
-            .turn(results_heard, (linked, distrusted), asked, epochs)
+            .turn(data.results, (linked, distrusted), asked, data.epochs)
             .await;
         // They hold ends of the session as well.
         for task in [publishing, witnessing] {
@@ -223,6 +171,80 @@ pub fn run(directory: &Path, break_glass: Option<&str>) -> anyhow::Result<Stoppe
     });
     used.finish();
     stopped
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.context("the runtime did not start")
+}
+
+/// The unit's data, attached: who adds it up, under which rules, and what serves analysts.
+struct Data {
+    rules: Rules,
+    workers: Workers,
+    refresher: Refresher,
+    epochs: watch::Receiver<Option<Name>>,
+    results: mpsc::Receiver<Event>,
+}
+
+impl Data {
+    /// Reads everything, under the policy that two officers accepted.
+    fn attach(
+        directory: &Path,
+        (config, own): (&NodeConfig, IdentityKey),
+        ledger: &Ledger,
+        (history, break_glass, usage): (&History, Option<&str>, Usage),
+    ) -> anyhow::Result<Self> {
+        let entries = ledger.durable().seq;
+        let key = holdout_key::load(directory, entries)?;
+        let split = split_of(key.expose());
+        let (contract, table) = encode(&config.data, directory)?;
+        let gatekeeper = config.gatekeeper(directory)?;
+        let policy = (config, gatekeeper.as_ref());
+        governance::hold(directory, policy, entries, (break_glass, now()))?;
+        if gatekeeper.is_none() {
+            tracing::warn!(
+                "node.toml has no [people]: nothing is declared of customers, so only synthetic studies are taken"
+            );
+        }
+        let subjects = subject_key::load(directory)?;
+        let (published, failed) = first(&config.data, directory, (key.expose(), &subjects))?;
+        tracing::info!(
+            contract = %contract.name,
+            version = contract.version,
+            epoch = published.as_ref().map(|published| published.epoch().as_str()),
+            "data attached"
+        );
+        let shelf = Arc::new(Shelf::new(published));
+        let epochs = shelf.epochs();
+        let epoch = epochs.borrow().clone();
+        let node_key = Secret::new(*key.expose());
+        let refresher = Refresher::new(
+            directory,
+            (node_key, subjects.clone()),
+            contract.hash(),
+            shelf.clone(),
+            failed,
+        );
+        let (results, results_heard) = mpsc::channel(QUEUE_MAX);
+        let consents = consent::attach(directory)?;
+        let told = history.clone();
+        let cohorts = Cohorts::new(gatekeeper.clone(), &subjects, &table, consents, now)
+            .telling(Box::new(move |event| told.tell(None, event)))
+            .noting(usage);
+        let workers = Workers::start((table, cohorts), shelf, key, OpenDpNoise, results);
+        let workers = workers.context("no thread")?;
+        let rules = config.rules(&contract, own, split, epoch, gatekeeper);
+        Ok(Self {
+            rules,
+            workers,
+            refresher,
+            epochs,
+            results: results_heard,
+        })
+    }
 }
 
 /// The node's signing function.

@@ -23,7 +23,12 @@ fn turns(pack: &Files, count: usize) -> Vec<(String, usize, u8, bool)> {
         if length > 0 {
             let at = (random.next_u64() % length as u64) as usize;
             let bit = 1 << (random.next_u64() % 8);
-            turns.push((path.to_owned(), at, bit, !random.next_u64().is_multiple_of(4)));
+            turns.push((
+                path.to_owned(),
+                at,
+                bit,
+                !random.next_u64().is_multiple_of(4),
+            ));
         }
     }
     turns

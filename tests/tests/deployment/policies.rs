@@ -34,6 +34,15 @@ fn edit(node: &std::path::Path, from: &str, to: &str) {
 #[track_caller]
 fn runs(small: &mut Small) {
     small.cluster.start_node(0).unwrap();
+    aquifer_tests::processes::wait_for("the policy to be taken", 20_000, || {
+        let shown = small.node(0, &["policy", "status", "--json"]).success()?;
+        let shown: serde_json::Value = serde_json::from_str(&shown)?;
+        let overridden = shown["overrides"]
+            .as_array()
+            .is_some_and(|own| !own.is_empty());
+        Ok((shown["in_force"] == true || overridden).then_some(()))
+    })
+    .unwrap();
     let process = small.cluster.nodes[0].process.take();
     process.unwrap().stop().unwrap();
 }

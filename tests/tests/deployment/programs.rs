@@ -102,7 +102,6 @@ fn peoples_commands_speak_to_programs() {
         check_refused(&person(arguments), "unknown");
     }
     let approver = |arguments: &[&str]| ask("aquifer", &cluster.approver, arguments);
-    check_refused(&person(&["study", "approve", "none"]), "role");
     check_refused(&approver(&["study", "approve", "none"]), "unknown");
     for decision in ["release", "drop"] {
         check_refused(&person(&["model", decision, "none"]), "role");

@@ -47,7 +47,7 @@ pub enum ConsentCommand {
     /// Add notices to the list: consent counts only under a text that is listed.
     #[command(after_help = "Example:\n  aquifer-node consent notices notices.toml --dir north")]
     Notices {
-        /// The list (TOML, [[notice]]).
+        /// The list (TOML, one table `notice` each).
         file: PathBuf,
         /// Print JSON.
         #[arg(long)]

@@ -17,7 +17,7 @@ pub struct Erased {
 
 impl ConsentLedger {
     /// Deletes the events of a person, and keeps the person out until a time: what is imported about them later is refused, and
-    /// whoever reads on from a [`Position`] learns that they are blocked. In one durable transaction.
+    /// whoever reads on from a `Position` learns that they are blocked. In one durable transaction.
     ///
     /// # Errors
     ///
