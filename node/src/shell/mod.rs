@@ -2,6 +2,7 @@
 
 pub mod at_rest;
 pub mod check_command;
+mod check_consent;
 mod check_law;
 mod check_published;
 pub mod cli;
@@ -36,11 +37,13 @@ pub mod score_command;
 pub mod score_exports;
 pub mod score_file;
 pub mod serve;
+mod serve_answer;
 pub mod serve_history;
 pub mod source;
 pub mod source_error;
 pub mod store;
 pub mod subject_key;
+pub mod telling;
 pub mod unit_commands;
 pub mod usage;
 pub mod views;

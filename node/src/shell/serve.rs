@@ -19,7 +19,6 @@ use aquifer_shared::shell::history::History;
 use aquifer_shared::shell::keys::{Identity, random_bytes32};
 use aquifer_shared::shell::noise::OpenDpNoise;
 use aquifer_shared::shell::platform::System;
-use aquifer_shared::shell::report::chain;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, watch};
 
@@ -34,7 +33,6 @@ use super::evidence::EvidenceFile;
 use super::gate::TaskGate;
 use super::governance;
 use super::history::publish;
-use super::history_command::HistoryView;
 use super::holdout_key;
 use super::link::{self, Ends, LinkEvent, LinkFault, Queued};
 use super::published::{Refresher, Shelf, first};
@@ -42,8 +40,8 @@ use super::say::frame_of;
 use super::serve_history::{attach, signer_of};
 use super::store::Store;
 use super::subject_key;
+use super::telling::Teller;
 use super::usage::{self, News as Used, Usage};
-use super::views::{Answer, Query, answer};
 use super::witnessing::{Distrust, Heard, Witnessing};
 use super::worker::Workers;
 use crate::core::chronicle::entered;
@@ -74,10 +72,11 @@ pub(super) struct Node {
     room: Arc<Semaphore>,
     head: watch::Sender<Head>,
     evidence: EvidenceFile,
-    refresher: Refresher,
+    pub(super) refresher: Refresher,
     usage: Usage,
     pub(super) directory: PathBuf,
     pub(super) history: History,
+    pub(super) teller: Teller,
     pub(super) gate: TaskGate,
     /// To the task that watches the coordinator's history.
     pub(super) heard: mpsc::Sender<Heard>,
@@ -107,6 +106,11 @@ pub fn run(directory: &Path, break_glass: Option<&str>) -> anyhow::Result<Stoppe
         Ok(runtime.block_on(store.links_after(after, usize::MAX))?)
     })?;
     let history = runtime.block_on(attach(directory, &config, &mut store))?;
+    let teller = Teller::new(history.clone(), directory);
+    if let Err(fault) = runtime.block_on(teller.tell()) {
+        let fault = format!("{fault:#}");
+        tracing::error!(fault, "something is not in the history yet");
+    }
     let door = runtime.block_on(async { Door::open(directory) })?;
     let own = identity.identity().public();
     let told = (&history, break_glass, used.usage());
@@ -145,6 +149,7 @@ pub fn run(directory: &Path, break_glass: Option<&str>) -> anyhow::Result<Stoppe
         usage: used.usage(),
         directory: directory.to_owned(),
         history: history.clone(),
+        teller: teller.clone(),
         gate: TaskGate::new(witnessed),
         heard: heard.clone(),
     };
@@ -154,12 +159,13 @@ pub fn run(directory: &Path, break_glass: Option<&str>) -> anyhow::Result<Stoppe
         let session = tokio::spawn(link::run(Arc::new(System), identity, ends));
         let witnessing = tokio::spawn(witnessing.run(to_witness));
         let period_ms = config.history.publish_every_minutes.ms();
-        let publishing = tokio::spawn(publish(history.clone(), heard, period_ms));
+        let publishing = tokio::spawn(publish(teller.clone(), heard, period_ms));
+        let telling = tokio::spawn(teller.run());
         let stopped = node
             .turn(data.results, (linked, distrusted), asked, data.epochs)
             .await;
         // They hold ends of the session as well.
-        for task in [publishing, witnessing] {
+        for task in [publishing, witnessing, telling] {
             task.abort();
             let _ = task.await;
         }
@@ -287,10 +293,8 @@ impl Node {
                 },
                 Some(distrust) = distrusted.recv() => break Stopped::Distrust(distrust),
                 Ok(()) = quorums.changed() => Event::Tick,
-                Some((query, reply)) = asked.recv() => {
-                    let answer = self.answer(&query).await;
-                    // Who asked may have gone.
-                    let _ = reply.send(answer);
+                Some(asked) = asked.recv() => {
+                    self.reply(asked).await;
                     Event::Tick
                 }
                 Ok(()) = epochs.changed() => {
@@ -318,7 +322,7 @@ impl Node {
         Ok(stopped)
     }
 
-    async fn act(&mut self) {
+    pub(super) async fn act(&mut self) {
         while let Some(effect) = self.participant.poll_effect() {
             match effect {
                 Effect::Send(message) => {
@@ -434,32 +438,6 @@ impl Node {
         if !sent {
             tracing::warn!("a message was dropped: no session takes it");
         }
-    }
-
-    /// Answers a question once its effects are carried out: what is said to be decided is durable.
-    async fn answer(&mut self, query: &Query) -> Answer {
-        match query {
-            Query::History => {
-                let view = HistoryView::of(&self.history, &self.directory).await;
-                return view.map_or_else(
-                    |error| Answer::Refused(format!("{error:#}")),
-                    |view| Answer::History(Box::new(view)),
-                );
-            }
-            Query::Data => return Answer::Data(self.refresher.view()),
-            Query::Refresh => {
-                let started = self.refresher.start();
-                let refused = |error| Answer::Refused(chain(&error));
-                return started.map_or_else(refused, |()| Answer::Data(self.refresher.view()));
-            }
-            _ => {}
-        }
-        let answer = answer(&mut self.participant, now(), query);
-        self.act().await;
-        if self.participant.is_unfit() {
-            return Answer::Refused("the ledger cannot be written; nothing was decided".to_owned());
-        }
-        answer
     }
 }
 
