@@ -26,7 +26,12 @@ fn newest(small: &Small) -> Vec<(String, bool)> {
     let shown = said(small, &["history", "show"], 0);
     let entries = shown["newest"].as_array().unwrap().iter();
     entries
-        .map(|own| (own["kind"].as_str().unwrap().to_owned(), own["payload"].is_string()))
+        .map(|own| {
+            (
+                own["kind"].as_str().unwrap().to_owned(),
+                own["payload"].is_string(),
+            )
+        })
         .collect()
 }
 
@@ -35,7 +40,10 @@ fn verified(small: &Small, path: &Path) -> (i32, i32) {
     let path = path.to_str().unwrap();
     let own = small.cluster.aquifer(["audit", "verify", path]).unwrap();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/verify-audit");
-    let python = Command::new("python3").args([script, path]).output().unwrap();
+    let python = Command::new("python3")
+        .args([script, path])
+        .output()
+        .unwrap();
     (own.code.unwrap(), python.status.code().unwrap())
 }
 
@@ -58,7 +66,14 @@ fn c1_receipt_of_a_running_unit_verifies_offline() {
     let object = ["consent", "object", "--subject", &id, "--purpose", "all"];
     assert_eq!(said(&small, &object, 0)["recorded"], "objected");
 
-    let receipt = ["consent", "receipt", "--subject", &id, "--purpose", "churn.train"];
+    let receipt = [
+        "consent",
+        "receipt",
+        "--subject",
+        &id,
+        "--purpose",
+        "churn.train",
+    ];
     let first = said(&small, &receipt, 0);
     assert_eq!(first["content"]["blocked"], "objected");
     let file = wait_for("the history to be published", PUBLISHED_MS, || {
@@ -68,7 +83,10 @@ fn c1_receipt_of_a_running_unit_verifies_offline() {
     })
     .unwrap();
     let printed: Value = serde_json::from_str(&file).unwrap();
-    assert_eq!(printed["content"], first["content"], "the one that was issued");
+    assert_eq!(
+        printed["content"], first["content"],
+        "the one that was issued"
+    );
     let path = small.folder.path().join("receipt.json");
     fs::write(&path, &file).unwrap();
     assert_eq!(verified(&small, &path), (0, 0));
@@ -82,7 +100,12 @@ fn c1_receipt_of_a_running_unit_verifies_offline() {
 
 fn check_erasure(small: &mut Small, id: &str) {
     // Where no node runs the command opens the history itself.
-    small.cluster.nodes[0].process.take().unwrap().stop().unwrap();
+    small.cluster.nodes[0]
+        .process
+        .take()
+        .unwrap()
+        .stop()
+        .unwrap();
     let verify = ["consent", "verify"];
     let found = said(small, &verify, 0);
     assert_eq!(
@@ -113,7 +136,10 @@ fn check_erasure(small: &mut Small, id: &str) {
         "erasure.certificate_issued",
         "request.fulfilled",
     ] {
-        assert!(found.contains(&(kind.to_owned(), true)), "{kind}: {found:?}");
+        assert!(
+            found.contains(&(kind.to_owned(), true)),
+            "{kind}: {found:?}"
+        );
     }
     let found = said(small, &verify, 0);
     assert_eq!((&found["held"], &found["altered"]), (&json!(0), &json!(0)));

@@ -7,8 +7,8 @@ use aquifer_shared::domain::history::Json;
 use aquifer_shared::shell::keys::random_bytes32;
 use aquifer_shared::shell::report::{self, Outcome};
 
-use super::command::{book, moment, open};
 use super::batch::Written;
+use super::command::{book, moment, open};
 use super::ledger::EventKey;
 use super::outbox::Told;
 use crate::core::consent::{AgeSaid, ConsentEvent, EventKind, Scope, kind_of, told};

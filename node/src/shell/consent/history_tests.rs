@@ -354,7 +354,9 @@ fn c1_receipt_is_proved_once_the_history_is_published_and_keeps_its_bytes() {
     assert_eq!(file(unit.receipt("ada", &history)), first, "the same bytes");
     // One receipt was issued, however often it was asked for.
     let issued = |entries: &[Entry]| {
-        let receipts = entries.iter().filter(|own| own.leaf.kind == Kind::ReceiptIssued);
+        let receipts = entries
+            .iter()
+            .filter(|own| own.leaf.kind == Kind::ReceiptIssued);
         receipts.count()
     };
     assert_eq!(issued(&unit.entries(&history)), 1);
@@ -385,7 +387,14 @@ fn c1_any_flipped_byte_of_an_issued_receipt_fails() {
     }
     // Another key, another content: nothing is signed that does not hold.
     let (issued, proof) = unit.receipt("ada", &history);
-    assert!(signed(&issued, proof.clone().unwrap(), &Identity::generate().unwrap()).is_err());
+    assert!(
+        signed(
+            &issued,
+            proof.clone().unwrap(),
+            &Identity::generate().unwrap()
+        )
+        .is_err()
+    );
     let altered = Issued {
         content: issued.content.replace("churn.train", "churn.score"),
         ..issued
@@ -440,7 +449,10 @@ fn check_verified(statement: &'static str, expected: [u64; 6]) {
     let teller = Teller::new(history, unit.path());
     let found = ledger.verify(|entries| {
         let entries = entries.to_vec();
-        match unit.runtime.block_on(teller.answer(&Query::Payloads { entries })) {
+        match unit
+            .runtime
+            .block_on(teller.answer(&Query::Payloads { entries }))
+        {
             Answer::Payloads(payloads) => Ok(payloads),
             other => panic!("{other:?}"),
         }
@@ -468,11 +480,17 @@ fn c1_a_record_that_was_changed_later_is_found() {
         "UPDATE events SET salt = zeroblob(32) WHERE seq = 7",
         [2_000, 1, 0, 2, 0, 0],
     );
-    check_verified("DELETE FROM events WHERE seq = 2001", [2_000, 0, 1, 2, 0, 0]);
+    check_verified(
+        "DELETE FROM events WHERE seq = 2001",
+        [2_000, 0, 1, 2, 0, 0],
+    );
     // Commitments that were made to fit are not those of the history.
     check_verified(
         "UPDATE commitments SET hashes = zeroblob(32) WHERE batch = 2",
         [2_000, 1, 0, 1, 1, 0],
     );
-    check_verified("DELETE FROM commitments WHERE batch = 2", [2_000, 1, 0, 1, 1, 0]);
+    check_verified(
+        "DELETE FROM commitments WHERE batch = 2",
+        [2_000, 1, 0, 1, 1, 0],
+    );
 }

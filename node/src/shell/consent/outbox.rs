@@ -61,9 +61,7 @@ impl Open {
             key: row.get("key"),
             kind: row.get("kind"),
             payload: row.get("payload"),
-            place: row
-                .get::<Option<i64>, _>("place")
-                .map(i64::cast_unsigned),
+            place: row.get::<Option<i64>, _>("place").map(i64::cast_unsigned),
             gone: row.get("gone"),
         }
     }
@@ -97,7 +95,7 @@ impl ConsentLedger {
     /// more.
     pub(super) fn open_entries(&mut self) -> Result<Vec<Open>, ConsentFault> {
         let rows = sqlx::query(
-            "SELECT * FROM outbox WHERE place IS NULL OR gone = 1 ORDER BY number LIMIT $1",
+            "SELECT * FROM outbox WHERE place IS NULL OR gone = 1 ORDER BY gone DESC, number LIMIT $1",
         )
         .bind(OPEN_ROWS);
         let rows = self.runtime.block_on(rows.fetch_all(&mut self.connection));
@@ -151,28 +149,41 @@ impl ConsentLedger {
     /// # Errors
     ///
     /// The file cannot be written.
-    pub fn drop_unentered(&mut self) -> Result<usize, ConsentFault> {
-        let open = self.open_entries()?;
-        let (entered, never): (Vec<&Open>, Vec<&Open>) = open
-            .iter()
-            .filter(|own| own.gone)
-            .partition(|own| own.place.is_some());
-        let never: Vec<i64> = never.iter().map(|own| own.number).collect();
-        self.settle(&[], &never)?;
-        Ok(entered.len())
+    pub fn drop_unentered(&mut self) -> Result<i64, ConsentFault> {
+        let (path, connection) = (&self.path, &mut self.connection);
+        let written = self.runtime.block_on(async {
+            let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+            for statement in [
+                "DELETE FROM commitments WHERE batch IN (SELECT number FROM outbox WHERE gone = 1 AND place IS NULL)",
+                "DELETE FROM outbox WHERE gone = 1 AND place IS NULL",
+            ] {
+                sqlx::query(statement).execute(&mut *transaction).await?;
+            }
+            let left = sqlx::query("SELECT COUNT(*) AS remaining FROM outbox WHERE gone = 1")
+                .fetch_one(&mut *transaction)
+                .await?;
+            transaction.commit().await?;
+            Ok(left.get("remaining"))
+        });
+        written.map_err(|source| fault(path, "write", source))
     }
 }
 
 /// A key that nobody else draws, for a payload that the history takes.
 pub(super) fn fresh_key(told: &Told) -> Result<String, ConsentFault> {
-    told.payload.to_payload().map_err(|source| payload(told.kind, source))?;
+    told.payload
+        .to_payload()
+        .map_err(|source| payload(told.kind, source))?;
     drawn_key()
 }
 
 /// A key that nobody else draws: a ledger that is put back from a backup does not tell other things under old keys.
 pub(super) fn drawn_key() -> Result<String, ConsentFault> {
     let drawn = random_bytes32().map_err(ConsentFault::Random)?;
-    let digits: String = drawn[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+    let digits: String = drawn[..16]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     Ok(format!("consent/{digits}"))
 }
 

@@ -72,7 +72,10 @@ pub(super) fn facts(
 pub(super) fn content(facts: &Json, at: i64) -> Json {
     let issued_at = written(at);
     let parts = [facts.to_text().into_bytes(), issued_at.clone().into_bytes()];
-    let id = labelled("aquifer/consent-receipt/v1", &parts.each_ref().map(|own| &own[..]));
+    let id = labelled(
+        "aquifer/consent-receipt/v1",
+        &parts.each_ref().map(|own| &own[..]),
+    );
     let mut content = facts.clone();
     if let Json::Object(fields) = &mut content {
         fields.insert("issued_at".to_owned(), issued_at.into());

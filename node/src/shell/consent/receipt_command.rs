@@ -56,7 +56,9 @@ pub(super) fn run(
     }
     tell_soon(directory);
     for own in &due {
-        let issued = counter.ledger.issued(subject, (own.purpose.as_str(), &own.facts))?;
+        let issued = counter
+            .ledger
+            .issued(subject, (own.purpose.as_str(), &own.facts))?;
         let Some(issued) = issued else {
             // Erased meanwhile.
             continue;
@@ -97,7 +99,9 @@ pub(super) fn issue(
     for (purpose, facts) in found {
         let facts = Json::try_from(facts)?;
         let digest = sha256(facts.to_text().as_bytes());
-        let known = counter.ledger.issued(subject, (purpose.as_str(), &digest))?;
+        let known = counter
+            .ledger
+            .issued(subject, (purpose.as_str(), &digest))?;
         if known.is_none() {
             let content = content(&facts, counter.at);
             let told = Told {
@@ -118,10 +122,7 @@ pub(super) fn issue(
 }
 
 /// Models that were released with the person's record among those that may have contributed.
-fn models(
-    directory: &Path,
-    (subject, at): (SubjectRef, i64),
-) -> anyhow::Result<Vec<(i64, Value)>> {
+fn models(directory: &Path, (subject, at): (SubjectRef, i64)) -> anyhow::Result<Vec<(i64, Value)>> {
     if !directory.join(USAGE_FILE).exists() {
         return Ok(Vec::new());
     }
@@ -148,9 +149,9 @@ fn proof(directory: &Path, issued: &Issued) -> anyhow::Result<Option<Proof>> {
         Some(Answer::Proven(proof)) => Ok(proof),
         Some(Answer::Refused(why)) => anyhow::bail!("the receipt cannot be proved: {why}"),
         Some(_) => anyhow::bail!("the running node answered something else than a proof"),
-        None => anyhow::bail!(
-            "the receipt is entry {entry} of a history that is not there any more"
-        ),
+        None => {
+            anyhow::bail!("the receipt is entry {entry} of a history that is not there any more")
+        }
     }
 }
 
@@ -171,7 +172,7 @@ pub(super) fn signed(issued: &Issued, proof: Proof, signer: &Identity) -> anyhow
     };
     // Signed as notes are: it begins with a line of its own that no checkpoint begins with.
     let text = String::from_utf8(receipt.signed_bytes()).context(own)?;
-    let signature = signer.sign_note(&text).try_into().ok();
+    let signature: Option<[u8; 64]> = signer.sign_note(&text).try_into().ok();
     let file = receipt.to_file(&signature.context("not a signature")?);
     let verdict = verify_receipt(file.as_bytes(), None);
     ensure!(
@@ -191,7 +192,11 @@ fn bytes<const N: usize>(digits: &str) -> Option<[u8; N]> {
 
 /// What it says already, and when it can be proved.
 fn pending(directory: &Path, issued: &Issued, json: bool) -> anyhow::Result<()> {
-    let minutes = NodeConfig::load(directory)?.history.publish_every_minutes.ms() / 60_000;
+    let minutes = NodeConfig::load(directory)?
+        .history
+        .publish_every_minutes
+        .ms()
+        / 60_000;
     let why = format!(
         "written down; it can be proved once the node has published its history (every {minutes} minutes while it runs): the same command again then prints the signed receipt"
     );

@@ -85,7 +85,9 @@ fn payloads(directory: &Path, entries: &[u64]) -> anyhow::Result<Vec<Option<Stri
     match ask_history(directory, &query)? {
         Some(Answer::Payloads(payloads)) => Ok(payloads),
         Some(Answer::Refused(why)) => anyhow::bail!("the history was not read: {why}"),
-        Some(_) => anyhow::bail!("the running node answered something else; is it of this version?"),
+        Some(_) => {
+            anyhow::bail!("the running node answered something else; is it of this version?")
+        }
         None => anyhow::bail!("the history that the records were entered in is not there any more"),
     }
 }
@@ -145,12 +147,17 @@ impl ConsentLedger {
     fn chunk(&mut self, (batch, chunk): (i64, i64)) -> Result<Vec<u8>, ConsentFault> {
         let query = "SELECT hashes FROM commitments WHERE batch = $1 AND chunk = $2";
         let rows = self.rows(sqlx::query(query).bind(batch).bind(chunk))?;
-        Ok(rows.first().map(|row| row.get("hashes")).unwrap_or_default())
+        Ok(rows
+            .first()
+            .map(|row| row.get("hashes"))
+            .unwrap_or_default())
     }
 
     /// Root of every batch, over its commitments, which `gone` counts.
     fn roots(&mut self, found: &mut Verified) -> Result<Vec<Root>, ConsentFault> {
-        let rows = self.rows(sqlx::query("SELECT number, kind, place FROM outbox ORDER BY number"))?;
+        let rows = self.rows(sqlx::query(
+            "SELECT number, kind, place FROM outbox ORDER BY number",
+        ))?;
         let mut roots = Vec::new();
         for row in rows.iter().filter(|row| is_batch(row.get("kind"))) {
             let (number, mut tree) = (row.get("number"), Frontier::default());

@@ -38,6 +38,8 @@ pub fn told(directory: &Path) -> anyhow::Result<Vec<Keyed>> {
     }
     let cases = UsageLedger::open(directory)?.cases()?;
     let now = i64::try_from(now().0).unwrap_or(i64::MAX);
-    let told = cases.iter().map(|case| crate::core::rights::told(case, now));
+    let told = cases
+        .iter()
+        .map(|case| crate::core::rights::told(case, now));
     Ok(told.flatten().collect())
 }
