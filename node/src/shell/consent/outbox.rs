@@ -133,17 +133,6 @@ impl ConsentLedger {
         written.map_err(|source| fault(path, "write", source))
     }
 
-    /// Where a row was entered.
-    pub(super) fn place_of(&mut self, number: i64) -> Result<Option<u64>, ConsentFault> {
-        let row = sqlx::query("SELECT place FROM outbox WHERE number = $1").bind(number);
-        let row = self
-            .runtime
-            .block_on(row.fetch_optional(&mut self.connection));
-        let row = row.map_err(|source| fault(&self.path, "read", source))?;
-        let place = row.and_then(|row| row.get::<Option<i64>, _>("place"));
-        Ok(place.map(i64::cast_unsigned))
-    }
-
     /// Drops what is about erased persons and never was in a history, where there is none; how much was entered in one and remains.
     ///
     /// # Errors
