@@ -95,22 +95,8 @@ pub fn run(directory: &Path, break_glass: Option<&str>) -> anyhow::Result<Stoppe
     let config = NodeConfig::load(directory)?;
     let identity = at_rest::identity(directory)?;
     let runtime = runtime()?;
-    // The ledger first: a second process is refused before it reads any data.
-    let (ledger, witness) = (
-        config.ledger_path(directory),
-        config.witness_path(directory),
-    );
-    let database = at_rest::vault(directory)?.database(at_rest::LEDGER);
-    let (mut store, ledger) = runtime.block_on(Store::open(&ledger, &witness, &database))?;
-    let used = usage::start(directory, &ledger, |after| {
-        Ok(runtime.block_on(store.links_after(after, usize::MAX))?)
-    })?;
-    let history = runtime.block_on(attach(directory, &config, &mut store))?;
-    let teller = Teller::new(history.clone(), directory);
-    if let Err(fault) = runtime.block_on(teller.tell()) {
-        let fault = format!("{fault:#}");
-        tracing::error!(fault, "something is not in the history yet");
-    }
+    let (store, ledger, used, teller) = books(directory, &config, &runtime)?;
+    let history = teller.history().clone();
     let door = runtime.block_on(async { Door::open(directory) })?;
     let own = identity.identity().public();
     let told = (&history, break_glass, used.usage());
@@ -165,10 +151,7 @@ pub fn run(directory: &Path, break_glass: Option<&str>) -> anyhow::Result<Stoppe
             .turn(data.results, (linked, distrusted), asked, data.epochs)
             .await;
         // They hold ends of the session as well.
-        for task in [publishing, witnessing, telling] {
-            task.abort();
-            let _ = task.await;
-        }
+        end([publishing, witnessing, telling]).await;
         history.close().await;
         let stopped = stopped?;
         // The session says goodbye once the loop's ends are gone.
@@ -177,6 +160,39 @@ pub fn run(directory: &Path, break_glass: Option<&str>) -> anyhow::Result<Stoppe
     });
     used.finish();
     stopped
+}
+
+/// Ends tasks that would go on for ever.
+async fn end<const N: usize>(tasks: [tokio::task::JoinHandle<()>; N]) {
+    for task in tasks {
+        task.abort();
+        let _ = task.await;
+    }
+}
+
+/// Opens what the node writes to: budgets, who was in which sum, the history, which hears what it does not know yet.
+fn books(
+    directory: &Path,
+    config: &NodeConfig,
+    runtime: &tokio::runtime::Runtime,
+) -> anyhow::Result<(Store, Ledger, usage::UsageThread, Teller)> {
+    // The ledger first: a second process is refused before it reads any data.
+    let (ledger, witness) = (
+        config.ledger_path(directory),
+        config.witness_path(directory),
+    );
+    let database = at_rest::vault(directory)?.database(at_rest::LEDGER);
+    let (mut store, ledger) = runtime.block_on(Store::open(&ledger, &witness, &database))?;
+    let used = usage::start(directory, &ledger, |after| {
+        Ok(runtime.block_on(store.links_after(after, usize::MAX))?)
+    })?;
+    let history = runtime.block_on(attach(directory, config, &mut store))?;
+    let teller = Teller::new(history, directory);
+    if let Err(fault) = runtime.block_on(teller.tell()) {
+        let fault = format!("{fault:#}");
+        tracing::error!(fault, "something is not in the history yet");
+    }
+    Ok((store, ledger, used, teller))
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
