@@ -189,8 +189,7 @@ fn books(
     let history = runtime.block_on(attach(directory, config, &mut store))?;
     let teller = Teller::new(history, directory);
     if let Err(fault) = runtime.block_on(teller.tell()) {
-        let fault = format!("{fault:#}");
-        tracing::error!(fault, "something is not in the history yet");
+        tracing::error!("something is not in the history yet: {fault:#}");
     }
     Ok((store, ledger, used, teller))
 }
