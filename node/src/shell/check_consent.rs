@@ -69,3 +69,74 @@ impl ConsentReport {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use aquifer_shared::domain::history::{Json, Kind};
+
+    use super::*;
+    use crate::core::consent::{AgeSaid, ConsentEvent, EventKind, Scope};
+    use crate::core::table::TableBuilder;
+    use crate::shell::consent::{ConsentFault, EventKey, Told};
+
+    #[track_caller]
+    fn check(ids: &[&str], without_row: u64, is_problem: bool) {
+        let folder = tempfile::tempdir().unwrap();
+        let key = subject_key::load(folder.path()).unwrap();
+        let mut builder = TableBuilder::new(vec![1], None);
+        for customer in ["42", "43"] {
+            builder.push([0], true, customer, false).unwrap();
+        }
+        let table = builder.finish();
+        assert!(ConsentReport::of(folder.path(), &table).unwrap().is_none());
+        let event = |id: &&str| ConsentEvent {
+            subject: key.subject(id),
+            scope: Scope::All,
+            kind: EventKind::Withdrawn,
+            explicit: false,
+            notice: None,
+            event_at: 1,
+            recorded_at: 1,
+            valid_from: None,
+            valid_until: None,
+            age: AgeSaid::Unsaid,
+            place: None,
+            order: 0,
+        };
+        let mut events = ids
+            .iter()
+            .map(|id| (EventKey::of(&key, "crm", id), event(id)));
+        let mut ledger = ConsentLedger::open(folder.path()).unwrap();
+        let written = ledger.write::<ConsentFault>(
+            || 1,
+            |_| Ok(events.next()),
+            |written| {
+                Ok(Some(Told {
+                    kind: Kind::ImportBatch,
+                    subject: None,
+                    payload: Json::Object(written.facts("crm")),
+                }))
+            },
+        );
+        written.unwrap();
+        let report = ConsentReport::of(folder.path(), &table).unwrap().unwrap();
+        assert_eq!(
+            (report.persons, report.without_row),
+            (ids.len() as u64, without_row)
+        );
+        assert_eq!(report.problem().is_some(), is_problem);
+        let mut text = String::new();
+        report.write(&mut text).unwrap();
+        assert!(
+            text.contains(&format!("{without_row} of them without a row")),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn ids_that_match_no_row_are_a_problem() {
+        check(&["42", "43"], 0, false);
+        check(&["42", "77"], 1, false);
+        check(&["042", "043"], 2, true);
+    }
+}

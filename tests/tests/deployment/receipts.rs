@@ -95,7 +95,41 @@ fn c1_receipt_of_a_running_unit_verifies_offline() {
     let (own, python) = verified(&small, &path);
     assert!(own != 0 && own == python, "{own} {python}");
 
+    check_erased_while_it_runs(&small);
     check_erasure(&mut small, &id);
+}
+
+fn erase(id: &str) -> [&str; 8] {
+    let ground = "objection_upheld";
+    [
+        "rights",
+        "erase",
+        "--subject",
+        id,
+        "--ground",
+        ground,
+        "--verified-by",
+        "desk",
+    ]
+}
+
+/// What was erased in the history, by the certificate of an erasure.
+fn erased_entries(erased: &Value) -> &Value {
+    let action = &erased["certificate"]["body"]["node_actions"][3];
+    assert_eq!(action["store"], "history: payloads and salts");
+    &action["rows_deleted"]
+}
+
+fn check_erased_while_it_runs(small: &Small) {
+    let id = small.company.of_unit(0).nth(1).unwrap().id.clone();
+    let object = ["consent", "object", "--subject", &id, "--purpose", "all"];
+    assert_eq!(said(small, &object, 0)["recorded"], "objected");
+    let erased = said(small, &erase(&id), 0);
+    assert_eq!(erased_entries(&erased), &json!(1));
+    let found = newest(small);
+    // Unless a minute ended just now, and pads are newest.
+    let is_full = found.iter().all(|(kind, _)| kind == "log.pad");
+    assert!(is_full || found.contains(&("consent.objected".to_owned(), false)));
 }
 
 fn check_erasure(small: &mut Small, id: &str) {
@@ -112,22 +146,8 @@ fn check_erasure(small: &mut Small, id: &str) {
         (&found["held"], &found["altered"], &found["batches"]),
         (&json!(2), &json!(0), &json!(2))
     );
-    let erase = [
-        "rights",
-        "erase",
-        "--subject",
-        id,
-        "--ground",
-        "objection_upheld",
-        "--verified-by",
-        "desk",
-    ];
-    let erased = said(small, &erase, 0);
-    let actions = &erased["certificate"]["body"]["node_actions"];
-    assert_eq!(
-        actions[3],
-        json!({"rows_deleted": 3, "store": "history: payloads and salts"})
-    );
+    let erased = said(small, &erase(id), 0);
+    assert_eq!(erased_entries(&erased), &json!(3));
     let found = newest(small);
     for kind in [
         "request.received",
