@@ -238,6 +238,31 @@ mod tests {
         }
     }
 
+    /// Locks of this process on a file.
+    fn locks(path: &Path) -> usize {
+        let number = std::os::unix::fs::MetadataExt::ino(&path.metadata().unwrap());
+        let (process, file) = (format!(" {} ", std::process::id()), format!(":{number} "));
+        let all = std::fs::read_to_string("/proc/locks").unwrap();
+        let own = all.lines().filter(|line| line.contains(&process));
+        own.filter(|line| line.contains(&file)).count()
+    }
+
+    #[tokio::test]
+    async fn opening_a_database_again_leaves_the_first_connection_its_locks() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.db");
+        let (key, shape) = (
+            DatabaseKey::new([7; 32]),
+            Shape::Shared(Duration::from_secs(1)),
+        );
+        let mut first = open_sqlite(&path, &key, shape).await.unwrap();
+        first.execute("CREATE TABLE t (v TEXT)").await.unwrap();
+        assert!(locks(&path) > 0);
+        let second = open_sqlite(&path, &key, shape).await.unwrap();
+        second.close().await.unwrap();
+        assert!(locks(&path) > 0, "or another process takes its log away");
+    }
+
     #[tokio::test]
     async fn a_pool_opens_the_same_file() {
         let folder = tempfile::tempdir().unwrap();

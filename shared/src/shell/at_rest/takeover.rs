@@ -2,10 +2,12 @@
 //!
 //! No plain copy is kept. Ended at any step, the plain file is whole, or the encrypted one is in its place.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
@@ -81,12 +83,27 @@ fn put_in_place(sealing: &Path, path: &Path) -> Result<(), sqlx::Error> {
     sync_folder_of(path).map_err(|fault| sqlx::Error::Io(io::Error::other(fault)))
 }
 
+/// Whether a file is a plain database. Each file is read once in a process, before its first connection: closing a file drops every lock
+/// that the process has on it, those of open connections too, and another process would take the log from under them.
 fn is_plain(path: &Path) -> io::Result<bool> {
-    let mut start = [0; PLAIN.len()];
-    match File::open(path)?.read_exact(&mut start) {
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
-        read => read.map(|()| &start == PLAIN),
+    let facts = std::fs::metadata(path)?;
+    let own = (std::path::absolute(path)?, facts.dev(), facts.ino());
+    // Held while the file is open here: nobody connects to it meanwhile who has not been here.
+    let mut looked = LOOKED.lock().unwrap_or_else(PoisonError::into_inner);
+    if looked.contains(&own) {
+        return Ok(false);
     }
+    let mut start = [0; PLAIN.len()];
+    let is_plain = match File::open(path)?.read_exact(&mut start) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => false,
+        read => read.map(|()| &start == PLAIN)?,
+    };
+    if !is_plain {
+        looked.insert(own);
+    }
+    Ok(is_plain)
 }
 
+/// Files that are not plain: path, device, number.
+static LOOKED: Mutex<BTreeSet<(PathBuf, u64, u64)>> = Mutex::new(BTreeSet::new());
 const PLAIN: &[u8; 16] = b"SQLite format 3\0";
