@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -102,7 +103,7 @@ fn unit(folder: &Path) {
 fn every_command_about_consent_works() {
     let folder = tempfile::tempdir().unwrap();
     let north = folder.path().join("north");
-    fs::create_dir(&north).unwrap();
+    fs::DirBuilder::new().mode(0o700).create(&north).unwrap();
     unit(&north);
     let blocks = shell_blocks(CONSENT).join("\n");
     let file = folder.path().join("consent.sh");

@@ -32,6 +32,7 @@ pub(super) async fn history_of(front: &Front, party: &Party, asked: HistoryAsk) 
 }
 
 async fn answer(history: &History, asked: HistoryAsk) -> Result<Value, HistoryFault> {
+    history.settled().await?;
     let (edge, note) = history.checkpoint();
     Ok(match asked {
         HistoryAsk::Checkpoint => {

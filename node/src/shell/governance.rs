@@ -56,18 +56,17 @@ pub fn hold(
         signed: directory.join(SIGNED_FILE),
         source,
     })?;
-    let overridden = accepted.digest != standing.digest;
-    if overridden {
-        tracing::warn!(policy = %standing.digest, "the policy is in force by an override, for a day");
-    }
     if standing.officers.len() < SIGNERS_MIN {
         tracing::warn!("node.toml names fewer than two officers: one person can change the policy");
     }
-    if standing.before.as_ref() == Some(&accepted) {
-        return Ok(());
+    if standing.before.as_ref() != Some(&accepted) {
+        keep(&directory.join(ACCEPTED_FILE), &accepted)?;
+        tracing::info!(policy = %standing.digest, signers = accepted.signers.len(), "another policy is in force");
     }
-    tracing::info!(policy = %standing.digest, signers = accepted.signers.len(), "another policy is in force");
-    keep(&directory.join(ACCEPTED_FILE), &accepted)
+    if accepted.digest != standing.digest {
+        tracing::warn!(policy = %standing.digest, "the policy is in force by an override, for a day");
+    }
+    Ok(())
 }
 
 /// Whole or not at all: a crash leaves the record before.

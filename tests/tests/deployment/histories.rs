@@ -26,6 +26,8 @@ fn kinds(entries: &Value) -> Vec<String> {
 
 fn copy_all(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
+    let mode = fs::metadata(from).unwrap().permissions();
+    fs::set_permissions(to, mode).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let (entry, name) = (entry.as_ref().unwrap(), entry.as_ref().unwrap().file_name());
         match entry.file_type().unwrap() {

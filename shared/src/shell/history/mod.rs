@@ -260,6 +260,15 @@ impl History {
         self.ask(|reply| Ask::Keep { name, value, reply }).await?
     }
 
+    /// Waits until everything is written that was handed over so far; the log as it is then.
+    ///
+    /// # Errors
+    ///
+    /// Nobody writes it any more.
+    pub async fn settled(&self) -> Result<Edge, HistoryFault> {
+        self.ask(|reply| Ask::Settle { reply }).await?
+    }
+
     /// What was kept under a name.
     ///
     /// # Errors
