@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::exception::Granted;
 use crate::base::hash::labelled;
 use crate::base::ids::{Hash32, IdentityKey};
 use crate::base::time::Timestamp;
@@ -22,6 +23,9 @@ pub struct Accepted {
     pub signers: Vec<IdentityKey>,
     /// Policies that were in force without signatures, oldest first.
     pub overrides: Vec<Override>,
+    /// Exceptions for screened uses that two officers signed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exceptions: Vec<Granted>,
 }
 
 /// The glass was broken.
@@ -88,6 +92,7 @@ pub fn accept(before: Option<&Accepted>, found: &Found<'_>) -> Result<Accepted, 
         at: found.now,
         signers,
         overrides,
+        exceptions: Vec::new(),
     };
     let Some(before) = before else {
         return match (found.has_past, found.reason) {
@@ -161,6 +166,7 @@ mod tests {
             at: Timestamp(1),
             signers: Vec::new(),
             overrides: Vec::new(),
+            exceptions: Vec::new(),
         }
     }
 
