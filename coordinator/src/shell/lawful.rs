@@ -48,6 +48,9 @@ pub struct LawConfig {
     /// People who may review models of significant effect before they are released.
     #[serde(default)]
     pub reviewers: Vec<Name>,
+    /// Identity keys of people of whom two sign an exception for a screened use, 64 hexadecimal digits each.
+    #[serde(default)]
+    pub officers: Vec<String>,
     /// What single columns are about.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub columns: BTreeMap<String, Vec<String>>,
@@ -102,6 +105,7 @@ impl LawConfig {
             categories: ["contract", "usage", "payment"].map(str::to_owned).into(),
             dpia_current: Vec::new(),
             reviewers: Vec::new(),
+            officers: Vec::new(),
             columns: BTreeMap::new(),
         }
     }

@@ -45,7 +45,7 @@ pub async fn serve(home: Home, json: bool) -> anyhow::Result<Outcome> {
     let (copies, copied) = mpsc::channel(COPIES_MAX);
     let authority = home.authority.clone();
     let days = home.config.certificate_days.get();
-    let gates = home.gates()?;
+    let gates = home.excepting(home.gates()?, &history).await?;
     lawful::announce(&gates);
     let front = Front::new(
         registry,

@@ -112,9 +112,7 @@ pub(crate) fn rules() -> Rules {
 
 /// Rules of law under which the sample unit serves the sample purposes.
 pub(crate) fn gatekeeper() -> Gatekeeper {
-    let columns = [
-        "tenure", "charges", "plan", "shop", "amount", "day", "id",
-    ];
+    let columns = ["tenure", "charges", "plan", "shop", "amount", "day", "id"];
     gatekeeper_over(&columns, "churned")
 }
 

@@ -44,9 +44,8 @@ fn changed(
     let columns = r#"["tenure", "charges", "plan", "shop", "day"]"#;
     let text = include_str!("../../../shared/laws/examples/purposes.toml");
     let text = text.replace(r#"["tenure", "charges", "plan"]"#, columns);
-    let packs = vendored::PACKS.map(|(_, text)| {
-        aquifer_shared::domain::law::Pack::parse(&packs(text)).unwrap()
-    });
+    let packs = vendored::PACKS
+        .map(|(_, text)| aquifer_shared::domain::law::Pack::parse(&packs(text)).unwrap());
     let mut own = gatekeeper().people().clone();
     people(&mut own);
     let declared = Purposes::parse(&purposes(&text)).unwrap();
@@ -84,7 +83,9 @@ fn check(gatekeeper: &Gatekeeper, wanted: &Wanted<'_>, expected: Result<&[&str],
 #[test]
 fn l1_a_table_is_read_for_declared_purposes_of_its_kind() {
     let (gatekeeper, contract) = (changed(as_it_is, as_it_is, |_| {}), contract());
-    let training = gatekeeper.admit(&Wanted::training(&contract), TODAY).unwrap();
+    let training = gatekeeper
+        .admit(&Wanted::training(&contract), TODAY)
+        .unwrap();
     assert!(training.is_for("churn.train"));
     assert!(!training.is_for("churn.query"), "another kind");
     assert!(!training.is_for("credit.score"));
@@ -109,7 +110,11 @@ fn what_no_purpose_covers_is_not_read() {
     check(&narrow, &training, Err(&[Cause::ColumnNotAllowed]));
     let narrow = changed(|text| text.replace(", \"day\"", ""), as_it_is, |_| {});
     check(&narrow, &orders, Err(&[Cause::ColumnNotAllowed]));
-    let other = changed(|text| text.replace("action = \"query\"", "action = \"score\""), as_it_is, |_| {});
+    let other = changed(
+        |text| text.replace("action = \"query\"", "action = \"score\""),
+        as_it_is,
+        |_| {},
+    );
     check(&other, &orders, Err(&[Cause::PurposeUnknown]));
 }
 

@@ -263,7 +263,10 @@ impl Cohorts {
         if intake.is_some_and(|intake| intake.is_for(purpose)) {
             return Ok(());
         }
-        tracing::warn!(purpose, "a sum is denied: the table was not read for this purpose");
+        tracing::warn!(
+            purpose,
+            "a sum is denied: the table was not read for this purpose"
+        );
         Err(RefusalCode::Law)
     }
 

@@ -82,7 +82,9 @@ impl Doorman {
             }
             Err(shut) => {
                 tracing::error!(reasons = %shut, "the rules of law let a table not be read");
-                shut.decided().into_iter().for_each(|event| (self.told)(event));
+                shut.decided()
+                    .into_iter()
+                    .for_each(|event| (self.told)(event));
                 Err(shut)
             }
         }

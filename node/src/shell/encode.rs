@@ -424,7 +424,9 @@ levels = ["basic", "plus"]
         }
 
         fn table(&self) -> Table {
-            encode(&self.config, self.directory.path(), &self.intake()).unwrap().1
+            encode(&self.config, self.directory.path(), &self.intake())
+                .unwrap()
+                .1
         }
 
         fn findings(&self) -> Findings {
@@ -512,7 +514,8 @@ levels = ["basic", "plus"]
     #[test]
     fn scores_are_for_customers_without_a_label_too() {
         let unit = Unit::csv(GOOD).query("SELECT * EXCLUDE (\"Churn\") FROM customers");
-        let (_, table) = encode_for_scoring(&unit.config, unit.directory.path(), &unit.intake()).unwrap();
+        let (_, table) =
+            encode_for_scoring(&unit.config, unit.directory.path(), &unit.intake()).unwrap();
         assert_eq!((table.rows(), table.customer(4)), (8, "a5"));
         assert_eq!(table.labels(), [0; 8]);
         check_refused(&unit, "column \"Churn\" of the mapped table is missing");

@@ -67,11 +67,10 @@ pub fn hold(
         has_past: entries > 0,
         now,
     };
-    let mut accepted =
-        accept(standing.before.as_ref(), &found).map_err(|source| PolicyFault {
-            signed: directory.join(SIGNED_FILE),
-            source,
-        })?;
+    let mut accepted = accept(standing.before.as_ref(), &found).map_err(|source| PolicyFault {
+        signed: directory.join(SIGNED_FILE),
+        source,
+    })?;
     let overridden = accepted.digest != standing.digest;
     if overridden {
         tracing::warn!(policy = %standing.digest, "the policy is in force by an override, for a day");

@@ -114,7 +114,9 @@ pub enum SourceError {
         problem: String,
     },
     /// There is leave to read another table, or other columns.
-    #[error("table {table:?} is not what the rules of law let in: the contract was changed meanwhile")]
+    #[error(
+        "table {table:?} is not what the rules of law let in: the contract was changed meanwhile"
+    )]
     NotLetIn {
         /// Which.
         table: String,

@@ -156,7 +156,11 @@ fn answer(
         .table(&inquiry.question.table)
         .ok_or(RefusalCode::NotPublished)?;
     if !snapshot.is_for(name, &asked.0.purpose) {
-        tracing::warn!(table = name, purpose = asked.0.purpose, "a question is denied: the table was not read for this purpose");
+        tracing::warn!(
+            table = name,
+            purpose = asked.0.purpose,
+            "a question is denied: the table was not read for this purpose"
+        );
         return Err(RefusalCode::Law);
     }
     let cohort = cohorts.of_question(asked, (name, snapshot.epoch()), table)?;
