@@ -196,7 +196,7 @@ fn intake(
 ) -> Result<Intake, String> {
     let gatekeeper = gatekeeper.ok_or("node.toml has no [people]: nobody is scored")?;
     let decided = brief.allowed::<Score>(gatekeeper, now());
-    decided.map_err(|refused| refused.to_string())?;
+    drop(decided.map_err(|refused| refused.to_string())?);
     let admitted = gatekeeper.admit(&Wanted::scoring(contract, &brief.purpose), now());
     admitted.map_err(|shut| shut.to_string())
 }
