@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use aquifer_shared::base::ids::{Hash32, IdentityKey, Name};
 use aquifer_shared::base::time::Timestamp;
@@ -16,7 +17,7 @@ use aquifer_shared::domain::question::Question;
 use aquifer_shared::domain::sum::StudyTerms;
 use aquifer_shared::protocol::ask::Response;
 use aquifer_shared::shell::documents::read_document;
-use aquifer_shared::shell::history::History;
+use aquifer_shared::shell::history::{History, HistoryFault};
 use aquifer_shared::shell::law_packs;
 use serde::{Deserialize, Serialize};
 
@@ -90,6 +91,8 @@ pub type Listener = Box<dyn Fn(&Decided) + Send + Sync>;
 pub struct Law {
     gates: Gates,
     listener: Listener,
+    /// The latest moment that was seen or written down: a clock that is set back brings no rule back.
+    latest: AtomicU64,
 }
 
 impl LawConfig {
@@ -194,7 +197,23 @@ impl Law {
     /// Gates, and who hears of their decisions.
     #[must_use]
     pub fn new(gates: Gates, listener: Listener) -> Self {
-        Self { gates, listener }
+        Self {
+            gates,
+            listener,
+            latest: AtomicU64::new(0),
+        }
+    }
+
+    /// The same, for which it is never before this moment.
+    #[must_use]
+    pub fn since(self, floor: Timestamp) -> Self {
+        self.latest.fetch_max(floor.0, Ordering::Relaxed);
+        self
+    }
+
+    fn present(&self, now: Timestamp) -> Timestamp {
+        let before = self.latest.fetch_max(now.0, Ordering::Relaxed);
+        now.max(Timestamp(before))
     }
 
     /// Gates whose decisions go to the log.
@@ -236,6 +255,7 @@ impl Law {
         contract: &Contract,
         now: Timestamp,
     ) -> Result<Permit, Denied> {
+        let now = self.present(now);
         let decided = self.gates.study(terms, contract, epsilon(terms), now);
         let decision = decided
             .as_ref()
@@ -256,6 +276,7 @@ impl Law {
         epsilon: f64,
         now: Timestamp,
     ) -> Result<Allowed<Query, Run>, Denied> {
+        let now = self.present(now);
         self.heard(self.gates.question(standing, table, question, epsilon, now))
     }
 
@@ -271,7 +292,7 @@ impl Law {
         reviewer: Option<(&Name, IdentityKey)>,
         now: Timestamp,
     ) -> Result<Allowed<Release, Run>, Denied> {
-        let epsilon = epsilon(terms);
+        let (epsilon, now) = (epsilon(terms), self.present(now));
         self.heard(self.gates.release(terms, contract, epsilon, reviewer, now))
     }
 
@@ -285,7 +306,7 @@ impl Law {
         contract: &Contract,
         now: Timestamp,
     ) -> Result<Allowed<Score, Run>, Denied> {
-        self.heard(self.gates.score(contract, now))
+        self.heard(self.gates.score(contract, self.present(now)))
     }
 
     fn heard<G>(
@@ -307,6 +328,18 @@ impl std::fmt::Debug for Law {
             .field("gates", &self.gates)
             .finish_non_exhaustive()
     }
+}
+
+/// When the newest entry of a history was written down; 0 where there is none.
+///
+/// # Errors
+///
+/// It cannot be read.
+pub async fn latest(history: &History) -> Result<Timestamp, HistoryFault> {
+    let size = history.edge().borrow().size;
+    let newest = history.read(size.saturating_sub(1)..size).await?;
+    let newest = newest.last().map(|entry| entry.leaf.recorded_at);
+    Ok(newest.unwrap_or_default())
 }
 
 /// Tells in the log which gates are declared.

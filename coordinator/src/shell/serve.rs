@@ -55,7 +55,9 @@ pub async fn serve(home: Home, json: bool) -> anyhow::Result<Outcome> {
         commands.clone(),
         copies,
     );
-    let front = Arc::new(front.under(Law::told(gates, history.clone())));
+    let law = Law::told(gates, history.clone());
+    let law = law.since(lawful::latest(&history).await?);
+    let front = Arc::new(front.under(law));
     let shown = attach(&front, &history);
     let hub = Hub::load(front.clone(), store.clone(), home.release.clone()).await?;
     hub.catch_up().await?;

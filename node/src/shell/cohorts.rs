@@ -571,6 +571,21 @@ high = 64
         );
     }
 
+    /// What erasure leaves in the ledger ([`crate::shell::consent`]) keeps out whoever is in the table again.
+    #[test]
+    fn an_erased_person_who_is_in_the_table_again_is_in_no_sum() {
+        let mut unit = Unit::new(|| Timestamp(NOW.0 + 10));
+        unit.happens("ben", EventKind::Invalidated, 1);
+        unit.happens("ben", EventKind::Objected, 1);
+        unit.happens(
+            "ben",
+            EventKind::ObjectionWithdrawn,
+            900 * 24 * 3_600 * 1_000,
+        );
+        unit.happens("ben", EventKind::Given, 2);
+        assert_eq!(unit.sum(), [COUNT, 0, COUNT]);
+    }
+
     #[test]
     fn what_was_read_for_one_purpose_serves_no_other() {
         let mut unit = Unit::reading(|own| Wanted::scoring(own, "churn.score"), || NOW);

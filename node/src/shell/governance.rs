@@ -95,6 +95,33 @@ pub fn hold(
     Ok(InForce { accepted, said })
 }
 
+/// Whether the policy of the files is in force, for a command beside the node: what two officers have not signed counts for none.
+///
+/// # Errors
+///
+/// [`PolicyFault`], or a file that cannot be read.
+pub fn stands(
+    directory: &Path,
+    (config, gatekeeper): (&NodeConfig, Option<&Gatekeeper>),
+    now: Timestamp,
+) -> anyhow::Result<()> {
+    let standing = Standing::read(directory, config, gatekeeper)?;
+    let found = Found {
+        digest: standing.digest,
+        officers: &standing.officers,
+        signers: &standing.signers,
+        reason: None,
+        has_past: false,
+        now,
+    };
+    let accepted = accept(standing.before.as_ref(), &found);
+    accepted.map_err(|source| PolicyFault {
+        signed: directory.join(SIGNED_FILE),
+        source,
+    })?;
+    Ok(())
+}
+
 /// What was accepted at a unit, if anything was.
 ///
 /// # Errors

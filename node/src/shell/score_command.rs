@@ -25,6 +25,7 @@ use super::clock::now;
 use super::cohorts::Cohorts;
 use super::config::NodeConfig;
 use super::encode::encode_for_scoring;
+use super::governance::{self, PolicyFault};
 use super::mapped::read_contract;
 use super::score_exports::Exported;
 use super::score_file::{self, Format, Points, Scored};
@@ -76,6 +77,12 @@ pub fn run(directory: &Path, scoring: &Scoring<'_>) -> anyhow::Result<Outcome> {
     }
     let config = NodeConfig::load(directory)?;
     let gatekeeper = config.gatekeeper(directory)?;
+    if let Err(fault) = governance::stands(directory, (&config, gatekeeper.as_ref()), now()) {
+        return match fault.is::<PolicyFault>() {
+            true => refuse(scoring.json, "policy", &fault.to_string()),
+            false => Err(fault),
+        };
+    }
     let purpose = match purpose(gatekeeper.as_ref(), scoring.purpose) {
         Ok(purpose) => purpose,
         Err(why) => return refuse(scoring.json, "law", &why),

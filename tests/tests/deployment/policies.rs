@@ -8,7 +8,7 @@ use aquifer_tests::processes::{Outcome, command, run};
 use super::fixture::{Small, check_says, policy};
 
 /// A unit that names the approver and the operator as its officers.
-fn with_officers() -> (Small, std::path::PathBuf) {
+pub fn with_officers() -> (Small, std::path::PathBuf) {
     let small = Small::prepared(&policy());
     let node = small.cluster.nodes[0].folder.clone();
     let keys = [&small.cluster.operator, &small.cluster.approver].map(|folder| {
@@ -23,7 +23,7 @@ fn with_officers() -> (Small, std::path::PathBuf) {
     (small, node)
 }
 
-fn edit(node: &std::path::Path, from: &str, to: &str) {
+pub fn edit(node: &std::path::Path, from: &str, to: &str) {
     let path = node.join("node.toml");
     let text = fs::read_to_string(&path).unwrap();
     assert!(text.contains(from), "{from}");
@@ -63,14 +63,14 @@ fn digest(small: &Small) -> String {
 
 fn sign(node: &std::path::Path, person: &std::path::Path, digest: &str) {
     let line = run(command("aquifer", ["policy", "sign", digest, "--dir"]).arg(person)).unwrap();
+    sign_into(&node.join("policy.signed"), &line.success().unwrap());
+}
+
+/// Puts a line of an officer into a file of signatures.
+pub fn sign_into(path: &std::path::Path, line: &str) {
     let mut file = fs::OpenOptions::new();
-    let file = file
-        .create(true)
-        .append(true)
-        .open(node.join("policy.signed"));
-    file.unwrap()
-        .write_all(line.success().unwrap().as_bytes())
-        .unwrap();
+    let file = file.create(true).append(true).open(path);
+    file.unwrap().write_all(line.as_bytes()).unwrap();
 }
 
 #[test]
