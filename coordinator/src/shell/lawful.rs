@@ -222,14 +222,19 @@ impl Law {
         Self::new(gates, Box::new(log))
     }
 
-    /// Gates whose decisions go to the log and into the history.
-    #[must_use]
-    pub fn told(gates: Gates, history: History) -> Self {
+    /// Gates whose decisions go to the log and into the history, for which it is never before what that holds.
+    ///
+    /// # Errors
+    ///
+    /// The history cannot be read.
+    pub async fn told(gates: Gates, history: History) -> Result<Self, HistoryFault> {
+        announce(&gates);
+        let latest = latest(&history).await?;
         let listener = move |decided: &Decided| {
             log(decided);
             history.tell(None, policy_decision(decided));
         };
-        Self::new(gates, Box::new(listener))
+        Ok(Self::new(gates, Box::new(listener)).since(latest))
     }
 
     /// Gates of a coordinator that declares nothing.
@@ -331,11 +336,7 @@ impl std::fmt::Debug for Law {
 }
 
 /// When the newest entry of a history was written down; 0 where there is none.
-///
-/// # Errors
-///
-/// It cannot be read.
-pub async fn latest(history: &History) -> Result<Timestamp, HistoryFault> {
+async fn latest(history: &History) -> Result<Timestamp, HistoryFault> {
     let size = history.edge().borrow().size;
     let newest = history.read(size.saturating_sub(1)..size).await?;
     let newest = newest.last().map(|entry| entry.leaf.recorded_at);
@@ -343,7 +344,7 @@ pub async fn latest(history: &History) -> Result<Timestamp, HistoryFault> {
 }
 
 /// Tells in the log which gates are declared.
-pub fn announce(gates: &Gates) {
+fn announce(gates: &Gates) {
     match gates.book() {
         Some(book) => tracing::info!(
             policy = %book.digest(), packs = book.packs().len(), purposes = book.purposes().len(), "law"

@@ -24,7 +24,7 @@ use super::home::Home;
 use super::https::HttpsDoor;
 use super::hub::Hub;
 use super::joining::{Desk, serve_join};
-use super::lawful::{self, Law};
+use super::lawful::Law;
 use super::mirror::{COPIES_MAX, keep};
 use super::psql::SqlDoor;
 use super::registry::Registry;
@@ -46,7 +46,6 @@ pub async fn serve(home: Home, json: bool) -> anyhow::Result<Outcome> {
     let authority = home.authority.clone();
     let days = home.config.certificate_days.get();
     let gates = home.excepting(home.gates()?, &history).await?;
-    lawful::announce(&gates);
     let front = Front::new(
         registry,
         store.clone(),
@@ -55,8 +54,7 @@ pub async fn serve(home: Home, json: bool) -> anyhow::Result<Outcome> {
         commands.clone(),
         copies,
     );
-    let law = Law::told(gates, history.clone());
-    let law = law.since(lawful::latest(&history).await?);
+    let law = Law::told(gates, history.clone()).await?;
     let front = Arc::new(front.under(law));
     let shown = attach(&front, &history);
     let hub = Hub::load(front.clone(), store.clone(), home.release.clone()).await?;

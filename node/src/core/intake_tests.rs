@@ -23,6 +23,8 @@ low = 0
 high = 64
 [table.orders]
 privacy_unit = "id"
+rows_per_group_max = 2
+groups_per_unit_max = 2
 size_band = [1, 9]
 [table.orders.column.shop]
 levels = ["north", "south"]
