@@ -477,15 +477,20 @@ high = 64
 
         /// At this many milliseconds after the start.
         fn happens(&self, customer: &str, kind: EventKind, after_ms: i64) {
-            let at = NOW.0 as i64 + after_ms;
+            self.is_told(customer, kind, (after_ms, after_ms));
+        }
+
+        /// The same, written down at another time.
+        fn is_told(&self, customer: &str, kind: EventKind, (after_ms, told_ms): (i64, i64)) {
+            let start = NOW.0 as i64;
             let event = ConsentEvent {
                 subject: self.key.subject(customer),
                 scope: Scope::All,
                 kind,
                 explicit: false,
                 notice: None,
-                event_at: at,
-                recorded_at: at,
+                event_at: start + after_ms,
+                recorded_at: start + told_ms,
                 valid_from: None,
                 valid_until: None,
                 age: AgeSaid::Unsaid,
@@ -577,11 +582,8 @@ high = 64
         let mut unit = Unit::new(|| Timestamp(NOW.0 + 10));
         unit.happens("ben", EventKind::Invalidated, 1);
         unit.happens("ben", EventKind::Objected, 1);
-        unit.happens(
-            "ben",
-            EventKind::ObjectionWithdrawn,
-            900 * 24 * 3_600 * 1_000,
-        );
+        let kept_out = 900 * 24 * 3_600 * 1_000;
+        unit.is_told("ben", EventKind::ObjectionWithdrawn, (kept_out, 1));
         unit.happens("ben", EventKind::Given, 2);
         assert_eq!(unit.sum(), [COUNT, 0, COUNT]);
     }
