@@ -439,7 +439,7 @@ fn unknown() -> String {
 ///
 /// And what is allowed does compile:
 ///
-/// ```
+/// ```no_run
 /// use aquifer_coordinator::core::gates::Permit;
 /// use aquifer_coordinator::shell::store::{Store, StoredModel};
 /// use aquifer_shared::domain::law::{Allowed, witness::{Release, Run, Train}};

@@ -81,7 +81,7 @@ impl Doorman {
                 Ok(intake)
             }
             Err(shut) => {
-                tracing::error!(reasons = %shut, "the rules of law let a table not be read");
+                tracing::warn!(reasons = %shut, "the rules of law let a table not be read");
                 shut.decided()
                     .into_iter()
                     .for_each(|event| (self.told)(event));
