@@ -11,6 +11,7 @@ use aquifer_shared::base::secret::Secret;
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::shell::history::History;
 use aquifer_shared::shell::noise::OpenDpNoise;
+use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 
 use super::clock::now;
@@ -45,12 +46,13 @@ impl Data {
         directory: &Path,
         (config, own): (&NodeConfig, IdentityKey),
         ledger: &Ledger,
-        (history, break_glass, usage): (&History, Option<&str>, Usage),
+        (history, runtime): (&History, &Runtime),
+        (break_glass, usage): (Option<&str>, Usage),
     ) -> anyhow::Result<Self> {
         let site = (&own, ledger.durable().seq);
         let key = holdout_key::load(directory, site.1)?;
         let split = split_of(key.expose());
-        let gatekeeper = in_force(directory, (config, site), (history, break_glass))?;
+        let gatekeeper = in_force(directory, (config, site), (history, runtime), break_glass)?;
         let time = (now as fn() -> Timestamp, ledger.present(Timestamp(0)));
         let doorman = Doorman::of_node(gatekeeper.clone(), history, time);
         let (contract, table, intake) = doorman.training(&config.data, directory)?;
@@ -98,11 +100,16 @@ impl Data {
 fn in_force(
     directory: &Path,
     (config, site): (&NodeConfig, (&IdentityKey, u64)),
-    (history, break_glass): (&History, Option<&str>),
+    (history, runtime): (&History, &Runtime),
+    break_glass: Option<&str>,
 ) -> anyhow::Result<Option<Gatekeeper>> {
     let gatekeeper = config.gatekeeper(directory)?;
     let policy = (config, gatekeeper.as_ref());
-    let held = governance::hold(directory, policy, site, (break_glass, now()))?;
+    let kept = runtime.block_on(history.kept(governance::KEPT))?;
+    let found = (break_glass, kept.as_deref(), now());
+    let held = governance::hold(directory, policy, site, found)?;
+    let mark = governance::mark(&held.accepted);
+    runtime.block_on(history.keep(governance::KEPT, mark))?;
     for (key, event) in held.said {
         history.tell(Some(key), event);
     }

@@ -8,7 +8,7 @@ use aquifer_shared::base::ids::{Hash32, IdentityKey};
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::domain::history::{ActorKind, ActorRole, Event, Json, Kind};
 use aquifer_shared::domain::law::change::{
-    Accepted, Found, NotAccepted, Override, SIGNERS_MIN, accept, change_digest,
+    Accepted, Found, NotAccepted, Override, SIGNERS_MIN, accept, change_digest, change_of,
 };
 use aquifer_shared::shell::documents::read_document;
 use aquifer_shared::shell::exceptions::{self, Held};
@@ -33,6 +33,8 @@ pub struct PolicyFault {
 /// What a unit's files say, and what was accepted.
 struct Standing {
     digest: Hash32,
+    /// What officers sign.
+    change: Hash32,
     officers: Vec<IdentityKey>,
     signers: Vec<IdentityKey>,
     before: Option<Accepted>,
@@ -56,9 +58,10 @@ pub fn hold(
     directory: &Path,
     (config, gatekeeper): (&NodeConfig, Option<&Gatekeeper>),
     (site, entries): (&IdentityKey, u64),
-    (reason, now): (Option<&str>, Timestamp),
+    (reason, kept, now): (Option<&str>, Option<&str>, Timestamp),
 ) -> anyhow::Result<InForce> {
-    let standing = Standing::read(directory, config, gatekeeper)?;
+    let before = accepted(directory)?.map(|before| newest(before, kept));
+    let standing = Standing::of(directory, (config, gatekeeper), before)?;
     let found = Found {
         digest: standing.digest,
         officers: &standing.officers,
@@ -105,7 +108,7 @@ pub fn stands(
     (config, gatekeeper): (&NodeConfig, Option<&Gatekeeper>),
     now: Timestamp,
 ) -> anyhow::Result<()> {
-    let standing = Standing::read(directory, config, gatekeeper)?;
+    let standing = Standing::of(directory, (config, gatekeeper), accepted(directory)?)?;
     let found = Found {
         digest: standing.digest,
         officers: &standing.officers,
@@ -120,6 +123,27 @@ pub fn stands(
         source,
     })?;
     Ok(())
+}
+
+/// What the history keeps of an accepted policy, to know a record that was put back.
+#[must_use]
+pub fn mark(accepted: &Accepted) -> String {
+    format!("{} {}", accepted.at.0, accepted.digest)
+}
+
+/// The record, unless the history knows a later one: then that is what a change starts from, which takes signatures.
+fn newest(before: Accepted, kept: Option<&str>) -> Accepted {
+    let kept = kept.and_then(|kept| kept.split_once(' '));
+    let kept = kept.and_then(|(at, digest)| Some((at.parse().ok()?, digest.parse().ok()?)));
+    let Some((at, digest)) = kept.filter(|(at, _)| *at > before.at.0) else {
+        return before;
+    };
+    tracing::warn!("the record of the accepted policy is older than the history: it was put back");
+    Accepted {
+        at: Timestamp(at),
+        digest,
+        ..before
+    }
 }
 
 /// What was accepted at a unit, if anything was.
@@ -181,7 +205,8 @@ fn keep(path: &Path, accepted: &Accepted) -> anyhow::Result<()> {
 pub fn status(directory: &Path, json: bool) -> anyhow::Result<Outcome> {
     let config = NodeConfig::load(directory)?;
     let gatekeeper = config.gatekeeper(directory)?;
-    let standing = Standing::read(directory, &config, gatekeeper.as_ref())?;
+    let policy = (&config, gatekeeper.as_ref());
+    let standing = Standing::of(directory, policy, accepted(directory)?)?;
     let before = standing.before.as_ref();
     let accepted = before.map(|before| before.digest);
     let same = accepted == Some(standing.digest);
@@ -192,7 +217,8 @@ pub fn status(directory: &Path, json: bool) -> anyhow::Result<Outcome> {
         report::print_json(&serde_json::json!({
             "site": site.to_string(),
             "exceptions": exceptions::as_json(&held, now()),
-            "digest": standing.digest.to_string(),
+            "policy": standing.digest.to_string(),
+            "digest": standing.change.to_string(),
             "accepted": accepted.map(|digest| digest.to_string()),
             "in_force": same,
             "signed_by": texts(&standing.signers),
@@ -232,7 +258,7 @@ pub fn status(directory: &Path, json: bool) -> anyhow::Result<Outcome> {
     if !same {
         report::note(&format!(
             "each officer: aquifer policy sign {} >> {SIGNED_FILE}",
-            standing.digest
+            standing.change
         ));
     }
     Ok(Outcome::Done)
@@ -247,14 +273,14 @@ fn override_json(own: &Override) -> serde_json::Value {
 }
 
 impl Standing {
-    fn read(
+    fn of(
         directory: &Path,
-        config: &NodeConfig,
-        gatekeeper: Option<&Gatekeeper>,
+        (config, gatekeeper): (&NodeConfig, Option<&Gatekeeper>),
+        before: Option<Accepted>,
     ) -> anyhow::Result<Self> {
-        let before = accepted(directory)?;
         let text = read_document(&directory.join(CONFIG_FILE))?;
         let digest = digest(&text, gatekeeper)?;
+        let change = change_of(before.as_ref(), &digest);
         let signed = directory.join(SIGNED_FILE);
         let lines = match signed.exists() {
             true => read_document(&signed)?,
@@ -264,10 +290,11 @@ impl Standing {
         let officers = officers.map(|key| key.parse::<IdentityKey>());
         Ok(Self {
             digest,
+            change,
             officers: officers
                 .collect::<Result<_, _>>()
                 .with_context(|| format!("{CONFIG_FILE}: [policy] officers"))?,
-            signers: signers(&lines, &change_digest(&digest)),
+            signers: signers(&lines, &change_digest(&change)),
             before,
         })
     }
@@ -287,6 +314,8 @@ fn digest(text: &str, gatekeeper: Option<&Gatekeeper>) -> anyhow::Result<Hash32>
 
 /// What was accepted.
 const ACCEPTED_FILE: &str = "policy.accepted";
+/// Under which name the history keeps which policy was accepted last.
+pub const KEPT: &str = "policy";
 /// What the history holds of a reason; the record holds all of it.
 const REASON_CHARS_MAX: usize = 500;
 /// Signatures of officers.

@@ -101,8 +101,8 @@ pub fn run(directory: &Path, break_glass: Option<&str>) -> anyhow::Result<Stoppe
     let history = runtime.block_on(attach(directory, &config, &mut store))?;
     let door = runtime.block_on(async { Door::open(directory) })?;
     let own = identity.identity().public();
-    let told = (&history, break_glass, used.usage());
-    let data = Data::attach(directory, (&config, own), &ledger, told)?;
+    let (told, more) = ((&history, &runtime), (break_glass, used.usage()));
+    let data = Data::attach(directory, (&config, own), &ledger, told, more)?;
     let signer = at_rest::identity(directory)?.into_identity();
     let participant =
         Participant::new(now(), data.rules, ledger, sign_with(signer), Judges::STRICT);

@@ -121,3 +121,36 @@ fn s1_policy_change_needs_two() {
     check_says(&status, 0, &["override", "the store burns"]);
     runs(&mut small);
 }
+
+/// Puts another number into the policy; two officers sign it, and it is taken.
+fn changed_and_signed(small: &mut Small, node: &std::path::Path, from: &str, to: &str) {
+    edit(node, from, to);
+    let changed = digest(small);
+    for person in [
+        small.cluster.operator.clone(),
+        small.cluster.approver.clone(),
+    ] {
+        sign(node, &person, &changed);
+    }
+    runs(small);
+}
+
+#[test]
+fn s1_an_older_policy_takes_signatures_of_its_own() {
+    let (mut small, node) = with_officers();
+    runs(&mut small);
+    let year = "rho_micro_per_year = ";
+    changed_and_signed(&mut small, &node, year, "rho_micro_per_year = 9");
+    let kept = ["node.toml", "policy.accepted"].map(|name| {
+        let path = node.join(name);
+        let bytes = fs::read(&path).unwrap();
+        (path, bytes)
+    });
+    let wider = "rho_micro_per_year = 99";
+    changed_and_signed(&mut small, &node, "rho_micro_per_year = 9", wider);
+    // Two officers signed it once: not for this change.
+    for (path, bytes) in &kept {
+        fs::write(path, bytes).unwrap();
+        check_says(&refused_start(&small), 1, &["0 of its officers"]);
+    }
+}
