@@ -75,9 +75,6 @@ pub fn hold(
         source,
     })?;
     let overridden = accepted.digest != standing.digest;
-    if overridden {
-        tracing::warn!(policy = %standing.digest, "the policy is in force by an override, for a day");
-    }
     if standing.officers.len() < SIGNERS_MIN {
         tracing::warn!("node.toml names fewer than two officers: one person can change the policy");
     }
@@ -94,6 +91,10 @@ pub fn hold(
             policy = %standing.digest, signers = accepted.signers.len(), exceptions = accepted.exceptions.len(), "another policy is in force"
         );
         keep(&directory.join(ACCEPTED_FILE), &accepted)?;
+    }
+    // Said once it is written down.
+    if overridden {
+        tracing::warn!(policy = %standing.digest, "the policy is in force by an override, for a day");
     }
     Ok(InForce { accepted, said })
 }

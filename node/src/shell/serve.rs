@@ -21,6 +21,7 @@ use aquifer_shared::shell::platform::System;
 use aquifer_shared::shell::report::chain;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::JoinHandle;
 
 use super::at_rest;
 use super::attached::Data;
@@ -41,7 +42,7 @@ use super::views::{Answer, Query, answer};
 use super::witnessing::{Distrust, Heard, Witnessing};
 use super::worker::Workers;
 use crate::core::chronicle::entered;
-use crate::core::ledger::Batch;
+use crate::core::ledger::{Batch, Ledger};
 use crate::core::participant::{Audit, Effect, Event, Fresh, Judges, Outgoing, Participant, Sign};
 
 /// Why the node stopped.
@@ -89,12 +90,7 @@ pub fn run(directory: &Path, break_glass: Option<&str>) -> anyhow::Result<Stoppe
     let identity = at_rest::identity(directory)?;
     let runtime = runtime()?;
     // The ledger first: a second process is refused before it reads any data.
-    let (ledger, witness) = (
-        config.ledger_path(directory),
-        config.witness_path(directory),
-    );
-    let database = at_rest::vault(directory)?.database(at_rest::LEDGER);
-    let (mut store, ledger) = runtime.block_on(Store::open(&ledger, &witness, &database))?;
+    let (mut store, ledger) = runtime.block_on(open_ledger(&config, directory))?;
     let used = usage::start(directory, &ledger, |after| {
         Ok(runtime.block_on(store.links_after(after, usize::MAX))?)
     })?;
@@ -150,12 +146,7 @@ pub fn run(directory: &Path, break_glass: Option<&str>) -> anyhow::Result<Stoppe
         let stopped = node
             .turn(data.results, (linked, distrusted), asked, data.epochs)
             .await;
-        // They hold ends of the session as well.
-        for task in [publishing, witnessing] {
-            task.abort();
-            let _ = task.await;
-        }
-        history.close().await;
+        end([publishing, witnessing], history).await;
         let stopped = stopped?;
         // The session says goodbye once the loop's ends are gone.
         let _ = tokio::time::timeout(GOODBYE_WAIT, session).await;
@@ -163,6 +154,24 @@ pub fn run(directory: &Path, break_glass: Option<&str>) -> anyhow::Result<Stoppe
     });
     used.finish();
     stopped
+}
+
+async fn open_ledger(config: &NodeConfig, directory: &Path) -> anyhow::Result<(Store, Ledger)> {
+    let (ledger, witness) = (
+        config.ledger_path(directory),
+        config.witness_path(directory),
+    );
+    let database = at_rest::vault(directory)?.database(at_rest::LEDGER);
+    Ok(Store::open(&ledger, &witness, &database).await?)
+}
+
+/// Ends what runs beside the loop: it holds ends of the session as well.
+async fn end(beside: [JoinHandle<()>; 2], history: History) {
+    for task in beside {
+        task.abort();
+        let _ = task.await;
+    }
+    history.close().await;
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
