@@ -8,6 +8,7 @@ pub mod clock;
 pub mod config;
 pub mod doorstep;
 mod drive;
+pub mod exceptions;
 mod finding;
 pub mod front;
 mod history_requests;

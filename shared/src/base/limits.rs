@@ -240,6 +240,10 @@ pub const LAW_PLACES_MAX: usize = 300;
 pub const LAW_TEXT_BYTES_MAX: usize = 512;
 /// Purposes of one file.
 pub const PURPOSES_MAX: usize = 256;
+/// Days for which an exception for a screened use may hold.
+pub const EXCEPTION_DAYS_MAX: i32 = 366;
+/// Exceptions of one folder.
+pub const EXCEPTIONS_MAX: usize = 64;
 /// Days before its last one on which a rule is told to be about to expire.
 pub const LAW_NOTICE_DAYS: i32 = 90;
 /// Bytes of one export of a consent system.

@@ -9,6 +9,8 @@ mod analyst_storms;
 #[cfg(test)]
 mod at_rest;
 #[cfg(test)]
+mod attacks;
+#[cfg(test)]
 mod canaries;
 #[cfg(test)]
 mod catalogue;
