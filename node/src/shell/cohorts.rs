@@ -52,6 +52,8 @@ pub struct Cohorts {
     tables: u64,
     /// An event was read and could not be taken: from then on nobody is in any sum.
     lost: bool,
+    /// Somebody was told that ids do not match.
+    warned: bool,
     /// The last cut: when, and by which decision.
     last: Option<LastCut>,
     teller: Option<Teller>,
@@ -132,6 +134,7 @@ impl Cohorts {
             usage: None,
             tables: TRAINING,
             lost: false,
+            warned: false,
             last: None,
             teller: None,
         }
@@ -190,6 +193,12 @@ impl Cohorts {
         self.was_let_in(&brief.purpose)?;
         let look = self.look::<Train>(brief)?;
         let rows = Arc::new(self.training.eligible(&self.register, &look.cut));
+        if !self.warned && self.training.misses_most() {
+            self.warned = true;
+            tracing::warn!(
+                "most persons of the consent records have no row in the training table: are ids written as there? `aquifer-node check` counts them"
+            );
+        }
         self.note(attempt, TRAINING, &rows);
         Ok(Cohort::new(look.allowed, rows))
     }

@@ -120,6 +120,7 @@ pub fn run(directory: &Path, scoring: &Scoring<'_>) -> anyhow::Result<Outcome> {
     let name = format!("{}@{}", file.card().name, file.card().version);
     let kept = Exported::of(&cohort, scoring, &name, now());
     kept.note(directory)?;
+    kept.tell(directory, suppressed, now())?;
     tell(
         scoring,
         (&file, &name, &brief.purpose),

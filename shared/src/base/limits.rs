@@ -254,6 +254,8 @@ pub const CONSENT_JSON_BYTES_MAX: u64 = 64 << 20;
 pub const CONSENT_ROW_BYTES_MAX: u64 = 1 << 20;
 /// Events of one consent export: they are sorted in memory.
 pub const CONSENT_EVENTS_MAX: usize = 10_000_000;
+/// Events that a receipt tells, the newest.
+pub const CONSENT_RECEIPT_EVENTS_MAX: usize = 200;
 /// Bytes of a file of scores in which one person is looked for.
 pub const SCORES_FILE_BYTES_MAX: u64 = 8 << 30;
 /// Lines of one person in a file of scores.

@@ -53,6 +53,8 @@ mod psql;
 #[cfg(test)]
 mod questions;
 #[cfg(test)]
+mod receipts;
+#[cfg(test)]
 mod refusals;
 #[cfg(test)]
 mod release;

@@ -123,6 +123,16 @@ impl History {
         self.ask(|reply| Ask::Append(prepared, Some(reply))).await?
     }
 
+    /// Where the event of a key is, if it was appended.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read.
+    pub async fn find(&self, key: &str) -> Result<Option<u64>, HistoryFault> {
+        let key = key.to_owned();
+        self.ask(|reply| Ask::Find { key, reply }).await?
+    }
+
     /// Hands an event over without waiting for the disk; a crash may lose it, so that whoever starts again says it again by its key. What
     /// is wrong is logged.
     pub async fn note(&self, key: Option<String>, event: Event) {
