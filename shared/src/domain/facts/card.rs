@@ -184,6 +184,7 @@ fn privacy(log: &Log, released: &Fact, study: &Fact) -> Result<Section, NoDocume
         return Err(released.contradicted("disclosure.rho_micro", "rho and delta above 0"));
     }
     spent_at_most(log, released, rho)?;
+    tuned_at_most(log, released, study, tuning)?;
     let (own, from, both) = (
         [released.index],
         [study.index],
@@ -220,7 +221,7 @@ fn privacy(log: &Log, released: &Fact, study: &Fact) -> Result<Section, NoDocume
         line("trust_model", "Trust model")?,
         Line::of(
             "tuning_rho_micro",
-            "Spent on tuning, rho in millionths",
+            "Spent on earlier studies of its family, which may have guided choices, rho in millionths",
             tuning,
             &own,
         ),
@@ -242,21 +243,46 @@ fn privacy(log: &Log, released: &Fact, study: &Fact) -> Result<Section, NoDocume
 /// Spends of the study, where the log has them in the form of an audit pack.
 fn spent_at_most(log: &Log, released: &Fact, rho_micro: u64) -> Result<(), NoDocument> {
     let study = released.needed_text("study")?;
-    let spends = log
-        .of_kind(Kind::BudgetSpent)
-        .filter(|fact| fact.text("study") == Some(&study));
+    let expected = "no less than what the log spent on the study";
+    match spent(log, &[study.as_str()], u64::MAX) {
+        Some(spent) if spent <= rho_micro => Ok(()),
+        _ => Err(released.contradicted("disclosure.rho_micro", expected)),
+    }
+}
+
+/// Spends of earlier studies of its family, up to the release.
+fn tuned_at_most(
+    log: &Log,
+    released: &Fact,
+    study: &Fact,
+    rho_micro: u64,
+) -> Result<(), NoDocument> {
+    let Some(family) = study.text("family") else {
+        return Ok(());
+    };
+    let earlier = log.of_kind(Kind::StudyProposed);
+    let earlier = earlier
+        .filter(|fact| fact.index < study.index && fact.text("family") == Some(family))
+        .filter_map(|fact| fact.text("study"));
+    let expected = "no less than what the log spent on earlier studies of the family";
+    match spent(log, &earlier.collect::<Vec<&str>>(), released.index) {
+        Some(spent) if spent <= rho_micro => Ok(()),
+        _ => Err(released.contradicted("disclosure.tuning_rho_micro", expected)),
+    }
+}
+
+/// Rho of all spends of these studies in entries before one; none where it is beyond all prices.
+fn spent(log: &Log, studies: &[&str], before: u64) -> Option<u64> {
+    let is_theirs = |fact: &&Fact| {
+        let own = fact.text("study");
+        fact.index < before && own.is_some_and(|study| studies.contains(&study))
+    };
+    let spends = log.of_kind(Kind::BudgetSpent).filter(is_theirs);
     let spends: Vec<Spend> = spends
         .filter_map(|fact| Spend::of(&fact.payload).ok())
         .collect();
-    let spent = Figures::of(&spends).and_then(|figures| Some(figures.year?.rho_micro));
-    match (spends.is_empty(), spent) {
-        (true, _) => Ok(()),
-        (false, Some(spent)) if spent <= rho_micro => Ok(()),
-        _ => Err(released.contradicted(
-            "disclosure.rho_micro",
-            "no less than what the log spent on the study",
-        )),
-    }
+    let year = Figures::of(&spends)?.year;
+    Some(year.map_or(0, |year| year.rho_micro))
 }
 
 fn assessment(log: &Log, model: &str, version: u64) -> Result<Section, NoDocument> {
