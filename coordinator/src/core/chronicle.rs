@@ -410,7 +410,11 @@ mod tests {
     #[test]
     fn rounds_groups_and_attempts_have_keys_of_their_own() {
         let keys: Vec<_> = (0..3)
-            .map(|round| recorded(&STUDY, &terms(), false, &result(round)).remove(0).0)
+            .map(|round| {
+                recorded(&STUDY, &terms(), false, &result(round))
+                    .remove(0)
+                    .0
+            })
             .collect();
         assert!(keys[0] != keys[1] && keys[1] != keys[2]);
     }

@@ -79,7 +79,9 @@ pub fn declared(
     let Some((book, own)) = rules else {
         return match facts {
             None => Ok(Vec::new()),
-            Some(_) => Err(wrong("there is no [law], expected one: it declares the purposes")),
+            Some(_) => Err(wrong(
+                "there is no [law], expected one: it declares the purposes",
+            )),
         };
     };
     let mut events = vec![declares_rules(book)];
@@ -87,9 +89,8 @@ pub fn declared(
         facts.check(book)?;
         let retention = gates.limit(Key::ScoreRetentionMaxDays, now);
         let retention = retention.and_then(|days| u32::try_from(days).ok());
-        let retention = retention.ok_or_else(|| {
-            wrong("no rule in force sets score_retention_max_days, expected one")
-        })?;
+        let retention = retention
+            .ok_or_else(|| wrong("no rule in force sets score_retention_max_days, expected one"))?;
         events.push(facts.parties().event());
         for purpose in book.purposes() {
             let declaration = facts.declaration(purpose, own, retention)?;
@@ -107,7 +108,9 @@ impl FactsConfig {
     fn check(&self, book: &Rulebook) -> Result<(), FactsError> {
         if !ROLES.contains(&self.role.as_str()) {
             let (got, expected) = (&self.role, ROLES.join(", "));
-            return Err(wrong(&format!("role is {got:?}, expected one of {expected}")));
+            return Err(wrong(&format!(
+                "role is {got:?}, expected one of {expected}"
+            )));
         }
         if let Some(unknown) = self.basis.keys().find(|id| book.purpose(id).is_none()) {
             let what = format!("basis names {unknown:?}, expected declared purposes alone");

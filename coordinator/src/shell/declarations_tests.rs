@@ -76,18 +76,38 @@ fn sums_from_abroad_are_transfers() {
 #[test]
 fn without_facts_the_rules_alone_enter() {
     assert_eq!(declared(None, &gates(), TODAY).unwrap().len(), 1);
-    assert!(declared(None, &Gates::undeclared(), TODAY).unwrap().is_empty());
+    assert!(
+        declared(None, &Gates::undeclared(), TODAY)
+            .unwrap()
+            .is_empty()
+    );
     assert!(declared(Some(&config("", "")), &Gates::undeclared(), TODAY).is_err());
 }
 
 #[test]
 fn what_no_document_could_say_is_refused() {
-    check_refused("role = \"controller\"", "role = \"owner\"", "role is \"owner\"");
+    check_refused(
+        "role = \"controller\"",
+        "role = \"owner\"",
+        "role is \"owner\"",
+    );
     check_refused("\"churn.train\" =", "\"churn.other\" =", "churn.other");
-    check_refused("\"churn.train\" = \"consent\"\n", "", "no entry for purpose churn.train");
+    check_refused(
+        "\"churn.train\" = \"consent\"\n",
+        "",
+        "no entry for purpose churn.train",
+    );
     check_refused("= \"consent\"", "= \"because\"", "\"because\"");
-    check_refused("dpv:Encryption", "dpv:FederatedLearning", "FederatedLearning");
-    check_refused("disks are encrypted", "this is GDPR-certified", "gdpr-certified");
+    check_refused(
+        "dpv:Encryption",
+        "dpv:FederatedLearning",
+        "FederatedLearning",
+    );
+    check_refused(
+        "disks are encrypted",
+        "this is GDPR-certified",
+        "gdpr-certified",
+    );
     check_refused("the authority", "a\\nb", "in one line");
     check_refused("dpo@example.org", "", "0 bytes");
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::fixture::{STEP_MS, Small, check_says, policy};
 
-fn of_coordinator(small: &Small, arguments: &[&str]) -> Value {
+pub fn of_coordinator(small: &Small, arguments: &[&str]) -> Value {
     let mut all = vec!["history"];
     all.extend(arguments);
     all.push("--json");
