@@ -4,12 +4,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use aquifer_shared::base::ids::{Hash32, IdentityKey, Name, StudyHash};
-use aquifer_shared::base::units::MicroRho;
+use aquifer_shared::base::units::{Delta, MicroRho};
 use aquifer_shared::domain::contract::Contract;
+use aquifer_shared::domain::pack::epsilon_micro;
 use aquifer_shared::domain::predictor::plan::Shape;
 use aquifer_shared::domain::sum::TrustMode;
 use aquifer_shared::shell::at_rest::AtRestConfig;
-use aquifer_shared::shell::noise::{self, check_charge};
+use aquifer_shared::shell::noise::check_charge;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
@@ -369,9 +370,15 @@ impl NodeConfig {
             standing: policy.standing.clone(),
             confirms: |terms| check_charge(terms).is_ok(),
             gatekeeper,
-            epsilon: noise::epsilon,
+            epsilon,
         }
     }
+}
+
+/// The epsilon of a price, rounded up: as auditors recompute it, and fast enough to be asked at every question.
+fn epsilon(rho: MicroRho, delta: Delta) -> f64 {
+    let delta_pico = (delta.get() * 1e12).floor() as u64;
+    epsilon_micro(rho.0, delta_pico) as f64 / 1e6
 }
 
 fn wrong(path: &Path, text: &str, at: usize, problem: &str) -> ConfigError {

@@ -83,7 +83,7 @@ impl Unprivileged {
 
     /// Hands a folder and its files over, so that permissions count.
     fn give(&self, folder: &Path) {
-        fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).unwrap();
         if !self.root {
             return;
         }
@@ -139,7 +139,7 @@ fn a_read_only_directory_is_named() {
     user.give(node);
     user.give(&witness);
     for (path, name) in [(node, "ledger"), (&witness, "witness")] {
-        let outcome = closed(path, 0o555, || user.run("aquifer-node", &["run"], node));
+        let outcome = closed(path, 0o500, || user.run("aquifer-node", &["run"], node));
         check_says(&outcome, 2, &[name]);
     }
 }
@@ -174,7 +174,7 @@ fn a_read_only_store_is_named_and_loses_nothing() {
     let invite = ["invite", "late", "--role", "node"];
     let run = |arguments: &[&str]| user.run("aquifer-coordinator", arguments, &folder);
     for arguments in [invite.as_slice(), &["serve"]] {
-        let outcome = closed(&folder, 0o555, || run(arguments));
+        let outcome = closed(&folder, 0o500, || run(arguments));
         check_says(
             &outcome,
             2,

@@ -214,8 +214,14 @@ pub const CELLS_PER_SECOND: u64 = 40_000_000;
 /// A function of public sizes only: the moment of an answer then hides how many customers were really added up.
 #[must_use]
 pub fn smallest_slot_ms(customers_max: u64, features: u64) -> u32 {
-    let cells = u128::from(customers_max) * u128::from(features);
-    let needed = (2 * 1_000 * cells).div_ceil(u128::from(CELLS_PER_SECOND));
+    slot_ms(customers_max, features, CELLS_PER_SECOND)
+}
+
+/// As [`smallest_slot_ms`], for another number of cells in a second.
+#[must_use]
+pub(crate) fn slot_ms(customers_max: u64, columns: u64, cells_per_second: u64) -> u32 {
+    let cells = u128::from(customers_max) * u128::from(columns);
+    let needed = (2 * 1_000 * cells).div_ceil(u128::from(cells_per_second));
     let fits = |slot: &u32| u128::from(*slot) >= needed;
     SLOTS_MS.into_iter().find(fits).unwrap_or(10_000)
 }
