@@ -247,7 +247,8 @@ pub fn modelled(
         ("study", Json::from(study.to_string())),
         ("version", Json::from(version)),
     ];
-    let said = parsed.as_ref().zip(beside);
+    // Of a model that is held only people who decide or check may learn more.
+    let said = parsed.as_ref().zip(beside).filter(|_| published);
     let said = said.map_or_else(Vec::new, |(file, beside)| disclosure::fields(file, beside));
     let fields = own.into_iter().chain(said);
     let fields = fields.map(|(key, value)| (key.to_owned(), value));

@@ -95,7 +95,8 @@ fn released<'a>(log: &'a Log, model: &str, version: Option<u64>) -> Result<&'a F
     })
 }
 
-fn proposal<'a>(log: &'a Log, study: &str) -> Result<&'a Fact, NoDocument> {
+/// The proposal of a study; it may be in the pack of an earlier quarter.
+pub(super) fn proposal<'a>(log: &'a Log, study: &str) -> Result<&'a Fact, NoDocument> {
     let mut all = log.of_kind(Kind::StudyProposed);
     let found = all.find(|fact| fact.text("study") == Some(study));
     found.ok_or_else(|| NoDocument::Missing {
