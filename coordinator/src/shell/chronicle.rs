@@ -113,6 +113,25 @@ impl Hub {
         Ok(chronicle.history.keep(DECLARED, digest).await?)
     }
 
+    /// Enters what a question without an answer has cost, and waits for the disk: nothing that could say it again is kept of it.
+    pub(super) async fn tell_cost(&self, live: &Live) {
+        let Some(chronicle) = self.front.chronicle() else {
+            return;
+        };
+        let rounds = live.machine.rounds().iter();
+        let opened = rounds.filter_map(|round| {
+            let last = round.attempts.checked_sub(1)?;
+            Some(opened(&live.hash, &live.terms, round.round, last))
+        });
+        let spends: Vec<Keyed> = opened.flatten().collect();
+        if spends.is_empty() {
+            return;
+        }
+        if let Err(fault) = chronicle.history.append_once(spends).await {
+            tracing::error!(study = %live.hash.short(), %fault, "what a question cost is not in the history");
+        }
+    }
+
     /// What the history says of a model.
     pub(super) fn modelled(&self, model: &StoredModel) -> Keyed {
         let beside = self.studies.get(&model.study).map(|live| Beside {

@@ -26,6 +26,7 @@ fn kinds(entries: &Value) -> Vec<String> {
 
 fn copy_all(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
+    fs::set_permissions(to, fs::metadata(from).unwrap().permissions()).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let (entry, name) = (entry.as_ref().unwrap(), entry.as_ref().unwrap().file_name());
         match entry.file_type().unwrap() {

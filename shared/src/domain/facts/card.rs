@@ -158,28 +158,48 @@ fn model_lines(log: &Log, released: &Fact, study: &Fact) -> Result<Section, NoDo
     })
 }
 
+/// The disclosure block of a release.
+struct Block<'a> {
+    released: &'a Fact,
+    fields: &'a Json,
+}
+
+impl<'a> Block<'a> {
+    fn of(released: &'a Fact) -> Result<Self, NoDocument> {
+        let fields = released.needed(released.payload.get("disclosure"), "disclosure")?;
+        Ok(Self { released, fields })
+    }
+
+    fn field(&self, key: &str) -> Result<(&'a Json, String), NoDocument> {
+        let name = format!("disclosure.{key}");
+        let found = self.released.needed(self.fields.get(key), &name)?;
+        Ok((found, name))
+    }
+
+    fn text(&self, key: &str) -> Result<String, NoDocument> {
+        let (found, name) = self.field(key)?;
+        let found = found.as_text().map(str::to_owned);
+        found.ok_or_else(|| self.released.contradicted(&name, "a text"))
+    }
+
+    fn number(&self, key: &str) -> Result<u64, NoDocument> {
+        let (found, name) = self.field(key)?;
+        let found = found.as_u64();
+        found.ok_or_else(|| self.released.contradicted(&name, "a number from 0"))
+    }
+}
+
 /// The disclosure block: all of it, or no card.
 ///
 /// # Privacy
 ///
 /// Epsilon is computed from rho and delta of the log, rounded up; a release that states less than the log spent is refused.
 fn privacy(log: &Log, released: &Fact, study: &Fact) -> Result<Section, NoDocument> {
-    let block = released.needed(released.payload.get("disclosure"), "disclosure")?;
-    let text = |key: &str| {
-        let found = released
-            .needed(block.get(key), &format!("disclosure.{key}"))?
-            .as_text();
-        found
-            .map(str::to_owned)
-            .ok_or_else(|| released.contradicted(&format!("disclosure.{key}"), "a text"))
-    };
-    let number = |key: &str| {
-        let found = released
-            .needed(block.get(key), &format!("disclosure.{key}"))?
-            .as_u64();
-        found.ok_or_else(|| released.contradicted(&format!("disclosure.{key}"), "a number from 0"))
-    };
-    let (rho, tuning) = (number("rho_micro")?, number("tuning_rho_micro")?);
+    let block = Block::of(released)?;
+    let (rho, tuning) = (
+        block.number("rho_micro")?,
+        block.number("tuning_rho_micro")?,
+    );
     let delta = study.needed_number("delta_pico")?;
     if rho == 0 || delta == 0 {
         return Err(released.contradicted("disclosure.rho_micro", "rho and delta above 0"));
@@ -192,7 +212,8 @@ fn privacy(log: &Log, released: &Fact, study: &Fact) -> Result<Section, NoDocume
         [study.index, released.index],
     );
     let eps = epsilon_micro(rho, delta);
-    let line = |key: &str, label: &str| Ok::<_, NoDocument>(Line::of(key, label, text(key)?, &own));
+    let line =
+        |key: &str, label: &str| Ok::<_, NoDocument>(Line::of(key, label, block.text(key)?, &own));
     let lines = vec![
         line("unit", "Unit of privacy")?,
         line("neighbours", "Neighbouring relation")?,
