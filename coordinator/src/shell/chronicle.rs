@@ -227,3 +227,7 @@ const HISTORY: &str = "history";
 const DECLARED: &str = "declared";
 /// Its newest checkpoint, unless the configuration names another place.
 pub const HISTORY_MARK: &str = "history.checkpoint";
+
+#[cfg(test)]
+#[path = "chronicle_tests.rs"]
+mod tests;
