@@ -186,7 +186,8 @@ impl Hub {
         }
         let law = &self.front.law;
         match publish::conclude(live, &self.store, &self.release, law, now()).await {
-            Ok((ending, said)) => {
+            Ok((ending, kept)) => {
+                let said = kept.map(|model| self.modelled(&model));
                 self.note_history(said).await;
                 let Some(live) = self.studies.get_mut(&hash) else {
                     return;

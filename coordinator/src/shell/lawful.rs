@@ -10,7 +10,7 @@ use aquifer_shared::domain::contract::{Contract, Published};
 use aquifer_shared::domain::history::{Event, Json, Kind};
 use aquifer_shared::domain::law::witness::{Query, Release, Run, Score};
 use aquifer_shared::domain::law::{
-    Allowed, Category, Decision, Gate, Obligation, Place, Purposes, Rulebook, Set, Transfer,
+    Allowed, Category, Decision, Gate, Key, Obligation, Place, Purposes, Rulebook, Set, Transfer,
     Verdict, Word,
 };
 use aquifer_shared::domain::question::Question;
@@ -247,6 +247,12 @@ impl Law {
     #[must_use]
     pub fn book(&self) -> Option<&Rulebook> {
         self.gates.book()
+    }
+
+    /// What the rules in force say of a limit, where they say anything.
+    #[must_use]
+    pub fn limit(&self, key: Key, now: Timestamp) -> Option<u64> {
+        self.gates.limit(key, now)
     }
 
     /// Whether a study may run.

@@ -6,6 +6,7 @@ pub mod chronicle;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod declarations;
 pub mod doorstep;
 mod drive;
 pub mod exceptions;

@@ -46,6 +46,7 @@ pub async fn serve(home: Home, json: bool) -> anyhow::Result<Outcome> {
     let authority = home.authority.clone();
     let days = home.config.certificate_days.get();
     let gates = home.excepting(home.gates()?, &history).await?;
+    let declared = home.declared(&gates, now())?;
     let front = Front::new(
         registry,
         store.clone(),
@@ -58,6 +59,7 @@ pub async fn serve(home: Home, json: bool) -> anyhow::Result<Outcome> {
     let front = Arc::new(front.under(law));
     let shown = attach(&front, &history);
     let hub = Hub::load(front.clone(), store.clone(), home.release.clone()).await?;
+    hub.declare(declared).await?;
     hub.catch_up().await?;
     let server_name = home.config.server_name.as_str();
     let tls = ServerTls::fresh(&front.authority, server_name, now())?;

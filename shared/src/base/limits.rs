@@ -283,6 +283,8 @@ pub const HISTORY_KEY_BYTES_MAX: usize = 64;
 pub const HISTORY_GROUP_MAX: usize = 4_096;
 /// Entries of a history in one answer.
 pub const HISTORY_ENTRIES_SHOWN_MAX: u64 = 500;
+/// Newest answers whose questions a coordinator enters again at its start, in case that a crash lost their events.
+pub const ANSWERS_TOLD_AGAIN: usize = 256;
 /// Days whose checkpoints one answer shows: each checkpoint has at most 64 KiB.
 pub const HISTORY_DAYS_SHOWN_MAX: u64 = 32;
 /// Requests to a history that may wait.

@@ -3,6 +3,8 @@
 //! Its times are made up; it can be told to say something else from some entry on, as one who holds the log's key could.
 
 #[cfg(test)]
+mod facts;
+#[cfg(test)]
 mod flips;
 #[cfg(test)]
 mod python;

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::fixture::{STEP_MS, Small, check_says, policy};
 
-fn of_coordinator(small: &Small, arguments: &[&str]) -> Value {
+pub fn of_coordinator(small: &Small, arguments: &[&str]) -> Value {
     let mut all = vec!["history"];
     all.extend(arguments);
     all.push("--json");
@@ -26,8 +26,7 @@ fn kinds(entries: &Value) -> Vec<String> {
 
 fn copy_all(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
-    let mode = fs::metadata(from).unwrap().permissions();
-    fs::set_permissions(to, mode).unwrap();
+    fs::set_permissions(to, fs::metadata(from).unwrap().permissions()).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let (entry, name) = (entry.as_ref().unwrap(), entry.as_ref().unwrap().file_name());
         match entry.file_type().unwrap() {
