@@ -25,6 +25,7 @@ mod objections;
 pub mod outbox;
 mod places;
 mod presenter;
+mod program;
 pub mod psql;
 pub mod publish;
 pub mod put;
