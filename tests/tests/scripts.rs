@@ -84,7 +84,11 @@ fn where_all_is_there_nothing_is_done() {
 fn results(cases: &str) -> Outcome {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("junit.xml");
-    fs::write(&file, format!("<testsuites><testsuite>{cases}</testsuite></testsuites>")).unwrap();
+    fs::write(
+        &file,
+        format!("<testsuites><testsuite>{cases}</testsuite></testsuites>"),
+    )
+    .unwrap();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     run(Command::new(root.join("scripts/test-results")).arg(file)).unwrap()
 }

@@ -136,7 +136,7 @@ fn r1_a_statement_signed_by_another_is_found() {
     let pack = log.pack("2026Q4").unwrap();
     let stranger = Signer::of_log(&log.log.key.name, 77);
     let mut said = String::new();
-    log.made(end(&pack), |own| said = own.to_json().to_text());
+    drop(log.made(end(&pack), |own| said = own.to_json().to_text()));
     let signature = stranger.sign(signed_statement(&said).as_bytes());
     for key in [&stranger.key, &log.log.key] {
         let forged = signed(&pack, envelope(&said, key, &signature));

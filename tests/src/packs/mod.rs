@@ -294,10 +294,7 @@ impl Log {
 pub fn book() -> Book {
     Book {
         purposes: "# made-up purposes\n".to_owned(),
-        packs: vec![
-            CLOCKS.to_owned(),
-            "# made-up house\n".to_owned(),
-        ],
+        packs: vec![CLOCKS.to_owned(), "# made-up house\n".to_owned()],
     }
 }
 

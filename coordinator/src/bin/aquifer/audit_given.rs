@@ -83,7 +83,10 @@ pub(crate) fn unread_clocks(files: &Files, books: &[Book]) -> anyhow::Result<Opt
     for text in books.iter().flat_map(|book| &book.packs) {
         let pack: toml::Table = toml::from_str(text).context("a rule pack is no TOML")?;
         let rules = pack.get("rule").and_then(toml::Value::as_array);
-        let keys = rules.into_iter().flatten().filter_map(|rule| rule.get("key")?.as_str());
+        let keys = rules
+            .into_iter()
+            .flatten()
+            .filter_map(|rule| rule.get("key")?.as_str());
         expected += keys.filter(|key| key.starts_with("clock_")).count();
     }
     Ok((found != expected).then(|| {

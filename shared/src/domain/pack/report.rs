@@ -117,7 +117,13 @@ pub(super) fn with_figures(quarter: Quarter, contents: &Contents, figures: &Figu
         ("format", FORMAT.into()),
         ("log", origin.into()),
         ("notice", NOTICE.into()),
-        ("program", contents.program.as_ref().map_or(Json::Null, Statement::told)),
+        (
+            "program",
+            contents
+                .program
+                .as_ref()
+                .map_or(Json::Null, Statement::told),
+        ),
         ("quarter", quarter.to_string().into()),
         ("root", root.into()),
         ("tests", Json::Object(tests.collect())),

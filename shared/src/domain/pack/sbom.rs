@@ -74,17 +74,11 @@ pub fn sbom(product: &str, version: &str, lock: &str) -> Result<String, BadLock>
     needs.insert(product.to_owned(), own);
     let dependencies = needs.into_iter().map(|(reference, needs)| {
         let needs = needs.into_iter().map(Json::from).collect();
-        Json::object([
-            ("dependsOn", Json::List(needs)),
-            ("ref", reference.into()),
-        ])
+        Json::object([("dependsOn", Json::List(needs)), ("ref", reference.into())])
     });
     let bom = Json::object([
         ("bomFormat", FORMAT.into()),
-        (
-            "components",
-            Json::List(components.into_values().collect()),
-        ),
+        ("components", Json::List(components.into_values().collect())),
         ("dependencies", Json::List(dependencies.collect())),
         ("metadata", metadata(product, version, lock)),
         ("specVersion", SPEC_VERSION.into()),
@@ -126,7 +120,11 @@ impl Package {
     /// A package URL where it comes from a registry, else name and version.
     fn reference(&self) -> String {
         match self.source {
-            Some(_) => format!("pkg:cargo/{}@{}", self.name, self.version.replace('+', "%2B")),
+            Some(_) => format!(
+                "pkg:cargo/{}@{}",
+                self.name,
+                self.version.replace('+', "%2B")
+            ),
             None => format!("{}@{}", self.name, self.version),
         }
     }
@@ -190,8 +188,8 @@ pub(super) fn check(files: &Files) -> Vec<Finding> {
         }
     }
     for (place, dependency) in dependencies.iter().enumerate() {
-        let all_known = named(dependency)
-            .is_some_and(|names| names.iter().all(|name| known.contains(name)));
+        let all_known =
+            named(dependency).is_some_and(|names| names.iter().all(|name| known.contains(name)));
         if !all_known {
             findings.push(finding(format!(
                 "dependency {place}: names a part that is not there"
@@ -217,7 +215,12 @@ fn parts(json: &Json) -> Option<(&str, &[Json], &[Json])> {
 
 /// The reference of a component that is in form.
 fn component_reference(component: &Json) -> Option<&str> {
-    let text = |key: &str| component.get(key)?.as_text().filter(|text| !text.is_empty());
+    let text = |key: &str| {
+        component
+            .get(key)?
+            .as_text()
+            .filter(|text| !text.is_empty())
+    };
     text("name")?;
     text("version")?;
     (text("type")? == "library").then_some(())?;
@@ -317,7 +320,11 @@ mod tests {
             ("\"specVersion\":\"1.6\"", "\"specVersion\":\"1.5\"", 1),
             ("\"ref\":\"product\"", "\"ref\":\"produce\"", 1),
             ("\"content\":\"ab", "\"content\":\"AB", 3),
-            ("\"purl\":\"pkg:cargo/b@0.1.0\"", "\"purl\":\"pkg:cargo/c@0.1.0\"", 3),
+            (
+                "\"purl\":\"pkg:cargo/b@0.1.0\"",
+                "\"purl\":\"pkg:cargo/c@0.1.0\"",
+                3,
+            ),
             ("\"name\":\"b\"", "\"name\":\"\"", 3),
         ] {
             assert!(text.contains(from));

@@ -39,7 +39,11 @@ impl Question {
     pub fn slot_ms(&self, table: &Published, customers_max: u64) -> u32 {
         let rows = u64::from(table.rows_per_unit_max);
         let columns = 1 + self.keys.len() as u64 + self.blocks.len() as u64 + columns(&self.filter);
-        slot_ms(customers_max, rows.saturating_mul(columns), CELLS_PER_SECOND)
+        slot_ms(
+            customers_max,
+            rows.saturating_mul(columns),
+            CELLS_PER_SECOND,
+        )
     }
 }
 
