@@ -102,7 +102,7 @@ fn results_of_tests_are_those_of_features_and_a_skipped_one_says_nothing() {
          <testcase name=\"c7_contradictory_duplicates_are_quarantined_and_the_strictest_is_kept\"/>",
     );
     assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""));
-    let expected = "{\"c3_twice\":\"failed\",\"c7_contradictory_duplicates_are_quarantined_and_the_strictest_is_\":\"passed\",\
+    let expected = "{\"c3_twice\":\"failed\",\"c7_contradictory_duplicates_are_quarantined_and_the_strictest_is\":\"passed\",\
                     \"r1_other\":\"failed\",\"r1_same\":\"passed\"}\n";
     assert_eq!(outcome.stdout, expected);
 }
