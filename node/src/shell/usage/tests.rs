@@ -56,7 +56,7 @@ impl World {
     }
 
     pub(in crate::shell) fn tell(&mut self, news: News) {
-        self.writer.as_mut().unwrap().take(news).unwrap();
+        self.writer.as_mut().unwrap().take_all(vec![news]).unwrap();
     }
 
     pub(in crate::shell) fn table(&mut self, number: u64, persons: &[SubjectRef]) {
@@ -106,7 +106,7 @@ impl World {
         let links: Vec<Vec<u8>> = batch.records.into_iter().map(|own| own.bytes).collect();
         self.links.extend(links.iter().cloned());
         if let Some(writer) = &mut self.writer {
-            writer.take(News::Entries(links)).unwrap();
+            writer.take_all(vec![News::Entries(links)]).unwrap();
         }
     }
 

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use aquifer_shared::base::ids::{AttemptId, StudyHash};
 use aquifer_shared::domain::sum::Part;
@@ -164,15 +165,14 @@ impl Writer {
     }
 
     fn write_all(mut self, told: &Receiver<News>) {
-        let mut broken = false;
-        while let Ok(news) = told.recv() {
-            if matches!(news, News::Stop) {
-                return;
-            }
+        let (mut broken, mut stopped) = (false, false);
+        while !stopped && let Ok(first) = told.recv() {
+            let batch;
+            (batch, stopped) = gather(first, told);
             if broken {
                 continue;
             }
-            if let Err(error) = self.take(news) {
+            if let Err(error) = self.take_all(batch) {
                 // What is counted is right as far as it goes; the next start counts the rest.
                 let error = anyhow::Error::from(error);
                 tracing::error!(
@@ -184,73 +184,122 @@ impl Writer {
         }
     }
 
-    pub(super) fn take(&mut self, news: News) -> Result<(), UsageFault> {
-        match news {
-            News::Table(number, subjects) => {
-                self.state.tables.insert(number, Persons::new(subjects));
-                while self.state.tables.len() > TABLES_MAX {
-                    // The training table has the first number, and stays.
-                    let oldest = self.state.tables.keys().nth(1).copied();
-                    self.state.tables.remove(&oldest.unwrap_or_default());
+    /// Takes news in order, in one transaction.
+    pub(super) fn take_all(&mut self, batch: Vec<News>) -> Result<(), UsageFault> {
+        let (mut head, mut steps) = (self.head, Vec::new());
+        for news in batch {
+            match news {
+                News::Table(number, subjects) => {
+                    steps.push(Step::Table(number, Persons::new(subjects)));
                 }
-                Ok(())
+                News::Cut {
+                    attempt,
+                    table,
+                    eligible,
+                } => steps.push(Step::Cut(attempt, Cut { table, eligible })),
+                News::Entries(links) => head = follow(head, &links, &mut steps)?,
+                News::Stop => {}
             }
-            News::Cut {
-                attempt,
-                table,
-                eligible,
-            } => self.cut(attempt, Cut { table, eligible }),
-            News::Entries(links) => self.count(&links),
-            News::Stop => Ok(()),
         }
-    }
-
-    fn cut(&mut self, attempt: AttemptId, cut: Cut) -> Result<(), UsageFault> {
-        let (connection, state) = (&mut self.ledger.connection, &mut self.state);
-        let charged = self.ledger.runtime.block_on(async {
-            let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-            let run = entries::settle(&mut transaction, &attempt).await?;
-            if let Some(run) = run {
-                state.add(&mut transaction, run, cut.clone()).await?;
-            }
-            transaction.commit().await?;
-            Ok(run.is_some())
-        });
-        let charged = charged.map_err(|source| fault(&self.ledger.path, "write", source))?;
-        if !charged {
-            self.state.keep(attempt, cut);
-        }
-        Ok(())
+        self.write(head, steps)
     }
 
     /// Counts entries of the budget ledger, in one transaction.
     pub(super) fn count(&mut self, links: &[Vec<u8>]) -> Result<(), UsageFault> {
-        let (mut head, mut changes) = (self.head, Vec::new());
-        for bytes in links {
-            let (link, next) = head.follow(bytes, ENTRY_BYTES_MAX)?;
-            let entry = Entry::from_link(link.kind, &link.body)?;
-            changes.extend(change_of(&entry)?);
-            head = next;
-        }
-        if head == self.head {
+        let mut steps = Vec::new();
+        let head = follow(self.head, links, &mut steps)?;
+        self.write(head, steps)
+    }
+
+    fn write(&mut self, head: Head, steps: Vec<Step>) -> Result<(), UsageFault> {
+        if steps.is_empty() && head == self.head {
             return Ok(());
         }
         let (connection, state, live) = (&mut self.ledger.connection, &mut self.state, self.live);
-        let counted = self.ledger.runtime.block_on(async {
+        let written = self.ledger.runtime.block_on(async {
             let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-            for change in changes {
-                state.apply(&mut transaction, change, live).await?;
+            for step in steps {
+                state.step(&mut transaction, step, live).await?;
             }
-            entries::reach(&mut transaction, head).await?;
+            if head != self.head {
+                entries::reach(&mut transaction, head).await?;
+            }
             transaction.commit().await
         });
-        counted.map_err(|source| fault(&self.ledger.path, "write", source))?;
+        written.map_err(|source| fault(&self.ledger.path, "write", source))?;
         self.head = head;
         Ok(())
     }
 }
 
+/// What news change.
+enum Step {
+    Table(u64, Persons),
+    Cut(AttemptId, Cut),
+    Change(Change),
+}
+
+/// News that are written together, and whether they are the last: each transaction waits for the disk, which sums need as well.
+fn gather(first: News, told: &Receiver<News>) -> (Vec<News>, bool) {
+    let until = Instant::now() + LINGER;
+    let (mut batch, mut news) = (Vec::new(), first);
+    loop {
+        if matches!(news, News::Stop) {
+            return (batch, true);
+        }
+        batch.push(news);
+        let left = until.saturating_duration_since(Instant::now());
+        news = match told.recv_timeout(left) {
+            Ok(news) if batch.len() < BATCH_MAX => news,
+            Ok(last) => {
+                let stopped = matches!(last, News::Stop);
+                batch.push(last);
+                return (batch, stopped);
+            }
+            Err(_) => return (batch, false),
+        };
+    }
+}
+
+/// What entries of the budget ledger change, and its head after them.
+fn follow(mut head: Head, links: &[Vec<u8>], steps: &mut Vec<Step>) -> Result<Head, UsageFault> {
+    for bytes in links {
+        let (link, next) = head.follow(bytes, ENTRY_BYTES_MAX)?;
+        let entry = Entry::from_link(link.kind, &link.body)?;
+        steps.extend(change_of(&entry)?.into_iter().map(Step::Change));
+        head = next;
+    }
+    Ok(head)
+}
+
 impl State {
+    async fn step(
+        &mut self,
+        connection: &mut SqliteConnection,
+        step: Step,
+        live: bool,
+    ) -> Result<(), sqlx::Error> {
+        match step {
+            Step::Table(number, persons) => {
+                self.tables.insert(number, persons);
+                while self.tables.len() > TABLES_MAX {
+                    // The training table has the first number, and stays.
+                    let oldest = self.tables.keys().nth(1).copied();
+                    self.tables.remove(&oldest.unwrap_or_default());
+                }
+                Ok(())
+            }
+            Step::Cut(attempt, cut) => match entries::settle(connection, &attempt).await? {
+                Some(run) => self.add(connection, run, cut).await,
+                None => {
+                    self.keep(attempt, cut);
+                    Ok(())
+                }
+            },
+            Step::Change(change) => self.apply(connection, change, live).await,
+        }
+    }
+
     async fn apply(
         &mut self,
         connection: &mut SqliteConnection,
@@ -341,6 +390,10 @@ impl State {
     }
 }
 
+/// How long news wait for others.
+const LINGER: Duration = Duration::from_millis(200);
+/// News that are written together at most.
+const BATCH_MAX: usize = 1_024;
 /// What may wait to be written.
 const QUEUE_MAX: usize = 4_096;
 /// Cuts of attempts that may still be charged.

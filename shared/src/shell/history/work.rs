@@ -4,9 +4,11 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_lc_rs::rand;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, timeout_at};
 
 use super::fault::HistoryFault;
 use super::file::{LogFile, Written};
@@ -110,6 +112,30 @@ pub(super) struct Worker {
 /// Entries of one caller, and who hears of their places.
 type Wanted = (Vec<Prepared>, Option<Reply<Vec<u64>>>);
 
+/// What is written in one transaction with these entries, and what was asked after it. Where nobody waits for any of them, more may
+/// come for a moment: every commit waits for the disk, which sums need as well.
+async fn gather(first: Wanted, asks: &mut mpsc::Receiver<Ask>) -> (Vec<Wanted>, Option<Ask>) {
+    let until = Instant::now() + LINGER;
+    let (mut count, mut awaited) = (first.0.len(), first.1.is_some());
+    let mut group = vec![first];
+    while count < HISTORY_GROUP_MAX {
+        let next = match awaited {
+            true => asks.try_recv().ok(),
+            false => timeout_at(until, asks.recv()).await.ok().flatten(),
+        };
+        let Some(Ask::Append(entries, reply)) = next else {
+            return (group, next);
+        };
+        count += entries.len();
+        awaited |= reply.is_some();
+        group.push((entries, reply));
+    }
+    (group, None)
+}
+
+/// How long what nobody waits for may wait for company.
+const LINGER: Duration = Duration::from_millis(200);
+
 impl Worker {
     pub(super) async fn open(
         place: Place,
@@ -180,21 +206,8 @@ impl Worker {
             };
             match ask {
                 Ask::Append(entries, reply) => {
-                    let mut group = vec![(entries, reply)];
-                    let mut count = group[0].0.len();
-                    while count < HISTORY_GROUP_MAX {
-                        match asks.try_recv() {
-                            Ok(Ask::Append(entries, reply)) => {
-                                count += entries.len();
-                                group.push((entries, reply));
-                            }
-                            Ok(other) => {
-                                next = Some(other);
-                                break;
-                            }
-                            Err(_) => break,
-                        }
-                    }
+                    let group;
+                    (group, next) = gather((entries, reply), &mut asks).await;
                     self.append_all(group).await;
                 }
                 Ask::Close { reply } => {

@@ -118,7 +118,7 @@ pub fn measure(options: &Options) -> Result<Value> {
 fn contract(customers: u64) -> String {
     let shops: Vec<String> = (0..SHOPS).map(shop).collect();
     format!(
-        "[table.orders]\nprivacy_unit = \"customer_id\"\nrows_per_group_max = 2\ngroups_per_unit_max = 2\n\
+        "[table.orders]\nprivacy_unit = \"customer_id\"\nrows_per_group_max = 2\ngroups_per_unit_max = 2\nrows_per_unit_max = 8\n\
          size_band = [1, {customers}]\n[table.orders.column.shop]\nlevels = {shops:?}\n\
          [table.orders.column.amount]\nlow = 0\nhigh = 500\nstep = 0.01\n\
          [table.orders.column.day]\nfirst = 2026-01-01\nlast = 2026-12-31\n"
