@@ -27,6 +27,7 @@ mod objections;
 pub mod outbox;
 mod places;
 mod presenter;
+mod program;
 pub mod psql;
 pub mod publish;
 pub mod put;

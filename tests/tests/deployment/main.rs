@@ -45,6 +45,8 @@ mod mirror;
 #[cfg(test)]
 mod notebook;
 #[cfg(test)]
+mod packs;
+#[cfg(test)]
 mod policies;
 #[cfg(test)]
 mod postgres;

@@ -28,6 +28,7 @@ use crate::base::ids::{Hash32, IdentityKey};
 use crate::base::limits::HISTORY_QUEUE_MAX;
 use crate::base::time::Timestamp;
 use crate::domain::history::{Event, Leaf, Persons};
+use crate::domain::pack::Statement;
 use crate::shell::at_rest::DatabaseKey;
 
 pub use fault::HistoryFault;
@@ -184,6 +185,12 @@ impl History {
     pub fn checkpoint(&self) -> (Edge, String) {
         let edge = *self.edge.borrow();
         (edge, self.signer.note(edge))
+    }
+
+    /// A statement of the log's owner in its signed envelope, for audit packs.
+    #[must_use]
+    pub fn attested(&self, statement: &Statement) -> String {
+        self.signer.attested(statement)
     }
 
     /// The log's public key.
