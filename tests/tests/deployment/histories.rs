@@ -43,8 +43,15 @@ fn what_a_study_did_is_in_both_histories_and_proved() {
     small.cluster.wait_connected().unwrap();
     let last = small.cluster.run_study(&small.study(""), STEP_MS).unwrap();
     assert_eq!(state(&last), "published", "{last}");
-    let shown = of_coordinator(&small, &["show", "--from", "0"]);
-    let found = kinds(&shown["entries"]);
+    // Nothing waits for the history's disk: it is there a moment later.
+    let found = wait_for("the model to be in the history", STEP_MS, || {
+        let shown = of_coordinator(&small, &["show", "--from", "0"]);
+        let found = kinds(&shown["entries"]);
+        Ok(found
+            .contains(&"model.released".to_owned())
+            .then_some(found))
+    })
+    .unwrap();
     for kind in [
         "node.enrolled",
         "study.proposed",
