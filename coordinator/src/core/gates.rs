@@ -174,7 +174,7 @@ impl Gates {
     /// The strictest that the rules in force say of a limit where customers live; none where none says anything.
     #[must_use]
     pub fn limit(&self, key: Key, now: Timestamp) -> Option<u64> {
-        let Content { book, declared } = &**self.0.as_ref()?;
+        let Content { book, declared, .. } = &**self.0.as_ref()?;
         let day = i32::try_from(now.0 / (24 * 3_600 * 1_000)).ok()?;
         let mut joined: Option<Limits> = None;
         for place in &declared.places {
