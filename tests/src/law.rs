@@ -142,9 +142,24 @@ pub fn write_central(folder: &Path, contract: &Contract, names: &[String]) -> Re
     fs::write(folder.join("packs").join("house.toml"), house())?;
     Ok(format!(
         "[law]\ncontroller = \"DE\"\nplaces = [\"DE\"]\ntransfer = \"within\"\npurposes = \"purposes.toml\"\npacks = \"packs\"\n\
-         categories = [\"contract\"]\n[law.columns]\n{}",
-        tags(contract)
+         categories = [\"contract\"]\n[law.columns]\n{}{}",
+        tags(contract),
+        facts(&declared)
     ))
+}
+
+/// What documents say of a deployment for tests.
+fn facts(declared: &[Declared]) -> String {
+    let mut section = String::from(
+        "[facts]\ncontroller = \"Units of a made-up company, each for its own customers\"\n\
+         controller_contact = \"privacy@units.example\"\nprocessor = \"Head office of a made-up company\"\n\
+         processor_contact = \"data@head-office.example\"\ndpo = \"dpo@units.example\"\nrole = \"controller\"\n\
+         authority = \"an authority that is made up\"\n[facts.basis]\n",
+    );
+    for Declared { id, .. } in declared {
+        let _ = writeln!(section, "{id:?} = \"contract\"");
+    }
+    section
 }
 
 /// Columns whose names suggest something sensitive; data sets for tests have a few.

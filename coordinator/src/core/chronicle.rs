@@ -5,12 +5,16 @@
 
 use aquifer_shared::base::hash::sha256;
 use aquifer_shared::base::ids::{IdentityKey, Name, Role, StudyHash};
+use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::history::{ActorKind, Event, Json, Kind};
+use aquifer_shared::domain::pack::{Figures, Spend};
 use aquifer_shared::domain::predictor::model::ModelFile;
-use aquifer_shared::domain::sum::{StudyTerms, TrustMode};
+use aquifer_shared::domain::sum::{Part, StudyTerms, TrustMode};
+use aquifer_shared::protocol::ask::RoundStatus;
 use aquifer_shared::protocol::codec::encode;
 use aquifer_shared::protocol::wire::Verdict;
 
+use super::disclosure::{self, Beside};
 use super::event::{Ending, Record};
 
 /// An event and its key.
@@ -23,10 +27,6 @@ pub fn proposed(study: &StudyHash, terms: &StudyTerms, is_question: bool) -> Key
         true => Kind::QueryPlanned,
         false => Kind::StudyProposed,
     };
-    let mode = match terms.mode {
-        TrustMode::NodeNoise => "node-noise",
-        TrustMode::SharedNoise => "shared-noise",
-    };
     let payload = Json::object([
         ("attempts_max", Json::from(u32::from(terms.attempts_max))),
         ("contract", Json::from(terms.contract_name.as_str())),
@@ -36,6 +36,7 @@ pub fn proposed(study: &StudyHash, terms: &StudyTerms, is_question: bool) -> Key
         ),
         ("contract_version", Json::from(terms.contract_version)),
         ("delta_pico", Json::from(delta_pico(terms))),
+        ("family", Json::from(terms.family.as_str())),
         ("members", Json::from(terms.roster.len() as u64)),
         ("name", Json::from(terms.name.as_str())),
         ("population", Json::from(terms.population)),
@@ -45,7 +46,7 @@ pub fn proposed(study: &StudyHash, terms: &StudyTerms, is_question: bool) -> Key
         ("rounds", Json::from(terms.rounds.len() as u64)),
         ("study", Json::from(study.to_string())),
         ("synthetic", Json::from(terms.synthetic)),
-        ("trust_mode", Json::from(mode)),
+        ("trust_mode", Json::from(mode(terms))),
     ]);
     let role = match is_question {
         true => Role::Analyst,
@@ -58,6 +59,69 @@ pub fn proposed(study: &StudyHash, terms: &StudyTerms, is_question: bool) -> Key
 /// What a record of a study says, if the history tells it.
 #[must_use]
 pub fn recorded(
+    study: &StudyHash,
+    terms: &StudyTerms,
+    is_question: bool,
+    record: &Record,
+) -> Vec<Keyed> {
+    let mut said = match record {
+        Record::Open { round, attempt, .. } | Record::GroupOpened { round, attempt, .. } => {
+            opened(study, terms, *round, *attempt)
+        }
+        _ => Vec::new(),
+    };
+    said.extend(told(study, terms, is_question, record));
+    said
+}
+
+/// What members may have charged by the time that this attempt is open. Its task leaves after the record, so that no charge is without
+/// its event; numbers below it that were skipped count too: members use them for what this coordinator has forgotten. Groups of a round
+/// share their entries: a customer is in one group, and the dearest counts.
+#[must_use]
+pub fn opened(study: &StudyHash, terms: &StudyTerms, round: u32, attempt: u32) -> Vec<Keyed> {
+    let each = |attempt: u32| {
+        let Json::Object(mut fields) = spend(study, terms, round, 1)?.to_payload() else {
+            return None;
+        };
+        fields.insert("attempt".to_owned(), attempt.into());
+        fields.insert("round".to_owned(), round.into());
+        fields.insert("synthetic".to_owned(), terms.synthetic.into());
+        let event = Event::of_program(Kind::BudgetSpent, Json::Object(fields));
+        Some((format!("budget.spent/{study}/{round}/{attempt}"), event))
+    };
+    (0..=attempt).filter_map(each).collect()
+}
+
+/// What all attempts of a study have cost one customer at most, quoted; as an audit pack computes it.
+#[must_use]
+pub fn spent(study: &StudyHash, terms: &StudyTerms, rounds: &[RoundStatus]) -> MicroRho {
+    let opened = rounds.iter().filter(|round| round.attempts > 0);
+    let spends = opened.filter_map(|round| spend(study, terms, round.round, round.attempts));
+    let spends: Vec<Spend> = spends.collect();
+    let year = Figures::of(&spends).and_then(|figures| figures.year);
+    year.map_or(MicroRho::ZERO, |year| MicroRho(year.rho_micro))
+}
+
+fn spend(study: &StudyHash, terms: &StudyTerms, round: u32, times: u32) -> Option<Spend> {
+    let priced = terms.rounds.get(round as usize)?;
+    let part = match priced.part {
+        Part::Training => "training",
+        Part::HoldOut => "holdout",
+        Part::Everyone => "everyone",
+    };
+    Some(Spend {
+        purpose: terms.purpose.as_str().to_owned(),
+        study: study.to_string(),
+        part: part.to_owned(),
+        mode: mode(terms).to_owned(),
+        multiplicity: terms.multiplicity.into(),
+        rho_micro: priced.urho.0,
+        times: times.into(),
+        delta_pico: delta_pico(terms),
+    })
+}
+
+fn told(
     study: &StudyHash,
     terms: &StudyTerms,
     is_question: bool,
@@ -156,22 +220,23 @@ fn ended(study: &StudyHash, is_question: bool, ending: &Ending) -> Option<Keyed>
     Some((format!("{kind}/{study}"), Event::of_program(kind, payload)))
 }
 
-/// A model is published, or held for a person, or a held one is published by one.
+/// A model is published, or held for a person, or a held one is published by one. With what documents say of it where the file is whole
+/// and the coordinator knows its study.
 #[must_use]
 pub fn modelled(
-    name: &Name,
-    version: u32,
+    (name, version): (&Name, u32),
     study: &StudyHash,
     file: &str,
     published: bool,
+    beside: Option<&Beside>,
 ) -> Keyed {
     let parsed = ModelFile::parse(file).ok();
-    let hash = parsed.map(|model| model.model_hash().to_string());
+    let hash = parsed.as_ref().map(|model| model.model_hash().to_string());
     let kind = match published {
         true => Kind::ModelReleased,
         false => Kind::CardGenerated,
     };
-    let payload = Json::object([
+    let own = [
         (
             "file_sha256",
             Json::from(sha256(file.as_bytes()).to_string()),
@@ -181,7 +246,13 @@ pub fn modelled(
         ("published", Json::from(published)),
         ("study", Json::from(study.to_string())),
         ("version", Json::from(version)),
-    ]);
+    ];
+    // Of a model that is held only people who decide or check may learn more.
+    let said = parsed.as_ref().zip(beside).filter(|_| published);
+    let said = said.map_or_else(Vec::new, |(file, beside)| disclosure::fields(file, beside));
+    let fields = own.into_iter().chain(said);
+    let fields = fields.map(|(key, value)| (key.to_owned(), value));
+    let payload = Json::Object(fields.collect());
     let key = format!("{kind}/{name}/{version}");
     (key, Event::of_program(kind, payload))
 }
@@ -234,6 +305,13 @@ pub fn inconsistent(key: &IdentityKey, whose: &str, held: &str, shown: &str) -> 
     Event::of_program(Kind::LogInconsistency, payload)
 }
 
+fn mode(terms: &StudyTerms) -> &'static str {
+    match terms.mode {
+        TrustMode::NodeNoise => "node-noise",
+        TrustMode::SharedNoise => "shared-noise",
+    }
+}
+
 /// Rounded up: what is signed is never below what is spent.
 fn delta_pico(terms: &StudyTerms) -> u64 {
     (terms.delta.get() * 1e12).ceil() as u64
@@ -241,24 +319,31 @@ fn delta_pico(terms: &StudyTerms) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use aquifer_shared::base::time::Timestamp;
     use aquifer_shared::domain::history::Persons;
+    use aquifer_shared::domain::predictor::model::SumRecord;
+    use aquifer_shared::domain::predictor::model::privacy::quoted;
     use aquifer_shared::protocol::wire::RefusalCode;
 
     use super::super::ending::Abort;
-    use super::super::fixtures::terms;
+    use super::super::fixtures::{Habit, MEMBERS, World, terms};
     use super::*;
 
     const STUDY: StudyHash = StudyHash([7; 32]);
 
+    /// The kinds of all that a record says.
     #[track_caller]
-    fn check(record: &Record, is_question: bool, expected: Option<Kind>) {
+    fn check(record: &Record, is_question: bool, expected: &[Kind]) {
         let said = recorded(&STUDY, &terms(), is_question, record);
-        assert_eq!(said.as_ref().map(|(_, event)| event.kind), expected);
-        let Some((key, event)) = said else { return };
-        assert!(key.contains(&STUDY.to_string()));
-        assert_eq!(event.kind.persons(), Persons::None);
-        assert!(event.payload.to_payload().is_ok());
+        let kinds: Vec<Kind> = said.iter().map(|(_, event)| event.kind).collect();
+        assert_eq!(kinds, expected);
+        for (key, event) in said {
+            assert!(key.contains(&STUDY.to_string()));
+            assert_eq!(event.kind.persons(), Persons::None);
+            assert!(event.payload.to_payload().is_ok());
+        }
     }
 
     fn result(round: u32) -> Record {
@@ -271,6 +356,11 @@ mod tests {
         }
     }
 
+    fn open(round: u32, attempt: u32) -> Record {
+        let at = Timestamp(5);
+        Record::Open { round, attempt, at }
+    }
+
     fn ended(ending: Ending) -> Record {
         let at = Timestamp(9);
         Record::Ended { ending, at }
@@ -278,35 +368,33 @@ mod tests {
 
     #[test]
     fn records_of_studies_are_told() {
-        check(&result(3), false, Some(Kind::RoundAggregated));
+        check(&result(3), false, &[Kind::RoundAggregated]);
         check(
             &ended(Ending::Aborted(Abort::Expired)),
             false,
-            Some(Kind::StudyAborted),
+            &[Kind::StudyAborted],
         );
         let refused = Record::Decision {
             member: 0,
             verdict: Verdict::Refused(RefusalCode::Law, 3),
         };
-        check(&refused, false, Some(Kind::StudyRefused));
-        let opened = |round| Record::Open {
-            round,
-            attempt: 0,
-            at: Timestamp(5),
-        };
-        check(&opened(0), false, Some(Kind::StudyStarted));
-        check(&opened(1), false, None);
+        check(&refused, false, &[Kind::StudyRefused]);
+        check(&open(0, 0), false, &[Kind::BudgetSpent, Kind::StudyStarted]);
+        check(&open(1, 0), false, &[Kind::BudgetSpent]);
+        check(&open(1, 1), false, &[Kind::BudgetSpent; 2]);
+        check(&open(99, 0), false, &[]);
     }
 
     #[test]
     fn questions_are_told_as_such() {
-        check(&ended(Ending::Published), true, Some(Kind::QueryAnswered));
+        check(&open(0, 0), true, &[Kind::BudgetSpent]);
+        check(&ended(Ending::Published), true, &[Kind::QueryAnswered]);
         check(
             &ended(Ending::Aborted(Abort::Expired)),
             true,
-            Some(Kind::QueryRefused),
+            &[Kind::QueryRefused],
         );
-        check(&ended(Ending::Published), false, None);
+        check(&ended(Ending::Published), false, &[]);
         let (_, event) = proposed(&STUDY, &terms(), true);
         assert_eq!(event.kind, Kind::QueryPlanned);
     }
@@ -323,8 +411,83 @@ mod tests {
     #[test]
     fn rounds_groups_and_attempts_have_keys_of_their_own() {
         let keys: Vec<_> = (0..3)
-            .map(|round| recorded(&STUDY, &terms(), false, &result(round)).unwrap().0)
+            .map(|round| {
+                recorded(&STUDY, &terms(), false, &result(round))
+                    .remove(0)
+                    .0
+            })
             .collect();
         assert!(keys[0] != keys[1] && keys[1] != keys[2]);
+    }
+
+    /// What a log makes of a journal: each event once by its key, as an audit pack reads it.
+    fn year_of(terms: &StudyTerms, journal: &[Record]) -> u64 {
+        let said = journal
+            .iter()
+            .flat_map(|record| recorded(&STUDY, terms, false, record));
+        let said: BTreeMap<String, Event> = said.collect();
+        let spends = said.into_values();
+        let spends = spends.filter(|event| event.kind == Kind::BudgetSpent);
+        let spends: Vec<Spend> = spends
+            .map(|event| Spend::of(&event.payload).unwrap())
+            .collect();
+        let year = Figures::of(&spends).unwrap().year;
+        year.map_or(0, |year| year.rho_micro)
+    }
+
+    /// The log says what the statement of a model would say, and what the study's status comes to.
+    #[track_caller]
+    fn check_spent(world: &World, expected_urho: u64) {
+        let (terms, rounds) = (world.study.terms(), world.study.rounds());
+        let sums: Vec<SumRecord<'_>> = rounds
+            .iter()
+            .map(|round| SumRecord {
+                attempts: round.attempts,
+                updates: round.updates,
+                cells: &[],
+            })
+            .collect();
+        assert_eq!(year_of(terms, &world.journal), expected_urho);
+        assert_eq!(quoted(terms, &sums), Some(MicroRho(expected_urho)));
+        assert_eq!(spent(&STUDY, terms, rounds), MicroRho(expected_urho));
+    }
+
+    #[test]
+    fn every_attempt_that_is_open_is_a_spend() {
+        check_spent(&World::running([Habit::Prompt; MEMBERS]), 3_000);
+    }
+
+    #[test]
+    fn attempts_without_a_sum_are_spends() {
+        let refuses = Habit::Refuses(RefusalCode::NotLive);
+        let habits = [Habit::Prompt, Habit::Prompt, refuses, refuses];
+        let world = World::running(habits);
+        assert!(world.study.released().is_empty());
+        check_spent(&world, 1_000 * world.opened().len() as u64);
+        assert!(world.opened().len() > 1);
+    }
+
+    #[test]
+    fn copies_at_several_nodes_are_spent_each() {
+        let world = World::with(|terms| terms.multiplicity = 2);
+        let world = world.approved().accepted();
+        check_spent(&world, 6_000);
+    }
+
+    #[test]
+    fn groups_of_a_round_share_their_entries() {
+        let opened = |group, attempt| Record::GroupOpened {
+            round: 0,
+            group,
+            attempt,
+            at: Timestamp(5),
+        };
+        let journal = [opened(0, 0), opened(1, 0), opened(1, 1)];
+        assert_eq!(year_of(&terms(), &journal), 2_000);
+    }
+
+    #[test]
+    fn numbers_that_were_skipped_are_spends() {
+        assert_eq!(year_of(&terms(), &[open(0, 0), open(0, 2)]), 3_000);
     }
 }

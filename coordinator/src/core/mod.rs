@@ -3,6 +3,7 @@
 pub mod asking;
 pub mod catalogue;
 pub mod chronicle;
+pub mod disclosure;
 mod ending;
 pub mod event;
 pub mod expand;

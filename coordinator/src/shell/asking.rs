@@ -337,10 +337,11 @@ impl Hub {
             return;
         }
         // With an answer, what it has cost is settled already.
-        if live.answer.is_none()
-            && let Err(error) = self.store.settle_asked(&hash, live.paid()).await
-        {
-            tracing::error!(%error, "a share keeps what was set aside for all attempts");
+        if live.answer.is_none() {
+            self.tell_cost(live).await;
+            if let Err(error) = self.store.settle_asked(&hash, live.paid()).await {
+                tracing::error!(%error, "a share keeps what was set aside for all attempts");
+            }
         }
         let stored = live.answer.clone().map(Arc::new);
         for asker in self.askers.remove(&hash).unwrap_or_default() {

@@ -1,7 +1,13 @@
 //! The coordinator's history in the running program: opened at start, brought up to date from the store, told what happens.
 
-use aquifer_shared::base::limits::{FRAME_BYTES_MAX, HISTORY_GROUP_MAX};
+use aquifer_shared::base::hash::sha256;
+use aquifer_shared::base::limits::{ANSWERS_TOLD_AGAIN, FRAME_BYTES_MAX, HISTORY_GROUP_MAX};
+use aquifer_shared::base::units::MicroRho;
+use aquifer_shared::domain::history::Event;
+use aquifer_shared::domain::law::Key;
+use aquifer_shared::domain::sum::StudyTerms;
 use aquifer_shared::protocol::codec::decode;
+use aquifer_shared::protocol::wire::{Message, Offer};
 use aquifer_shared::protocol::witness::coordinator_origin;
 use aquifer_shared::shell::history::{History, HistoryFault, LogSigner, Place};
 use aquifer_shared::shell::keys::Identity;
@@ -11,8 +17,10 @@ use super::clock::now;
 use super::home::{Home, RELEASE_KEY};
 use super::hub::Hub;
 use super::live::Live;
+use super::store::{StoredAnswer, StoredModel};
 use super::witnesses::WitnessNews;
-use crate::core::chronicle::{Keyed, enrolled, modelled, proposed, recorded};
+use crate::core::chronicle::{Keyed, enrolled, modelled, opened, proposed, recorded, spent};
+use crate::core::disclosure::Beside;
 use crate::core::event::Record;
 
 /// The history and the way to its witnesses.
@@ -60,7 +68,9 @@ impl Hub {
             return Ok(());
         };
         let mut events = self.parties_said().await?;
-        for live in self.studies.values() {
+        let mut studies: Vec<&Live> = self.studies.values().collect();
+        studies.sort_by_key(|live| (live.submitted, live.hash));
+        for live in studies {
             events.push(proposed(&live.hash, &live.terms, live.is_question()));
             for bytes in self.store.records(&live.hash).await? {
                 if let Ok(record) = decode::<Record>("record", &bytes, FRAME_BYTES_MAX) {
@@ -68,21 +78,84 @@ impl Hub {
                 }
             }
         }
-        for model in self.store.models().await? {
-            events.push(modelled(
-                &model.name,
-                model.version,
-                &model.study,
-                &model.file,
-                model.published,
-            ));
+        for answer in self.store.answers(ANSWERS_TOLD_AGAIN).await? {
+            events.extend(answered(&answer));
         }
+        let models = self.store.models().await?;
+        events.extend(models.iter().map(|model| self.modelled(model)));
         while !events.is_empty() {
             let rest = events.split_off(events.len().min(HISTORY_GROUP_MAX));
             chronicle.history.append_once(events).await?;
             events = rest;
         }
         Ok(())
+    }
+
+    /// Enters what the operator declares, where that is not what was entered last.
+    ///
+    /// # Errors
+    ///
+    /// The history cannot be used.
+    pub(super) async fn declare(&self, declared: Vec<Event>) -> anyhow::Result<()> {
+        let Some(chronicle) = self.front.chronicle() else {
+            return Ok(());
+        };
+        let texts = declared.iter().map(|event| {
+            let policy = event.policy;
+            format!("{policy} {}\n", event.payload.to_text())
+        });
+        let digest = sha256(texts.collect::<String>().as_bytes()).to_string();
+        let known = chronicle.history.kept(DECLARED).await?;
+        if declared.is_empty() || known.as_ref() == Some(&digest) {
+            return Ok(());
+        }
+        chronicle.history.append(declared).await?;
+        Ok(chronicle.history.keep(DECLARED, digest).await?)
+    }
+
+    /// Enters what a question without an answer has cost, and waits for the disk: nothing that could say it again is kept of it.
+    pub(super) async fn tell_cost(&self, live: &Live) {
+        let Some(chronicle) = self.front.chronicle() else {
+            return;
+        };
+        let rounds = live.machine.rounds().iter();
+        let opened = rounds.filter_map(|round| {
+            let last = round.attempts.checked_sub(1)?;
+            Some(opened(&live.hash, &live.terms, round.round, last))
+        });
+        let spends: Vec<Keyed> = opened.flatten().collect();
+        if spends.is_empty() {
+            return;
+        }
+        if let Err(fault) = chronicle.history.append_once(spends).await {
+            tracing::error!(study = %live.hash.short(), %fault, "what a question cost is not in the history");
+        }
+    }
+
+    /// What the history says of a model.
+    pub(super) fn modelled(&self, model: &StoredModel) -> Keyed {
+        let beside = self.studies.get(&model.study).map(|live| Beside {
+            tuning: self.tuning(live),
+            retire_days: self
+                .front
+                .law
+                .limit(Key::ModelAgeAfterErasureMaxDays, model.created),
+        });
+        let (name, published) = ((&model.name, model.version), model.published);
+        modelled(name, &model.study, &model.file, published, beside.as_ref())
+    }
+
+    /// What earlier studies of the same family have cost: whoever chose the constants of this one may have looked at them.
+    fn tuning(&self, own: &Live) -> MicroRho {
+        let is_earlier = |live: &&Live| {
+            live.terms.family == own.terms.family
+                && (live.submitted, live.hash) < (own.submitted, own.hash)
+        };
+        let earlier = self.studies.values().filter(is_earlier);
+        let costs = earlier.map(|live| spent(&live.hash, &live.terms, live.machine.rounds()));
+        costs.fold(MicroRho::ZERO, |total, cost| {
+            MicroRho(total.0.saturating_add(cost.0))
+        })
     }
 
     async fn parties_said(&self) -> anyhow::Result<Vec<Keyed>> {
@@ -123,19 +196,38 @@ impl Hub {
     pub(super) async fn note_records(&self, live: &Live, records: &[Vec<u8>]) {
         for bytes in records {
             if let Ok(record) = decode::<Record>("record", bytes, FRAME_BYTES_MAX) {
-                self.note_history(said(live, &record)).await;
+                for event in said(live, &record) {
+                    self.note_history(Some(event)).await;
+                }
             }
         }
     }
 }
 
-fn said(live: &Live, record: &Record) -> Option<Keyed> {
+fn said(live: &Live, record: &Record) -> Vec<Keyed> {
     recorded(&live.hash, &live.terms, live.is_question(), record)
+}
+
+/// A question that is settled is forgotten but for its answer: what it was and what it cost.
+fn answered(answer: &StoredAnswer) -> Vec<Keyed> {
+    let terms = decode::<StudyTerms>("study terms", &answer.terms, Offer::BYTES_MAX);
+    let (Ok(terms), Some(last)) = (terms, answer.attempts.checked_sub(1)) else {
+        return Vec::new();
+    };
+    let asked = proposed(&answer.study, &terms, true);
+    let spends = opened(&answer.study, &terms, 0, last);
+    std::iter::once(asked).chain(spends).collect()
 }
 
 /// The folder of the history in a coordinator's directory.
 pub const HISTORY_FOLDER: &str = "history";
 /// Role of the history among the databases of the directory.
 const HISTORY: &str = "history";
+/// Beside the history: digest of what was declared last.
+const DECLARED: &str = "declared";
 /// Its newest checkpoint, unless the configuration names another place.
 pub const HISTORY_MARK: &str = "history.checkpoint";
+
+#[cfg(test)]
+#[path = "chronicle_tests.rs"]
+mod tests;

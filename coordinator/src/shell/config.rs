@@ -2,6 +2,7 @@
 //!
 //! Opens no file itself. Holds no key; the store's URL may hold a password and is never printed whole.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use aquifer_shared::protocol::ticket::{is_address, is_host};
 use aquifer_shared::shell::at_rest::AtRestConfig;
 use serde::Deserialize;
 
+use super::declarations::FactsConfig;
 use super::lawful::LawConfig;
 
 /// How a coordinator runs.
@@ -48,6 +50,8 @@ pub struct Config {
     pub history_checkpoint: Option<PathBuf>,
     /// Declared purposes and rules of law; without them only synthetic studies run.
     pub law: Option<LawConfig>,
+    /// What documents out of the history say of parties, bases and measures; without it there are no such documents.
+    pub facts: Option<FactsConfig>,
 }
 
 /// `HOST:PORT`.
@@ -99,6 +103,7 @@ impl Config {
             at_rest: AtRestConfig::default(),
             history_checkpoint: None,
             law: None,
+            facts: None,
         }
     }
 
@@ -152,6 +157,7 @@ impl Config {
             .replace("{store}", &quoted(&self.store.0))
             .replace("{history_checkpoint}", &self.mark_line())
             + &self.law_text()
+            + &self.facts_text()
     }
 }
 
@@ -174,6 +180,18 @@ impl Config {
                 "{LAW_HEADING}{}",
                 LAW_SAMPLE.replace("\n", "\n# ").trim_end_matches("# ")
             ),
+        }
+    }
+}
+
+impl Config {
+    /// The section about facts; a comment where nothing is declared.
+    fn facts_text(&self) -> String {
+        let section = self.facts.as_ref();
+        let section = section.map(|facts| toml::to_string(&BTreeMap::from([("facts", facts)])));
+        match section {
+            Some(Ok(section)) => format!("{FACTS_HEADING}{section}"),
+            _ => format!("{FACTS_HEADING}{FACTS_SAMPLE}"),
         }
     }
 }
@@ -398,7 +416,7 @@ certificate_days = {days}
 const LAW_HEADING: &str = "
 # What may be done with people's data. Without this section only synthetic studies run. Where the coordinator is, where customers of
 # all units live, under what noisy sums come from other countries (within, tool, contract_terms, bare), declared purposes, what the
-# columns of the contracts are about; further: packs = \"FOLDER\", columns = { NAME = [\"CATEGORY\"] }, dpia_current, reviewers.
+# columns of the contracts are about; further: packs = \"FOLDER\", columns = { NAME = [\"CATEGORY\"] }, dpia_current, reviewers, officers.
 ";
 const LAW_SAMPLE: &str = "# [law]
 controller = \"DE\"
@@ -406,6 +424,21 @@ places = [\"DE\"]
 transfer = \"within\"
 purposes = \"purposes.toml\"
 categories = [\"contract\", \"usage\", \"payment\"]
+";
+
+const FACTS_HEADING: &str = "
+# What notices, model cards and records of processing say, made of the history by `aquifer facts`. It enters the history, which leaves the
+# coordinator: offices and mailboxes, no names of people. Every purpose of [law] has its basis here; further: subjects, source, recipients, measures.
+";
+const FACTS_SAMPLE: &str = "# [facts]
+# controller = \"Example Ltd, each branch for its own customers\"
+# controller_contact = \"privacy@example.org\"
+# processor = \"Example Holding, head office\"
+# processor_contact = \"data@example.org\"
+# dpo = \"dpo@example.org\"
+# role = \"controller\"             # or joint_controllers, processor
+# authority = \"the authority of the branch's state\"
+# basis = { \"churn.train\" = \"consent\", \"churn.score\" = \"consent\", reporting = \"legitimate_interests\" }
 ";
 
 #[cfg(test)]
@@ -430,7 +463,17 @@ mod tests {
         config.store = "postgres://a:\"b\\@db/aquifer".parse().unwrap();
         config.certificate_days = 7.try_into().unwrap();
         config.law = Some(LawConfig::at("DE"));
+        config.facts = sample_facts().facts;
+        assert!(config.facts.is_some());
         assert_eq!(Config::parse(&config.to_text()), Ok(config));
+    }
+
+    /// What the comment shows, as people use it.
+    fn sample_facts() -> Config {
+        let lines = FACTS_SAMPLE.lines();
+        let lines = lines.map(|line| format!("{}\n", line.trim_start_matches("# ")));
+        let shown: String = lines.collect();
+        Config::parse(&config().to_text().replace(FACTS_SAMPLE, &shown)).unwrap()
     }
 
     #[track_caller]

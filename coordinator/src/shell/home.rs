@@ -11,12 +11,14 @@ use std::sync::Arc;
 use aquifer_shared::base::ids::Name;
 use aquifer_shared::base::limits::DOCUMENT_BYTES_MAX;
 use aquifer_shared::base::time::Timestamp;
+use aquifer_shared::domain::history::Event;
 use aquifer_shared::shell::at_rest::{AtRestFault, KEY_FILE, KEYRING_FILE, Vault};
 use aquifer_shared::shell::certificates::{CertificateAuthority, CertificateFault};
 use aquifer_shared::shell::keys::{Identity, KeyFault, write_private};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::config::{Config, ConfigError};
+use super::declarations::{self, FactsError};
 use super::lawful::LawError;
 use super::server_certificate::SERVER_DAYS;
 use super::store::{Store, StoreFault, sqlite_file};
@@ -94,6 +96,9 @@ pub enum HomeFault {
     /// What is declared of law cannot be used.
     #[error("the rules of law cannot be used")]
     Law(#[from] LawError),
+    /// What is declared for documents cannot be used.
+    #[error("what documents are to say cannot be used")]
+    Facts(#[from] FactsError),
     /// The store cannot be opened.
     #[error("the store cannot be used")]
     Store(#[from] StoreFault),
@@ -191,6 +196,19 @@ impl Home {
         let declared = self.config.law.as_ref();
         let gates = declared.map(|law| law.gates(&self.dir)).transpose()?;
         Ok(gates.unwrap_or_else(Gates::undeclared))
+    }
+
+    /// What enters the history at a start: the rules in force, and what `[facts]` declares.
+    ///
+    /// # Errors
+    ///
+    /// A word or a text of `[facts]` that is wrong.
+    pub fn declared(&self, gates: &Gates, now: Timestamp) -> Result<Vec<Event>, HomeFault> {
+        Ok(declarations::declared(
+            self.config.facts.as_ref(),
+            gates,
+            now,
+        )?)
     }
 
     /// Opens the coordinator's store.

@@ -74,6 +74,7 @@ impl Hub {
             && let Some(question) = question_of(&live.terms)
         {
             if live.is_settled() {
+                self.tell_cost(&live).await;
                 return self.store.settle_asked(&live.hash, live.paid()).await;
             }
             let running = RunningQuestion {
@@ -90,7 +91,10 @@ impl Hub {
     async fn settle_late(&mut self, stored: StoredStudy, names: &Names) -> anyhow::Result<()> {
         let study = stored.hash;
         match self.read(stored, names).await {
-            Ok(live) => Ok(self.store.settle_asked(&study, live.paid()).await?),
+            Ok(live) => {
+                self.tell_cost(&live).await;
+                Ok(self.store.settle_asked(&study, live.paid()).await?)
+            }
             Err(error) if is_of_store(&error) => Err(error),
             // What it set aside stays counted.
             Err(error) => {

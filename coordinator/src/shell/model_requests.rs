@@ -12,7 +12,6 @@ use super::live::Live;
 use super::publish;
 use super::requests::{refused, unknown};
 use super::store::{Party, StoreFault, StoredModel};
-use crate::core::chronicle::modelled;
 use crate::core::gates::Denied;
 
 impl Hub {
@@ -112,9 +111,11 @@ impl Hub {
             ));
         }
         if publish {
-            let (name, version) = (&model.name, model.version);
-            let said = modelled(name, version, &model.study, &model.file, true);
-            self.note_history(Some(said)).await;
+            let released = StoredModel {
+                published: true,
+                ..model.clone()
+            };
+            self.note_history(Some(self.modelled(&released))).await;
         }
         Ok(Response::Done(format!(
             "{}@{}: {what} done",

@@ -21,13 +21,12 @@ use super::live::Live;
 use super::requests::ACCOUNTANT;
 use super::store::{Store, StoredAnswer, StoredModel};
 use crate::core::asking::{answer_key, question_of};
-use crate::core::chronicle::{Keyed, modelled};
 use crate::core::event::{Abort, Ending};
 use crate::core::expand::shapes;
 use crate::core::learning::{evaluated, learn};
 
 /// Makes, signs and stores the model of a study whose sums are all released; a study has at most one. Without a decision that allows
-/// the release it is held.
+/// the release it is held. With the model as it is stored, where it is new.
 ///
 /// # Errors
 ///
@@ -38,7 +37,7 @@ pub async fn conclude(
     release: &Identity,
     law: &Law,
     now: Timestamp,
-) -> anyhow::Result<(Ending, Option<Keyed>)> {
+) -> anyhow::Result<(Ending, Option<StoredModel>)> {
     if let Some(made) = store.model_of(&live.hash).await? {
         return Ok((ending(made.published, "see the model's card"), None));
     }
@@ -89,13 +88,7 @@ pub async fn conclude(
     let kept = store.add_model(&stored, allowed).await?;
     let reason = verdict.reason.as_deref();
     let ended = ending(kept.published, reason.unwrap_or("the gate did not say why"));
-    Ok((ended, Some(said(&kept))))
-}
-
-/// What the history says of a model.
-fn said(model: &StoredModel) -> Keyed {
-    let (name, version) = (&model.name, model.version);
-    modelled(name, version, &model.study, &model.file, model.published)
+    Ok((ended, Some(kept)))
 }
 
 /// The released sum of a question, with everything that its reading needs; none for other plans.

@@ -1,6 +1,7 @@
 //! What touches the world: sources of data, commands.
 
 pub mod at_rest;
+mod attached;
 pub mod check_command;
 mod check_consent;
 mod check_law;
@@ -12,6 +13,7 @@ mod column;
 pub mod config;
 pub mod consent;
 pub mod control;
+pub mod doorman;
 pub mod encode;
 pub mod evidence;
 mod gate;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use aquifer_shared::base::ids::{IdentityKey, Name, StudyHash};
+use aquifer_shared::base::ids::{Name, StudyHash};
 use aquifer_shared::base::limits::{CLOCK_LOOK_MS, FRAME_BYTES_MAX, LEDGER_COPY_BYTES_MAX};
 use aquifer_shared::base::secret::Secret;
 use aquifer_shared::base::time::Timestamp;
@@ -17,38 +17,31 @@ use aquifer_shared::protocol::wire::{
 };
 use aquifer_shared::shell::history::History;
 use aquifer_shared::shell::keys::{Identity, random_bytes32};
-use aquifer_shared::shell::noise::OpenDpNoise;
 use aquifer_shared::shell::platform::System;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::JoinHandle;
 
 use super::at_rest;
+use super::attached::Data;
 use super::clock::now;
-use super::cohorts::Cohorts;
 use super::config::NodeConfig;
-use super::consent;
 use super::control::{Asked, Door};
-use super::encode::encode;
 use super::evidence::EvidenceFile;
 use super::gate::TaskGate;
-use super::governance;
 use super::history::publish;
-use super::holdout_key;
 use super::link::{self, Ends, LinkEvent, LinkFault, Queued};
-use super::published::{Refresher, Shelf, first};
+use super::published::Refresher;
 use super::say::frame_of;
 use super::serve_history::{attach, signer_of};
 use super::store::Store;
-use super::subject_key;
 use super::telling::Teller;
 use super::usage::{self, News as Used, Usage};
 use super::witnessing::{Distrust, Heard, Witnessing};
 use super::worker::Workers;
 use crate::core::chronicle::entered;
-use crate::core::holdout::split_of;
 use crate::core::ledger::{Batch, Ledger};
 use crate::core::participant::{Audit, Effect, Event, Fresh, Judges, Outgoing, Participant, Sign};
-use crate::core::policy::Rules;
 
 /// Why the node stopped.
 #[derive(Debug)]
@@ -99,8 +92,8 @@ pub fn run(directory: &Path, break_glass: Option<&str>) -> anyhow::Result<Stoppe
     let history = teller.history().clone();
     let door = runtime.block_on(async { Door::open(directory) })?;
     let own = identity.identity().public();
-    let told = (&history, break_glass, used.usage());
-    let data = Data::attach(directory, (&config, own), &ledger, told)?;
+    let (told, more) = ((&history, &runtime), (break_glass, used.usage()));
+    let data = Data::attach(directory, (&config, own), &ledger, told, more)?;
     let signer = at_rest::identity(directory)?.into_identity();
     let participant =
         Participant::new(now(), data.rules, ledger, sign_with(signer), Judges::STRICT);
@@ -150,9 +143,7 @@ pub fn run(directory: &Path, break_glass: Option<&str>) -> anyhow::Result<Stoppe
         let stopped = node
             .turn(data.results, (linked, distrusted), asked, data.epochs)
             .await;
-        // They hold ends of the session as well.
-        end([publishing, witnessing, telling]).await;
-        history.close().await;
+        end([publishing, witnessing, telling], history).await;
         let stopped = stopped?;
         // The session says goodbye once the loop's ends are gone.
         let _ = tokio::time::timeout(GOODBYE_WAIT, session).await;
@@ -162,12 +153,13 @@ pub fn run(directory: &Path, break_glass: Option<&str>) -> anyhow::Result<Stoppe
     stopped
 }
 
-/// Ends tasks that would go on for ever.
-async fn end<const N: usize>(tasks: [tokio::task::JoinHandle<()>; N]) {
-    for task in tasks {
+/// Ends what runs beside the loop: it holds ends of the session as well.
+async fn end<const N: usize>(beside: [JoinHandle<()>; N], history: History) {
+    for task in beside {
         task.abort();
         let _ = task.await;
     }
+    history.close().await;
 }
 
 /// Opens what the node writes to: budgets, who was in which sum, the history, which hears what it does not know yet.
@@ -199,73 +191,6 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
         .enable_all()
         .build();
     runtime.context("the runtime did not start")
-}
-
-/// The unit's data, attached: who adds it up, under which rules, and what serves analysts.
-struct Data {
-    rules: Rules,
-    workers: Workers,
-    refresher: Refresher,
-    epochs: watch::Receiver<Option<Name>>,
-    results: mpsc::Receiver<Event>,
-}
-
-impl Data {
-    /// Reads everything, under the policy that two officers accepted.
-    fn attach(
-        directory: &Path,
-        (config, own): (&NodeConfig, IdentityKey),
-        ledger: &Ledger,
-        (history, break_glass, usage): (&History, Option<&str>, Usage),
-    ) -> anyhow::Result<Self> {
-        let entries = ledger.durable().seq;
-        let key = holdout_key::load(directory, entries)?;
-        let split = split_of(key.expose());
-        let (contract, table) = encode(&config.data, directory)?;
-        let gatekeeper = config.gatekeeper(directory)?;
-        let policy = (config, gatekeeper.as_ref());
-        governance::hold(directory, policy, entries, (break_glass, now()))?;
-        if gatekeeper.is_none() {
-            tracing::warn!(
-                "node.toml has no [people]: nothing is declared of customers, so only synthetic studies are taken"
-            );
-        }
-        let subjects = subject_key::load(directory)?;
-        let (published, failed) = first(&config.data, directory, (key.expose(), &subjects))?;
-        tracing::info!(
-            contract = %contract.name,
-            version = contract.version,
-            epoch = published.as_ref().map(|published| published.epoch().as_str()),
-            "data attached"
-        );
-        let shelf = Arc::new(Shelf::new(published));
-        let epochs = shelf.epochs();
-        let epoch = epochs.borrow().clone();
-        let node_key = Secret::new(*key.expose());
-        let refresher = Refresher::new(
-            directory,
-            (node_key, subjects.clone()),
-            contract.hash(),
-            shelf.clone(),
-            failed,
-        );
-        let (results, results_heard) = mpsc::channel(QUEUE_MAX);
-        let consents = consent::attach(directory)?;
-        let told = history.clone();
-        let cohorts = Cohorts::new(gatekeeper.clone(), &subjects, &table, consents, now)
-            .telling(Box::new(move |event| told.tell(None, event)))
-            .noting(usage);
-        let workers = Workers::start((table, cohorts), shelf, key, OpenDpNoise, results);
-        let workers = workers.context("no thread")?;
-        let rules = config.rules(&contract, own, split, epoch, gatekeeper);
-        Ok(Self {
-            rules,
-            workers,
-            refresher,
-            epochs,
-            results: results_heard,
-        })
-    }
 }
 
 /// The node's signing function.

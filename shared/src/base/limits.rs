@@ -240,6 +240,10 @@ pub const LAW_PLACES_MAX: usize = 300;
 pub const LAW_TEXT_BYTES_MAX: usize = 512;
 /// Purposes of one file.
 pub const PURPOSES_MAX: usize = 256;
+/// Days for which an exception for a screened use may hold.
+pub const EXCEPTION_DAYS_MAX: i32 = 366;
+/// Exceptions of one folder.
+pub const EXCEPTIONS_MAX: usize = 64;
 /// Days before its last one on which a rule is told to be about to expire.
 pub const LAW_NOTICE_DAYS: i32 = 90;
 /// Bytes of one export of a consent system.
@@ -279,6 +283,8 @@ pub const HISTORY_KEY_BYTES_MAX: usize = 64;
 pub const HISTORY_GROUP_MAX: usize = 4_096;
 /// Entries of a history in one answer.
 pub const HISTORY_ENTRIES_SHOWN_MAX: u64 = 500;
+/// Newest answers whose questions a coordinator enters again at its start, in case that a crash lost their events.
+pub const ANSWERS_TOLD_AGAIN: usize = 256;
 /// Days whose checkpoints one answer shows: each checkpoint has at most 64 KiB.
 pub const HISTORY_DAYS_SHOWN_MAX: u64 = 32;
 /// Requests to a history that may wait.

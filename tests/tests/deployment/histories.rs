@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::fixture::{STEP_MS, Small, check_says, policy};
 
-fn of_coordinator(small: &Small, arguments: &[&str]) -> Value {
+pub fn of_coordinator(small: &Small, arguments: &[&str]) -> Value {
     let mut all = vec!["history"];
     all.extend(arguments);
     all.push("--json");
@@ -26,6 +26,7 @@ fn kinds(entries: &Value) -> Vec<String> {
 
 fn copy_all(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
+    fs::set_permissions(to, fs::metadata(from).unwrap().permissions()).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let (entry, name) = (entry.as_ref().unwrap(), entry.as_ref().unwrap().file_name());
         match entry.file_type().unwrap() {
@@ -42,8 +43,15 @@ fn what_a_study_did_is_in_both_histories_and_proved() {
     small.cluster.wait_connected().unwrap();
     let last = small.cluster.run_study(&small.study(""), STEP_MS).unwrap();
     assert_eq!(state(&last), "published", "{last}");
-    let shown = of_coordinator(&small, &["show", "--from", "0"]);
-    let found = kinds(&shown["entries"]);
+    // Nothing waits for the history's disk: it is there a moment later.
+    let found = wait_for("the model to be in the history", STEP_MS, || {
+        let shown = of_coordinator(&small, &["show", "--from", "0"]);
+        let found = kinds(&shown["entries"]);
+        Ok(found
+            .contains(&"model.released".to_owned())
+            .then_some(found))
+    })
+    .unwrap();
     for kind in [
         "node.enrolled",
         "study.proposed",

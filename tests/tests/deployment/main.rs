@@ -9,6 +9,8 @@ mod analyst_storms;
 #[cfg(test)]
 mod at_rest;
 #[cfg(test)]
+mod attacks;
+#[cfg(test)]
 mod canaries;
 #[cfg(test)]
 mod catalogue;
@@ -20,6 +22,8 @@ mod consent;
 mod demo;
 #[cfg(test)]
 mod disks;
+#[cfg(test)]
+mod evidence;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
@@ -40,6 +44,8 @@ mod law;
 mod mirror;
 #[cfg(test)]
 mod notebook;
+#[cfg(test)]
+mod packs;
 #[cfg(test)]
 mod policies;
 #[cfg(test)]

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use aquifer_shared::domain::facts::{Card, Form, Log, NoDocument, Record, notice};
-use aquifer_shared::domain::pack::Against;
 use aquifer_shared::shell::pack_folder;
 use aquifer_shared::shell::report::{self, Outcome};
 use clap::{Args, Subcommand, ValueEnum};
@@ -64,9 +63,9 @@ pub(crate) enum Whose {
 /// Which log, and where to.
 #[derive(Args, Debug)]
 pub(crate) struct From {
-    /// Folder of an audit pack
-    #[arg(long, value_name = "DIR")]
-    log: PathBuf,
+    /// Folder of an audit pack; several times for several quarters, the earliest first
+    #[arg(long, value_name = "DIR", required = true)]
+    log: Vec<PathBuf>,
     /// Keys of the log and its witnesses from elsewhere (C2SP tlog-policy) [default: those that came along]
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
@@ -100,12 +99,9 @@ pub(crate) fn run(session: &Session, command: &FactsCommand) -> anyhow::Result<O
 
 fn read(from: &From) -> anyhow::Result<Result<Log, NoDocument>> {
     let policy = from.policy.as_deref().map(read_policy).transpose()?;
-    let files = pack_folder::read(&from.log)?;
-    let against = Against {
-        policy: policy.as_ref(),
-        previous: None,
-    };
-    Ok(Log::of_pack(&files, &against))
+    let packs = from.log.iter().map(|folder| pack_folder::read(folder));
+    let packs = packs.collect::<Result<Vec<_>, _>>()?;
+    Ok(Log::of_packs(&packs, policy.as_ref()))
 }
 
 fn made(

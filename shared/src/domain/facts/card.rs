@@ -95,7 +95,8 @@ fn released<'a>(log: &'a Log, model: &str, version: Option<u64>) -> Result<&'a F
     })
 }
 
-fn proposal<'a>(log: &'a Log, study: &str) -> Result<&'a Fact, NoDocument> {
+/// The proposal of a study; it may be in the pack of an earlier quarter.
+pub(super) fn proposal<'a>(log: &'a Log, study: &str) -> Result<&'a Fact, NoDocument> {
     let mut all = log.of_kind(Kind::StudyProposed);
     let found = all.find(|fact| fact.text("study") == Some(study));
     found.ok_or_else(|| NoDocument::Missing {
@@ -157,40 +158,62 @@ fn model_lines(log: &Log, released: &Fact, study: &Fact) -> Result<Section, NoDo
     })
 }
 
+/// The disclosure block of a release.
+struct Block<'a> {
+    released: &'a Fact,
+    fields: &'a Json,
+}
+
+impl<'a> Block<'a> {
+    fn of(released: &'a Fact) -> Result<Self, NoDocument> {
+        let fields = released.needed(released.payload.get("disclosure"), "disclosure")?;
+        Ok(Self { released, fields })
+    }
+
+    fn field(&self, key: &str) -> Result<(&'a Json, String), NoDocument> {
+        let name = format!("disclosure.{key}");
+        let found = self.released.needed(self.fields.get(key), &name)?;
+        Ok((found, name))
+    }
+
+    fn text(&self, key: &str) -> Result<String, NoDocument> {
+        let (found, name) = self.field(key)?;
+        let found = found.as_text().map(str::to_owned);
+        found.ok_or_else(|| self.released.contradicted(&name, "a text"))
+    }
+
+    fn number(&self, key: &str) -> Result<u64, NoDocument> {
+        let (found, name) = self.field(key)?;
+        let found = found.as_u64();
+        found.ok_or_else(|| self.released.contradicted(&name, "a number from 0"))
+    }
+}
+
 /// The disclosure block: all of it, or no card.
 ///
 /// # Privacy
 ///
 /// Epsilon is computed from rho and delta of the log, rounded up; a release that states less than the log spent is refused.
 fn privacy(log: &Log, released: &Fact, study: &Fact) -> Result<Section, NoDocument> {
-    let block = released.needed(released.payload.get("disclosure"), "disclosure")?;
-    let text = |key: &str| {
-        let found = released
-            .needed(block.get(key), &format!("disclosure.{key}"))?
-            .as_text();
-        found
-            .map(str::to_owned)
-            .ok_or_else(|| released.contradicted(&format!("disclosure.{key}"), "a text"))
-    };
-    let number = |key: &str| {
-        let found = released
-            .needed(block.get(key), &format!("disclosure.{key}"))?
-            .as_u64();
-        found.ok_or_else(|| released.contradicted(&format!("disclosure.{key}"), "a number from 0"))
-    };
-    let (rho, tuning) = (number("rho_micro")?, number("tuning_rho_micro")?);
+    let block = Block::of(released)?;
+    let (rho, tuning) = (
+        block.number("rho_micro")?,
+        block.number("tuning_rho_micro")?,
+    );
     let delta = study.needed_number("delta_pico")?;
     if rho == 0 || delta == 0 {
         return Err(released.contradicted("disclosure.rho_micro", "rho and delta above 0"));
     }
     spent_at_most(log, released, rho)?;
+    tuned_at_most(log, released, study, tuning)?;
     let (own, from, both) = (
         [released.index],
         [study.index],
         [study.index, released.index],
     );
     let eps = epsilon_micro(rho, delta);
-    let line = |key: &str, label: &str| Ok::<_, NoDocument>(Line::of(key, label, text(key)?, &own));
+    let line =
+        |key: &str, label: &str| Ok::<_, NoDocument>(Line::of(key, label, block.text(key)?, &own));
     let lines = vec![
         line("unit", "Unit of privacy")?,
         line("neighbours", "Neighbouring relation")?,
@@ -220,7 +243,7 @@ fn privacy(log: &Log, released: &Fact, study: &Fact) -> Result<Section, NoDocume
         line("trust_model", "Trust model")?,
         Line::of(
             "tuning_rho_micro",
-            "Spent on tuning, rho in millionths",
+            "Spent on earlier studies of its family, which may have guided choices, rho in millionths",
             tuning,
             &own,
         ),
@@ -242,21 +265,46 @@ fn privacy(log: &Log, released: &Fact, study: &Fact) -> Result<Section, NoDocume
 /// Spends of the study, where the log has them in the form of an audit pack.
 fn spent_at_most(log: &Log, released: &Fact, rho_micro: u64) -> Result<(), NoDocument> {
     let study = released.needed_text("study")?;
-    let spends = log
-        .of_kind(Kind::BudgetSpent)
-        .filter(|fact| fact.text("study") == Some(&study));
+    let expected = "no less than what the log spent on the study";
+    match spent(log, &[study.as_str()], u64::MAX) {
+        Some(spent) if spent <= rho_micro => Ok(()),
+        _ => Err(released.contradicted("disclosure.rho_micro", expected)),
+    }
+}
+
+/// Spends of earlier studies of its family, up to the release.
+fn tuned_at_most(
+    log: &Log,
+    released: &Fact,
+    study: &Fact,
+    rho_micro: u64,
+) -> Result<(), NoDocument> {
+    let Some(family) = study.text("family") else {
+        return Ok(());
+    };
+    let earlier = log.of_kind(Kind::StudyProposed);
+    let earlier = earlier
+        .filter(|fact| fact.index < study.index && fact.text("family") == Some(family))
+        .filter_map(|fact| fact.text("study"));
+    let expected = "no less than what the log spent on earlier studies of the family";
+    match spent(log, &earlier.collect::<Vec<&str>>(), released.index) {
+        Some(spent) if spent <= rho_micro => Ok(()),
+        _ => Err(released.contradicted("disclosure.tuning_rho_micro", expected)),
+    }
+}
+
+/// Rho of all spends of these studies in entries before one; none where it is beyond all prices.
+fn spent(log: &Log, studies: &[&str], before: u64) -> Option<u64> {
+    let is_theirs = |fact: &&Fact| {
+        let own = fact.text("study");
+        fact.index < before && own.is_some_and(|study| studies.contains(&study))
+    };
+    let spends = log.of_kind(Kind::BudgetSpent).filter(is_theirs);
     let spends: Vec<Spend> = spends
         .filter_map(|fact| Spend::of(&fact.payload).ok())
         .collect();
-    let spent = Figures::of(&spends).and_then(|figures| Some(figures.year?.rho_micro));
-    match (spends.is_empty(), spent) {
-        (true, _) => Ok(()),
-        (false, Some(spent)) if spent <= rho_micro => Ok(()),
-        _ => Err(released.contradicted(
-            "disclosure.rho_micro",
-            "no less than what the log spent on the study",
-        )),
-    }
+    let year = Figures::of(&spends)?.year;
+    Some(year.map_or(0, |year| year.rho_micro))
 }
 
 fn assessment(log: &Log, model: &str, version: u64) -> Result<Section, NoDocument> {

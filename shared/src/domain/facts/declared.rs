@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::lines::Line;
 use super::log::{Fact, Log, NoDocument};
 use crate::domain::history::{Event, Json, Kind};
-use crate::domain::law::Purpose;
+use crate::domain::law::{Basis as LegalBasis, Purpose, Rulebook, Word};
 
 /// Who answers for the processing.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -27,7 +27,7 @@ pub struct Parties {
 pub struct Basis {
     /// Place of a rule pack, as `DE`.
     pub place: String,
-    /// `consent`, `contract`, `legitimate_interest`, `legal_obligation`, `vital_interest` or `public_interest`.
+    /// A word of the rule packs, as `consent` or `legitimate_interests`.
     pub basis: String,
 }
 
@@ -89,14 +89,14 @@ impl Declaration {
         });
         let or_none = |text: &Option<String>| Json::from(text.as_deref().unwrap_or("none"));
         let payload = Json::object([
-            ("action", word(&purpose.action).into()),
+            ("action", purpose.action.word().into()),
             ("bases", Json::List(bases.collect())),
             ("categories", texts(&self.categories)),
             ("declares", "purpose".into()),
             ("description", purpose.description_plain.as_str().into()),
             ("dpia_ref", or_none(&purpose.dpia_ref)),
             ("dpv_purpose", purpose.dpv_purpose.as_str().into()),
-            ("effect", word(&purpose.decision_effect).into()),
+            ("effect", purpose.decision_effect.word().into()),
             ("purpose", purpose.id.as_str().into()),
             ("recipients", texts(&self.recipients)),
             ("retention_days", self.retention_days.into()),
@@ -125,16 +125,25 @@ pub fn declares_measures(measures: &[Measure]) -> Event {
     Event::of_program(Kind::PackLoaded, payload)
 }
 
-/// `SimilarlySignificant` as `similarly_significant`.
-fn word(value: &impl std::fmt::Debug) -> String {
-    let mut out = String::new();
-    for letter in format!("{value:?}").chars() {
-        if letter.is_uppercase() && !out.is_empty() {
-            out.push('_');
-        }
-        out.extend(letter.to_lowercase());
+/// The event that enters the rules in force: their digest, which decisions name, and the packs in it.
+#[must_use]
+pub fn declares_rules(book: &Rulebook) -> Event {
+    let packs = book.packs().iter().map(|pack| {
+        Json::object([
+            ("pack", pack.id().as_str().into()),
+            ("sha256", pack.digest().to_string().into()),
+        ])
+    });
+    let payload = Json::object([
+        ("book", book.digest().to_string().into()),
+        ("declares", "rules".into()),
+        ("packs", Json::List(packs.collect())),
+        ("purposes", (book.purposes().len() as u64).into()),
+    ]);
+    Event {
+        policy: book.digest(),
+        ..Event::of_program(Kind::PackLoaded, payload)
     }
-    out
 }
 
 fn texts(list: &[String]) -> Json {
@@ -181,16 +190,24 @@ pub(super) fn bases(fact: &Fact) -> Result<Vec<Basis>, NoDocument> {
     all.ok_or_else(|| fact.contradicted("bases", "place and basis, at least one"))
 }
 
-/// The term of a basis.
+/// The term of a basis; the vocabulary has none of its own for some.
 pub(super) fn basis_term(fact: &Fact, basis: &str) -> Result<&'static str, NoDocument> {
-    Ok(match basis {
-        "consent" => "dpv:Consent",
-        "contract" => "dpv:Contract",
-        "legitimate_interest" => "dpv:LegitimateInterest",
-        "legal_obligation" => "dpv:LegalObligation",
-        "vital_interest" => "dpv:VitalInterest",
-        "public_interest" => "dpv:PublicInterest",
-        _ => return Err(fact.contradicted("basis", "a basis of docs/facts.md")),
+    let known = LegalBasis::from_word(basis);
+    let known = known.ok_or_else(|| fact.contradicted("basis", &LegalBasis::expected()))?;
+    Ok(match known {
+        LegalBasis::Consent => "dpv:Consent",
+        LegalBasis::Contract => "dpv:Contract",
+        LegalBasis::LegalObligation => "dpv:LegalObligation",
+        LegalBasis::VitalInterests => "dpv:VitalInterest",
+        LegalBasis::PublicTask => "dpv:PublicInterest",
+        LegalBasis::LegitimateInterests | LegalBasis::RecognisedLegitimateInterests => {
+            "dpv:LegitimateInterest"
+        }
+        LegalBasis::Research
+        | LegalBasis::LegalClaims
+        | LegalBasis::HealthProtection
+        | LegalBasis::CreditProtection
+        | LegalBasis::Notice => "dpv:LegalBasis",
     })
 }
 

@@ -3,7 +3,9 @@
 use crate::base::ids::Hash32;
 use crate::base::time::Timestamp;
 use crate::domain::history::{Json, Kind, Leaf, payload_commit};
-use crate::domain::pack::{Against, Body, Check, Entry, Files, State, VerifierKey, open, verify};
+use crate::domain::pack::{
+    Against, Body, Check, Entry, Files, LogPolicy, State, VerifierKey, open, verify,
+};
 use crate::domain::tlog::{Checkpoint, Frontier, SignedNote, leaf_hash};
 
 /// One entry whose payload is kept.
@@ -131,6 +133,34 @@ impl Log {
             facts.extend(checked(&entry)?);
         }
         Ok(Self { checkpoint, facts })
+    }
+
+    /// The entries of audit packs of one log, in order of their quarters, each of which continues the one before.
+    ///
+    /// # Errors
+    ///
+    /// The first check that fails, or there is no pack.
+    pub fn of_packs(packs: &[Files], policy: Option<&LogPolicy>) -> Result<Self, NoDocument> {
+        let mut whole: Option<Self> = None;
+        for (place, files) in packs.iter().enumerate() {
+            let previous = place.checked_sub(1).and_then(|before| packs.get(before));
+            let own = Self::of_pack(files, &Against { policy, previous })?;
+            whole = Some(match whole {
+                None => own,
+                Some(before) => before.continued(own),
+            });
+        }
+        whole.ok_or_else(|| unverified("no pack".to_owned()))
+    }
+
+    fn continued(mut self, later: Self) -> Self {
+        let seen = self.checkpoint.size;
+        let more = later.facts.into_iter().filter(|fact| fact.index >= seen);
+        self.facts.extend(more);
+        Self {
+            checkpoint: later.checkpoint,
+            facts: self.facts,
+        }
     }
 
     /// The checkpoint that everything was checked against.

@@ -16,7 +16,7 @@ mod terms;
 mod words;
 
 pub use card::Card;
-pub use declared::{Basis, Declaration, Measure, Parties, declares_measures};
+pub use declared::{Basis, Declaration, Measure, Parties, declares_measures, declares_rules};
 pub use lines::{Line, Section};
 pub use log::{Fact, Log, NoDocument};
 pub use notice::notice;

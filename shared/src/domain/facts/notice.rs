@@ -1,5 +1,6 @@
 //! The privacy notice, in two layers: short, then full. Every line that says something of the log names its entries.
 
+use super::card::proposal;
 use super::declared::{bases, lines as purpose_lines, newest, purposes};
 use super::lines::{Line, entries, guesses, millionths};
 use super::log::{Fact, Log, NoDocument};
@@ -138,12 +139,10 @@ fn of_purpose(out: &mut String, log: &Log, fact: &Fact) -> Result<(), NoDocument
 fn releases(log: &Log, purpose: &str) -> Result<Vec<Line>, NoDocument> {
     let mut lines = Vec::new();
     for released in log.of_kind(Kind::ModelReleased) {
-        let study = released.text("study");
-        let mut proposals = log.of_kind(Kind::StudyProposed);
-        let proposal = proposals.find(|fact| fact.text("study") == study);
-        let Some(proposal) = proposal.filter(|fact| fact.text("purpose") == Some(purpose)) else {
+        let proposal = proposal(log, &released.needed_text("study")?)?;
+        if proposal.text("purpose") != Some(purpose) {
             continue;
-        };
+        }
         let rho = released
             .payload
             .get("disclosure")

@@ -192,7 +192,10 @@ impl Record {
                 "dpv:hasDataProcessor",
                 own("dpv:DataProcessor", "processor", Some("processor_contact")),
             ),
-            ("aq:officer", own("dpv:DataProtectionOfficer", "dpo", None)),
+            (
+                "dpv:hasDataProtectionOfficer",
+                own("dpv:DataProtectionOfficer", "dpo", None),
+            ),
             (
                 "dpv:hasProcess",
                 Json::List(self.activities.iter().map(Activity::to_json).collect()),

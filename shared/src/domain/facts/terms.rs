@@ -45,4 +45,32 @@ mod tests {
         assert!(expanded("dpv:FederatedLearning").is_err());
         assert!(expanded("hasPurpose").is_err());
     }
+
+    #[test]
+    fn the_list_is_sorted_and_holds_names_alone() {
+        let names: Vec<&str> = TERMS
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .collect();
+        assert!(names.len() > 200 && names.is_sorted_by(|a, b| a < b));
+        let plain = |name: &&str| name.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        assert!(
+            names
+                .iter()
+                .all(|name| name.strip_prefix(PREFIX).is_some_and(|name| plain(&name)))
+        );
+    }
+
+    #[test]
+    fn purposes_that_come_along_name_terms_of_the_list() {
+        for text in [
+            include_str!("../../../laws/examples/purposes.toml"),
+            include_str!("../../../laws/examples/start.toml"),
+        ] {
+            let purposes = crate::domain::law::Purposes::parse(text).unwrap();
+            for purpose in purposes.list() {
+                assert!(is_known(&purpose.dpv_purpose), "{}", purpose.dpv_purpose);
+            }
+        }
+    }
 }

@@ -6,7 +6,7 @@ use crate::domain::facts::{
     forbidden, is_known, notice,
 };
 use crate::domain::history::{Json, Kind};
-use crate::domain::law::Purposes;
+use crate::domain::law::{Purposes, Word};
 use crate::domain::pack::{Body, Entry as Packed, Spend, VerifierKey};
 use crate::shell::keys::Identity;
 
@@ -361,4 +361,71 @@ async fn every_term_of_a_record_is_known_and_cells_compute_nothing() {
         Record::of(&log, Form::Controller),
         Err(NoDocument::UnknownTerm(_))
     ));
+}
+
+#[tokio::test]
+async fn t3_tuning_below_what_earlier_studies_spent_refuses_card() {
+    const EARLIER: &str = "0101010101010101010101010101010101010101010101010101010101010101";
+    let of_family = |event: Event, study: &str| {
+        let Json::Object(mut fields) = event.payload.clone() else {
+            unreachable!()
+        };
+        fields.insert("family".to_owned(), "churn".into());
+        fields.insert("study".to_owned(), study.into());
+        Event {
+            payload: Json::Object(fields),
+            ..event
+        }
+    };
+    let spend = Spend {
+        purpose: "churn.train".to_owned(),
+        study: EARLIER.to_owned(),
+        part: "training".to_owned(),
+        mode: "node-noise".to_owned(),
+        multiplicity: 1,
+        rho_micro: 1,
+        times: 1,
+        delta_pico: 10_000_000,
+    };
+    let spent = Event::of_program(Kind::BudgetSpent, spend.to_payload());
+    for (spends, fits) in [(Vec::new(), true), (vec![spent], false)] {
+        let mut events = usual();
+        events[3] = of_family(proposed("churn.train"), STUDY);
+        events.insert(3, of_family(proposed("churn.train"), EARLIER));
+        spends.into_iter().for_each(|spent| events.insert(4, spent));
+        let log = made(events).await.log().unwrap();
+        let card = Card::of(&log, "churn", None);
+        assert_eq!(card.is_ok(), fits, "{card:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_nobody_declared_is_named() {
+    let named = ["parties", "purpose", "measures"];
+    for (index, what) in named.into_iter().enumerate() {
+        let mut events = usual();
+        events.remove(index);
+        let log = made(events).await.log().unwrap();
+        let error = match what {
+            "purpose" => notice(&log, None).unwrap_err(),
+            _ => Record::of(&log, Form::Controller).unwrap_err(),
+        };
+        let text = error.to_string();
+        assert!(
+            text.contains(what) && text.contains("pack.loaded"),
+            "{text}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn every_basis_of_the_rule_packs_has_a_term() {
+    for basis in crate::domain::law::Basis::ALL {
+        let mut events = usual();
+        let text = events[1].payload.to_text();
+        let text = text.replace("\"basis\":\"consent\"", &format!("\"basis\":\"{basis}\""));
+        events[1].payload = Json::parse(text.as_bytes()).unwrap();
+        let log = made(events).await.log().unwrap();
+        assert!(Record::of(&log, Form::Controller).is_ok(), "{basis}");
+    }
 }

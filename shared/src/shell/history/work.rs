@@ -74,6 +74,9 @@ pub(super) enum Ask {
     Verify {
         reply: Reply<Edge>,
     },
+    Settle {
+        reply: Reply<Edge>,
+    },
     Close {
         reply: Reply<()>,
     },
@@ -341,6 +344,7 @@ impl Worker {
             }
             Ask::Kept { name, reply } => drop(reply.send(self.file.named(&name).await)),
             Ask::Export { folder, reply } => drop(reply.send(self.export(&folder).await)),
+            Ask::Settle { reply } => drop(reply.send(Ok(self.growing.edge()))),
             Ask::Verify { reply } => drop(reply.send(self.verify().await)),
         }
     }

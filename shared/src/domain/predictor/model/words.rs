@@ -63,8 +63,8 @@ pub(super) fn assumptions(terms: &StudyTerms) -> Vec<String> {
         "every node runs the published program; its own administrators see its data lawfully"
             .to_owned(),
         copies(terms),
-        "every row of a node's mapped table was eligible under the basis that the node's operator states in its \
-         configuration: this version does not check consent row by row"
+        "a row counts where the unit's own rules and records let it: its operator states the basis of each purpose, consent \
+         and objections are looked up at the node, and nobody outside can see or check either"
             .to_owned(),
         "rows without a label were left out at the node; sizes declared in the study are public".to_owned(),
         "the totals of a business unit are not protected, only its customers".to_owned(),
