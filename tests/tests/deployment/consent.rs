@@ -158,6 +158,7 @@ fn c3_objector_is_never_scored_and_is_in_no_later_cut() {
     }
     check_desk(&north, withdrawn, objector);
     check_history(&north);
+    check_models(&north, objector);
     check_refusals(&north);
 }
 
@@ -210,6 +211,16 @@ fn check_history(unit: &Unit<'_>) {
         let is_there = kinds.contains(&kind) || kinds.contains(&"log.pad");
         assert!(is_there, "{kind}: {kinds:?}");
     }
+}
+
+/// Who objects is told which models were released before, and the receipt says so.
+fn check_models(unit: &Unit<'_>, objector: &str) {
+    let receipt = ["receipt", "--subject", objector, "--purpose", "churn.train"];
+    let content = &unit.consent(&receipt, 0)["content"];
+    let models = content["models_released_before"].as_array().unwrap();
+    assert_eq!(models.len(), 1, "{content}");
+    assert_eq!(models[0]["name"], "churn");
+    assert_eq!(models[0]["what"], "may have contributed");
 }
 
 fn check_refusals(unit: &Unit<'_>) {
