@@ -43,6 +43,7 @@ impl Unit {
 
     pub fn mapped(query: &str, tables: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
         fs::write(folder.path().join("contract.toml"), CONTRACT).unwrap();
         let config = format!(
             "[data]\ncontract = \"contract.toml\"\nquery = \"\"\"{query}\"\"\"\nbasis = \"made-up data\"\n\
