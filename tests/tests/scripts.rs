@@ -79,3 +79,37 @@ fn where_all_is_there_nothing_is_done() {
     assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""));
     assert_eq!(outcome.stdout, "");
 }
+
+/// What the script says of a run with these cases.
+fn results(cases: &str) -> Outcome {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("junit.xml");
+    fs::write(
+        &file,
+        format!("<testsuites><testsuite>{cases}</testsuite></testsuites>"),
+    )
+    .unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    run(Command::new(root.join("scripts/test-results")).arg(file)).unwrap()
+}
+
+#[test]
+fn results_of_tests_are_those_of_features_and_a_skipped_one_says_nothing() {
+    let outcome = results(
+        "<testcase name=\"packs::r1_same\"/><testcase name=\"r1_other\"><failure/></testcase>\
+         <testcase name=\"a_plain_test\"/><testcase name=\"s1_late\"><system-err>SKIPPED: no pg</system-err></testcase>\
+         <testcase name=\"a::c3_twice\"><failure/></testcase><testcase name=\"b::c3_twice\"/>\
+         <testcase name=\"c7_contradictory_duplicates_are_quarantined_and_the_strictest_is_kept\"/>",
+    );
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""));
+    let expected = "{\"c3_twice\":\"failed\",\"c7_contradictory_duplicates_are_quarantined_and_the_strictest_is\":\"passed\",\
+                    \"r1_other\":\"failed\",\"r1_same\":\"passed\"}\n";
+    assert_eq!(outcome.stdout, expected);
+}
+
+#[test]
+fn a_report_of_tests_that_is_none_is_refused() {
+    let outcome = results("<testcase");
+    assert_eq!(outcome.code, Some(2), "{outcome:?}");
+    assert!(outcome.stderr.contains("junit.xml"), "{}", outcome.stderr);
+}

@@ -105,6 +105,9 @@ pub enum Abort {
         /// Why the last one failed.
         reason: String,
     },
+    /// The rules of law let it go on no more.
+    #[error("ended by the rules of law: {0}")]
+    Law(String),
 }
 
 impl Ending {
@@ -143,6 +146,7 @@ impl Abort {
             Self::GroupNotAccepted { .. } => "too_few_accepted",
             Self::GroupTooSmall { .. } => "too_few_left",
             Self::GroupAttemptsUsedUp { .. } => "attempts_used_up",
+            Self::Law(_) => "law",
         }
     }
 }

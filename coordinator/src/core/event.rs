@@ -48,6 +48,8 @@ pub enum Event {
     Concluded(Ending),
     /// A person stops the study, with a reason for people.
     Abort(String),
+    /// The rules of law let the study go on no more, and why.
+    Denied(String),
     /// Time has passed.
     Tick,
 }

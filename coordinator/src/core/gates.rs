@@ -9,6 +9,7 @@ use std::sync::Arc;
 use aquifer_shared::base::ids::{IdentityKey, Name};
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::domain::contract::{Contract, Published};
+use aquifer_shared::domain::law::exception::{Granted, signers_of};
 use aquifer_shared::domain::law::proxy::categories_of;
 use aquifer_shared::domain::law::witness::{GateKind, Query, Release, Run, Score, Train};
 use aquifer_shared::domain::law::{
@@ -47,6 +48,7 @@ pub struct Gates(Option<Arc<Content>>);
 struct Content {
     book: Rulebook,
     declared: Declared,
+    exceptions: Vec<Granted>,
 }
 
 /// What lets a study run.
@@ -132,7 +134,23 @@ impl Gates {
     /// Rules, and what they are applied to.
     #[must_use]
     pub fn new(book: Rulebook, declared: Declared) -> Self {
-        Self(Some(Arc::new(Content { book, declared })))
+        let exceptions = Vec::new();
+        Self(Some(Arc::new(Content {
+            book,
+            declared,
+            exceptions,
+        })))
+    }
+
+    /// The same with these exceptions for screened uses, and no others.
+    #[must_use]
+    pub fn excepting(&self, exceptions: Vec<Granted>) -> Self {
+        let content = self.0.as_ref().map(|content| Content {
+            book: content.book.clone(),
+            declared: content.declared.clone(),
+            exceptions,
+        });
+        Self(content.map(Arc::new))
     }
 
     /// Nothing is declared: only synthetic studies run.
@@ -156,7 +174,7 @@ impl Gates {
     /// The strictest that the rules in force say of a limit where customers live; none where none says anything.
     #[must_use]
     pub fn limit(&self, key: Key, now: Timestamp) -> Option<u64> {
-        let Content { book, declared } = &**self.0.as_ref()?;
+        let Content { book, declared, .. } = &**self.0.as_ref()?;
         let day = i32::try_from(now.0 / (24 * 3_600 * 1_000)).ok()?;
         let mut joined: Option<Limits> = None;
         for place in &declared.places {
@@ -298,10 +316,11 @@ impl Content {
                 delta_pico: (wanted.delta * 1e12).ceil() as u64,
             }),
         };
+        let purpose = self.book.purpose(wanted.purpose);
         let facts = Facts {
             dpia: self.dpia(wanted.purpose),
             reviewer: wanted.reviewer,
-            signers: None,
+            signers: signers_of(&self.exceptions, purpose, now),
             about: About::Run(run),
         };
         decide(&request, &facts, &self.book, now)

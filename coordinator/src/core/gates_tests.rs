@@ -1,6 +1,7 @@
 //! Studies, questions, releases and predictions before the rules of law, one declaration changed at a time.
 
 use aquifer_shared::domain::law::Cause;
+use aquifer_shared::domain::law::exception::Exception;
 use aquifer_shared::domain::sum::TrustMode;
 
 use super::*;
@@ -183,6 +184,38 @@ fn l3_screened_use_denied() {
     own.dpia_current = ["churn.train"].map(|name| name.parse().unwrap()).into();
     let gates = gates_with(&screened, own, |_, text| text.to_owned());
     check_study(&gates, &study("churn.train"), 1.0, &[Cause::UseScreened]);
+}
+
+#[test]
+fn l3_override_needs_two_signers() {
+    let screened = purposes()
+        .replace(
+            "decision_effect = \"none\"",
+            "decision_effect = \"similarly_significant\"",
+        )
+        .replace("dpia_ref = \"none\"", "dpia_ref = \"DPIA-1\"")
+        .replace("annex_iii = \"none\"", "annex_iii = \"credit\"");
+    let mut own = declared();
+    own.dpia_current = ["churn.train"].map(|name| name.parse().unwrap()).into();
+    let gates = gates_with(&screened, own, |_, text| text.to_owned());
+    let (site, officers) = (
+        IdentityKey([9; 32]),
+        [1, 2].map(|one| IdentityKey([one; 32])),
+    );
+    let purpose = gates.book().unwrap().purpose("churn.train").unwrap();
+    let today = 20_782;
+    let text = Exception::written(&site, purpose, "a pilot", (today, today + 30)).unwrap();
+    let exception = Exception::parse(&text).unwrap();
+    let held = |signers: &[IdentityKey]| {
+        let granted = exception.granted((&site, &officers), Some(purpose), signers);
+        gates.excepting(granted.into_iter().collect())
+    };
+    let trained = study("churn.train");
+    check_study(&held(&officers[..1]), &trained, 1.0, &[Cause::UseScreened]);
+    check_study(&held(&officers), &trained, 1.0, &[]);
+    let late = Timestamp(TODAY.0 + 31 * 24 * 3_600 * 1_000);
+    let over = held(&officers).study(&trained, &contract(), 1.0, late);
+    assert_eq!(causes(over), [Cause::UseScreened], "after its last day");
 }
 
 #[test]

@@ -179,6 +179,7 @@ impl Study {
                 }
             }
             Event::Abort(reason) => self.end(now, Ending::Aborted(Abort::ByPerson(reason))),
+            Event::Denied(why) => self.end(now, Ending::Aborted(Abort::Law(why))),
             Event::Tick => {}
         }
         self.advance(now);

@@ -19,6 +19,7 @@ use serde_json::json;
 
 use super::clock::now;
 use super::config::{Address, Config};
+use super::exceptions;
 use super::home::{CONFIG, Home, HomeFault};
 use super::lawful::{LawConfig, PURPOSES};
 use super::serve::serve;
@@ -76,6 +77,12 @@ enum Command {
     Keys {
         #[command(subcommand)]
         command: KeysCommand,
+    },
+    /// List exceptions for screened uses, who is missing, and the key of this site that they name.
+    Exceptions {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// List nodes and people.
     Nodes {
@@ -191,6 +198,10 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<Outcome> {
         },
         Command::Keys { command } => match load(dir, command.json())? {
             Ok(home) => keys_command::run(&home.dir, &home.config.at_rest, &command, CONFIG),
+            Err(no) => Ok(no),
+        },
+        Command::Exceptions { json } => match load(dir, json)? {
+            Ok(home) => exceptions::list(&home, json),
             Err(no) => Ok(no),
         },
         Command::Nodes { json } => match load(dir, json)? {

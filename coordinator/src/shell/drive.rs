@@ -15,7 +15,7 @@ use super::hub::Hub;
 use super::live::{Granted, Live, Unsaved};
 use super::publish;
 use super::store::{Closing, StoreFault};
-use crate::core::event::{Effect, Ending, Event, Member, Note};
+use crate::core::event::{Effect, Ending, Event, Member, Note, Record};
 
 /// How long a store that failed is left alone.
 const RETRY: Duration = Duration::from_secs(1);
@@ -44,7 +44,10 @@ impl Hub {
                     token,
                     records,
                     spool,
-                }) => live.unsaved.add(token, &records, &spool),
+                }) => {
+                    live.unsaved.add(token, &records, &spool);
+                    self.decide_again(hash, &records);
+                }
                 Some(effect) if live.unsaved.is_empty() => self.perform(hash, effect).await,
                 None if live.unsaved.is_empty() => break,
                 waiting => {
@@ -57,6 +60,25 @@ impl Hub {
         }
         self.notify(hash);
         self.answer_askers(hash).await;
+    }
+
+    /// Before each attempt at a sum: rules may have run out since the last one. Where they say no, the number of the attempt is used up,
+    /// no unit is asked, and the study ends.
+    fn decide_again(&mut self, hash: StudyHash, records: &[Record]) {
+        let Some(live) = self.studies.get_mut(&hash).filter(|live| live.is_running()) else {
+            return;
+        };
+        if !live.opens(records) {
+            return;
+        }
+        match self.front.law.study(&live.terms, &live.contract, now()) {
+            Ok(permit) => live.stand_on(permit),
+            Err(denied) => {
+                let why = denied.to_string();
+                tracing::warn!(study = %hash.short(), why, "the rules of law do not let a study go on");
+                live.forbid(why, now());
+            }
+        }
     }
 
     async fn perform(&mut self, hash: StudyHash, effect: Effect) {

@@ -7,6 +7,7 @@ use aquifer_shared::shell::history::{Entry, History, HistoryFault};
 use serde_json::{Value, json};
 
 use super::front::Front;
+use super::program;
 use super::requests::{barred, refused};
 use super::store::Party;
 use super::witnesses::{COSIGNED, cosigned_on};
@@ -21,17 +22,19 @@ pub(super) async fn history_of(front: &Front, party: &Party, asked: HistoryAsk) 
     };
     match answer(&chronicle.history, asked).await {
         Ok(value) => Response::History(value.to_string()),
-        Err(fault @ HistoryFault::Range { .. }) => refused("unknown", fault.to_string()),
-        Err(fault) => {
-            let fault = anyhow::Error::from(fault);
-            tracing::error!(fault = format!("{fault:#}"), "the history was not read");
-            let text = "the history cannot be read; the coordinator's operator finds the reason in the log";
-            refused("history", text.into())
-        }
+        Err(fault) => match fault.downcast_ref() {
+            Some(range @ HistoryFault::Range { .. }) => refused("unknown", range.to_string()),
+            _ => {
+                tracing::error!(fault = format!("{fault:#}"), "the history was not read");
+                let text = "the history cannot be read; the coordinator's operator finds the reason in the log";
+                refused("history", text.into())
+            }
+        },
     }
 }
 
-async fn answer(history: &History, asked: HistoryAsk) -> Result<Value, HistoryFault> {
+async fn answer(history: &History, asked: HistoryAsk) -> anyhow::Result<Value> {
+    history.settled().await?;
     let (edge, note) = history.checkpoint();
     Ok(match asked {
         HistoryAsk::Checkpoint => {
@@ -53,6 +56,7 @@ async fn answer(history: &History, asked: HistoryAsk) -> Result<Value, HistoryFa
             }
             json!({ "key": history.key().to_string(), "cosigned": notes })
         }
+        HistoryAsk::Made(size) => program::made(history, size).await?,
         HistoryAsk::Prove(index) => {
             let proof = history.prove(index, edge.size).await?;
             let entry = history.read(index..index + 1).await?.pop();

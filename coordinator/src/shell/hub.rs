@@ -359,7 +359,7 @@ impl Hub {
         let denied: Vec<_> = self.studies.values().filter_map(denied).collect();
         for (hash, why) in denied {
             tracing::warn!(study = %hash.short(), why, "the rules of law do not let a study go on");
-            self.handle(hash, Event::Abort(format!("law: {why}"))).await;
+            self.handle(hash, Event::Denied(why)).await;
         }
     }
 

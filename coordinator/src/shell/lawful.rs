@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use aquifer_shared::base::ids::{Hash32, IdentityKey, Name};
 use aquifer_shared::base::time::Timestamp;
@@ -16,7 +17,7 @@ use aquifer_shared::domain::question::Question;
 use aquifer_shared::domain::sum::StudyTerms;
 use aquifer_shared::protocol::ask::Response;
 use aquifer_shared::shell::documents::read_document;
-use aquifer_shared::shell::history::History;
+use aquifer_shared::shell::history::{History, HistoryFault};
 use aquifer_shared::shell::law_packs;
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +49,9 @@ pub struct LawConfig {
     /// People who may review models of significant effect before they are released.
     #[serde(default)]
     pub reviewers: Vec<Name>,
+    /// Identity keys of people of whom two sign an exception for a screened use, 64 hexadecimal digits each.
+    #[serde(default)]
+    pub officers: Vec<String>,
     /// What single columns are about.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub columns: BTreeMap<String, Vec<String>>,
@@ -87,6 +91,8 @@ pub type Listener = Box<dyn Fn(&Decided) + Send + Sync>;
 pub struct Law {
     gates: Gates,
     listener: Listener,
+    /// The latest moment that was seen or written down: a clock that is set back brings no rule back.
+    latest: AtomicU64,
 }
 
 impl LawConfig {
@@ -102,6 +108,7 @@ impl LawConfig {
             categories: ["contract", "usage", "payment"].map(str::to_owned).into(),
             dpia_current: Vec::new(),
             reviewers: Vec::new(),
+            officers: Vec::new(),
             columns: BTreeMap::new(),
         }
     }
@@ -190,7 +197,23 @@ impl Law {
     /// Gates, and who hears of their decisions.
     #[must_use]
     pub fn new(gates: Gates, listener: Listener) -> Self {
-        Self { gates, listener }
+        Self {
+            gates,
+            listener,
+            latest: AtomicU64::new(0),
+        }
+    }
+
+    /// The same, for which it is never before this moment.
+    #[must_use]
+    pub fn since(self, floor: Timestamp) -> Self {
+        self.latest.fetch_max(floor.0, Ordering::Relaxed);
+        self
+    }
+
+    fn present(&self, now: Timestamp) -> Timestamp {
+        let before = self.latest.fetch_max(now.0, Ordering::Relaxed);
+        now.max(Timestamp(before))
     }
 
     /// Gates whose decisions go to the log.
@@ -199,14 +222,19 @@ impl Law {
         Self::new(gates, Box::new(log))
     }
 
-    /// Gates whose decisions go to the log and into the history.
-    #[must_use]
-    pub fn told(gates: Gates, history: History) -> Self {
+    /// Gates whose decisions go to the log and into the history, for which it is never before what that holds.
+    ///
+    /// # Errors
+    ///
+    /// The history cannot be read.
+    pub async fn told(gates: Gates, history: History) -> Result<Self, HistoryFault> {
+        announce(&gates);
+        let latest = latest(&history).await?;
         let listener = move |decided: &Decided| {
             log(decided);
             history.tell(None, policy_decision(decided));
         };
-        Self::new(gates, Box::new(listener))
+        Ok(Self::new(gates, Box::new(listener)).since(latest))
     }
 
     /// Gates of a coordinator that declares nothing.
@@ -238,6 +266,7 @@ impl Law {
         contract: &Contract,
         now: Timestamp,
     ) -> Result<Permit, Denied> {
+        let now = self.present(now);
         let decided = self.gates.study(terms, contract, epsilon(terms), now);
         let decision = decided
             .as_ref()
@@ -258,6 +287,7 @@ impl Law {
         epsilon: f64,
         now: Timestamp,
     ) -> Result<Allowed<Query, Run>, Denied> {
+        let now = self.present(now);
         self.heard(self.gates.question(standing, table, question, epsilon, now))
     }
 
@@ -273,7 +303,7 @@ impl Law {
         reviewer: Option<(&Name, IdentityKey)>,
         now: Timestamp,
     ) -> Result<Allowed<Release, Run>, Denied> {
-        let epsilon = epsilon(terms);
+        let (epsilon, now) = (epsilon(terms), self.present(now));
         self.heard(self.gates.release(terms, contract, epsilon, reviewer, now))
     }
 
@@ -287,7 +317,7 @@ impl Law {
         contract: &Contract,
         now: Timestamp,
     ) -> Result<Allowed<Score, Run>, Denied> {
-        self.heard(self.gates.score(contract, now))
+        self.heard(self.gates.score(contract, self.present(now)))
     }
 
     fn heard<G>(
@@ -311,8 +341,16 @@ impl std::fmt::Debug for Law {
     }
 }
 
+/// When the newest entry of a history was written down; 0 where there is none.
+async fn latest(history: &History) -> Result<Timestamp, HistoryFault> {
+    let size = history.edge().borrow().size;
+    let newest = history.read(size.saturating_sub(1)..size).await?;
+    let newest = newest.last().map(|entry| entry.leaf.recorded_at);
+    Ok(newest.unwrap_or_default())
+}
+
 /// Tells in the log which gates are declared.
-pub fn announce(gates: &Gates) {
+fn announce(gates: &Gates) {
     match gates.book() {
         Some(book) => tracing::info!(
             policy = %book.digest(), packs = book.packs().len(), purposes = book.purposes().len(), "law"
@@ -407,7 +445,7 @@ fn unknown() -> String {
 ///
 /// And what is allowed does compile:
 ///
-/// ```
+/// ```no_run
 /// use aquifer_coordinator::core::gates::Permit;
 /// use aquifer_coordinator::shell::store::{Store, StoredModel};
 /// use aquifer_shared::domain::law::{Allowed, witness::{Release, Run, Train}};

@@ -4,7 +4,7 @@ use std::fs;
 use std::sync::{Arc, Mutex};
 
 use super::*;
-use crate::core::gates_fixtures::{CONTRACT, TODAY, gates, purposes};
+use crate::core::gates_fixtures::{CONTRACT, TODAY, declared, gates, gates_with, purposes};
 
 const LAW: &str = r#"
 controller = "DE"
@@ -65,4 +65,21 @@ fn every_decision_is_heard_of() {
     let denied = (Gate::Score, Verdict::Deny, "purpose_unknown".to_owned());
     assert_eq!(told, [(Gate::Score, Verdict::Allow, String::new()), denied]);
     assert_ne!(heard[0].id, heard[1].id);
+}
+
+#[test]
+fn a_clock_set_back_by_a_year_brings_no_rule_back() {
+    let ends = |name: &str, text: &str| match name {
+        "gdpr.toml" => text.replace("valid_to = \"none\"", "valid_to = 2026-12-31"),
+        _ => text.to_owned(),
+    };
+    let law = || Law::logged(gates_with(&purposes(), declared(), ends));
+    let contract = Contract::parse(CONTRACT).unwrap();
+    let later = Timestamp(TODAY.0 + 365 * 24 * 3_600 * 1_000);
+    let running = law();
+    assert!(running.score(&contract, TODAY).is_ok());
+    assert!(running.score(&contract, later).is_err());
+    assert!(running.score(&contract, TODAY).is_err(), "while it runs");
+    let started = law().since(later);
+    assert!(started.score(&contract, TODAY).is_err(), "and at a start");
 }

@@ -16,7 +16,7 @@ use aquifer_shared::protocol::wire::Offer;
 
 use super::requests::ACCOUNTANT;
 use super::store::{Closing, SpoolWrite, Spooled, StoredAnswer, StoredStudy};
-use crate::core::event::{Effect, Ending, Record, Spool, Token};
+use crate::core::event::{Effect, Ending, Event, Record, Spool, Token};
 use crate::core::expand::{quoted_urho, shapes};
 use crate::core::gates::{Denied, Permit};
 use crate::core::resume::Durables;
@@ -92,6 +92,8 @@ pub struct Live {
     pub unconcluded: bool,
     /// What lets it run.
     footing: Footing,
+    /// Round and attempt before which that was decided last.
+    decided: Option<(u32, u32)>,
     /// What watchers heard last.
     pub told: Option<StudyStatus>,
     epsilon: f64,
@@ -129,6 +131,7 @@ impl Live {
         };
         Ok(Self {
             footing,
+            decided: None,
             hash: stored.hash,
             names: terms.roster.iter().map(name_of).collect(),
             epsilon: (ACCOUNTANT.epsilon)(quoted, terms.delta),
@@ -156,6 +159,30 @@ impl Live {
     /// Puts a study on the footing of another decision.
     pub fn stand_on(&mut self, permit: Permit) {
         self.footing = Footing::Permitted(permit);
+    }
+
+    /// Whether these records open an attempt at a sum before which nothing was decided yet. That a question may be asked was decided when
+    /// it was put, a moment before its first attempt.
+    #[must_use]
+    pub fn opens(&mut self, records: &[Record]) -> bool {
+        let opened = records.iter().find_map(|record| match record {
+            Record::Open { round, attempt, .. } | Record::GroupOpened { round, attempt, .. } => {
+                Some((*round, *attempt))
+            }
+            _ => None,
+        });
+        let asked = self.is_question() && opened == Some((0, 0));
+        if opened.is_none() || opened == self.decided || asked {
+            return false;
+        }
+        self.decided = opened;
+        true
+    }
+
+    /// Takes its footing away: units are asked for nothing more, and the study ends.
+    pub fn forbid(&mut self, why: String, now: Timestamp) {
+        self.footing = Footing::Denied(why.clone());
+        self.machine.handle(now, Event::Denied(why));
     }
 
     /// Why it may not go on.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use aquifer_shared::base::ids::{Hash32, IdentityKey, Role, StudyHash};
 use aquifer_shared::base::time::Timestamp;
-use aquifer_shared::protocol::ask::{Look, Request, Response};
-use aquifer_shared::protocol::wire::approve_digest;
+use aquifer_shared::protocol::ask::{Look, Request, Response, StudyState};
+use aquifer_shared::protocol::wire::{Verdict, approve_digest};
 use aquifer_shared::shell::at_rest::DatabaseKey;
 use aquifer_shared::shell::certificates::CertificateAuthority;
 use aquifer_shared::shell::keys::Identity;
@@ -19,7 +19,8 @@ use super::lawful::Law;
 use super::registry::Registry;
 use super::requests::barred;
 use super::store::{Party, Store, Ticketed};
-use crate::core::gates_fixtures::{CONTRACT, gates};
+use crate::core::event::Event;
+use crate::core::gates_fixtures::{CONTRACT, declared, gates, gates_with, purposes};
 
 const STUDY: &str = r#"
 name = "churn"
@@ -169,6 +170,48 @@ async fn a_study_is_approved_while_it_waits() {
     let study = world.submit().await;
     check_done(world.approve(study).await, "approved");
     assert_eq!(world.approvals(study).await, 1);
+}
+
+#[tokio::test]
+async fn l1_a_study_under_way_is_decided_again_before_each_sum() {
+    let mut world = World::new().await;
+    let study = world.submit().await;
+    check_done(world.approve(study).await, "approved");
+    world.hub.handle(study, Event::Connected(0)).await;
+    // Meanwhile the purpose was not looked at again in time.
+    let late = purposes().replace("2099-12-31", "2020-12-31");
+    let gates = gates_with(&late, declared(), |_, text| text.to_owned());
+    let front = Arc::get_mut(&mut world.hub.front).expect("nobody else holds it");
+    front.law = Law::logged(gates);
+    let accepted = Event::Decided(0, Verdict::Accepted);
+    world.hub.handle(study, accepted).await;
+    let request = Request::StudyShow(study.to_string());
+    let Response::Study(detail) = world.ask(Role::Operator, request).await else {
+        panic!("no study");
+    };
+    let status = detail.status;
+    assert_eq!(status.state, StudyState::Aborted);
+    assert!(
+        status.reason.contains("ended by the rules of law"),
+        "{status:?}"
+    );
+    assert!(status.reason.contains("review_overdue"), "{status:?}");
+    let live = &world.hub.studies[&study];
+    assert!(live.granted().is_none(), "no unit is asked");
+    assert!(live.machine.released().is_empty());
+}
+
+#[tokio::test]
+async fn a_study_that_may_go_on_goes_on() {
+    let mut world = World::new().await;
+    let study = world.submit().await;
+    check_done(world.approve(study).await, "approved");
+    world.hub.handle(study, Event::Connected(0)).await;
+    let accepted = Event::Decided(0, Verdict::Accepted);
+    world.hub.handle(study, accepted).await;
+    let live = &world.hub.studies[&study];
+    assert!(live.granted().is_some());
+    assert_eq!(live.machine.state(), StudyState::Running);
 }
 
 #[tokio::test]

@@ -24,7 +24,7 @@ use super::home::Home;
 use super::https::HttpsDoor;
 use super::hub::Hub;
 use super::joining::{Desk, serve_join};
-use super::lawful::{self, Law};
+use super::lawful::Law;
 use super::mirror::{COPIES_MAX, keep};
 use super::psql::SqlDoor;
 use super::registry::Registry;
@@ -45,8 +45,7 @@ pub async fn serve(home: Home, json: bool) -> anyhow::Result<Outcome> {
     let (copies, copied) = mpsc::channel(COPIES_MAX);
     let authority = home.authority.clone();
     let days = home.config.certificate_days.get();
-    let gates = home.gates()?;
-    lawful::announce(&gates);
+    let gates = home.excepting(home.gates()?, &history).await?;
     let declared = home.declared(&gates, now())?;
     let front = Front::new(
         registry,
@@ -56,7 +55,8 @@ pub async fn serve(home: Home, json: bool) -> anyhow::Result<Outcome> {
         commands.clone(),
         copies,
     );
-    let front = Arc::new(front.under(Law::told(gates, history.clone())));
+    let law = Law::told(gates, history.clone()).await?;
+    let front = Arc::new(front.under(law));
     let shown = attach(&front, &history);
     let hub = Hub::load(front.clone(), store.clone(), home.release.clone()).await?;
     hub.declare(declared).await?;

@@ -7,6 +7,7 @@ use aquifer_shared::base::hash::sha256;
 use aquifer_shared::base::ids::{Hash32, IdentityKey, Name, StudyHash};
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::base::units::MicroRho;
+use aquifer_shared::domain::contract::Contract;
 use aquifer_shared::domain::law::witness::GateKind;
 use aquifer_shared::domain::law::{
     Basis, Category, Pack, Purposes, Rulebook, Set, Spend, Transfer, vendored,
@@ -23,6 +24,7 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 
 use super::cohort::Cohort;
 use super::gatekeeper::{Figures, Gatekeeper, People};
+use super::intake::{Intake, Wanted};
 use super::ledger::Caps;
 use super::participant::Sign;
 use super::policy::{ContractFacts, NodePolicy, Rules};
@@ -110,9 +112,27 @@ pub(crate) fn rules() -> Rules {
 
 /// Rules of law under which the sample unit serves the sample purposes.
 pub(crate) fn gatekeeper() -> Gatekeeper {
+    let columns = ["tenure", "charges", "plan", "shop", "amount", "day", "id"];
+    gatekeeper_over(&columns, "churned")
+}
+
+/// Leave to read the training table of a contract, for learning and for scores.
+pub(crate) fn let_in(contract: &Contract) -> Intake {
+    let columns = contract.columns.iter().map(|column| column.name.as_str());
+    let columns: Vec<&str> = columns.collect();
+    let gatekeeper = gatekeeper_over(&columns, &contract.label.column);
+    let wanted = Wanted::training(contract);
+    gatekeeper.admit(&wanted, NOW).unwrap()
+}
+
+/// The same purposes over other columns, all of which hold what was agreed to.
+fn gatekeeper_over(columns: &[&str], target: &str) -> Gatekeeper {
     let purposes = include_str!("../../../shared/laws/examples/purposes.toml");
-    let columns = r#"["tenure", "charges", "plan", "shop", "amount", "day", "id"]"#;
-    let purposes = purposes.replace(r#"["tenure", "charges", "plan"]"#, columns);
+    let listed = r#"["tenure", "charges", "plan"]"#;
+    let purposes = purposes.replace(listed, &format!("{columns:?}"));
+    let purposes = purposes.replace("target = \"churned\"", &format!("target = {target:?}"));
+    let mapped = columns.iter().copied().chain([target]);
+    let mapped = mapped.map(|column| (column.to_owned(), Set::of(&[Category::Contract])));
     let packs = vendored::PACKS.map(|(_, text)| Pack::parse(text).unwrap());
     let book = Rulebook::new(packs.into(), Purposes::parse(&purposes).unwrap()).unwrap();
     let basis = ["churn.train", "churn.query", "churn.score"]
@@ -124,7 +144,7 @@ pub(crate) fn gatekeeper() -> Gatekeeper {
         transfer: Transfer::Within,
         basis: basis.into(),
         categories: Set::of(&[Category::Contract]),
-        columns: BTreeMap::new(),
+        columns: mapped.collect(),
         dpia_current: Vec::new(),
         reviewers: BTreeMap::new(),
     };

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use aquifer_shared::base::ids::{IdentityKey, Name};
 use aquifer_shared::base::time::Timestamp;
+use aquifer_shared::domain::law::exception::{Granted, signers_of};
 use aquifer_shared::domain::law::proxy::categories_of;
 use aquifer_shared::domain::law::{
     About, Basis, Category, Decision, Dpia, Facts, Gate, Person, Place, Purpose, Request, Rulebook,
@@ -46,6 +47,7 @@ pub struct Gatekeeper(Arc<Content>);
 struct Content {
     book: Rulebook,
     people: People,
+    exceptions: Vec<Granted>,
 }
 
 /// What a run would cost a subject in a year, and how many people it declares.
@@ -73,7 +75,23 @@ impl Gatekeeper {
     /// Rules, and what they are applied to.
     #[must_use]
     pub fn new(book: Rulebook, people: People) -> Self {
-        Self(Arc::new(Content { book, people }))
+        let exceptions = Vec::new();
+        Self(Arc::new(Content {
+            book,
+            people,
+            exceptions,
+        }))
+    }
+
+    /// The same with these exceptions for screened uses, and no others.
+    #[must_use]
+    pub fn excepting(&self, exceptions: Vec<Granted>) -> Self {
+        let (book, people) = (self.0.book.clone(), self.0.people.clone());
+        Self(Arc::new(Content {
+            book,
+            people,
+            exceptions,
+        }))
     }
 
     /// The rule book.
@@ -120,6 +138,22 @@ impl Gatekeeper {
         };
         let places = [self.0.people.place];
         let about = About::Run(self.about_run(&places, figures));
+        self.decide(&request, None, about, now)
+    }
+
+    /// Whether data may be read for a purpose. It stays at the unit.
+    pub fn ingest(&self, purpose: &str, columns: &[&str], now: Timestamp) -> Decision {
+        let request = Request {
+            categories: self.categories_by_name(columns),
+            ..self.request(Gate::Ingest, purpose, columns)
+        };
+        let places = [self.0.people.place];
+        let about = About::Run(Run {
+            places: &places,
+            transfer: Transfer::Within,
+            population: None,
+            spend: None,
+        });
         self.decide(&request, None, about, now)
     }
 
@@ -193,10 +227,11 @@ impl Gatekeeper {
         now: Timestamp,
     ) -> Decision {
         let book = &self.0.book;
+        let purpose = book.purpose(request.purpose);
         let facts = Facts {
-            dpia: self.dpia(book.purpose(request.purpose)),
+            dpia: self.dpia(purpose),
             reviewer,
-            signers: None,
+            signers: signers_of(&self.0.exceptions, purpose, now),
             about,
         };
         decide(request, &facts, book, now)

@@ -10,6 +10,7 @@ pub mod contribution;
 pub(crate) mod fixtures;
 pub mod gatekeeper;
 pub mod holdout;
+pub mod intake;
 mod kernel;
 pub mod lawful;
 pub mod ledger;

@@ -9,7 +9,7 @@ use aquifer_shared::shell::at_rest::{AtRestConfig, Vault};
 use aquifer_shared::shell::directory::{COORDINATOR, IdentityDirectory};
 use serde::Deserialize;
 
-use super::config::CONFIG_FILE;
+use super::config::{CONFIG_FILE, wrong};
 
 /// Refuses a directory that others may enter, or a key file where everybody may look. A directory that is not there is not judged.
 ///
@@ -73,11 +73,14 @@ pub fn config(directory: &Path) -> anyhow::Result<AtRestConfig> {
     let text = std::fs::read_to_string(&path);
     let text = text.with_context(|| format!("could not read {}", path.display()))?;
     let section = toml::from_str::<Section>(&text);
-    // The message alone: the text around it is the whole configuration's business.
-    let section = section.map_err(|error| anyhow::anyhow!("{}", error.message()));
-    Ok(section
-        .with_context(|| format!("{}, section [at_rest]", path.display()))?
-        .at_rest)
+    // Place and message: the text around it is the whole configuration's business.
+    let section = section.map_err(|error| {
+        let at = error.span().map_or(0, |span| span.start);
+        let readable = toml::from_str::<toml::Table>(&text).is_ok();
+        let section = if readable { "[at_rest]: " } else { "" };
+        wrong(&path, &text, at, &format!("{section}{}", error.message()))
+    })?;
+    Ok(section.at_rest)
 }
 
 /// A key command runs once, and a key is read once, per directory and process.

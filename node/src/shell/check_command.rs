@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use aquifer_shared::domain::contract::Contract;
 use serde::Serialize;
 
+use super::check_consent::ConsentReport;
 use super::check_law::LawReport;
 use super::check_published::{TableReport, reports};
 use super::clock::now;
@@ -38,6 +39,7 @@ struct Report {
     published: Vec<TableReport>,
     not_published_here: Vec<String>,
     law: LawReport,
+    consent: Option<ConsentReport>,
 }
 
 /// Prints the findings; exit code 1 where a node would not start with them, or where a study could learn nothing from them.
@@ -90,8 +92,11 @@ fn report(
         now(),
     );
     problems.extend(law.problems());
+    let consent = ConsentReport::of(directory, &encoded.table)?;
+    problems.extend(consent.as_ref().and_then(ConsentReport::problem));
     Ok(Report {
         law,
+        consent,
         contract: name.to_string(),
         version: *version,
         contract_hash: encoded.contract.hash().to_string(),
@@ -176,6 +181,9 @@ fn write_report(report: &Report, out: &mut String) -> std::fmt::Result {
         )?;
     }
     report.law.write(out)?;
+    if let Some(consent) = &report.consent {
+        consent.write(out)?;
+    }
     for problem in &report.problems {
         writeln!(out, "\nproblem: {problem}")?;
     }

@@ -12,10 +12,13 @@ use serde::Serialize;
 
 use super::score_exports::Exported;
 use crate::core::gatekeeper::{Figures, Gatekeeper};
+use crate::core::intake::Wanted;
 
 /// What the rules of law say.
 #[derive(Debug, Default, Serialize)]
 pub struct LawReport {
+    /// Whether each table may be read.
+    tables: Vec<TableReport>,
     /// One line for each purpose; none where nothing is declared.
     gates: Vec<GateReport>,
     /// Files of scores that are kept for too long.
@@ -23,6 +26,15 @@ pub struct LawReport {
     #[serde(skip)]
     problems: Vec<String>,
     declared: bool,
+}
+
+/// Whether a table may be read, and for which purposes.
+#[derive(Debug, Serialize)]
+struct TableReport {
+    table: String,
+    purposes: Vec<String>,
+    /// Why not, where it may not.
+    denied: Option<String>,
 }
 
 /// What a gate would say for a purpose.
@@ -59,7 +71,11 @@ impl LawReport {
             let decision = decided(gatekeeper, purpose, contract, customers_max, now);
             GateReport::of(purpose, &decision)
         });
+        let published = contract.published.iter().map(Wanted::published);
+        let tables = [Wanted::training(contract)].into_iter().chain(published);
+        let tables = tables.map(|wanted| TableReport::of(gatekeeper, &wanted, now));
         Self {
+            tables: tables.collect(),
             gates: gates.collect(),
             expired_scores: expired,
             problems,
@@ -88,6 +104,13 @@ impl LawReport {
             out,
             "\nlaw: what the gates would say, before the price of a study or question is known"
         )?;
+        for table in &self.tables {
+            let (name, purposes) = (&table.table, table.purposes.join(", "));
+            match &table.denied {
+                None => writeln!(out, "  table {name} at ingest: allow, for {purposes}")?,
+                Some(why) => writeln!(out, "  table {name} at ingest: deny\n    {why}")?,
+            }
+        }
         for gate in &self.gates {
             writeln!(out, "  {} at {}: {}", gate.purpose, gate.gate, gate.verdict)?;
             for reason in &gate.reasons {
@@ -95,6 +118,21 @@ impl LawReport {
             }
         }
         Ok(())
+    }
+}
+
+impl TableReport {
+    fn of(gatekeeper: &Gatekeeper, wanted: &Wanted<'_>, now: Timestamp) -> Self {
+        let table = wanted.table().to_owned();
+        let (purposes, denied) = match gatekeeper.admit(wanted, now) {
+            Ok(intake) => (intake.purposes().map(ToString::to_string).collect(), None),
+            Err(shut) => (Vec::new(), Some(shut.to_string())),
+        };
+        Self {
+            table,
+            purposes,
+            denied,
+        }
     }
 }
 
@@ -216,6 +254,8 @@ mod tests {
             "reporting at query: allow",
         ];
         check("tenure", 5_000, 0, &all);
+        let read = ["table customers at ingest: allow, for churn.train"];
+        check("tenure", 100, 0, &read);
         let few = [
             "churn.train at train: deny",
             "cohort_too_small",
@@ -224,7 +264,8 @@ mod tests {
             "reporting at query: allow",
         ];
         check("tenure", 100, 0, &few);
-        check("shoes", 5_000, 0, &["column_not_allowed"]);
+        let shut = ["table customers at ingest: deny", "column_not_allowed"];
+        check("shoes", 5_000, 0, &shut);
         check("religion", 5_000, 1, &["category_unknown"]);
     }
 

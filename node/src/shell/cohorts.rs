@@ -16,6 +16,7 @@ use crate::core::analytics::RowTable;
 use crate::core::cohort::Cohort;
 use crate::core::consent::{ConsentEvent, Cut, NoticeBook, Register, Roll, SubjectKey};
 use crate::core::gatekeeper::Gatekeeper;
+use crate::core::intake::Intake;
 use crate::core::lawful::Brief;
 use crate::core::table::{Bits, Table};
 use crate::shell::usage::{News as Used, Usage};
@@ -40,6 +41,8 @@ pub struct Cohorts {
     news: News,
     clock: fn() -> Timestamp,
     training: Roll,
+    /// Leave to read the training table; without it nobody is in any sum of it.
+    intake: Option<Intake>,
     published: BTreeMap<String, Served>,
     cuts: BTreeMap<String, Kept>,
     /// Events and lists of notices taken so far.
@@ -49,6 +52,8 @@ pub struct Cohorts {
     tables: u64,
     /// An event was read and could not be taken: from then on nobody is in any sum.
     lost: bool,
+    /// Somebody was told that ids do not match.
+    warned: bool,
     /// The last cut: when, and by which decision.
     last: Option<LastCut>,
     teller: Option<Teller>,
@@ -101,7 +106,7 @@ struct Look<G> {
 type Stamp = (u64, u64);
 
 impl Cohorts {
-    /// For the training table of a unit; published tables are joined when they are asked about.
+    /// For the training table of a unit and leave to read it; published tables are joined when they are asked about.
     ///
     /// # Privacy
     ///
@@ -110,7 +115,7 @@ impl Cohorts {
     pub fn new(
         gatekeeper: Option<Gatekeeper>,
         key: &SubjectKey,
-        table: &Table,
+        (table, intake): (&Table, Option<Intake>),
         news: News,
         clock: fn() -> Timestamp,
     ) -> Self {
@@ -122,12 +127,14 @@ impl Cohorts {
             news,
             clock,
             training: Roll::of(customers),
+            intake,
             published: BTreeMap::new(),
             cuts: BTreeMap::new(),
             heard: 0,
             usage: None,
             tables: TRAINING,
             lost: false,
+            warned: false,
             last: None,
             teller: None,
         }
@@ -183,8 +190,15 @@ impl Cohorts {
         brief: &Brief,
         attempt: AttemptId,
     ) -> Result<Cohort<Train>, RefusalCode> {
+        self.was_let_in(&brief.purpose)?;
         let look = self.look::<Train>(brief)?;
         let rows = Arc::new(self.training.eligible(&self.register, &look.cut));
+        if !self.warned && self.training.misses_most() {
+            self.warned = true;
+            tracing::warn!(
+                "most persons of the consent records have no row in the training table: are ids written as there? `aquifer-node check` counts them"
+            );
+        }
         self.note(attempt, TRAINING, &rows);
         Ok(Cohort::new(look.allowed, rows))
     }
@@ -195,6 +209,7 @@ impl Cohorts {
     ///
     /// The run is denied, or the consent ledger cannot be read.
     pub fn of_scores(&mut self, brief: &Brief) -> Result<Cohort<Score>, RefusalCode> {
+        self.was_let_in(&brief.purpose)?;
         let look = self.look::<Score>(brief)?;
         let rows = self.training.eligible(&self.register, &look.cut);
         Ok(Cohort::new(look.allowed, Arc::new(rows)))
@@ -249,6 +264,19 @@ impl Cohorts {
         let number = served.table;
         self.note(attempt, number, &masks.persons);
         Ok(Cohort::new(allowed, masks.rows))
+    }
+
+    /// What was read for some purposes serves no other.
+    fn was_let_in(&self, purpose: &str) -> Result<(), RefusalCode> {
+        let intake = self.intake.as_ref();
+        if intake.is_some_and(|intake| intake.is_for(purpose)) {
+            return Ok(());
+        }
+        tracing::warn!(
+            purpose,
+            "a sum is denied: the table was not read for this purpose"
+        );
+        Err(RefusalCode::Law)
     }
 
     fn note(&self, attempt: AttemptId, table: u64, eligible: &Arc<Bits>) {
@@ -383,6 +411,7 @@ mod tests {
     use std::sync::mpsc::{Sender, channel};
 
     use aquifer_shared::base::units::MicroRho;
+    use aquifer_shared::domain::contract::Contract;
     use aquifer_shared::domain::law::Gate;
     use aquifer_shared::domain::predictor::arithmetic::COUNT;
     use aquifer_shared::domain::sum::{HoldOut, Part, RoundTerms};
@@ -394,7 +423,20 @@ mod tests {
     use crate::core::fixtures::{NOW, gatekeeper};
     use crate::core::gatekeeper::Figures;
     use crate::core::holdout::Split;
+    use crate::core::intake::Wanted;
     use crate::core::table::TableBuilder;
+
+    const CONTRACT: &str = r#"
+[contract]
+name = "churn"
+version = 1
+[table.customers]
+privacy_unit = "id"
+label = { column = "churned", positive = "yes" }
+[table.customers.column.tenure]
+low = 0
+high = 64
+"#;
 
     const CUSTOMERS: [&str; 3] = ["ada", "ben", "zoe"];
 
@@ -408,6 +450,14 @@ mod tests {
 
     impl Unit {
         fn new(clock: fn() -> Timestamp) -> Self {
+            Self::reading(|contract| Wanted::training(contract), clock)
+        }
+
+        /// With leave to read for what `let_in` wants.
+        fn reading(
+            let_in: impl for<'a> Fn(&'a Contract) -> Wanted<'a>,
+            clock: fn() -> Timestamp,
+        ) -> Self {
             let mut builder = TableBuilder::new(vec![CUSTOMERS.len()], Some("split"));
             for (cell, customer) in CUSTOMERS.into_iter().enumerate() {
                 builder.push([cell], true, customer, false).unwrap();
@@ -422,7 +472,10 @@ mod tests {
                 })
             });
             let key = SubjectKey::new(&[5; 32]);
-            let cohorts = Cohorts::new(Some(gatekeeper()), &key, &table, news, clock);
+            let contract = Contract::parse(CONTRACT).unwrap();
+            let held = gatekeeper();
+            let intake = held.admit(&let_in(&contract), NOW).ok();
+            let cohorts = Cohorts::new(Some(held), &key, (&table, intake), news, clock);
             Self {
                 table,
                 cohorts,
@@ -433,15 +486,20 @@ mod tests {
 
         /// At this many milliseconds after the start.
         fn happens(&self, customer: &str, kind: EventKind, after_ms: i64) {
-            let at = NOW.0 as i64 + after_ms;
+            self.is_told(customer, kind, (after_ms, after_ms));
+        }
+
+        /// The same, written down at another time.
+        fn is_told(&self, customer: &str, kind: EventKind, (after_ms, told_ms): (i64, i64)) {
+            let start = NOW.0 as i64;
             let event = ConsentEvent {
                 subject: self.key.subject(customer),
                 scope: Scope::All,
                 kind,
                 explicit: false,
                 notice: None,
-                event_at: at,
-                recorded_at: at,
+                event_at: start + after_ms,
+                recorded_at: start + told_ms,
                 valid_from: None,
                 valid_until: None,
                 age: AgeSaid::Unsaid,
@@ -502,7 +560,8 @@ mod tests {
 
     #[test]
     fn c3_objector_is_never_scored() {
-        let mut unit = Unit::new(|| Timestamp(NOW.0 + 10));
+        let clock = || Timestamp(NOW.0 + 10);
+        let mut unit = Unit::reading(|own| Wanted::scoring(own, "churn.score"), clock);
         unit.happens("ada", EventKind::Objected, 1);
         let brief = Brief {
             gate: Gate::Score,
@@ -524,5 +583,34 @@ mod tests {
             RefusalCode::Law,
             "a purpose that trains scores nobody"
         );
+    }
+
+    /// What erasure leaves in the ledger ([`crate::shell::consent`]) keeps out whoever is in the table again.
+    #[test]
+    fn an_erased_person_who_is_in_the_table_again_is_in_no_sum() {
+        let mut unit = Unit::new(|| Timestamp(NOW.0 + 10));
+        unit.happens("ben", EventKind::Invalidated, 1);
+        unit.happens("ben", EventKind::Objected, 1);
+        let kept_out = 900 * 24 * 3_600 * 1_000;
+        unit.is_told("ben", EventKind::ObjectionWithdrawn, (kept_out, 1));
+        unit.happens("ben", EventKind::Given, 2);
+        assert_eq!(unit.sum(), [COUNT, 0, COUNT]);
+    }
+
+    #[test]
+    fn what_was_read_for_one_purpose_serves_no_other() {
+        let mut unit = Unit::reading(|own| Wanted::scoring(own, "churn.score"), || NOW);
+        let brief = Brief {
+            gate: Gate::Train,
+            purpose: "churn.train".to_owned(),
+            columns: vec!["tenure".to_owned()],
+            figures: Figures::unspent(10_000),
+            reviewer: None,
+        };
+        let refused = unit.cohorts.of_training(&brief, AttemptId::default());
+        assert_eq!(refused.unwrap_err(), RefusalCode::Law);
+        unit.cohorts.intake = None;
+        let refused = unit.cohorts.of_training(&brief, AttemptId::default());
+        assert_eq!(refused.unwrap_err(), RefusalCode::Law, "read for nothing");
     }
 }

@@ -381,7 +381,8 @@ fn epsilon(rho: MicroRho, delta: Delta) -> f64 {
     epsilon_micro(rho.0, delta_pico) as f64 / 1e6
 }
 
-fn wrong(path: &Path, text: &str, at: usize, problem: &str) -> ConfigError {
+/// What is wrong at a byte of the file.
+pub(super) fn wrong(path: &Path, text: &str, at: usize, problem: &str) -> ConfigError {
     let before = text.get(..at).unwrap_or(text);
     let start = before.rfind('\n').map_or(0, |newline| newline + 1);
     ConfigError::Text {

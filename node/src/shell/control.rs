@@ -133,21 +133,34 @@ async fn hear(
 ///
 /// A node runs but does not answer.
 pub fn ask(directory: &Path, query: &Query) -> Result<Option<Answer>, DoorFault> {
+    ask_within(directory, query, PATIENCE)
+}
+
+/// The same, and waits no longer than this for the answer.
+///
+/// # Errors
+///
+/// A node runs but does not answer.
+pub fn ask_within(
+    directory: &Path,
+    query: &Query,
+    patience: Duration,
+) -> Result<Option<Answer>, DoorFault> {
     let path = directory.join(SOCKET_FILE);
     let stream = Near::of(directory).and_then(|near| UnixStream::connect(near.path()));
     let stream = match stream {
         Err(error) if is_nobody(&error) => return Ok(None),
         stream => stream,
     };
-    let answered = stream.and_then(|stream| converse(stream, query));
+    let answered = stream.and_then(|stream| converse(stream, query, patience));
     answered
         .map(Some)
         .map_err(|source| DoorFault::Ask { path, source })
 }
 
-fn converse(mut stream: UnixStream, query: &Query) -> io::Result<Answer> {
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+fn converse(mut stream: UnixStream, query: &Query, patience: Duration) -> io::Result<Answer> {
+    stream.set_read_timeout(Some(patience))?;
+    stream.set_write_timeout(Some(patience))?;
     stream.write_all((serde_json::to_string(query)? + "\n").as_bytes())?;
     let mut line = String::new();
     BufReader::new(stream.take(LINE_BYTES_MAX)).read_line(&mut line)?;

@@ -13,6 +13,7 @@ use super::mapped::{Role, on_engine, project, read_contract};
 use super::source::{DataConfig, Source};
 use super::source_error::{SourceError, running};
 use crate::core::check::{Findings, Remark};
+use crate::core::intake::{Intake, Wanted};
 use crate::core::table::{Table, TableBuilder};
 
 /// Contract, encoded customers, and what was noticed about the rows.
@@ -26,7 +27,7 @@ pub struct Encoded {
     pub findings: Findings,
 }
 
-/// Reads contract and data, and insists on one row per customer. Starts and ends its own thread and query engine: it
+/// Reads contract and data, with leave to, and insists on one row per customer. Starts and ends its own thread and query engine: it
 /// may be called from anywhere, and blocks.
 ///
 /// # Errors
@@ -36,8 +37,25 @@ pub struct Encoded {
 /// # Privacy
 ///
 /// Every row of the mapped table that has a label becomes one customer; nothing is kept of a value but its cell and the id.
-pub fn encode(config: &DataConfig, directory: &Path) -> Result<(Contract, Table), SourceError> {
-    one_row_per_customer(read(config, directory, Rows::Labelled)?)
+pub fn encode(
+    config: &DataConfig,
+    directory: &Path,
+    intake: &Intake,
+) -> Result<(Contract, Table), SourceError> {
+    read_with(intake, config, directory, Rows::Labelled)
+}
+
+/// The training table of a unit whose rules let none be read: the contract, and nobody.
+///
+/// # Errors
+///
+/// The contract cannot be read.
+pub fn nobody(config: &DataConfig, directory: &Path) -> Result<(Contract, Table), SourceError> {
+    let contract = read_contract(&directory.join(&config.contract))?;
+    let holdout_column = config.holdout_column.as_deref();
+    let encoder = Encoder::new(&contract, holdout_column, 0, Rows::Labelled);
+    let (table, _) = encoder.finish();
+    Ok((contract, table))
 }
 
 /// Like [`encode`], but with all customers, whether they have a label or not (the mapped table need not have one); for
@@ -53,17 +71,20 @@ pub fn encode(config: &DataConfig, directory: &Path) -> Result<(Contract, Table)
 pub fn encode_for_scoring(
     config: &DataConfig,
     directory: &Path,
+    intake: &Intake,
 ) -> Result<(Contract, Table), SourceError> {
-    one_row_per_customer(read(config, directory, Rows::All)?)
+    read_with(intake, config, directory, Rows::All)
 }
 
-/// Like [`encode`], but reports missing and repeated customers instead of refusing them.
+/// Like [`encode`], but for the unit's own people, who look whether rows fit before anything is declared or learned: needs no leave,
+/// and reports missing and repeated customers instead of refusing them.
 ///
 /// # Errors
 ///
 /// Whatever is wrong with files or mapping.
 pub fn inspect(config: &DataConfig, directory: &Path) -> Result<Encoded, SourceError> {
-    read(config, directory, Rows::Labelled)
+    let contract = read_contract(&directory.join(&config.contract))?;
+    read(config, directory, contract, Rows::Labelled)
 }
 
 /// Which rows become customers.
@@ -96,8 +117,28 @@ fn one_row_per_customer(encoded: Encoded) -> Result<(Contract, Table), SourceErr
     Ok((encoded.contract, encoded.table))
 }
 
-fn read(config: &DataConfig, directory: &Path, rows: Rows) -> Result<Encoded, SourceError> {
+/// Leave must be for what is read: the contract may be another than it was given for.
+fn read_with(
+    intake: &Intake,
+    config: &DataConfig,
+    directory: &Path,
+    rows: Rows,
+) -> Result<(Contract, Table), SourceError> {
     let contract = read_contract(&directory.join(&config.contract))?;
+    if !intake.covers(&Wanted::training(&contract)) {
+        return Err(SourceError::NotLetIn {
+            table: contract.table,
+        });
+    }
+    one_row_per_customer(read(config, directory, contract, rows)?)
+}
+
+fn read(
+    config: &DataConfig,
+    directory: &Path,
+    contract: Contract,
+    rows: Rows,
+) -> Result<Encoded, SourceError> {
     on_engine(|| read_rows(config, directory, contract, rows))
 }
 
@@ -323,6 +364,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
+    use crate::core::fixtures::let_in;
 
     const CONTRACT: &str = r#"
 [contract]
@@ -377,8 +419,14 @@ levels = ["basic", "plus"]
             self
         }
 
+        fn intake(&self) -> Intake {
+            let_in(&Contract::parse(CONTRACT).unwrap())
+        }
+
         fn table(&self) -> Table {
-            encode(&self.config, self.directory.path()).unwrap().1
+            encode(&self.config, self.directory.path(), &self.intake())
+                .unwrap()
+                .1
         }
 
         fn findings(&self) -> Findings {
@@ -389,7 +437,7 @@ levels = ["basic", "plus"]
 
         /// The whole chain of texts that a person would see.
         fn error(&self) -> String {
-            let error = encode(&self.config, self.directory.path()).unwrap_err();
+            let error = encode(&self.config, self.directory.path(), &self.intake()).unwrap_err();
             let mut text = format!("{error} {error:?}");
             let mut source = std::error::Error::source(&error);
             while let Some(inner) = source {
@@ -466,7 +514,8 @@ levels = ["basic", "plus"]
     #[test]
     fn scores_are_for_customers_without_a_label_too() {
         let unit = Unit::csv(GOOD).query("SELECT * EXCLUDE (\"Churn\") FROM customers");
-        let (_, table) = encode_for_scoring(&unit.config, unit.directory.path()).unwrap();
+        let (_, table) =
+            encode_for_scoring(&unit.config, unit.directory.path(), &unit.intake()).unwrap();
         assert_eq!((table.rows(), table.customer(4)), (8, "a5"));
         assert_eq!(table.labels(), [0; 8]);
         check_refused(&unit, "column \"Churn\" of the mapped table is missing");

@@ -6,14 +6,20 @@ use anyhow::Context as _;
 use aquifer_shared::base::hash::labelled;
 use aquifer_shared::base::ids::{Hash32, IdentityKey};
 use aquifer_shared::base::time::Timestamp;
+use aquifer_shared::domain::history::{ActorKind, ActorRole, Event, Json, Kind};
 use aquifer_shared::domain::law::change::{
-    Accepted, Found, NotAccepted, Override, SIGNERS_MIN, accept, change_digest,
+    Accepted, Found, NotAccepted, Override, SIGNERS_MIN, accept, change_digest, change_of,
 };
 use aquifer_shared::shell::documents::read_document;
-use aquifer_shared::shell::keys::{verify, write_private};
+use aquifer_shared::shell::exceptions::{self, Held};
+use aquifer_shared::shell::keys::write_private;
 use aquifer_shared::shell::report::{self, Outcome};
+use aquifer_shared::shell::signed::signers;
 
+use super::at_rest;
+use super::clock::now;
 use super::config::{CONFIG_FILE, NodeConfig};
+use crate::core::chronicle::Keyed;
 use crate::core::gatekeeper::Gatekeeper;
 
 /// The policy is not in force: nothing was attached, nothing was sent.
@@ -27,12 +33,23 @@ pub struct PolicyFault {
 /// What a unit's files say, and what was accepted.
 struct Standing {
     digest: Hash32,
+    /// What officers sign.
+    change: Hash32,
     officers: Vec<IdentityKey>,
     signers: Vec<IdentityKey>,
     before: Option<Accepted>,
 }
 
-/// Accepts the policy of the files, or says what is missing. `entries` are those of the ledger.
+/// A policy that is in force.
+#[derive(Clone, Debug)]
+pub struct InForce {
+    /// What is kept of it.
+    pub accepted: Accepted,
+    /// What the history is told: exceptions from rules, once each.
+    pub said: Vec<Keyed>,
+}
+
+/// Accepts the policy of the files with its exceptions, or says what is missing. `entries` are those of the ledger.
 ///
 /// # Errors
 ///
@@ -40,10 +57,11 @@ struct Standing {
 pub fn hold(
     directory: &Path,
     (config, gatekeeper): (&NodeConfig, Option<&Gatekeeper>),
-    entries: u64,
-    (reason, now): (Option<&str>, Timestamp),
-) -> anyhow::Result<()> {
-    let standing = Standing::read(directory, config, gatekeeper)?;
+    (site, entries): (&IdentityKey, u64),
+    (reason, kept, now): (Option<&str>, Option<&str>, Timestamp),
+) -> anyhow::Result<InForce> {
+    let before = accepted(directory)?.map(|before| newest(before, kept));
+    let standing = Standing::of(directory, (config, gatekeeper), before)?;
     let found = Found {
         digest: standing.digest,
         officers: &standing.officers,
@@ -52,22 +70,122 @@ pub fn hold(
         has_past: entries > 0,
         now,
     };
-    let accepted = accept(standing.before.as_ref(), &found).map_err(|source| PolicyFault {
+    let mut accepted = accept(standing.before.as_ref(), &found).map_err(|source| PolicyFault {
         signed: directory.join(SIGNED_FILE),
         source,
     })?;
     let overridden = accepted.digest != standing.digest;
-    if overridden {
-        tracing::warn!(policy = %standing.digest, "the policy is in force by an override, for a day");
-    }
     if standing.officers.len() < SIGNERS_MIN {
         tracing::warn!("node.toml names fewer than two officers: one person can change the policy");
     }
-    if standing.before.as_ref() == Some(&accepted) {
-        return Ok(());
+    // By the officers of the policy that was accepted: who breaks the glass brings none of their own.
+    let held = held_exceptions(directory, (site, &accepted.officers), gatekeeper)?;
+    accepted.exceptions = exceptions::granted(&held);
+    let book = gatekeeper.map_or(Hash32::default(), |own| own.book().digest());
+    let granted = accepted.exceptions.iter();
+    let granted = granted.map(|granted| exceptions::said(granted, book));
+    let said = accepted.overrides.iter().map(broken_said).chain(granted);
+    let said = said.collect();
+    if standing.before.as_ref() != Some(&accepted) {
+        tracing::info!(
+            policy = %standing.digest, signers = accepted.signers.len(), exceptions = accepted.exceptions.len(), "another policy is in force"
+        );
+        keep(&directory.join(ACCEPTED_FILE), &accepted)?;
     }
-    tracing::info!(policy = %standing.digest, signers = accepted.signers.len(), "another policy is in force");
-    keep(&directory.join(ACCEPTED_FILE), &accepted)
+    // Said once it is written down.
+    if overridden {
+        tracing::warn!(policy = %standing.digest, "the policy is in force by an override, for a day");
+    }
+    Ok(InForce { accepted, said })
+}
+
+/// Whether the policy of the files is in force, for a command beside the node: what two officers have not signed counts for none.
+///
+/// # Errors
+///
+/// [`PolicyFault`], or a file that cannot be read.
+pub fn stands(
+    directory: &Path,
+    (config, gatekeeper): (&NodeConfig, Option<&Gatekeeper>),
+    now: Timestamp,
+) -> anyhow::Result<()> {
+    let standing = Standing::of(directory, (config, gatekeeper), accepted(directory)?)?;
+    let found = Found {
+        digest: standing.digest,
+        officers: &standing.officers,
+        signers: &standing.signers,
+        reason: None,
+        has_past: false,
+        now,
+    };
+    let accepted = accept(standing.before.as_ref(), &found);
+    accepted.map_err(|source| PolicyFault {
+        signed: directory.join(SIGNED_FILE),
+        source,
+    })?;
+    Ok(())
+}
+
+/// What the history keeps of an accepted policy, to know a record that was put back.
+#[must_use]
+pub fn mark(accepted: &Accepted) -> String {
+    format!("{} {}", accepted.at.0, accepted.digest)
+}
+
+/// The record, unless the history knows a later one: then that is what a change starts from, which takes signatures.
+fn newest(before: Accepted, kept: Option<&str>) -> Accepted {
+    let kept = kept.and_then(|kept| kept.split_once(' '));
+    let kept = kept.and_then(|(at, digest)| Some((at.parse().ok()?, digest.parse().ok()?)));
+    let Some((at, digest)) = kept.filter(|(at, _)| *at > before.at.0) else {
+        return before;
+    };
+    tracing::warn!("the record of the accepted policy is older than the history: it was put back");
+    Accepted {
+        at: Timestamp(at),
+        digest,
+        ..before
+    }
+}
+
+/// What was accepted at a unit, if anything was.
+///
+/// # Errors
+///
+/// The record cannot be read.
+pub fn accepted(directory: &Path) -> anyhow::Result<Option<Accepted>> {
+    let path = directory.join(ACCEPTED_FILE);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let read = serde_json::from_str(&read_document(&path)?);
+    Ok(Some(read.with_context(|| {
+        format!("{} is not a record of a policy", path.display())
+    })?))
+}
+
+fn held_exceptions(
+    directory: &Path,
+    own: (&IdentityKey, &[IdentityKey]),
+    gatekeeper: Option<&Gatekeeper>,
+) -> anyhow::Result<Vec<Held>> {
+    let purposes = gatekeeper.map_or(&[][..], |own| own.book().purposes());
+    exceptions::all(&directory.join(exceptions::FOLDER), own, purposes)
+}
+
+/// A broken glass as the history says it.
+fn broken_said(own: &Override) -> Keyed {
+    let reason: String = own.reason.chars().take(REASON_CHARS_MAX).collect();
+    let payload = Json::object([
+        ("event_at", Json::from(own.at.0)),
+        ("policy", Json::from(own.digest.to_string())),
+        ("reason", Json::from(reason)),
+        ("signers", Json::List(Vec::new())),
+    ]);
+    let event = Event::of_program(Kind::OverrideGranted, payload);
+    let event = event.by(ActorKind::Person, ActorRole::Unit);
+    let key = format!("override.granted/{}/{}", own.digest, own.at.0);
+    let policy = own.digest;
+    (key, Event { policy, ..event })
 }
 
 /// Whole or not at all: a crash leaves the record before.
@@ -88,13 +206,20 @@ fn keep(path: &Path, accepted: &Accepted) -> anyhow::Result<()> {
 pub fn status(directory: &Path, json: bool) -> anyhow::Result<Outcome> {
     let config = NodeConfig::load(directory)?;
     let gatekeeper = config.gatekeeper(directory)?;
-    let standing = Standing::read(directory, &config, gatekeeper.as_ref())?;
+    let policy = (&config, gatekeeper.as_ref());
+    let standing = Standing::of(directory, policy, accepted(directory)?)?;
     let before = standing.before.as_ref();
     let accepted = before.map(|before| before.digest);
     let same = accepted == Some(standing.digest);
+    let site = at_rest::identity(directory)?.identity().public();
+    let officers = before.map_or(&[][..], |before| &before.officers);
+    let held = held_exceptions(directory, (&site, officers), gatekeeper.as_ref())?;
     if json {
         report::print_json(&serde_json::json!({
-            "digest": standing.digest.to_string(),
+            "site": site.to_string(),
+            "exceptions": exceptions::as_json(&held, now()),
+            "policy": standing.digest.to_string(),
+            "digest": standing.change.to_string(),
             "accepted": accepted.map(|digest| digest.to_string()),
             "in_force": same,
             "signed_by": texts(&standing.signers),
@@ -104,6 +229,7 @@ pub fn status(directory: &Path, json: bool) -> anyhow::Result<Outcome> {
         return Ok(Outcome::Done);
     }
     let mut table = report::Table::new(&["POLICY", "VALUE"]);
+    table.row(["of site".to_owned(), site.to_string()]);
     table.row(["of the files".to_owned(), standing.digest.to_string()]);
     let known = accepted.map_or("none yet".to_owned(), |digest| digest.to_string());
     table.row(["accepted".to_owned(), known]);
@@ -127,10 +253,13 @@ pub fn status(directory: &Path, json: bool) -> anyhow::Result<Outcome> {
         ]);
     }
     table.print()?;
+    if !held.is_empty() {
+        exceptions::print(&held, now())?;
+    }
     if !same {
         report::note(&format!(
             "each officer: aquifer policy sign {} >> {SIGNED_FILE}",
-            standing.digest
+            standing.change
         ));
     }
     Ok(Outcome::Done)
@@ -145,25 +274,14 @@ fn override_json(own: &Override) -> serde_json::Value {
 }
 
 impl Standing {
-    fn read(
+    fn of(
         directory: &Path,
-        config: &NodeConfig,
-        gatekeeper: Option<&Gatekeeper>,
+        (config, gatekeeper): (&NodeConfig, Option<&Gatekeeper>),
+        before: Option<Accepted>,
     ) -> anyhow::Result<Self> {
-        let path = directory.join(ACCEPTED_FILE);
-        let before: Option<Accepted> =
-            match path.exists() {
-                false => None,
-                true => {
-                    let text = read_document(&path)?;
-                    let read = serde_json::from_str(&text);
-                    Some(read.with_context(|| {
-                        format!("{} is not a record of a policy", path.display())
-                    })?)
-                }
-            };
         let text = read_document(&directory.join(CONFIG_FILE))?;
         let digest = digest(&text, gatekeeper)?;
+        let change = change_of(before.as_ref(), &digest);
         let signed = directory.join(SIGNED_FILE);
         let lines = match signed.exists() {
             true => read_document(&signed)?,
@@ -173,10 +291,11 @@ impl Standing {
         let officers = officers.map(|key| key.parse::<IdentityKey>());
         Ok(Self {
             digest,
+            change,
             officers: officers
                 .collect::<Result<_, _>>()
                 .with_context(|| format!("{CONFIG_FILE}: [policy] officers"))?,
-            signers: signers(&lines, &digest),
+            signers: signers(&lines, &change_digest(&change)),
             before,
         })
     }
@@ -194,27 +313,11 @@ fn digest(text: &str, gatekeeper: Option<&Gatekeeper>) -> anyhow::Result<Hash32>
     Ok(labelled("aquifer/policy/1", &[text.as_bytes(), &book.0]))
 }
 
-/// Keys whose signatures over a policy hold: lines of a key and a signature in hexadecimal digits; others are passed over.
-fn signers(lines: &str, digest: &Hash32) -> Vec<IdentityKey> {
-    let message = change_digest(digest);
-    let signer = |line: &str| {
-        let (key, signature) = line.trim().split_once(' ')?;
-        let key: IdentityKey = key.parse().ok()?;
-        let signature = bytes_of(signature.trim())?;
-        verify(&key, &message, &signature).then_some(key)
-    };
-    lines.lines().filter_map(signer).collect()
-}
-
-fn bytes_of(digits: &str) -> Option<Vec<u8>> {
-    if digits.len() != 128 || !digits.is_ascii() {
-        return None;
-    }
-    let pair = |at: usize| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok();
-    (0..digits.len()).step_by(2).map(pair).collect()
-}
-
 /// What was accepted.
 const ACCEPTED_FILE: &str = "policy.accepted";
+/// Under which name the history keeps which policy was accepted last.
+pub const KEPT: &str = "policy";
+/// What the history holds of a reason; the record holds all of it.
+const REASON_CHARS_MAX: usize = 500;
 /// Signatures of officers.
 const SIGNED_FILE: &str = "policy.signed";

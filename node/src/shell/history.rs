@@ -14,6 +14,7 @@ use super::at_rest;
 use super::clock::now;
 use super::config::NodeConfig;
 use super::store::{Store, StoreFault};
+use super::telling::Teller;
 use super::witnessing::Heard;
 use crate::core::chronicle::entered;
 
@@ -74,7 +75,7 @@ pub async fn catch_up(history: &History, store: &mut Store) -> Result<(), CatchU
 /// # Privacy
 ///
 /// Times and sizes of what is published say nothing about what happened at the unit.
-pub async fn publish(history: History, to: mpsc::Sender<Heard>, period_ms: u64) {
+pub async fn publish(teller: Teller, to: mpsc::Sender<Heard>, period_ms: u64) {
     let mut due = next_time(now().0, period_ms);
     loop {
         let wait = due.saturating_sub(now().0).min(CLOCK_LOOK_MS);
@@ -86,7 +87,11 @@ pub async fn publish(history: History, to: mpsc::Sender<Heard>, period_ms: u64) 
             continue;
         }
         due = next_time(now().0, period_ms);
-        match history.publish_padded().await {
+        if let Err(fault) = teller.tell().await {
+            let fault = format!("{fault:#}");
+            tracing::error!(fault, "something is not in the history that is published");
+        }
+        match teller.history().publish_padded().await {
             Ok(padded) => {
                 tracing::info!(entries = padded.edge.size, "the history is published");
                 if to.send(Heard::Published(padded.note)).await.is_err() {

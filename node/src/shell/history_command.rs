@@ -57,7 +57,7 @@ impl HistoryView {
     ///
     /// Something cannot be read.
     pub async fn of(history: &History, directory: &Path) -> anyhow::Result<Self> {
-        let edge = *history.edge().borrow();
+        let edge = history.settled().await?;
         let from = edge.size.saturating_sub(NEWEST);
         let newest = history.read(from..edge.size).await?;
         Ok(Self {

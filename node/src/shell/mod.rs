@@ -1,7 +1,9 @@
 //! What touches the world: sources of data, commands.
 
 pub mod at_rest;
+mod attached;
 pub mod check_command;
+mod check_consent;
 mod check_law;
 mod check_published;
 pub mod cli;
@@ -11,6 +13,7 @@ mod column;
 pub mod config;
 pub mod consent;
 pub mod control;
+pub mod doorman;
 pub mod encode;
 pub mod evidence;
 mod gate;
@@ -36,11 +39,13 @@ pub mod score_command;
 pub mod score_exports;
 pub mod score_file;
 pub mod serve;
+mod serve_answer;
 pub mod serve_history;
 pub mod source;
 pub mod source_error;
 pub mod store;
 pub mod subject_key;
+pub mod telling;
 pub mod unit_commands;
 pub mod usage;
 pub mod views;

@@ -17,7 +17,7 @@ mod tests {
     use serde::Deserialize;
 
     use crate::core::contribution::contribution;
-    use crate::core::fixtures::everybody;
+    use crate::core::fixtures::{everybody, let_in};
     use crate::core::holdout::Split;
     use crate::shell::encode::encode;
     use crate::shell::source::DataConfig;
@@ -87,7 +87,7 @@ mod tests {
             published: BTreeMap::new(),
             tables: BTreeMap::from([("t".to_owned(), data.into())]),
         };
-        let (contract, table) = encode(&config, directory.path()).unwrap();
+        let (contract, table) = encode(&config, directory.path(), &let_in(&contract)).unwrap();
         let rule = HoldOut::Column("split".to_owned());
         let split = Split::of(&table, &[0; 32], &"f".parse().unwrap(), &rule).unwrap();
         for (column, feature) in contract.columns.iter().zip(&golden.features) {

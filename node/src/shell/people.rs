@@ -10,6 +10,7 @@ use aquifer_shared::domain::law::{
 use aquifer_shared::shell::law_packs;
 use serde::Deserialize;
 
+use super::governance;
 use crate::core::gatekeeper::{Gatekeeper, People};
 
 /// `[people]`.
@@ -55,7 +56,7 @@ pub struct PeopleError {
 }
 
 impl PeopleConfig {
-    /// Reads purposes and packs, and puts them together with what is declared.
+    /// Reads purposes and packs, and puts them together with what is declared and with the exceptions of the accepted policy.
     ///
     /// # Errors
     ///
@@ -78,7 +79,12 @@ impl PeopleConfig {
             path: directory.join(CONFIG_FILE),
             problem: format!("[people]: {problem}"),
         })?;
-        Ok(Gatekeeper::new(book, people))
+        let accepted = governance::accepted(directory).map_err(|error| PeopleError {
+            path: directory.to_owned(),
+            problem: format!("{error:#}"),
+        })?;
+        let exceptions = accepted.map(|accepted| accepted.exceptions);
+        Ok(Gatekeeper::new(book, people).excepting(exceptions.unwrap_or_default()))
     }
 
     /// The folder of packs in front of those that come along.

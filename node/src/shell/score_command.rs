@@ -25,11 +25,14 @@ use super::clock::now;
 use super::cohorts::Cohorts;
 use super::config::NodeConfig;
 use super::encode::encode_for_scoring;
+use super::governance::{self, PolicyFault};
+use super::mapped::read_contract;
 use super::score_exports::Exported;
 use super::score_file::{self, Format, Points, Scored};
 use super::{consent, subject_key};
 use crate::core::cohort::Cohort;
 use crate::core::gatekeeper::{Figures, Gatekeeper};
+use crate::core::intake::{Intake, Wanted};
 use crate::core::lawful::Brief;
 use crate::core::model::scores;
 use crate::core::table::Table;
@@ -74,6 +77,12 @@ pub fn run(directory: &Path, scoring: &Scoring<'_>) -> anyhow::Result<Outcome> {
     }
     let config = NodeConfig::load(directory)?;
     let gatekeeper = config.gatekeeper(directory)?;
+    if let Err(fault) = governance::stands(directory, (&config, gatekeeper.as_ref()), now()) {
+        return match fault.is::<PolicyFault>() {
+            true => refuse(scoring.json, "policy", &fault.to_string()),
+            false => Err(fault),
+        };
+    }
     let purpose = match purpose(gatekeeper.as_ref(), scoring.purpose) {
         Ok(purpose) => purpose,
         Err(why) => return refuse(scoring.json, "law", &why),
@@ -83,7 +92,7 @@ pub fn run(directory: &Path, scoring: &Scoring<'_>) -> anyhow::Result<Outcome> {
         Ok(file) => file,
         Err((code, why)) => return refuse(scoring.json, &code, &why),
     };
-    let (contract, table) = encode_for_scoring(&config.data, directory)?;
+    let contract = read_contract(&directory.join(&config.data.contract))?;
     if contract.hash() != file.model().contract_hash {
         let why = format!(
             "the model is for contract {}, whose hash is not that of this unit's {} version {}; ask the operator for a model \
@@ -101,14 +110,17 @@ pub fn run(directory: &Path, scoring: &Scoring<'_>) -> anyhow::Result<Outcome> {
         figures: Figures::unspent(config.data.customers_max),
         reviewer: scoring.reviewer.cloned(),
     };
-    let cohort = match cohort(directory, (gatekeeper, &brief), &table)? {
-        Ok(cohort) => cohort,
+    let intake = match intake(gatekeeper.as_ref(), &brief, &contract) {
+        Ok(intake) => intake,
         Err(why) => return refuse(scoring.json, "law", &why),
     };
+    let (_, table) = encode_for_scoring(&config.data, directory, &intake)?;
+    let cohort = cohort(directory, (gatekeeper, &brief), (&table, intake))?;
     let suppressed = write((&table, &cohort), &file, scoring, format)?;
     let name = format!("{}@{}", file.card().name, file.card().version);
     let kept = Exported::of(&cohort, scoring, &name, now());
     kept.note(directory)?;
+    kept.tell(directory, suppressed, now())?;
     tell(
         scoring,
         (&file, &name, &brief.purpose),
@@ -183,24 +195,32 @@ fn columns(file: &ModelFile, contract: &Contract) -> Vec<String> {
     features.chain([contract.label.column.clone()]).collect()
 }
 
-/// Who may be scored, or why nobody may.
+/// Leave to read customers for their scores, or why there is none: first whether anybody may be scored, then whether the table may be
+/// read for it.
+fn intake(
+    gatekeeper: Option<&Gatekeeper>,
+    brief: &Brief,
+    contract: &Contract,
+) -> Result<Intake, String> {
+    let gatekeeper = gatekeeper.ok_or("node.toml has no [people]: nobody is scored")?;
+    let decided = brief.allowed::<Score>(gatekeeper, now());
+    drop(decided.map_err(|refused| refused.to_string())?);
+    let admitted = gatekeeper.admit(&Wanted::scoring(contract, &brief.purpose), now());
+    admitted.map_err(|shut| shut.to_string())
+}
+
+/// Who may be scored.
 fn cohort(
     directory: &Path,
     (gatekeeper, brief): (Option<Gatekeeper>, &Brief),
-    table: &Table,
-) -> anyhow::Result<Result<Cohort<Score>, String>> {
-    let held = gatekeeper.as_ref();
-    let decided = held.map(|held| brief.allowed::<Score>(held, now()));
-    if let Some(Err(refused)) = decided {
-        return Ok(Err(refused.to_string()));
-    }
+    (table, intake): (&Table, Intake),
+) -> anyhow::Result<Cohort<Score>> {
     let key = subject_key::load(directory)?;
     let consents = consent::attach(directory)?;
-    let mut cohorts = Cohorts::new(gatekeeper, &key, table, consents, now);
+    let read = (table, Some(intake));
+    let mut cohorts = Cohorts::new(gatekeeper, &key, read, consents, now);
     let cohort = cohorts.of_scores(brief);
-    cohort
-        .map(Ok)
-        .map_err(|_| anyhow::anyhow!("the consent ledger could not be read: nobody is scored"))
+    cohort.map_err(|_| anyhow::anyhow!("the consent ledger could not be read: nobody is scored"))
 }
 
 /// Asks the coordinator; the inner error is its refusal: code and message.

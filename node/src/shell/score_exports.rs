@@ -8,12 +8,15 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use aquifer_shared::base::calendar;
 use aquifer_shared::base::time::Timestamp;
+use aquifer_shared::domain::history::{Json, Kind};
 use aquifer_shared::domain::law::Key;
 use aquifer_shared::domain::law::witness::Score;
 use aquifer_shared::shell::law_packs::day_of;
 use serde::{Deserialize, Serialize};
 
+use super::consent::{ConsentLedger, Told};
 use super::score_command::Scoring;
+use super::telling::tell_soon;
 use crate::core::cohort::Cohort;
 
 /// A file of scores.
@@ -75,6 +78,41 @@ impl Exported {
             file.sync_all().with_context(could_not)?;
         }
         Ok(())
+    }
+
+    /// Tells the history how many customers have no score in it, if there are any.
+    ///
+    /// # Errors
+    ///
+    /// The consent ledger, which keeps what is told, cannot be written.
+    ///
+    /// # Privacy
+    ///
+    /// An exact number, for the node's own history; whom it counts is said nowhere.
+    pub fn tell(&self, directory: &Path, count: usize, now: Timestamp) -> anyhow::Result<()> {
+        if count > 0 {
+            let at = i64::try_from(now.0).unwrap_or(i64::MAX);
+            let told = suppressed(self, count, at);
+            ConsentLedger::open(directory)?.tell(&told, at)?;
+            tell_soon(directory);
+        }
+        Ok(())
+    }
+}
+
+/// What the history is told of customers without a score.
+fn suppressed(kept: &Exported, count: usize, at: i64) -> Told {
+    let payload = [
+        ("count", Json::from(count as u64)),
+        ("decision", Json::from(kept.decision.as_str())),
+        ("event_at", Json::from(at)),
+        ("model", Json::from(kept.model.as_str())),
+        ("purpose", Json::from(kept.purpose.as_str())),
+    ];
+    Told {
+        kind: Kind::ScoreSuppressed,
+        subject: None,
+        payload: Json::object(payload),
     }
 }
 
@@ -160,5 +198,17 @@ mod tests {
         );
         let nothing = tempfile::tempdir().unwrap();
         assert_eq!(expired(nothing.path(), Timestamp(0)).unwrap(), []);
+    }
+
+    #[test]
+    fn the_history_hears_how_many_have_no_score_and_not_who() {
+        let one = exported(Path::new("unit"));
+        let told = suppressed(&one, 3, 7);
+        assert_eq!((told.kind, told.subject), (Kind::ScoreSuppressed, None));
+        let payload = String::from_utf8(told.payload.to_payload().unwrap()).unwrap();
+        assert_eq!(
+            payload,
+            r#"{"count":3,"decision":"00","event_at":7,"model":"churn@1","purpose":"churn.score"}"#
+        );
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use aquifer_shared::base::ids::{IdentityKey, Name, StudyHash};
+use aquifer_shared::base::ids::{Name, StudyHash};
 use aquifer_shared::base::limits::{CLOCK_LOOK_MS, FRAME_BYTES_MAX, LEDGER_COPY_BYTES_MAX};
 use aquifer_shared::base::secret::Secret;
 use aquifer_shared::base::time::Timestamp;
@@ -17,40 +17,31 @@ use aquifer_shared::protocol::wire::{
 };
 use aquifer_shared::shell::history::History;
 use aquifer_shared::shell::keys::{Identity, random_bytes32};
-use aquifer_shared::shell::noise::OpenDpNoise;
 use aquifer_shared::shell::platform::System;
-use aquifer_shared::shell::report::chain;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::JoinHandle;
 
 use super::at_rest;
+use super::attached::Data;
 use super::clock::now;
-use super::cohorts::Cohorts;
 use super::config::NodeConfig;
-use super::consent;
 use super::control::{Asked, Door};
-use super::encode::encode;
 use super::evidence::EvidenceFile;
 use super::gate::TaskGate;
-use super::governance;
 use super::history::publish;
-use super::history_command::HistoryView;
-use super::holdout_key;
 use super::link::{self, Ends, LinkEvent, LinkFault, Queued};
-use super::published::{Refresher, Shelf, first};
+use super::published::Refresher;
 use super::say::frame_of;
 use super::serve_history::{attach, signer_of};
 use super::store::Store;
-use super::subject_key;
+use super::telling::Teller;
 use super::usage::{self, News as Used, Usage};
-use super::views::{Answer, Query, answer};
 use super::witnessing::{Distrust, Heard, Witnessing};
 use super::worker::Workers;
 use crate::core::chronicle::entered;
-use crate::core::holdout::split_of;
 use crate::core::ledger::{Batch, Ledger};
 use crate::core::participant::{Audit, Effect, Event, Fresh, Judges, Outgoing, Participant, Sign};
-use crate::core::policy::Rules;
 
 /// Why the node stopped.
 #[derive(Debug)]
@@ -74,10 +65,11 @@ pub(super) struct Node {
     room: Arc<Semaphore>,
     head: watch::Sender<Head>,
     evidence: EvidenceFile,
-    refresher: Refresher,
+    pub(super) refresher: Refresher,
     usage: Usage,
     pub(super) directory: PathBuf,
     pub(super) history: History,
+    pub(super) teller: Teller,
     pub(super) gate: TaskGate,
     /// To the task that watches the coordinator's history.
     pub(super) heard: mpsc::Sender<Heard>,
@@ -96,21 +88,12 @@ pub fn run(directory: &Path, break_glass: Option<&str>) -> anyhow::Result<Stoppe
     let config = NodeConfig::load(directory)?;
     let identity = at_rest::identity(directory)?;
     let runtime = runtime()?;
-    // The ledger first: a second process is refused before it reads any data.
-    let (ledger, witness) = (
-        config.ledger_path(directory),
-        config.witness_path(directory),
-    );
-    let database = at_rest::vault(directory)?.database(at_rest::LEDGER);
-    let (mut store, ledger) = runtime.block_on(Store::open(&ledger, &witness, &database))?;
-    let used = usage::start(directory, &ledger, |after| {
-        Ok(runtime.block_on(store.links_after(after, usize::MAX))?)
-    })?;
-    let history = runtime.block_on(attach(directory, &config, &mut store))?;
+    let (store, ledger, used, teller) = books(directory, &config, &runtime)?;
+    let history = teller.history().clone();
     let door = runtime.block_on(async { Door::open(directory) })?;
     let own = identity.identity().public();
-    let told = (&history, break_glass, used.usage());
-    let data = Data::attach(directory, (&config, own), &ledger, told)?;
+    let (told, more) = ((&history, &runtime), (break_glass, used.usage()));
+    let data = Data::attach(directory, (&config, own), &ledger, told, more)?;
     let signer = at_rest::identity(directory)?.into_identity();
     let participant =
         Participant::new(now(), data.rules, ledger, sign_with(signer), Judges::STRICT);
@@ -145,6 +128,7 @@ pub fn run(directory: &Path, break_glass: Option<&str>) -> anyhow::Result<Stoppe
         usage: used.usage(),
         directory: directory.to_owned(),
         history: history.clone(),
+        teller: teller.clone(),
         gate: TaskGate::new(witnessed),
         heard: heard.clone(),
     };
@@ -154,16 +138,12 @@ pub fn run(directory: &Path, break_glass: Option<&str>) -> anyhow::Result<Stoppe
         let session = tokio::spawn(link::run(Arc::new(System), identity, ends));
         let witnessing = tokio::spawn(witnessing.run(to_witness));
         let period_ms = config.history.publish_every_minutes.ms();
-        let publishing = tokio::spawn(publish(history.clone(), heard, period_ms));
+        let publishing = tokio::spawn(publish(teller.clone(), heard, period_ms));
+        let telling = tokio::spawn(teller.run());
         let stopped = node
             .turn(data.results, (linked, distrusted), asked, data.epochs)
             .await;
-        // They hold ends of the session as well.
-        for task in [publishing, witnessing] {
-            task.abort();
-            let _ = task.await;
-        }
-        history.close().await;
+        end([publishing, witnessing, telling], history).await;
         let stopped = stopped?;
         // The session says goodbye once the loop's ends are gone.
         let _ = tokio::time::timeout(GOODBYE_WAIT, session).await;
@@ -173,78 +153,44 @@ pub fn run(directory: &Path, break_glass: Option<&str>) -> anyhow::Result<Stoppe
     stopped
 }
 
+/// Ends what runs beside the loop: it holds ends of the session as well.
+async fn end<const N: usize>(beside: [JoinHandle<()>; N], history: History) {
+    for task in beside {
+        task.abort();
+        let _ = task.await;
+    }
+    history.close().await;
+}
+
+/// Opens what the node writes to: budgets, who was in which sum, the history, which hears what it does not know yet.
+fn books(
+    directory: &Path,
+    config: &NodeConfig,
+    runtime: &tokio::runtime::Runtime,
+) -> anyhow::Result<(Store, Ledger, usage::UsageThread, Teller)> {
+    // The ledger first: a second process is refused before it reads any data.
+    let (ledger, witness) = (
+        config.ledger_path(directory),
+        config.witness_path(directory),
+    );
+    let database = at_rest::vault(directory)?.database(at_rest::LEDGER);
+    let (mut store, ledger) = runtime.block_on(Store::open(&ledger, &witness, &database))?;
+    let used = usage::start(directory, &ledger, |after| {
+        Ok(runtime.block_on(store.links_after(after, usize::MAX))?)
+    })?;
+    let history = runtime.block_on(attach(directory, config, &mut store))?;
+    let teller = Teller::new(history, directory);
+    if let Err(fault) = runtime.block_on(teller.tell()) {
+        tracing::error!("something is not in the history yet: {fault:#}");
+    }
+    Ok((store, ledger, used, teller))
+}
+
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     runtime.context("the runtime did not start")
-}
-
-/// The unit's data, attached: who adds it up, under which rules, and what serves analysts.
-struct Data {
-    rules: Rules,
-    workers: Workers,
-    refresher: Refresher,
-    epochs: watch::Receiver<Option<Name>>,
-    results: mpsc::Receiver<Event>,
-}
-
-impl Data {
-    /// Reads everything, under the policy that two officers accepted.
-    fn attach(
-        directory: &Path,
-        (config, own): (&NodeConfig, IdentityKey),
-        ledger: &Ledger,
-        (history, break_glass, usage): (&History, Option<&str>, Usage),
-    ) -> anyhow::Result<Self> {
-        let entries = ledger.durable().seq;
-        let key = holdout_key::load(directory, entries)?;
-        let split = split_of(key.expose());
-        let (contract, table) = encode(&config.data, directory)?;
-        let gatekeeper = config.gatekeeper(directory)?;
-        let policy = (config, gatekeeper.as_ref());
-        governance::hold(directory, policy, entries, (break_glass, now()))?;
-        if gatekeeper.is_none() {
-            tracing::warn!(
-                "node.toml has no [people]: nothing is declared of customers, so only synthetic studies are taken"
-            );
-        }
-        let subjects = subject_key::load(directory)?;
-        let (published, failed) = first(&config.data, directory, (key.expose(), &subjects))?;
-        tracing::info!(
-            contract = %contract.name,
-            version = contract.version,
-            epoch = published.as_ref().map(|published| published.epoch().as_str()),
-            "data attached"
-        );
-        let shelf = Arc::new(Shelf::new(published));
-        let epochs = shelf.epochs();
-        let epoch = epochs.borrow().clone();
-        let node_key = Secret::new(*key.expose());
-        let refresher = Refresher::new(
-            directory,
-            (node_key, subjects.clone()),
-            contract.hash(),
-            shelf.clone(),
-            failed,
-        );
-        let (results, results_heard) = mpsc::channel(QUEUE_MAX);
-        let consents = consent::attach(directory)?;
-        let told = history.clone();
-        let cohorts = Cohorts::new(gatekeeper.clone(), &subjects, &table, consents, now)
-            .telling(Box::new(move |event| told.tell(None, event)))
-            .noting(usage);
-        let workers = Workers::start((table, cohorts), shelf, key, OpenDpNoise, results);
-        let workers = workers.context("no thread")?;
-        let rules = config.rules(&contract, own, split, epoch, gatekeeper);
-        Ok(Self {
-            rules,
-            workers,
-            refresher,
-            epochs,
-            results: results_heard,
-        })
-    }
 }
 
 /// The node's signing function.
@@ -287,10 +233,8 @@ impl Node {
                 },
                 Some(distrust) = distrusted.recv() => break Stopped::Distrust(distrust),
                 Ok(()) = quorums.changed() => Event::Tick,
-                Some((query, reply)) = asked.recv() => {
-                    let answer = self.answer(&query).await;
-                    // Who asked may have gone.
-                    let _ = reply.send(answer);
+                Some(asked) = asked.recv() => {
+                    self.reply(asked).await;
                     Event::Tick
                 }
                 Ok(()) = epochs.changed() => {
@@ -318,7 +262,7 @@ impl Node {
         Ok(stopped)
     }
 
-    async fn act(&mut self) {
+    pub(super) async fn act(&mut self) {
         while let Some(effect) = self.participant.poll_effect() {
             match effect {
                 Effect::Send(message) => {
@@ -434,32 +378,6 @@ impl Node {
         if !sent {
             tracing::warn!("a message was dropped: no session takes it");
         }
-    }
-
-    /// Answers a question once its effects are carried out: what is said to be decided is durable.
-    async fn answer(&mut self, query: &Query) -> Answer {
-        match query {
-            Query::History => {
-                let view = HistoryView::of(&self.history, &self.directory).await;
-                return view.map_or_else(
-                    |error| Answer::Refused(format!("{error:#}")),
-                    |view| Answer::History(Box::new(view)),
-                );
-            }
-            Query::Data => return Answer::Data(self.refresher.view()),
-            Query::Refresh => {
-                let started = self.refresher.start();
-                let refused = |error| Answer::Refused(chain(&error));
-                return started.map_or_else(refused, |()| Answer::Data(self.refresher.view()));
-            }
-            _ => {}
-        }
-        let answer = answer(&mut self.participant, now(), query);
-        self.act().await;
-        if self.participant.is_unfit() {
-            return Answer::Refused("the ledger cannot be written; nothing was decided".to_owned());
-        }
-        answer
     }
 }
 

@@ -12,6 +12,7 @@ use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
 
 use super::source::{store_fault, store_problem};
+use crate::core::intake::Shut;
 
 /// A source that cannot be read or does not fit the contract.
 ///
@@ -112,6 +113,17 @@ pub enum SourceError {
         /// What is wrong and what is expected.
         problem: String,
     },
+    /// There is leave to read another table, or other columns.
+    #[error(
+        "table {table:?} is not what the rules of law let in: the contract was changed meanwhile"
+    )]
+    NotLetIn {
+        /// Which.
+        table: String,
+    },
+    /// The rules of law let no table in.
+    #[error(transparent)]
+    Shut(#[from] Shut),
     /// A table for analysts.
     #[error("published table {table:?}")]
     Published {

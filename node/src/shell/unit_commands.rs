@@ -31,7 +31,12 @@ pub fn run(directory: &Path, query: &Query, json: bool) -> anyhow::Result<Outcom
     };
     match answer {
         Answer::Refused(why) => refuse(json, "study", &why),
-        Answer::Ledger(_) | Answer::Data(_) | Answer::History(_) => {
+        Answer::Ledger(_)
+        | Answer::Data(_)
+        | Answer::History(_)
+        | Answer::Told
+        | Answer::Proven(_)
+        | Answer::Payloads(_) => {
             anyhow::bail!("the running node answered something else; is it of this version?")
         }
         Answer::Budget(view) => {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::history_command::HistoryView;
 use super::ledger_view::LedgerView;
 use super::published::DataView;
+use super::telling::Proof;
 use crate::core::ledger::{CapReport, EndReason, Ledger, StudyReport};
 use crate::core::participant::Participant;
 
@@ -36,6 +37,18 @@ pub enum Query {
     Data,
     /// Read the tables for analysts again; of a running node only.
     Refresh,
+    /// Enter in the history what was written down elsewhere.
+    Tell,
+    /// An entry of the history, proved in the checkpoint that was published last.
+    Prove {
+        /// Its place.
+        entry: u64,
+    },
+    /// Payloads of entries of the history.
+    Payloads {
+        /// Their places.
+        entries: Vec<u64>,
+    },
 }
 
 /// The node's answer.
@@ -54,6 +67,12 @@ pub enum Answer {
     History(Box<HistoryView>),
     /// To [`Query::Data`], and to [`Query::Refresh`] once it has begun.
     Data(DataView),
+    /// To [`Query::Tell`]: durable.
+    Told,
+    /// To [`Query::Prove`]; none where no checkpoint was published that covers it.
+    Proven(Option<Proof>),
+    /// To [`Query::Payloads`]; none where one was erased.
+    Payloads(Vec<Option<String>>),
     /// The rules say no.
     Refused(String),
 }
@@ -181,7 +200,9 @@ pub fn answer(node: &mut Participant, now: Timestamp, query: &Query) -> Answer {
         Query::Data | Query::Refresh => {
             Answer::Refused("only a running node has tables for analysts".to_owned())
         }
-        Query::History => Answer::Refused("only a running node has its history open".to_owned()),
+        Query::History | Query::Tell | Query::Prove { .. } | Query::Payloads { .. } => {
+            Answer::Refused("only a running node has its history open".to_owned())
+        }
         Query::Decide { study, approve } => {
             let found = match find(node.ledger(), study) {
                 Ok(found) => found,

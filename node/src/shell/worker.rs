@@ -155,6 +155,14 @@ fn answer(
     let (name, table) = snapshot
         .table(&inquiry.question.table)
         .ok_or(RefusalCode::NotPublished)?;
+    if !snapshot.is_for(name, &asked.0.purpose) {
+        tracing::warn!(
+            table = name,
+            purpose = asked.0.purpose,
+            "a question is denied: the table was not read for this purpose"
+        );
+        return Err(RefusalCode::Law);
+    }
     let cohort = cohorts.of_question(asked, (name, snapshot.epoch()), table)?;
     let sum = snapshot.answer(&inquiry.question, &cohort, inquiry.customers_max, terms);
     sum.map_err(|refused| match refused {

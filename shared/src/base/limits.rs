@@ -240,6 +240,10 @@ pub const LAW_PLACES_MAX: usize = 300;
 pub const LAW_TEXT_BYTES_MAX: usize = 512;
 /// Purposes of one file.
 pub const PURPOSES_MAX: usize = 256;
+/// Days for which an exception for a screened use may hold.
+pub const EXCEPTION_DAYS_MAX: i32 = 366;
+/// Exceptions of one folder.
+pub const EXCEPTIONS_MAX: usize = 64;
 /// Days before its last one on which a rule is told to be about to expire.
 pub const LAW_NOTICE_DAYS: i32 = 90;
 /// Bytes of one export of a consent system.
@@ -250,6 +254,8 @@ pub const CONSENT_JSON_BYTES_MAX: u64 = 64 << 20;
 pub const CONSENT_ROW_BYTES_MAX: u64 = 1 << 20;
 /// Events of one consent export: they are sorted in memory.
 pub const CONSENT_EVENTS_MAX: usize = 10_000_000;
+/// Events that a receipt tells, the newest.
+pub const CONSENT_RECEIPT_EVENTS_MAX: usize = 200;
 /// Bytes of a file of scores in which one person is looked for.
 pub const SCORES_FILE_BYTES_MAX: u64 = 8 << 30;
 /// Lines of one person in a file of scores.

@@ -105,6 +105,8 @@ pub enum HistoryAsk {
     ///
     /// [`HISTORY_DAYS_SHOWN_MAX`]: crate::base::limits::HISTORY_DAYS_SHOWN_MAX
     Cosigned(u64),
+    /// Which program this is: the list of its parts, and its statement about itself and the log of this size, for audit packs.
+    Made(u64),
 }
 
 /// What may be looked at, as rows of an [`Answer`] without a release.

@@ -7,6 +7,8 @@ mod facts;
 #[cfg(test)]
 mod flips;
 #[cfg(test)]
+mod makers;
+#[cfg(test)]
 mod python;
 #[cfg(test)]
 mod receipts;
@@ -15,15 +17,16 @@ mod tampering;
 
 use std::collections::{BTreeMap, HashMap};
 
+use aquifer_shared::base::hash::sha256;
 use aquifer_shared::base::ids::{Hash32, IdentityKey};
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::domain::history::{ActorKind, ActorRole, Json, Kind, Leaf, payload_commit};
 use aquifer_shared::domain::pack::{
-    Body, Book, CannotBuild, Entry, Files, Ledger, LogPolicy, Quarter, Spend, VerifierKey, build,
-    cosigned_text,
+    Body, Book, CannotBuild, Entry, Files, Ledger, LogPolicy, Made, Quarter, Spend, Statement,
+    VerifierKey, cosigned_text, draft, envelope, sbom, signed_statement,
 };
 use aquifer_shared::domain::tlog::{
-    Checkpoint, Frontier, Hashes, NoteSignature, SignedNote, leaf_hash,
+    Checkpoint, Frontier, Hashes, NoteSignature, SignedNote, leaf_hash, root,
 };
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 
@@ -33,6 +36,16 @@ use crate::random::Seeded;
 pub const ORIGIN: &str = "coordinator.example/log";
 /// Witnesses, of which three are needed.
 pub const WITNESSES: [&str; 4] = ["north", "south", "east", "west"];
+/// A rule pack with two clocks.
+const CLOCKS: &str = "# made-up pack\n[pack]\nid = \"made-up\"\n\n[[rule]]\nkey = \"clock_request_days\"\nvalue = 28\norigin = \"law\"\n\
+    ref = \"M\u{e4}de 12(3)\"\nvalid_from = 2018-05-25\nvalid_to = \"none\"\nreviewer = \"none\"\nconfidence = \"unchecked\"\n\n\
+    [[rule]]\nkey = \"bases\"\nvalue = 3\n\n[[rule]]\nkey = \"clock_breach_hours\"\nvalue = 72\n";
+/// A lock file of two packages from elsewhere and one of the product's own.
+const LOCK: &str = "version = 4\n\n[[package]]\nname = \"made-up\"\nversion = \"0.1.0\"\ndependencies = [\"far\", \"near\"]\n\n\
+    [[package]]\nname = \"far\"\nversion = \"1.0.0+odd\"\nsource = \"registry+https://example.org\"\n\
+    checksum = \"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\"\ndependencies = [\"near\"]\n\n\
+    [[package]]\nname = \"near\"\nversion = \"0.3.1\"\nsource = \"registry+https://example.org\"\n\
+    checksum = \"ffeeddccbbaa99887766554433221100ffeeddccbbaa99887766554433221100\"\n";
 /// The middle of 2026: where times begin.
 const START_MS: u64 = 1_782_864_000_000;
 /// Half a year.
@@ -207,7 +220,7 @@ impl Log {
     ///
     /// # Errors
     ///
-    /// As [`build`].
+    /// As [`draft`] and its `build`.
     ///
     /// # Panics
     ///
@@ -226,7 +239,38 @@ impl Log {
             tests: &tests,
         };
         let quarter: Quarter = quarter.parse().expect("a quarter");
-        build(quarter, &ledger, self.entries.iter().cloned())
+        let draft = draft(quarter, &ledger, self.entries.iter().cloned())?;
+        let made = self.made(draft.end(), |_| ());
+        draft.build(&ledger, &made)
+    }
+
+    /// What the program says of itself in a pack that ends there, changed before it signs.
+    ///
+    /// # Panics
+    ///
+    /// On a size that the log does not have.
+    #[must_use]
+    pub fn made(&self, size: u64, change: impl FnOnce(&mut Statement)) -> Made {
+        let sbom = sbom("made-up", "0.1.0", LOCK).expect("the lock file holds together");
+        let leaves = self.entries.iter().take(size as usize);
+        let leaves = leaves.map(|entry| entry.leaf.as_slice());
+        let mut statement = Statement {
+            program: Hash32([0x5a; 32]),
+            version: "0.1.0".to_owned(),
+            platform: "x86_64-linux".to_owned(),
+            revision: Some("0123456789abcdef0123456789abcdef01234567".to_owned()),
+            sbom: sha256(sbom.as_bytes()),
+            origin: self.log.key.name.clone(),
+            size,
+            root: root(&Memory::of(leaves), 0..size).expect("so many leaves"),
+        };
+        change(&mut statement);
+        let text = statement.to_json().to_text();
+        let signature = self.log.sign(signed_statement(&text).as_bytes());
+        Made {
+            sbom,
+            provenance: envelope(&text, &self.log.key, &signature),
+        }
     }
 
     /// Gives every entry its place again.
@@ -252,10 +296,7 @@ impl Log {
 pub fn book() -> Book {
     Book {
         purposes: "# made-up purposes\n".to_owned(),
-        packs: vec![
-            "# made-up pack\n".to_owned(),
-            "# made-up house\n".to_owned(),
-        ],
+        packs: vec![CLOCKS.to_owned(), "# made-up house\n".to_owned()],
     }
 }
 

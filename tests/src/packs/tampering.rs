@@ -13,14 +13,14 @@ fn honest() -> Log {
 }
 
 /// With a manifest that fits, as one who tampers would make it.
-fn relisted(mut files: Files) -> Files {
+pub(super) fn relisted(mut files: Files) -> Files {
     let manifest = files.manifest();
     files.put("MANIFEST", manifest.into_bytes()).unwrap();
     files
 }
 
 /// Changes a file and the manifest.
-fn with(files: &Files, path: &str, change: impl FnOnce(&mut Vec<u8>)) -> Files {
+pub(super) fn with(files: &Files, path: &str, change: impl FnOnce(&mut Vec<u8>)) -> Files {
     let mut files = files.clone();
     let mut bytes = files.get(path).unwrap().to_vec();
     change(&mut bytes);
@@ -30,7 +30,7 @@ fn with(files: &Files, path: &str, change: impl FnOnce(&mut Vec<u8>)) -> Files {
 
 /// Both verifiers say the same; the check fails, and its first finding is there.
 #[track_caller]
-fn check_found(
+pub(super) fn check_found(
     pack: &Files,
     previous: Option<&Files>,
     check: Check,

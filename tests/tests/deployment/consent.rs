@@ -157,6 +157,7 @@ fn c3_objector_is_never_scored_and_is_in_no_later_cut() {
         assert_eq!((state.as_str(), score.is_empty()), (expected, out));
     }
     check_desk(&north, withdrawn, objector);
+    check_history(&north);
     check_refusals(&north);
 }
 
@@ -180,7 +181,7 @@ fn check_desk(unit: &Unit<'_>, withdrawn: &str, objector: &str) {
         "--purpose",
         "churn.score",
     ];
-    let receipt = unit.consent(&receipt, 0);
+    let receipt = unit.consent(&receipt, 0)["content"].clone();
     assert_eq!(receipt["@type"], "dpv:ConsentReceipt");
     assert_eq!(receipt["state"], "dpv:ConsentWithdrawn");
     assert_eq!(receipt["notice"]["sha256"], NOTICE);
@@ -190,6 +191,25 @@ fn check_desk(unit: &Unit<'_>, withdrawn: &str, objector: &str) {
         !receipt.to_string().contains(withdrawn),
         "the id is not in it"
     );
+}
+
+/// What was written down while the node ran is in its history, and the records are what it was told.
+fn check_history(unit: &Unit<'_>) {
+    let found = unit.consent(&["verify"], 0);
+    assert_eq!((&found["altered"], &found["open"]), (&json!(0), &json!(0)));
+    let printed = unit.small.node(unit.index, &["history", "show", "--json"]);
+    let shown: Value = serde_json::from_str(&printed.success().unwrap()).unwrap();
+    let kinds: Vec<&str> = shown["newest"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|own| own["kind"].as_str())
+        .collect();
+    // Unless the hour was full just now, and what is newest are pads.
+    for kind in ["consent.withdrawn", "consent.objected", "score.suppressed"] {
+        let is_there = kinds.contains(&kind) || kinds.contains(&"log.pad");
+        assert!(is_there, "{kind}: {kinds:?}");
+    }
 }
 
 fn check_refusals(unit: &Unit<'_>) {

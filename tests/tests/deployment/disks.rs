@@ -32,7 +32,7 @@ fn a_full_disk_stops_the_node_and_loses_nothing() {
     // The limit is on each file that the process writes: the ledger's log fills up in the middle of the study.
     let node = small.cluster.nodes[0].folder.clone();
     let limited = format!(
-        "trap '' XFSZ; ulimit -f 96; exec '{}' run --dir '{}'",
+        "trap '' XFSZ; ulimit -f 192; exec '{}' run --dir '{}'",
         program("aquifer-node").display(),
         node.display()
     );

@@ -9,6 +9,8 @@ mod analyst_storms;
 #[cfg(test)]
 mod at_rest;
 #[cfg(test)]
+mod attacks;
+#[cfg(test)]
 mod canaries;
 #[cfg(test)]
 mod catalogue;
@@ -43,6 +45,8 @@ mod mirror;
 #[cfg(test)]
 mod notebook;
 #[cfg(test)]
+mod packs;
+#[cfg(test)]
 mod policies;
 #[cfg(test)]
 mod postgres;
@@ -52,6 +56,8 @@ mod programs;
 mod psql;
 #[cfg(test)]
 mod questions;
+#[cfg(test)]
+mod receipts;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]

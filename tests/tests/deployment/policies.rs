@@ -8,7 +8,7 @@ use aquifer_tests::processes::{Outcome, command, run};
 use super::fixture::{Small, check_says, policy};
 
 /// A unit that names the approver and the operator as its officers.
-fn with_officers() -> (Small, std::path::PathBuf) {
+pub fn with_officers() -> (Small, std::path::PathBuf) {
     let small = Small::prepared(&policy());
     let node = small.cluster.nodes[0].folder.clone();
     let keys = [&small.cluster.operator, &small.cluster.approver].map(|folder| {
@@ -23,7 +23,7 @@ fn with_officers() -> (Small, std::path::PathBuf) {
     (small, node)
 }
 
-fn edit(node: &std::path::Path, from: &str, to: &str) {
+pub fn edit(node: &std::path::Path, from: &str, to: &str) {
     let path = node.join("node.toml");
     let text = fs::read_to_string(&path).unwrap();
     assert!(text.contains(from), "{from}");
@@ -63,14 +63,14 @@ fn digest(small: &Small) -> String {
 
 fn sign(node: &std::path::Path, person: &std::path::Path, digest: &str) {
     let line = run(command("aquifer", ["policy", "sign", digest, "--dir"]).arg(person)).unwrap();
+    sign_into(&node.join("policy.signed"), &line.success().unwrap());
+}
+
+/// Puts a line of an officer into a file of signatures.
+pub fn sign_into(path: &std::path::Path, line: &str) {
     let mut file = fs::OpenOptions::new();
-    let file = file
-        .create(true)
-        .append(true)
-        .open(node.join("policy.signed"));
-    file.unwrap()
-        .write_all(line.success().unwrap().as_bytes())
-        .unwrap();
+    let file = file.create(true).append(true).open(path);
+    file.unwrap().write_all(line.as_bytes()).unwrap();
 }
 
 #[test]
@@ -120,4 +120,37 @@ fn s1_policy_change_needs_two() {
     let status = small.node(0, &["policy", "status"]);
     check_says(&status, 0, &["override", "the store burns"]);
     runs(&mut small);
+}
+
+/// Puts another number into the policy; two officers sign it, and it is taken.
+fn changed_and_signed(small: &mut Small, node: &std::path::Path, from: &str, to: &str) {
+    edit(node, from, to);
+    let changed = digest(small);
+    for person in [
+        small.cluster.operator.clone(),
+        small.cluster.approver.clone(),
+    ] {
+        sign(node, &person, &changed);
+    }
+    runs(small);
+}
+
+#[test]
+fn s1_an_older_policy_takes_signatures_of_its_own() {
+    let (mut small, node) = with_officers();
+    runs(&mut small);
+    let year = "rho_micro_per_year = ";
+    changed_and_signed(&mut small, &node, year, "rho_micro_per_year = 9");
+    let kept = ["node.toml", "policy.accepted"].map(|name| {
+        let path = node.join(name);
+        let bytes = fs::read(&path).unwrap();
+        (path, bytes)
+    });
+    let wider = "rho_micro_per_year = 99";
+    changed_and_signed(&mut small, &node, "rho_micro_per_year = 9", wider);
+    // Two officers signed it once: not for this change.
+    for (path, bytes) in &kept {
+        fs::write(path, bytes).unwrap();
+        check_says(&refused_start(&small), 1, &["0 of its officers"]);
+    }
 }

@@ -56,6 +56,7 @@ fn histories() -> Vec<Sample> {
     let prove = Request::History(HistoryAsk::Prove(7));
     let entries = Request::History(HistoryAsk::Entries(Some(3)));
     let days = Request::History(HistoryAsk::Cosigned(20_783));
+    let made = Request::History(HistoryAsk::Made(7));
     let refusal = Refusal {
         attempt: AttemptId([0x22; 32]),
         study: study(),
@@ -74,6 +75,7 @@ fn histories() -> Vec<Sample> {
         Sample::of("request.history-entries", &entries),
         Sample::of("response.history", &Response::History("{}".to_owned())),
         Sample::of("request.history-cosigned", &days),
+        Sample::of("request.history-made", &made),
     ]
 }
 

@@ -15,7 +15,8 @@ use aquifer_shared::shell::report::{self, Outcome, Table, Tone, printable};
 use serde_json::{Value, json};
 
 use crate::audit_args::AuditCommand;
-use crate::audit_pack::{self, Given};
+use crate::audit_given::Given;
+use crate::audit_pack;
 use crate::client::Session;
 use crate::out::{NewFile, written};
 

@@ -12,7 +12,7 @@ use crate::law_args::PackArguments;
 pub(crate) enum AuditCommand {
     /// Make the pack of a quarter from the coordinator's history; it is checked before it is written
     #[command(
-        after_help = "Example:\n  aquifer audit pack --quarter 2026Q4 --purposes purposes.toml --packs our-packs --out 2026Q4\n\nEach entry and proof is hashed again here. Name the rules that decisions were made by with --purposes and --packs: their texts go into the pack."
+        after_help = "Example:\n  aquifer audit pack --quarter 2026Q4 --purposes purposes.toml --packs our-packs --out 2026Q4\n\nEach entry and proof is hashed again here. Name the rules that decisions were made by with --purposes and --packs: their texts go into the pack, and the clocks of rights among them. The coordinator adds the list of its parts and a signed statement of which program it is."
     )]
     Pack {
         /// Like 2026Q4
@@ -27,13 +27,13 @@ pub(crate) enum AuditCommand {
         /// Which rule packs were in force
         #[command(flatten)]
         packs: PackArguments,
-        /// Results of the released build's tests: a JSON object of ids, each passed or failed
+        /// Results of the released build's tests: a JSON object of ids, each passed or failed (scripts/test-results)
         #[arg(long, value_name = "FILE")]
         tests: Option<PathBuf>,
     },
     /// Check a pack or a receipt, offline; the exit code is the number of the first check that fails
     #[command(
-        after_help = "Examples:\n  aquifer audit verify 2026Q4 --policy keys.txt --previous 2026Q3\n  aquifer audit verify receipt.json\n\nExit codes: 0 nothing failed, 2 cannot be read, else the first check that failed: 10 format, 11 files, 12 tree, 13 signature, 14 witnesses, 15 order, 16 kinds, 17 personal-data, 18 payloads, 19 budget, 20 policy, 21 proofs, 22 report, 23 sample, 24 previous, 25 issuer.\nscripts/verify-audit does the same with nothing but Python."
+        after_help = "Examples:\n  aquifer audit verify 2026Q4 --policy keys.txt --previous 2026Q3\n  aquifer audit verify receipt.json\n\nExit codes: 0 nothing failed, 2 cannot be read, else the first check that failed: 10 format, 11 files, 12 tree, 13 signature, 14 witnesses, 15 order, 16 kinds, 17 personal-data, 18 payloads, 19 budget, 20 policy, 21 proofs, 22 report, 23 sample, 24 previous, 25 issuer, 26 sbom, 27 provenance, 28 extracts.\nscripts/verify-audit does the same with nothing but Python."
     )]
     Verify {
         /// Folder of a pack, or file of a receipt

@@ -6,32 +6,21 @@ use std::path::Path;
 use anyhow::{Context, bail, ensure};
 use aquifer_shared::base::hash::sha256;
 use aquifer_shared::base::ids::{IdentityKey, Role};
-use aquifer_shared::base::limits::{DOCUMENT_BYTES_MAX, HISTORY_DAYS_SHOWN_MAX};
+use aquifer_shared::base::limits::HISTORY_DAYS_SHOWN_MAX;
 use aquifer_shared::domain::history::LEAF_BYTES;
 use aquifer_shared::domain::pack::{
-    Against, Body, Book, CannotBuild, Check, Entry, Files, Ledger, LogPolicy, PackTree, Quarter,
-    State, VerifierKey, build, verify,
+    Against, Body, Book, CannotBuild, Check, Entry, Files, Ledger, LogPolicy, Made, PackTree,
+    Quarter, State, VerifierKey, draft, verify,
 };
 use aquifer_shared::protocol::ask::{HistoryAsk, NodeEntry, Request, Response};
 use aquifer_shared::protocol::witness::{coordinator_origin, node_origin, quorum, read_note};
-use aquifer_shared::shell::documents::read_document;
-use aquifer_shared::shell::law_packs;
 use aquifer_shared::shell::pack_folder::{self, Taken};
 use aquifer_shared::shell::report::{self, Outcome};
 use serde_json::{Value, json};
 
-use crate::audit::{in_words, read_up_to};
+use crate::audit::in_words;
+use crate::audit_given::{Given, books, tests, unread_clocks};
 use crate::client::{Client, Session, not_expected, now};
-
-/// What the asker adds to what the history has.
-pub(crate) struct Given<'a> {
-    /// File of purposes.
-    pub(crate) purposes: Option<&'a Path>,
-    /// Folder of packs.
-    pub(crate) packs: Option<&'a Path>,
-    /// File of test results.
-    pub(crate) tests: Option<&'a Path>,
-}
 
 /// Makes the pack of a quarter.
 ///
@@ -46,30 +35,62 @@ pub(crate) async fn make(
 ) -> anyhow::Result<Outcome> {
     let (books, tests) = (books(given)?, tests(given.tests)?);
     let client = session.connect().await?;
-    let read = read(&client, quarter).await;
+    let packed = packed(&client, quarter, &books, &tests).await;
     client.close().await;
-    let read = match read? {
+    let (files, policy) = match packed {
+        Ok(Ok(packed)) => packed,
+        Ok(Err(other)) => return not_expected(other, session.json),
+        Err(error) => match error.downcast_ref() {
+            Some(none @ CannotBuild::NoCheckpoint) => {
+                return report::refuse(session.json, "checkpoint", &none.to_string());
+            }
+            Some(_) => return Err(error).context("no pack can be made of the history"),
+            None => return Err(error),
+        },
+    };
+    let mut lacking = checked(&files, &policy)?;
+    lacking.extend(unread_clocks(&files, &books)?);
+    let name = quarter.to_string();
+    keep(session, out.unwrap_or(Path::new(&name)), &files, &lacking)
+}
+
+/// The pack with the keys that it was made by, or another answer than expected.
+async fn packed(
+    client: &Client,
+    quarter: Quarter,
+    books: &[Book],
+    tests: &BTreeMap<String, bool>,
+) -> anyhow::Result<Result<(Files, LogPolicy), Response>> {
+    let read = match read(client, quarter).await? {
         Ok(read) => read,
-        Err(other) => return not_expected(other, session.json),
+        Err(other) => return Ok(Err(other)),
     };
     let tree = PackTree::whole(read.entries.iter().map(|entry| entry.leaf.as_slice()));
     let ledger = Ledger {
         hashes: &tree,
         checkpoints: &read.checkpoints,
         policy: &read.policy,
-        books: &books,
-        tests: &tests,
+        books,
+        tests,
     };
-    let files = match build(quarter, &ledger, read.entries) {
-        Ok(files) => files,
-        Err(none @ CannotBuild::NoCheckpoint) => {
-            return report::refuse(session.json, "checkpoint", &none.to_string());
-        }
-        Err(error) => return Err(error).context("no pack can be made of the history"),
+    let draft = draft(quarter, &ledger, read.entries)?;
+    let made = match asked(client, HistoryAsk::Made(draft.end())).await? {
+        Ok(value) => made(&value)?,
+        Err(other) => return Ok(Err(other)),
     };
-    let lacking = checked(&files, &read.policy)?;
-    let name = quarter.to_string();
-    keep(session, out.unwrap_or(Path::new(&name)), &files, &lacking)
+    let files = draft.build(&ledger, &made)?;
+    Ok(Ok((files, read.policy)))
+}
+
+fn made(value: &Value) -> anyhow::Result<Made> {
+    let text = |name: &str| {
+        let text = value[name].as_str().map(str::to_owned);
+        text.with_context(|| format!("the answer has no {name}"))
+    };
+    Ok(Made {
+        sbom: text("sbom")?,
+        provenance: text("provenance")?,
+    })
 }
 
 /// Refuses what does not hold together; tells what an auditor will miss.
@@ -234,38 +255,6 @@ fn policy(key: &IdentityKey, nodes: &[NodeEntry]) -> LogPolicy {
     let needed = quorum(witnesses.len(), 0);
     let log = VerifierKey::of_log(&coordinator_origin(key), *key);
     LogPolicy::new(log, witnesses, needed)
-}
-
-fn books(given: &Given<'_>) -> anyhow::Result<Vec<Book>> {
-    let Some(purposes) = given.purposes else {
-        return Ok(Vec::new());
-    };
-    let packs = law_packs::all(given.packs)?;
-    Ok(vec![Book {
-        purposes: read_document(purposes)?,
-        packs: packs.into_iter().map(|held| held.text).collect(),
-    }])
-}
-
-fn tests(file: Option<&Path>) -> anyhow::Result<BTreeMap<String, bool>> {
-    let Some(file) = file else {
-        return Ok(BTreeMap::new());
-    };
-    let could_not = || {
-        format!(
-            "{} is no JSON object of test ids, each passed or failed",
-            file.display()
-        )
-    };
-    let bytes = read_up_to(file, DOCUMENT_BYTES_MAX)?;
-    let results: BTreeMap<String, String> =
-        serde_json::from_slice(&bytes).with_context(could_not)?;
-    let known = |(id, result): (String, String)| match &*result {
-        "passed" => Ok((id, true)),
-        "failed" => Ok((id, false)),
-        _ => bail!(could_not()),
-    };
-    results.into_iter().map(known).collect()
 }
 
 const DAY_MS: u64 = 24 * 3_600 * 1_000;

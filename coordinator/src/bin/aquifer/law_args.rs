@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use aquifer_shared::base::calendar;
-use aquifer_shared::base::ids::Hash32;
+use aquifer_shared::base::ids::{Hash32, IdentityKey};
 use clap::{Args, Subcommand};
 
 /// Which packs.
@@ -61,13 +61,41 @@ pub(crate) enum LawsCommand {
 /// Commands about decisions.
 #[derive(Debug, Subcommand)]
 pub(crate) enum PolicyCommand {
-    /// Sign a change of a unit's policy, as one of its officers; asks nobody
+    /// Sign a change of a unit's policy, or an exception for a screened use, as one of the officers; asks nobody
     #[command(
-        after_help = "Example:\n  aquifer policy sign 3f9c... >> policy.signed\n\nThe digest is what `aquifer-node policy status` prints at the unit: compare it with the files that you have read."
+        after_help = "Examples:\n  aquifer policy sign 3f9c... >> policy.signed\n  aquifer policy sign --exception pilot.toml >> pilot.signed\n\nThe digest is what `aquifer-node policy status` prints at the unit: compare it with the files that you have read."
     )]
     Sign {
         /// The digest, 64 hexadecimal digits
-        digest: Hash32,
+        #[arg(required_unless_present = "exception", conflicts_with = "exception")]
+        digest: Option<Hash32>,
+        /// The file of an exception, which is shown before it is signed
+        #[arg(long, value_name = "FILE")]
+        exception: Option<PathBuf>,
+    },
+    /// Write an exception for a screened use, for two officers to sign; asks nobody
+    #[command(
+        after_help = "Example:\n  aquifer policy exception --site 3f9c... --purposes purposes.toml --purpose credit.score \\\n    --reason \"pilot agreed with the works council\" --until 2027-03-31 > pilot.toml\n\nThe site is what `aquifer-node policy status` or `aquifer-coordinator exceptions` prints. pilot.toml and pilot.signed go into the folder\nexceptions/ of that site, which reads them when it starts."
+    )]
+    Exception {
+        /// Whose gates it is for
+        #[arg(long, value_name = "KEY")]
+        site: IdentityKey,
+        /// The purposes declared there (TOML)
+        #[arg(long, value_name = "FILE")]
+        purposes: PathBuf,
+        /// The purpose
+        #[arg(long, value_name = "NAME")]
+        purpose: String,
+        /// Why, in your words
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// Its first day [default: today, UTC]
+        #[arg(long, value_name = "DATE", value_parser = day)]
+        from: Option<i32>,
+        /// Its last day, at most a year later
+        #[arg(long, value_name = "DATE", value_parser = day)]
+        until: i32,
     },
     /// Decide a made-up case; exit code 1 if it is denied
     #[command(

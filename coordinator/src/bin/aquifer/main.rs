@@ -5,6 +5,7 @@
 mod args;
 mod audit;
 mod audit_args;
+mod audit_given;
 mod audit_pack;
 mod card;
 mod card_page;

@@ -10,6 +10,7 @@ mod roll;
 mod subject;
 #[cfg(test)]
 mod tests;
+mod told;
 
 pub use event::{AgeSaid, ConsentEvent, Effect, EventKind, Scope};
 pub use fold::{State, Thread};
@@ -17,3 +18,4 @@ pub use notice::{Notice, NoticeBook, NoticeFault};
 pub use register::{Cut, Defaults, Register, TooMany};
 pub use roll::Roll;
 pub use subject::{SubjectKey, SubjectRef, Subjects};
+pub use told::{kind_of, told};

@@ -92,6 +92,13 @@ impl Roll {
         bits
     }
 
+    /// Whether most persons of the register are not in the table, as far as they were looked for: ids that are written otherwise there
+    /// count for nobody.
+    #[must_use]
+    pub fn misses_most(&self) -> bool {
+        2 * self.joined.expose().len() < self.seen
+    }
+
     /// Looks for the persons whom the register has met since.
     fn join(&mut self, register: &Register) {
         let new = register.met_from(self.seen);
@@ -164,5 +171,19 @@ mod tests {
         register.take(&happens(3, EventKind::Given, 3)).unwrap();
         check(&mut roll, &mut register, true, "+--");
         check(&mut sorted, &mut register, true, "--+");
+        assert!(!roll.misses_most(), "three of four are in the table");
+    }
+
+    #[test]
+    fn ids_that_are_written_otherwise_are_noticed() {
+        let mut register = Register::default();
+        let mut roll = Roll::of([1, 2, 3].map(reference));
+        for (person, misses) in [(1, false), (8, false), (9, true)] {
+            let mut event = event(EventKind::Given, 1);
+            event.subject = reference(person);
+            register.take(&event).unwrap();
+            check(&mut roll, &mut register, false, "+++");
+            assert_eq!(roll.misses_most(), misses);
+        }
     }
 }

@@ -18,6 +18,7 @@ const SLOT_MS: u64 = 50;
 fn terms(number: u8) -> StudyTerms {
     let mut terms = asked(&question(), URHO);
     terms.study_id = [number; 16];
+    terms.slot_ms = SLOT_MS as u32;
     terms
 }
 

@@ -5,6 +5,7 @@ mod erasure;
 mod meaning;
 mod ordinals;
 mod run;
+mod told;
 
 pub use composition::{Composed, Spending, compose, nodes_of, worst};
 pub use erasure::{
@@ -14,3 +15,4 @@ pub use erasure::{
 pub use meaning::{Meaning, meaning};
 pub use ordinals::{CHUNK, Ordinals, chunk_has};
 pub use run::{Change, Kind, RunFacts, change_of};
+pub use told::told;

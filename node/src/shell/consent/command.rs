@@ -15,11 +15,12 @@ use super::import::{Desk, Imported, Reason, Reject, import};
 use super::ledger::ConsentLedger;
 use super::mapping::Mapping;
 use super::notices::add_notices;
-use super::{receipt, show};
+use super::{receipt_command, show, verify};
 use crate::core::consent::{EventKind, SubjectKey};
 use crate::shell::clock::now;
 use crate::shell::config::NodeConfig;
 use crate::shell::subject_key;
+use crate::shell::telling::tell_soon;
 
 /// What to do about consent.
 #[derive(Debug, Subcommand)]
@@ -68,7 +69,11 @@ pub enum ConsentCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Print receipts of what one person said, purpose by purpose (JSON-LD in the shape of ISO/IEC TS 27560).
+    /// Print receipts of what one person said, purpose by purpose (JSON-LD in the shape of ISO/IEC TS 27560): signed, with the proof that
+    /// the node's history has them, once that is published.
+    #[command(
+        after_help = "Example:\n  aquifer-node consent receipt --subject - --purpose churn.train --json --dir north > receipt.json\n  aquifer audit verify receipt.json"
+    )]
     Receipt {
         /// The customer's id in the source; `-` reads it from standard input, out of sight of others on the machine.
         #[arg(long, value_name = "ID")]
@@ -77,6 +82,13 @@ pub enum ConsentCommand {
         #[arg(long)]
         purpose: Option<String>,
         /// Print each receipt on a line of its own.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Hold every record against what the node's history was told when it was written: what was changed later is counted.
+    #[command(after_help = "Exit code 1 where a record was altered, or the history contradicts.")]
+    Verify {
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },
@@ -114,6 +126,7 @@ impl ConsentCommand {
             Self::Import { json, .. }
             | Self::Notices { json, .. }
             | Self::Status { json }
+            | Self::Verify { json }
             | Self::Show { json, .. }
             | Self::Receipt { json, .. }
             | Self::Withdraw { json, .. }
@@ -143,12 +156,13 @@ pub fn run(directory: &Path, command: &ConsentCommand) -> anyhow::Result<Outcome
         ),
         ConsentCommand::Notices { file, json } => add_notices(directory, file, *json),
         ConsentCommand::Status { json } => show::status(directory, *json),
+        ConsentCommand::Verify { json } => verify::run(directory, *json),
         ConsentCommand::Show { subject, json } => show::person(directory, &whom(subject)?, *json),
         ConsentCommand::Receipt {
             subject,
             purpose,
             json,
-        } => receipt::print(directory, &whom(subject)?, purpose.as_deref(), *json),
+        } => receipt_command::run(directory, &whom(subject)?, purpose.as_deref(), *json),
         ConsentCommand::Withdraw {
             subject,
             purpose,
@@ -224,6 +238,9 @@ fn import_file(
     )?;
     drop(bar);
     out.finish()?;
+    if !dry_run {
+        tell_soon(directory);
+    }
     if json {
         report::print_json(&imported)?;
     } else {

@@ -3,12 +3,16 @@
 use std::path::Path;
 
 use aquifer_shared::base::ids::Hash32;
+use aquifer_shared::domain::history::Json;
 use aquifer_shared::shell::keys::random_bytes32;
 use aquifer_shared::shell::report::{self, Outcome};
 
+use super::batch::Written;
 use super::command::{book, moment, open};
-use super::ledger::{EventKey, Taken};
-use crate::core::consent::{AgeSaid, ConsentEvent, EventKind, Scope};
+use super::ledger::EventKey;
+use super::outbox::Told;
+use crate::core::consent::{AgeSaid, ConsentEvent, EventKind, Scope, kind_of, told};
+use crate::shell::telling::tell_soon;
 
 /// Writes down what a person said at the desk: the kind, and the scope in words.
 ///
@@ -52,15 +56,15 @@ pub(in crate::shell) fn at_the_desk(
         place: None,
         order: event_key.order(),
     };
-    let mut next = Some((event_key, event));
+    let mut next = Some((event_key, event.clone()));
     let mut erased = false;
     ledger.write::<anyhow::Error>(
         moment,
-        |before| {
-            erased |= before == Some(Taken::Erased);
-            Ok(next.take())
+        |_| Ok(next.take()),
+        |written| {
+            erased = written.erased > 0;
+            Ok((!erased).then(|| entry(event, written)))
         },
-        || Ok(true),
     )?;
     if erased {
         return report::refuse(
@@ -69,6 +73,7 @@ pub(in crate::shell) fn at_the_desk(
             "this person was erased; nothing is kept of them",
         );
     }
+    tell_soon(directory);
     let word = kind.word();
     if json {
         report::print_json(
@@ -80,6 +85,24 @@ pub(in crate::shell) fn at_the_desk(
         ))?;
     }
     Ok(Outcome::Done)
+}
+
+/// What the history is told of one event.
+pub(super) fn entry(event: ConsentEvent, written: &Written) -> Told {
+    let event = ConsentEvent {
+        recorded_at: written.recorded_at,
+        ..event
+    };
+    let mut payload = told(&event);
+    if let Json::Object(fields) = &mut payload {
+        fields.insert("root".to_owned(), written.root.to_string().into());
+        fields.insert("source".to_owned(), DESK.into());
+    }
+    Told {
+        kind: kind_of(event.kind),
+        subject: Some(event.subject),
+        payload,
+    }
 }
 
 /// Why nothing can be said about a purpose: a name with a mistake in it must not pass for an objection.

@@ -7,11 +7,14 @@ use std::path::Path;
 use anyhow::{Context as _, bail, ensure};
 use aquifer_shared::base::ids::Hash32;
 use aquifer_shared::base::limits::CONSENT_EVENTS_MAX;
+use aquifer_shared::domain::history::{Json, Kind};
 use aquifer_shared::domain::law::Place;
 use serde::Serialize;
 
+use super::batch::Written;
 use super::ledger::{ConsentLedger, EventKey, Taken};
 use super::mapping::{Format, Mapping};
+use super::outbox::Told;
 use super::record::written;
 use super::rows::{Row, each};
 use super::time;
@@ -122,6 +125,7 @@ pub(super) fn import(
         ..Imported::default()
     };
     let (mut parsed, rows) = reader.read(path, &mut report, &mut rejected)?;
+    let left_out = report.rejected();
     parsed.sort_unstable_by(Parsed::in_turn);
     let total = parsed.len() as u64;
     let mut parsed = parsed.into_iter();
@@ -153,9 +157,9 @@ pub(super) fn import(
             last = Some((next.row, next.event.kind));
             Ok(Some((next.key, next.event)))
         },
-        || {
+        |written| {
             desk.mapping.reconcile(&rows)?;
-            Ok(!desk.dry_run)
+            Ok((!desk.dry_run).then(|| entry(desk.mapping, written, (rows.rows, left_out))))
         },
     )?;
     for kind in taken {
@@ -168,6 +172,18 @@ pub(super) fn import(
         rejected(reject)?;
     }
     Ok(report)
+}
+
+/// What the history is told of an import, each time: figures and one root, however many events are new.
+fn entry(mapping: &Mapping, written: &Written, (rows, left_out): (u64, u64)) -> Told {
+    let mut payload = written.facts(&mapping.source);
+    payload.insert("rejected".to_owned(), Json::from(left_out));
+    payload.insert("rows".to_owned(), Json::from(rows));
+    Told {
+        kind: Kind::ImportBatch,
+        subject: None,
+        payload: Json::Object(payload),
+    }
 }
 
 impl Imported {

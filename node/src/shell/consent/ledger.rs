@@ -4,13 +4,17 @@ use std::path::{Path, PathBuf};
 
 use aquifer_shared::base::hash::labelled;
 use aquifer_shared::base::ids::Hash32;
+use aquifer_shared::domain::history::{BadPayload, Kind};
 use aquifer_shared::protocol::codec::CodecError;
 use aquifer_shared::shell::at_rest::{Shape, open_sqlite};
+use aquifer_shared::shell::keys::{KeyFault, random_bytes32};
 use futures_util::StreamExt as _;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{Connection as _, Row as _};
 use tokio::runtime::Runtime;
 
+use super::batch::{Batch, Written};
+use super::outbox::{Told, drawn_key, payload};
 use super::record;
 use super::tombstone::Tombstone;
 use crate::core::consent::{ConsentEvent, Notice, NoticeBook, NoticeFault, SubjectKey, SubjectRef};
@@ -64,6 +68,17 @@ pub enum ConsentFault {
     /// The process cannot start what reads it.
     #[error("the runtime did not start")]
     Runtime(#[source] std::io::Error),
+    /// There is nothing to draw salts from.
+    #[error("no salt could be drawn for a record of consent")]
+    Random(#[source] KeyFault),
+    /// What the history is told is no payload of it.
+    #[error("{kind} is not told to the history")]
+    Payload {
+        /// What.
+        kind: Kind,
+        /// What is wrong.
+        source: BadPayload,
+    },
 }
 
 /// By what a source knows an event: a keyed digest, so that neither the id itself is kept nor one of the customer within it.
@@ -176,6 +191,26 @@ impl ConsentLedger {
         Ok(found.0)
     }
 
+    /// Everybody about whom there are events.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read.
+    ///
+    /// # Privacy
+    ///
+    /// By keyed references, which stay at the node.
+    pub fn persons(&mut self) -> Result<Vec<SubjectRef>, ConsentFault> {
+        let rows = sqlx::query("SELECT DISTINCT subject FROM events");
+        let rows = self.runtime.block_on(rows.fetch_all(&mut self.connection));
+        let rows = rows.map_err(|source| fault(&self.path, "read", source))?;
+        let read = |row: &SqliteRow| {
+            let bytes: Option<[u8; 16]> = row.get::<&[u8], _>("subject").try_into().ok();
+            bytes.map(|own| SubjectRef(u128::from_be_bytes(own)))
+        };
+        Ok(rows.iter().filter_map(read).collect())
+    }
+
     /// The latest moment at which something was written: time does not run backwards in here.
     ///
     /// # Errors
@@ -188,7 +223,8 @@ impl ConsentLedger {
     }
 
     /// Writes events in one durable transaction: those that `next` gives until it ends, each as far as it is new. `keep` decides at
-    /// the end whether all of it is kept. All are written down at the same time: that of `clock`, and never before what is there.
+    /// the end what the history is told of it; where it says nothing, nothing is kept. All are written down at the same time: that of
+    /// `clock`, and never before what is there.
     ///
     /// # Errors
     ///
@@ -197,10 +233,11 @@ impl ConsentLedger {
         &mut self,
         clock: impl FnOnce() -> i64,
         mut next: impl FnMut(Option<Taken>) -> Result<Option<(EventKey, ConsentEvent)>, E>,
-        keep: impl FnOnce() -> Result<bool, E>,
+        keep: impl FnOnce(&Written) -> Result<Option<Told>, E>,
     ) -> Result<(), E> {
         let path = self.path.clone();
         let could_not = |source| E::from(fault(&path, "write", source));
+        let batch_key = drawn_key()?;
         let connection = &mut self.connection;
         self.runtime.block_on(async {
             let mut transaction = connection
@@ -209,18 +246,27 @@ impl ConsentLedger {
                 .map_err(could_not)?;
             let latest = latest(&mut transaction).await.map_err(could_not)?;
             let recorded_at = latest.max(clock());
+            let batch = Batch::begin(&mut transaction, &batch_key, recorded_at).await;
+            let mut batch = batch.map_err(could_not)?;
             let mut before = None;
             while let Some((key, mut event)) = next(before)? {
                 event.recorded_at = recorded_at;
-                let taken = take(&mut transaction, key, &event)
-                    .await
-                    .map_err(could_not)?;
+                let salt = random_bytes32().map_err(ConsentFault::Random)?;
+                let said = (&event, &salt);
+                let taken = take(&mut transaction, key, said, &batch).await;
+                let taken = taken.map_err(could_not)?;
+                let counted = batch.count(&mut transaction, taken, said).await;
+                counted.map_err(could_not)?;
                 before = Some(taken);
             }
-            match keep()? {
-                true => transaction.commit().await.map_err(could_not),
-                false => transaction.rollback().await.map_err(could_not),
-            }
+            let Some(told) = keep(batch.written())? else {
+                return transaction.rollback().await.map_err(could_not);
+            };
+            let checked = told.payload.to_payload();
+            checked.map_err(|source| payload(told.kind, source))?;
+            let finished = batch.finish(&mut transaction, &told).await;
+            finished.map_err(could_not)?;
+            transaction.commit().await.map_err(could_not)
         })
     }
 
@@ -316,13 +362,14 @@ pub(super) async fn latest(connection: &mut SqliteConnection) -> Result<i64, sql
 async fn take(
     connection: &mut SqliteConnection,
     key: EventKey,
-    event: &ConsentEvent,
+    (event, salt): (&ConsentEvent, &[u8; 32]),
+    batch: &Batch,
 ) -> Result<Taken, sqlx::Error> {
     let subject = event.subject.0.to_be_bytes();
     let bytes = record::written(event);
     let content = content(event);
     let inserted = sqlx::query(
-        "INSERT INTO events (key, subject, content, recorded_at, bytes) SELECT $1, $2, $3, $4, $5 \
+        "INSERT INTO events (key, subject, content, recorded_at, bytes, batch, place, salt) SELECT $1, $2, $3, $4, $5, $6, $7, $8 \
          WHERE NOT EXISTS (SELECT 1 FROM tombstones WHERE subject = $2 AND until > $4) \
          ON CONFLICT (key) DO NOTHING",
     )
@@ -331,6 +378,9 @@ async fn take(
     .bind(content.0.as_slice())
     .bind(event.recorded_at)
     .bind(bytes)
+    .bind(batch.number)
+    .bind(batch.place())
+    .bind(salt.as_slice())
     .execute(&mut *connection)
     .await?;
     if inserted.rows_affected() == 1 {
@@ -382,13 +432,23 @@ pub const LEDGER_FILE: &str = "consent.db";
 /// How long one waits for another who writes.
 const BUSY_WAIT: std::time::Duration = std::time::Duration::from_secs(30);
 /// Numbers are never given again, so that who has read up to one misses nothing after a deletion.
-const SCHEMA: [&str; 5] = [
+const SCHEMA: [&str; 11] = [
     "CREATE TABLE IF NOT EXISTS events (seq INTEGER PRIMARY KEY AUTOINCREMENT, key BLOB NOT NULL UNIQUE, subject BLOB NOT NULL, \
-     content BLOB NOT NULL, recorded_at INTEGER NOT NULL, bytes BLOB NOT NULL)",
+     content BLOB NOT NULL, recorded_at INTEGER NOT NULL, bytes BLOB NOT NULL, batch INTEGER NOT NULL, place INTEGER NOT NULL, \
+     salt BLOB NOT NULL)",
     "CREATE INDEX IF NOT EXISTS events_of_subject ON events (subject)",
     "CREATE TABLE IF NOT EXISTS notices (number INTEGER PRIMARY KEY, id TEXT NOT NULL, version INTEGER NOT NULL, lang TEXT NOT NULL, \
      sha256 BLOB NOT NULL UNIQUE, material INTEGER NOT NULL, signer TEXT)",
     "CREATE TABLE IF NOT EXISTS tombstones (number INTEGER PRIMARY KEY AUTOINCREMENT, subject BLOB NOT NULL, at INTEGER NOT NULL, \
      until INTEGER NOT NULL)",
     "CREATE INDEX IF NOT EXISTS tombstones_of_subject ON tombstones (subject)",
+    "CREATE TABLE IF NOT EXISTS commitments (batch INTEGER NOT NULL, chunk INTEGER NOT NULL, hashes BLOB NOT NULL, \
+     PRIMARY KEY (batch, chunk))",
+    "CREATE TABLE IF NOT EXISTS outbox (number INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, subject BLOB, \
+     kind INTEGER NOT NULL, payload BLOB, place INTEGER, gone INTEGER NOT NULL DEFAULT 0)",
+    "CREATE INDEX IF NOT EXISTS outbox_open ON outbox (number) WHERE place IS NULL OR gone = 1",
+    "CREATE INDEX IF NOT EXISTS outbox_of_subject ON outbox (subject) WHERE subject IS NOT NULL",
+    "CREATE TABLE IF NOT EXISTS receipts (number INTEGER PRIMARY KEY, subject BLOB NOT NULL, purpose TEXT NOT NULL, \
+     facts BLOB NOT NULL, content TEXT NOT NULL)",
+    "CREATE INDEX IF NOT EXISTS receipts_of_subject ON receipts (subject)",
 ];

@@ -1,12 +1,19 @@
 //! The consent ledger of a unit: a file that only grows, imports into it, and what people at the unit ask of it.
 
+mod batch;
 pub(in crate::shell) mod command;
 pub(in crate::shell) mod desk;
+pub(in crate::shell) mod entering;
+#[cfg(test)]
+mod history_tests;
 mod import;
+mod issued;
 mod ledger;
 mod mapping;
 mod notices;
+mod outbox;
 mod receipt;
+mod receipt_command;
 mod record;
 mod rows;
 pub(in crate::shell) mod show;
@@ -14,11 +21,14 @@ pub(in crate::shell) mod show;
 mod tests;
 pub(in crate::shell) mod time;
 mod tombstone;
+mod verify;
 
 use std::path::Path;
 
+pub use batch::Written;
 pub use command::{ConsentCommand, run};
 pub use ledger::{ConsentFault, ConsentLedger, EventKey, LEDGER_FILE, Position, Taken};
+pub use outbox::Told;
 pub use tombstone::Erased;
 
 use super::cohorts::{Heard, News};

@@ -1,73 +1,42 @@
-//! Receipts: what a person said about a purpose, as JSON-LD in the shape of ISO/IEC TS 27560 with terms of DPV.
+//! What a receipt says: what a person said about a purpose, as JSON-LD in the shape of ISO/IEC TS 27560 with terms of DPV.
 
-use std::path::Path;
+use std::collections::BTreeMap;
 
 use aquifer_shared::base::hash::labelled;
+use aquifer_shared::base::limits::CONSENT_RECEIPT_EVENTS_MAX;
+use aquifer_shared::domain::history::Json;
 use aquifer_shared::domain::law::{Action, Basis, Consent, Person, Purpose};
-use aquifer_shared::shell::report::{self, Outcome};
+use aquifer_shared::shell::noise::epsilon;
 use serde_json::{Map, Value, json};
 
 use super::show::Counter;
 use super::time::written;
 use crate::core::consent::{ConsentEvent, Effect, EventKind, Register, Scope, SubjectRef};
+use crate::shell::rights::{House, retention, rights};
 
-/// Prints the receipts of a person: one for each purpose that something was said about.
-///
-/// # Errors
-///
-/// The ledger or node.toml cannot be read.
+/// What a receipt about a purpose says, but for when it is issued; none where nothing was said about it. `models` are those that the
+/// person's record may have contributed to, by when they were released.
 ///
 /// # Privacy
 ///
-/// About one person, for the person and the desk: standard output only. Neither the source's id nor the keyed reference is in it.
-pub(super) fn print(
-    directory: &Path,
-    id: &str,
-    purpose: Option<&str>,
-    json: bool,
-) -> anyhow::Result<Outcome> {
-    let mut counter = Counter::open(directory)?;
-    let subject = counter.key.subject(id);
-    if let Some(refused) = counter.refuse_erased(subject, json)? {
-        return Ok(refused);
-    }
-    let events = counter.ledger.of_person(subject)?;
-    let purposes = counter.gatekeeper.book().purposes().iter();
-    let wanted = purposes.filter(|own| purpose.is_none_or(|name| own.id.as_str() == name));
-    let receipts: Vec<Value> = wanted
-        .filter_map(|own| receipt(&counter, subject, own, &events, |_| None))
-        .collect();
-    if receipts.is_empty() {
-        let why = "nothing is written down about this customer and purpose: no receipt";
-        return report::refuse(json, "nothing", why);
-    }
-    for receipt in &receipts {
-        match json {
-            true => report::print_json(receipt)?,
-            false => report::print(&format!("{receipt:#}\n"))?,
-        }
-    }
-    Ok(Outcome::Done)
-}
-
-/// The receipt about a purpose, if anything was said about it; `proof` gives what shows that an event is in the history.
-pub(super) fn receipt(
+/// About one person, for the person and the desk. Neither the source's id nor the keyed reference is in it.
+pub(super) fn facts(
     counter: &Counter,
-    subject: SubjectRef,
+    (subject, events): (SubjectRef, &[ConsentEvent]),
     purpose: &Purpose,
-    events: &[ConsentEvent],
-    proof: impl Fn(&ConsentEvent) -> Option<Value>,
+    models: &[(i64, Value)],
 ) -> Option<Value> {
     let mut about: Vec<&ConsentEvent> =
         events.iter().filter(|own| concerns(own, purpose)).collect();
     about.sort_by_key(|own| (own.event_at, own.kind.precedence(), own.order));
     let last = *about.last()?;
     let person = state(counter, subject, purpose, events)?;
+    let left_out = about.len().saturating_sub(CONSENT_RECEIPT_EVENTS_MAX);
+    let shown = about.iter().skip(left_out);
     let mut body = json!({
         "@context": context(),
         "@type": "dpv:ConsentReceipt",
         "consent_id": consent_id(counter, subject, purpose),
-        "issued_at": written(counter.at),
         "controller": {"place": counter.gatekeeper.people().controller.as_str(), "answers_for_it": purpose.owner},
         "purpose": {
             "id": purpose.id, "title": purpose.title, "description": purpose.description_plain, "@type": purpose.dpv_purpose,
@@ -75,12 +44,16 @@ pub(super) fn receipt(
         "legal_basis": legal_basis(person.basis),
         "data_categories": categories(counter, purpose),
         "recipients": recipients(purpose.action),
+        "storage": storage(counter),
         "withdrawal_method": WITHDRAWAL,
+        "rights": rights(),
+        "authority": AUTHORITY,
         "state": status(&person, &about),
         "consent": person.consent.to_string(),
         "blocked": person.block.to_string(),
         "event_at": written(last.event_at),
-        "events": about.iter().map(|own| event(counter, own, &proof)).collect::<Vec<Value>>(),
+        "events": shown.map(|own| event(counter, own)).collect::<Vec<Value>>(),
+        "events_left_out": left_out,
     });
     if let Some(grant) = about.iter().rfind(|own| own.kind.effect() == Effect::Grant) {
         body["notice"] = notice(counter, grant);
@@ -89,10 +62,38 @@ pub(super) fn receipt(
     if matches!(last.kind.effect(), Effect::End | Effect::Block) {
         body["effective_at"] = json!(written(last.event_at));
         body["next_round_excluded_from"] = json!(written(last.recorded_at));
+        let before = models.iter().filter(|(at, _)| *at <= last.recorded_at);
+        body["models_released_before"] = before.map(|(_, own)| own.clone()).collect();
     }
-    let id = labelled("aquifer/consent-receipt/v1", &[body.to_string().as_bytes()]);
-    body["receipt_id"] = json!(id.to_string());
     Some(body)
+}
+
+/// The receipt of these facts, as it is issued at a time.
+pub(super) fn content(facts: &Json, at: i64) -> Json {
+    let issued_at = written(at);
+    let parts = [facts.to_text().into_bytes(), issued_at.clone().into_bytes()];
+    let id = labelled(
+        "aquifer/consent-receipt/v1",
+        &parts.each_ref().map(|own| &own[..]),
+    );
+    let mut content = facts.clone();
+    if let Json::Object(fields) = &mut content {
+        fields.insert("issued_at".to_owned(), issued_at.into());
+        fields.insert("receipt_id".to_owned(), id.to_string().into());
+    }
+    content
+}
+
+/// How long what is kept, at this unit.
+fn storage(counter: &Counter) -> Vec<String> {
+    let names = BTreeMap::new();
+    let house = House {
+        book: counter.gatekeeper.book(),
+        place: counter.gatekeeper.people().place,
+        names: &names,
+        epsilon,
+    };
+    retention(&house, counter.at)
 }
 
 /// Whether an event is about a purpose.
@@ -199,11 +200,7 @@ fn notice(counter: &Counter, event: &ConsentEvent) -> Value {
     })
 }
 
-fn event(
-    counter: &Counter,
-    event: &ConsentEvent,
-    proof: impl Fn(&ConsentEvent) -> Option<Value>,
-) -> Value {
+fn event(counter: &Counter, event: &ConsentEvent) -> Value {
     let mut told = Map::new();
     let mut tell = |key: &str, value: Value| told.insert(key.to_owned(), value);
     tell("kind", json!(event.kind.word()));
@@ -214,12 +211,10 @@ fn event(
         tell("explicit", json!(event.explicit));
         tell("notice", notice(counter, event));
     }
-    if let Some(proof) = proof(event) {
-        tell("tlog_proof", proof);
-    }
     Value::Object(told)
 }
 
 const WITHDRAWAL: &str = "ask the unit that holds your contract; it counts from the next round on";
 const SUMS: &str =
     "the coordinator and the other units, who get noisy sums over many customers and no record";
+const AUTHORITY: &str = "you can complain to the data protection authority where you live or work";

@@ -7,17 +7,22 @@ use super::ledger::{ConsentFault, ConsentLedger, fault, latest};
 use crate::core::consent::{AgeSaid, ConsentEvent, EventKind, Scope, SubjectRef};
 
 /// What an erasure took away.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Erased {
     /// Events.
     pub events: u64,
+    /// Receipts.
+    pub receipts: u64,
+    /// Entries of the history that are about the person: whoever has it open takes payload and salt out of it.
+    pub entries: u64,
     /// The file's log was emptied as well; where not, a reader held it open, and the next erasure or the last to close empties it.
     pub log_emptied: bool,
 }
 
 impl ConsentLedger {
-    /// Deletes the events of a person, and keeps the person out until a time: what is imported about them later is refused, and
-    /// whoever reads on from a `Position` learns that they are blocked. In one durable transaction.
+    /// Deletes the events and receipts of a person, and keeps the person out until a time: what is imported about them later is refused,
+    /// and whoever reads on from a `Position` learns that they are blocked. What the history was told of them is marked, so that it goes
+    /// there too. In one durable transaction.
     ///
     /// # Errors
     ///
@@ -35,12 +40,14 @@ impl ConsentLedger {
     ) -> Result<Erased, ConsentFault> {
         let connection = &mut self.connection;
         let erased = self.runtime.block_on(async {
-            let events = erase(connection, subject, at, until).await?;
+            let [events, receipts, entries] = erase(connection, subject, at, until).await?;
             let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)");
             let row = row.fetch_one(connection).await?;
             let log_emptied = row.get::<i64, _>(0) == 0;
             Ok(Erased {
                 events,
+                receipts,
+                entries,
                 log_emptied,
             })
         });
@@ -124,14 +131,15 @@ async fn erase(
     subject: SubjectRef,
     at: i64,
     until: i64,
-) -> Result<u64, sqlx::Error> {
+) -> Result<[u64; 3], sqlx::Error> {
     let subject = subject.0.to_be_bytes().to_vec();
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let at = latest(&mut transaction).await?.max(at);
-    let deleted = sqlx::query("DELETE FROM events WHERE subject = $1")
-        .bind(&subject)
-        .execute(&mut *transaction)
-        .await?;
+    let mut counts = [0; 3];
+    for (count, statement) in counts.iter_mut().zip(ERASE) {
+        let query = sqlx::query(statement).bind(&subject);
+        *count = query.execute(&mut *transaction).await?.rows_affected();
+    }
     sqlx::query("INSERT INTO tombstones (subject, at, until) VALUES ($1, $2, $3)")
         .bind(&subject)
         .bind(at)
@@ -139,5 +147,12 @@ async fn erase(
         .execute(&mut *transaction)
         .await?;
     transaction.commit().await?;
-    Ok(deleted.rows_affected())
+    Ok(counts)
 }
+
+/// Events, receipts, and what the history was told: it names the person until it is out of the history.
+const ERASE: [&str; 3] = [
+    "DELETE FROM events WHERE subject = $1",
+    "DELETE FROM receipts WHERE subject = $1",
+    "UPDATE outbox SET gone = 1, payload = NULL WHERE subject = $1",
+];

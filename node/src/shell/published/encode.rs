@@ -11,6 +11,7 @@ use futures_util::StreamExt;
 use super::mapping::Mapping;
 use crate::core::analytics::{ChoiceKey, RowTable, TableBuilder, day_code, number_code};
 use crate::core::check::{Findings, Remark};
+use crate::core::intake::{Intake, Wanted};
 use crate::shell::column::{days, levels, numbers, text_at, texts};
 use crate::shell::mapped::{Role, on_engine, project};
 use crate::shell::source::{DataConfig, Source};
@@ -25,7 +26,8 @@ pub struct Inspected {
     pub findings: Findings,
 }
 
-/// Reads a published table. What cannot count is left out, and the log says how much: no row decides whether a node serves. Blocks.
+/// Reads a published table, with leave to. What cannot count is left out, and the log says how much: no row decides whether a node
+/// serves. Blocks.
 ///
 /// # Errors
 ///
@@ -38,9 +40,13 @@ pub struct Inspected {
 pub fn encode(
     config: &DataConfig,
     directory: &Path,
-    mapping: Mapping<'_>,
+    (intake, mapping): (&Intake, Mapping<'_>),
     key: ChoiceKey,
 ) -> Result<RowTable, SourceError> {
+    if !intake.covers(&Wanted::published(mapping.published)) {
+        let table = mapping.published.name.clone();
+        return Err(SourceError::NotLetIn { table });
+    }
     let inspected = inspect(config, directory, mapping, key)?;
     let without = inspected.findings.without_customer.rows;
     let beyond = inspected.table.customers_left_out();
@@ -53,7 +59,7 @@ pub fn encode(
     Ok(inspected.table)
 }
 
-/// Like [`encode`], with what was noticed.
+/// Like [`encode`], with what was noticed, for the unit's own people: needs no leave.
 ///
 /// # Errors
 ///

@@ -1,7 +1,7 @@
 //! Reads the published tables again while the node runs: another epoch, whole or not at all.
 //!
-//! Studies go on: what is being added up keeps the tables that it began with. The training table stays as it was read at the
-//! start, as all rounds of a study must see the same customers.
+//! The rules of law are asked each time. Studies go on: what is being added up keeps the tables that it began with. The training table
+//! stays as it was read at the start, as all rounds of a study must see the same customers.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,9 +13,11 @@ use aquifer_shared::shell::report::chain;
 use serde::{Deserialize, Serialize};
 
 use super::epochs::Epochs;
+use super::mapping::epoch;
 use super::shelf::{Shelf, Snapshot, epoch_of};
 use crate::core::consent::SubjectKey;
 use crate::shell::config::NodeConfig;
+use crate::shell::doorman::Doorman;
 use crate::shell::mapped::read_contract;
 use crate::shell::source::DataConfig;
 use crate::shell::source_error::SourceError;
@@ -25,6 +27,7 @@ pub struct Refresher {
     directory: PathBuf,
     node_key: Secret<[u8; 32]>,
     subjects: SubjectKey,
+    doorman: Doorman,
     contract: Hash32,
     shelf: Arc<Shelf>,
     progress: Arc<Mutex<Progress>>,
@@ -68,11 +71,20 @@ pub struct DataView {
 pub fn first(
     config: &DataConfig,
     directory: &Path,
-    (node_key, subjects): (&[u8; 32], &SubjectKey),
+    keys: (&[u8; 32], &SubjectKey),
+    doorman: &Doorman,
 ) -> Result<(Option<Snapshot>, Option<Failed>), SourceError> {
-    let Some(snapshot) = Snapshot::load(config, directory, (node_key, subjects))? else {
-        return Ok((None, None));
+    let snapshot = match Snapshot::load(config, directory, keys, doorman) {
+        Ok(Some(snapshot)) => snapshot,
+        Ok(None) => return Ok((None, None)),
+        // The node runs, and says why it serves none.
+        Err(SourceError::Shut(shut)) => {
+            let (epoch, problem) = (epoch(config)?.clone(), shut.to_string());
+            return Ok((None, Some(Failed { epoch, problem })));
+        }
+        Err(error) => return Err(error),
     };
+    let (node_key, _) = keys;
     match Epochs::of(directory).hold(&snapshot, node_key) {
         Ok(()) => Ok((Some(snapshot), None)),
         Err(problem) => {
@@ -90,7 +102,7 @@ impl Refresher {
     pub fn new(
         directory: &Path,
         (node_key, subjects): (Secret<[u8; 32]>, SubjectKey),
-        contract: Hash32,
+        (contract, doorman): (Hash32, Doorman),
         shelf: Arc<Shelf>,
         failed: Option<Failed>,
     ) -> Self {
@@ -104,6 +116,7 @@ impl Refresher {
             directory: directory.to_owned(),
             node_key,
             subjects,
+            doorman,
             contract,
             shelf,
             progress: Arc::new(Mutex::new(progress)),
@@ -161,10 +174,11 @@ impl Refresher {
         let (directory, key) = (self.directory.clone(), Secret::new(*self.node_key.expose()));
         let subjects = self.subjects.clone();
         let (shelf, progress) = (self.shelf.clone(), self.progress.clone());
-        let contract = self.contract;
+        let (contract, doorman) = (self.contract, self.doorman.clone());
         let thread = thread::Builder::new().name("refresh".to_owned());
         thread.spawn(move || {
-            let loaded = read(&config, &directory, (key.expose(), &subjects), contract);
+            let keys = (key.expose(), &subjects);
+            let loaded = read(&config, &directory, keys, (contract, &doorman));
             let mut progress = locked(&progress);
             progress.reading = None;
             match loaded {
@@ -184,13 +198,13 @@ impl Refresher {
 fn read(
     config: &DataConfig,
     directory: &Path,
-    (node_key, subjects): (&[u8; 32], &SubjectKey),
-    contract: Hash32,
+    keys: (&[u8; 32], &SubjectKey),
+    (contract, doorman): (Hash32, &Doorman),
 ) -> anyhow::Result<Snapshot> {
-    let loaded = Snapshot::load(config, directory, (node_key, subjects))?;
+    let loaded = Snapshot::load(config, directory, keys, doorman)?;
     let same = loaded.filter(|snapshot| snapshot.contract().hash() == contract);
     let snapshot = same.ok_or_else(|| anyhow::anyhow!("the contract changed meanwhile"))?;
-    Epochs::of(directory).hold(&snapshot, node_key)?;
+    Epochs::of(directory).hold(&snapshot, keys.0)?;
     Ok(snapshot)
 }
 

@@ -19,6 +19,8 @@ use super::mapping::{epoch, mappings};
 use crate::core::analytics::{ChoiceKey, Inquiry, Misfit, RowTable, scales_within};
 use crate::core::cohort::Cohort;
 use crate::core::consent::SubjectKey;
+use crate::core::intake::{Intake, Wanted};
+use crate::shell::doorman::Doorman;
 use crate::shell::mapped::read_contract;
 use crate::shell::source::DataConfig;
 use crate::shell::source_error::SourceError;
@@ -28,7 +30,14 @@ use crate::shell::source_error::SourceError;
 pub struct Snapshot {
     epoch: Name,
     contract: Contract,
-    tables: BTreeMap<String, RowTable>,
+    tables: BTreeMap<String, LetIn>,
+}
+
+/// A table, and for which purposes it was read.
+#[derive(Debug)]
+struct LetIn {
+    rows: RowTable,
+    intake: Intake,
 }
 
 /// A question that gets no answer here. Public: does not depend on any row.
@@ -43,11 +52,11 @@ pub enum NoAnswer {
 }
 
 impl Snapshot {
-    /// Reads every published table that node.toml maps; none where it maps none. Blocks.
+    /// Reads every published table that node.toml maps and the rules of law let in; none where it maps none. Blocks.
     ///
     /// # Errors
     ///
-    /// Whatever is wrong with files, mapping or rows, without a value of a customer.
+    /// The rules let no table in, or whatever is wrong with files, mapping or rows, without a value of a customer.
     ///
     /// # Privacy
     ///
@@ -56,6 +65,7 @@ impl Snapshot {
         config: &DataConfig,
         directory: &Path,
         (node_key, subjects): (&[u8; 32], &SubjectKey),
+        doorman: &Doorman,
     ) -> Result<Option<Self>, SourceError> {
         let contract = read_contract(&directory.join(&config.contract))?;
         let mappings = mappings(config, &contract)?;
@@ -63,12 +73,23 @@ impl Snapshot {
             return Ok(None);
         }
         let epoch = epoch(config)?.clone();
-        let mut tables = BTreeMap::new();
+        let (mut tables, mut shut) = (BTreeMap::new(), None);
         for mapping in mappings {
             let published = mapping.published;
+            let intake = match doorman.admit(&Wanted::published(published)) {
+                Ok(intake) => intake,
+                Err(no) => {
+                    shut = shut.or(Some(no));
+                    continue;
+                }
+            };
             let key = ChoiceKey::derive(node_key, subjects, &published.name);
-            let table = encode(config, directory, mapping, key)?;
-            tables.insert(published.name.clone(), table);
+            let rows = encode(config, directory, (&intake, mapping), key)?;
+            doorman.registered(&intake, &contract, Some(&epoch));
+            tables.insert(published.name.clone(), LetIn { rows, intake });
+        }
+        if let (true, Some(no)) = (tables.is_empty(), shut) {
+            return Err(no.into());
         }
         Ok(Some(Self {
             epoch,
@@ -99,7 +120,7 @@ impl Snapshot {
         let key = labelled("aquifer/published-state-key/1", &[node_key]);
         let tables = self.tables.iter();
         tables.fold(Hash32::default(), |before, (name, table)| {
-            let own = table.digest(&key.0);
+            let own = table.rows.digest(&key.0);
             labelled(
                 "aquifer/published-states/1",
                 &[&before.0, name.as_bytes(), &own.0],
@@ -116,7 +137,14 @@ impl Snapshot {
     #[must_use]
     pub fn table(&self, name: &str) -> Option<(&str, &RowTable)> {
         let (name, table) = self.tables.get_key_value(name)?;
-        Some((name, table))
+        Some((name, &table.rows))
+    }
+
+    /// Whether a table was read for a purpose.
+    #[must_use]
+    pub fn is_for(&self, name: &str, purpose: &str) -> bool {
+        let table = self.tables.get(name);
+        table.is_some_and(|table| table.intake.is_for(purpose))
     }
 
     /// What those of this node's customers who are eligible add up to, in the terms of its round, on up to two threads. Blocks.
@@ -139,6 +167,7 @@ impl Snapshot {
         let (published, scales) = scales_within(question, &self.contract, customers_max, terms)?;
         let not_served = || NoAnswer::NotServed(question.table.clone());
         let table = self.tables.get(&question.table).ok_or_else(not_served)?;
+        let table = &table.rows;
         let inquiry = Inquiry::new((table, cohort), published, question, &scales);
         let parts = if table.rows() < SIDE_BY_SIDE_ROWS_MIN {
             1

@@ -1,11 +1,14 @@
 //! Tables for analysts from files to sums, and from one epoch to the next.
 
 use std::fs;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use aquifer_shared::base::secret::Secret;
+use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::contract::Contract;
+use aquifer_shared::domain::history::{Event, Kind};
 use aquifer_shared::domain::question::{Block, BlockKind, Filter, Key, Period, Question};
 use aquifer_shared::domain::sum::{Part, RoundTerms};
 use aquifer_shared::shell::report::chain;
@@ -14,7 +17,10 @@ use tempfile::TempDir;
 use super::*;
 use crate::core::analytics::{ChoiceKey, excess};
 use crate::core::consent::SubjectKey;
+use crate::core::fixtures::{NOW, gatekeeper};
+use crate::core::intake::Wanted;
 use crate::shell::config::NodeConfig;
+use crate::shell::doorman::Doorman;
 
 const CONTRACT: &str = r#"
 [contract]
@@ -102,6 +108,7 @@ approvers = []
             &config,
             self.0.path(),
             (&[7; 32], &SubjectKey::new(&[8; 32])),
+            &doorman(),
         )?)
     }
 
@@ -119,11 +126,16 @@ approvers = []
     }
 
     fn refresher(&self) -> Refresher {
+        self.refresher_under(doorman())
+    }
+
+    fn refresher_under(&self, doorman: Doorman) -> Refresher {
         let config = NodeConfig::load(self.0.path()).unwrap().data;
         let (snapshot, failed) = first(
             &config,
             self.0.path(),
             (&[7; 32], &SubjectKey::new(&[8; 32])),
+            &doorman,
         )
         .unwrap();
         let shelf = Arc::new(Shelf::new(snapshot));
@@ -131,11 +143,16 @@ approvers = []
         Refresher::new(
             self.0.path(),
             (key, SubjectKey::new(&[8; 32])),
-            contract.hash(),
+            (contract.hash(), doorman),
             shelf,
             failed,
         )
     }
+}
+
+/// Lets in what the sample unit's purposes cover.
+fn doorman() -> Doorman {
+    Doorman::new(Some(gatekeeper()), |_| {}, (|| NOW, NOW))
 }
 
 /// The exact sums of a question whose only block has a scale of one.
@@ -422,4 +439,62 @@ fn a_line_that_was_torn_is_written_again_and_a_broken_one_is_told() {
     check_start(&unit, Some("e1"), "");
     unit.configure(r#"epoch = "e3""#, MAPPED);
     check_start(&unit, None, "line 2 of");
+}
+
+static CLOCK: AtomicU64 = AtomicU64::new(NOW.0);
+/// 2028-01-01: no purpose of the sample unit has been reviewed for that long.
+const LATE: Timestamp = Timestamp(21_184 * 24 * 3_600 * 1_000);
+
+#[test]
+fn l1_every_refresh_is_decided_anew_and_told() {
+    let told: Arc<Mutex<Vec<Event>>> = Arc::default();
+    let kept = told.clone();
+    let keep = move |event| kept.lock().unwrap().push(event);
+    let clock: fn() -> Timestamp = || Timestamp(CLOCK.load(Ordering::SeqCst));
+    let unit = Unit::new(ORDERS);
+    let refresher = unit.refresher_under(Doorman::new(Some(gatekeeper()), keep, (clock, NOW)));
+    let said = || {
+        let told = told.lock().unwrap();
+        [Kind::PolicyDecision, Kind::DatasetRegistered]
+            .map(|kind| told.iter().filter(|event| event.kind == kind).count())
+    };
+    assert_eq!(said(), [2, 2], "two tables");
+    let snapshot = refresher.shelf().current().unwrap();
+    assert!(snapshot.is_for("orders", "churn.query"));
+    assert!(!snapshot.is_for("orders", "churn.train"));
+    unit.configure(r#"epoch = "e2""#, MAPPED);
+    assert!(refreshed(&refresher).failed.is_none());
+    assert_eq!(said(), [4, 4]);
+    CLOCK.store(LATE.0, Ordering::SeqCst);
+    unit.configure(r#"epoch = "e3""#, MAPPED);
+    let view = refreshed(&refresher);
+    let problem = view.failed.unwrap().problem;
+    assert!(problem.contains("review_overdue"), "{problem}");
+    assert_eq!(view.epoch.unwrap().as_str(), "e2", "nothing was read");
+    assert_eq!(said(), [6, 4]);
+}
+
+#[test]
+fn a_clock_set_back_by_a_year_lets_nothing_in_again() {
+    let contract = Contract::parse(CONTRACT).unwrap();
+    let orders = Wanted::published(contract.published("orders").unwrap());
+    let admits = |floor| {
+        let doorman = Doorman::new(Some(gatekeeper()), |_| {}, (|| NOW, floor));
+        doorman.admit(&orders).is_ok()
+    };
+    assert!(admits(Timestamp(0)));
+    assert!(!admits(LATE), "what was written down last counts");
+}
+
+#[test]
+fn without_declarations_no_table_is_read() {
+    let unit = Unit::new("not,a,table\n");
+    let config = NodeConfig::load(unit.0.path()).unwrap().data;
+    let doorman = Doorman::new(None, |_| {}, (|| NOW, NOW));
+    let keys = (&[7; 32], &SubjectKey::new(&[8; 32]));
+    let (snapshot, failed) = first(&config, unit.0.path(), keys, &doorman).unwrap();
+    assert!(snapshot.is_none());
+    assert!(failed.unwrap().problem.contains("no [people]"));
+    let (_, table, intake) = doorman.training(&config, unit.0.path()).unwrap();
+    assert!(table.rows() == 0 && intake.is_none());
 }

@@ -3,16 +3,20 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use aquifer_shared::domain::history::{Json, Kind};
 use aquifer_shared::domain::law::{Person, Purpose};
 use aquifer_shared::shell::noise::epsilon;
+use aquifer_shared::shell::report::Outcome;
 use serde_json::Value;
 
 use super::pack::{House, Pack, PurposeLine, bounds, retention, rights, run_line};
 use super::scores::{ScoreLine, of_person};
 use crate::core::consent::{ConsentEvent, Register, SubjectRef};
 use crate::shell::config::NodeConfig;
+use crate::shell::consent::Told;
 use crate::shell::consent::show::{Counter, event_json, is_eligible, nobody};
 use crate::shell::consent::time::written;
+use crate::shell::telling::tell_soon;
 use crate::shell::usage::UsageLedger;
 
 /// Whom and where to look.
@@ -57,6 +61,34 @@ pub fn look(directory: &Path, asked: &Asked<'_>) -> anyhow::Result<Found> {
         &names,
     )?;
     Ok(Found::Pack(Box::new(pack)))
+}
+
+/// Writes down that a person was answered, for the history.
+///
+/// # Errors
+///
+/// The consent ledger cannot be written.
+///
+/// # Privacy
+///
+/// Under the keyed reference, by which an erasure finds it.
+pub(super) fn answered(
+    directory: &Path,
+    (id, right): (&str, &str),
+    shown: Outcome,
+) -> anyhow::Result<Outcome> {
+    if matches!(shown, Outcome::Done) {
+        let mut desk = Counter::open(directory)?;
+        let payload = [("event_at", Json::from(desk.at)), ("right", right.into())];
+        let told = Told {
+            kind: Kind::RequestFulfilled,
+            subject: Some(desk.key.subject(id)),
+            payload: Json::object(payload),
+        };
+        desk.ledger.tell(&told, desk.at)?;
+        tell_soon(directory);
+    }
+    Ok(shown)
 }
 
 /// Puts a pack together.

@@ -13,7 +13,7 @@ use aquifer_shared::shell::report::{self, Outcome, Table, refuse};
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::access::{Asked, Found, look};
+use super::access::{Asked, Found, answered, look};
 use super::erase::{Erased, Erasure, Why, erase};
 use super::pack::Pack;
 use super::{export, html, list};
@@ -22,6 +22,7 @@ use crate::core::rights::{Backup, Ground, Stage};
 use crate::shell::consent::command::whom;
 use crate::shell::consent::desk::at_the_desk;
 use crate::shell::consent::time::{parse, written};
+use crate::shell::telling::tell_soon;
 
 /// What a person asks for.
 #[derive(Debug, Subcommand)]
@@ -176,7 +177,8 @@ pub fn run(directory: &Path, command: &RightsCommand) -> anyhow::Result<Outcome>
             let id = whom(subject)?;
             let scores = scores.as_deref();
             let found = look(directory, &Asked { id: &id, scores })?;
-            with_pack(found, *json, |pack| access(pack, out.as_deref(), *json))
+            let shown = with_pack(found, *json, |pack| access(pack, out.as_deref(), *json))?;
+            answered(directory, (&id, "access"), shown)
         }
         RightsCommand::Export {
             subject,
@@ -186,10 +188,11 @@ pub fn run(directory: &Path, command: &RightsCommand) -> anyhow::Result<Outcome>
             let id = whom(subject)?;
             let scores = scores.as_deref();
             let found = look(directory, &Asked { id: &id, scores })?;
-            with_pack(found, *json, |pack| {
+            let shown = with_pack(found, *json, |pack| {
                 report::print(&export::csv(pack)?)?;
                 Ok(Outcome::Done)
-            })
+            })?;
+            answered(directory, (&id, "export"), shown)
         }
         RightsCommand::Object {
             subject,
@@ -207,18 +210,27 @@ pub fn run(directory: &Path, command: &RightsCommand) -> anyhow::Result<Outcome>
             let kind = (EventKind::Withdrawn, purpose.as_str());
             at_the_desk(directory, &whom(subject)?, kind, *json)
         }
-        RightsCommand::Erase { .. } => run_erase(directory, command),
+        RightsCommand::Erase { .. } => told(directory, run_erase(directory, command)),
         RightsCommand::Refuse { request, why, json } => match text_fault(why) {
             Some(fault) => refuse(*json, "why", &format!("--why {fault}")),
-            None => list::refuse(directory, (request, why), *json),
+            None => told(directory, list::refuse(directory, (request, why), *json)),
         },
         RightsCommand::Close {
             request,
             superseded,
             json,
-        } => list::close(directory, (request, superseded), *json),
+        } => told(
+            directory,
+            list::close(directory, (request, superseded), *json),
+        ),
         RightsCommand::List { json } => list::list(directory, *json),
     }
+}
+
+/// The history hears what was written down, however far it came.
+fn told(directory: &Path, ended: anyhow::Result<Outcome>) -> anyhow::Result<Outcome> {
+    tell_soon(directory);
+    ended
 }
 
 fn with_pack(

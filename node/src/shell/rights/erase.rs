@@ -16,6 +16,7 @@ use crate::core::rights::{
 };
 use crate::shell::at_rest;
 use crate::shell::consent::show::Counter;
+use crate::shell::telling::erase_told;
 use crate::shell::usage::{UsageLedger, UsedRun};
 
 /// What the desk says about an erasure.
@@ -141,6 +142,8 @@ impl Table<'_> {
             Stage::IdentityVerified => Step::Scope(self.scope(subject)?),
             Stage::Scoped => self.delete(subject, asked)?,
             Stage::NodeDeleted => {
+                let directory = self.desk.ledger.directory();
+                erase_told(&directory, &mut self.desk.ledger)?;
                 let deleted = case.reached.last().map_or(at, |(_, at)| *at);
                 Step::Resolve(Inflight::CompletedBefore(deleted))
             }
@@ -161,10 +164,10 @@ impl Table<'_> {
         let at = self.desk.at;
         let until = at.saturating_add(asked.keep_out_days.saturating_mul(DAY_MS));
         let known = self.desk.ledger.erased_until(subject, at)?;
-        let (events, until) = match known {
-            // The events went with the mark, before this was written down.
-            Some(until) => (0, until),
-            None => (self.desk.ledger.erase(subject, at, until)?.events, until),
+        let (erased, until) = match known {
+            // They went with the mark, before this was written down.
+            Some(until) => (Default::default(), until),
+            None => (self.desk.ledger.erase(subject, at, until)?, until),
         };
         let numbers = self.usage.forget_number(subject, until)?;
         let deleted = |store: &str, rows_deleted| Deleted {
@@ -172,8 +175,10 @@ impl Table<'_> {
             rows_deleted,
         };
         let stores = vec![
-            deleted("consent.db: events", events),
+            deleted("consent.db: events", erased.events),
             deleted("usage.db: number of the person", numbers),
+            deleted("consent.db: receipts", erased.receipts),
+            deleted("history: payloads and salts", erased.entries),
         ];
         let key_id: String = self.desk.key.event("key", "id")[..8]
             .iter()

@@ -18,4 +18,28 @@ pub use access::{Asked, Found, look};
 pub use command::{RightsCommand, run};
 pub use erase::{Erased, Erasure, Why, erase};
 pub use pack::{Bound, Bounds, Pack, PurposeLine, Run};
+pub(in crate::shell) use pack::{House, retention, rights};
 pub use scores::ScoreLine;
+
+use std::path::Path;
+
+use super::clock::now;
+use super::usage::{USAGE_FILE, UsageLedger};
+use crate::core::chronicle::Keyed;
+
+/// What the history is told of erasures, each step with its key; nothing where there is no usage ledger yet. Blocks.
+///
+/// # Errors
+///
+/// The usage ledger cannot be read.
+pub fn told(directory: &Path) -> anyhow::Result<Vec<Keyed>> {
+    if !directory.join(USAGE_FILE).exists() {
+        return Ok(Vec::new());
+    }
+    let cases = UsageLedger::open(directory)?.cases()?;
+    let now = i64::try_from(now().0).unwrap_or(i64::MAX);
+    let told = cases
+        .iter()
+        .map(|case| crate::core::rights::told(case, now));
+    Ok(told.flatten().collect())
+}

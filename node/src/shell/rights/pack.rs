@@ -125,12 +125,12 @@ pub struct Bound {
 }
 
 /// What the rules of the unit say, for a pack.
-pub(super) struct House<'a> {
-    pub(super) book: &'a Rulebook,
-    pub(super) place: Place,
+pub(in crate::shell) struct House<'a> {
+    pub(in crate::shell) book: &'a Rulebook,
+    pub(in crate::shell) place: Place,
     /// Units by their keys.
-    pub(super) names: &'a BTreeMap<IdentityKey, String>,
-    pub(super) epsilon: fn(MicroRho, Delta) -> f64,
+    pub(in crate::shell) names: &'a BTreeMap<IdentityKey, String>,
+    pub(in crate::shell) epsilon: fn(MicroRho, Delta) -> f64,
 }
 
 impl House<'_> {
@@ -254,7 +254,7 @@ fn in_words(epsilon: Option<f64>) -> String {
 }
 
 /// How long what is kept.
-pub(super) fn retention(house: &House<'_>, at: i64) -> Vec<String> {
+pub(in crate::shell) fn retention(house: &House<'_>, at: i64) -> Vec<String> {
     let days = |key, what: &str| {
         let days = house.value(key, at)?;
         Some(format!("{what}: at most {days} days."))
@@ -277,7 +277,7 @@ pub(super) fn retention(house: &House<'_>, at: i64) -> Vec<String> {
 }
 
 /// What the person may ask for.
-pub(super) fn rights() -> Vec<String> {
+pub(in crate::shell) fn rights() -> Vec<String> {
     [
         "You can object or take your consent back at any time; it counts from the next sum on.",
         "You can ask for a correction at the unit that holds your contract.",

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use aquifer_shared::base::hash::sha256;
 use aquifer_shared::base::ids::Hash32;
 use aquifer_shared::base::time::Timestamp;
+use aquifer_shared::domain::history::Json;
 use aquifer_shared::shell::at_rest::{Shape, open_sqlite};
 use aquifer_shared::shell::keys::Identity;
 use sqlx::Row as _;
@@ -17,14 +18,14 @@ use super::pack::Pack;
 use super::scores::of_person;
 use super::{export, html};
 use crate::core::consent::{
-    AgeSaid, ConsentEvent, EventKind, Notice, Scope, SubjectKey, SubjectRef,
+    AgeSaid, ConsentEvent, EventKind, Notice, Scope, SubjectKey, SubjectRef, kind_of,
 };
 use crate::core::fixtures::{NOW, gatekeeper, public};
 use crate::core::ledger::EndReason;
 use crate::core::rights::{Action, Backup, Ground, Stage};
 use crate::shell::at_rest;
 use crate::shell::consent::show::Counter;
-use crate::shell::consent::{ConsentLedger, EventKey, LEDGER_FILE, Position, Taken};
+use crate::shell::consent::{ConsentLedger, EventKey, LEDGER_FILE, Position, Taken, Told};
 use crate::shell::usage::tests::{World, study};
 use crate::shell::usage::{USAGE_FILE, UsageLedger};
 
@@ -72,8 +73,9 @@ impl Unit {
     }
 
     fn says(&self, id: &str, number: u8, kind: EventKind) -> Taken {
+        let subject = self.key.subject(id);
         let event = ConsentEvent {
-            subject: self.key.subject(id),
+            subject,
             scope: Scope::of_word("churn.train").unwrap(),
             kind,
             explicit: false,
@@ -95,7 +97,13 @@ impl Unit {
                 came = before.unwrap_or(came);
                 Ok(next.take())
             },
-            || Ok(true),
+            |written| {
+                Ok(Some(Told {
+                    kind: kind_of(kind),
+                    subject: Some(subject),
+                    payload: Json::Object(written.facts("crm")),
+                }))
+            },
         );
         written.unwrap();
         came
@@ -151,6 +159,16 @@ impl Unit {
                 consent,
                 at_rest::CONSENT,
                 "SELECT hex(key) || hex(subject) || hex(content) || hex(bytes) FROM events",
+            ),
+            (
+                consent,
+                at_rest::CONSENT,
+                "SELECT hex(coalesce(subject, '')) || hex(coalesce(payload, '')) FROM outbox",
+            ),
+            (
+                consent,
+                at_rest::CONSENT,
+                "SELECT hex(subject) || hex(content) FROM receipts",
             ),
             (used, at_rest::USAGE, "SELECT hex(subject) FROM persons"),
             (

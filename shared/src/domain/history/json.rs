@@ -47,7 +47,7 @@ pub enum BadPayload {
     Number,
     /// A key that is empty, too long or not ASCII.
     #[error(
-        "the payload holds a key that is not 1 to {HISTORY_KEY_BYTES_MAX} letters, digits, '.', '_' or '-'"
+        "the payload holds a key that is not 1 to {HISTORY_KEY_BYTES_MAX} letters, digits, '.', '_', '-' or '@'"
     )]
     Key,
     /// More levels or values than any.
@@ -252,6 +252,15 @@ impl From<String> for Json {
     }
 }
 
+impl TryFrom<Value> for Json {
+    type Error = BadPayload;
+
+    /// Of what a program put together; a number with a fraction is refused.
+    fn try_from(value: Value) -> Result<Self, BadPayload> {
+        of_value(value, HISTORY_DEPTH_MAX)
+    }
+}
+
 fn of_value(value: Value, depth: usize) -> Result<Json, BadPayload> {
     let inner = depth.checked_sub(1).ok_or(BadPayload::TooMany)?;
     Ok(match value {
@@ -273,7 +282,7 @@ fn of_value(value: Value, depth: usize) -> Result<Json, BadPayload> {
 }
 
 fn is_key(key: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-@".contains(&byte);
     (1..=HISTORY_KEY_BYTES_MAX).contains(&key.len()) && key.bytes().all(plain)
 }
 

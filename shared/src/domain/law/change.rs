@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::exception::Granted;
 use crate::base::hash::labelled;
 use crate::base::ids::{Hash32, IdentityKey};
 use crate::base::time::Timestamp;
@@ -22,6 +23,9 @@ pub struct Accepted {
     pub signers: Vec<IdentityKey>,
     /// Policies that were in force without signatures, oldest first.
     pub overrides: Vec<Override>,
+    /// Exceptions for screened uses that two officers signed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exceptions: Vec<Granted>,
 }
 
 /// The glass was broken.
@@ -88,6 +92,7 @@ pub fn accept(before: Option<&Accepted>, found: &Found<'_>) -> Result<Accepted, 
         at: found.now,
         signers,
         overrides,
+        exceptions: Vec::new(),
     };
     let Some(before) = before else {
         return match (found.has_past, found.reason) {
@@ -131,10 +136,23 @@ fn broken(found: &Found<'_>, reason: &str) -> Override {
     }
 }
 
-/// What an officer signs: label `aquifer/policy/1/change`.
+/// Stands for a change: from the policy that was accepted, and when that was, to this one. Signed once, it is for no later change to the
+/// same policy. The first policy stands for itself.
 #[must_use]
-pub fn change_digest(policy: &Hash32) -> Hash32 {
-    labelled("aquifer/policy/1/change", &[&policy.0])
+pub fn change_of(before: Option<&Accepted>, policy: &Hash32) -> Hash32 {
+    before.map_or(*policy, |before| {
+        let since = before.at.0.to_be_bytes();
+        labelled(
+            "aquifer/policy/1/from-to",
+            &[&before.digest.0, &since, &policy.0],
+        )
+    })
+}
+
+/// What an officer signs of [`change_of`]: label `aquifer/policy/1/change`.
+#[must_use]
+pub fn change_digest(change: &Hash32) -> Hash32 {
+    labelled("aquifer/policy/1/change", &[&change.0])
 }
 
 /// Officers who sign a change.
@@ -161,6 +179,7 @@ mod tests {
             at: Timestamp(1),
             signers: Vec::new(),
             overrides: Vec::new(),
+            exceptions: Vec::new(),
         }
     }
 
@@ -209,6 +228,24 @@ mod tests {
             (NEW, vec![officer(3), officer(5)])
         );
         assert_eq!(accepted.officers, [officer(7), officer(8)]);
+    }
+
+    #[test]
+    fn a_signature_is_for_one_change() {
+        let now = before(&[3, 4]);
+        let later = Accepted {
+            at: Timestamp(2),
+            ..now.clone()
+        };
+        let other = Accepted {
+            digest: NEW,
+            ..now.clone()
+        };
+        let changes =
+            [None, Some(&now), Some(&later), Some(&other)].map(|before| change_of(before, &NEW));
+        assert_eq!(changes[0], NEW);
+        let all: std::collections::BTreeSet<Hash32> = changes.into();
+        assert_eq!(all.len(), 4, "to the same policy");
     }
 
     #[test]

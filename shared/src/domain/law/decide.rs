@@ -71,7 +71,7 @@ pub fn decide(
 }
 
 /// Days since 1970; a clock beyond all calendars is the last day, on which nothing open-ended has been reviewed.
-fn day_of(now: Timestamp) -> i32 {
+pub(super) fn day_of(now: Timestamp) -> i32 {
     i32::try_from(now.0 / (24 * 3_600 * 1_000)).unwrap_or(i32::MAX)
 }
 

@@ -10,6 +10,7 @@ mod cause;
 pub mod change;
 mod decide;
 mod decision;
+pub mod exception;
 mod facts;
 mod inputs;
 mod key;

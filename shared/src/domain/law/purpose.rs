@@ -2,6 +2,8 @@
 
 use super::read_values::{long_text, none_or, word};
 use super::vocabulary::{Action, Effect, Overlap, ScreenedUse};
+use super::words::Word;
+use crate::base::calendar;
 use crate::base::document::{DocumentError, Field, Read, Section, tables};
 use crate::base::hash::labelled;
 use crate::base::ids::{Hash32, Name};
@@ -59,6 +61,41 @@ impl Purpose {
         }
         let order = |known: &String| known.as_str().cmp(column);
         self.features_allowed.binary_search_by(order).is_ok()
+    }
+
+    /// Stands for the whole declaration: label `aquifer/law/purpose/1` over all fields in their order, each behind its length.
+    #[must_use]
+    pub fn digest(&self) -> Hash32 {
+        let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "none".to_owned());
+        let screened = self.annex_iii.map_or("none", Word::word);
+        let (effect, action) = (self.decision_effect.word(), self.action.word());
+        let mut fields = vec![
+            self.id.to_string(),
+            self.title.clone(),
+            self.description_plain.clone(),
+            self.dpv_purpose.clone(),
+            self.fides_data_use.clone(),
+            effect.to_owned(),
+            action.to_owned(),
+            self.export.to_string(),
+            self.target.clone(),
+            self.sale_or_share.to_string(),
+            self.direct_marketing.to_string(),
+            screened.to_owned(),
+            or_none(&self.li_assessment_id),
+            or_none(&self.dpia_ref),
+            self.min_notice_version.to_string(),
+            self.subject_overlap.word().to_owned(),
+            self.owner.clone(),
+            calendar::written(self.review_by),
+        ];
+        fields.extend(self.features_allowed.iter().cloned());
+        let mut bytes = Vec::with_capacity(512);
+        for field in &fields {
+            bytes.extend((field.len() as u64).to_be_bytes());
+            bytes.extend(field.as_bytes());
+        }
+        labelled("aquifer/law/purpose/1", &[&bytes])
     }
 }
 

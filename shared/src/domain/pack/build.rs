@@ -6,10 +6,12 @@ use std::ops::Range;
 use super::book::{self, Book};
 use super::checks::Finding;
 use super::entry::{Body, Entry};
+use super::extracts;
 use super::files::{Files, TooLarge};
 use super::layout::{
-    CONSISTENCY, EARLIER, FRONTIER, HASHES, INCLUSION, LEAVES, MANIFEST, PAGE, PAYLOADS, POLICY,
-    REPORT, SPENDS, TESTS, VERIFY, VERIFY_TEXT, body_line, checkpoint_path, entry_line, proof_line,
+    CONSISTENCY, EARLIER, EXCEPTIONS, FRONTIER, HASHES, INCLUSION, LEAVES, MANIFEST, PAGE,
+    PAYLOADS, POLICY, PROVENANCE, REPORT, RIGHTS, SBOM, SPENDS, TESTS, VERIFY, VERIFY_TEXT,
+    body_line, checkpoint_path, entry_line, proof_line,
 };
 use super::log_policy::LogPolicy;
 use super::open;
@@ -66,35 +68,93 @@ pub enum CannotBuild {
     Broken(Finding),
 }
 
-/// The pack of a quarter. Entries are those of the log from its first, or from the first of the quarter's year at the latest.
+/// What the program that keeps the log says of itself.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Made {
+    /// The list of its parts ([`super::sbom`]).
+    pub sbom: String,
+    /// Its statement in a signed envelope ([`super::Statement`]), about the log up to [`Draft::end`].
+    pub provenance: String,
+}
+
+/// A pack of which it is known what it holds, but not yet who made it.
+#[derive(Debug)]
+pub struct Draft {
+    quarter: Quarter,
+    notes: Notes,
+    chosen: Chosen,
+}
+
+/// Chooses what the pack of a quarter holds. Entries are those of the log from its first, or from the first of the quarter's year at the
+/// latest.
 ///
 /// # Errors
 ///
-/// Nothing covers the quarter, or the log does not hold together.
-pub fn build<H: Hashes>(
+/// Nothing covers the quarter, or entries are missing.
+pub fn draft<H: Hashes>(
     quarter: Quarter,
     ledger: &Ledger<'_, H>,
     entries: impl IntoIterator<Item = Entry>,
-) -> Result<Files, CannotBuild> {
+) -> Result<Draft, CannotBuild> {
     let notes = notes(ledger)?;
     let sizes = ends(&notes, ledger.policy);
     let chosen = choose(quarter, &sizes, entries)?;
-    let mut files = Files::default();
-    put_log(&mut files, ledger, &chosen)?;
-    put_checkpoints(&mut files, &notes, &chosen.range)?;
-    put_proofs(&mut files, ledger.hashes, &chosen)?;
-    put_spends(&mut files, &chosen, quarter)?;
-    book::put(ledger.books, &mut files)?;
-    files.put(POLICY, ledger.policy.to_text().into_bytes())?;
-    files.put(TESTS, tests(ledger.tests).to_text().into_bytes())?;
-    files.put(VERIFY, VERIFY_TEXT.into())?;
-    let contents = open::contents(&files).map_err(broken)?;
+    Ok(Draft {
+        quarter,
+        notes,
+        chosen,
+    })
+}
+
+impl Draft {
+    /// The size of the log at which the pack ends.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.chosen.range.end
+    }
+
+    /// The pack.
+    ///
+    /// # Errors
+    ///
+    /// The log does not hold together.
+    pub fn build<H: Hashes>(
+        self,
+        ledger: &Ledger<'_, H>,
+        made: &Made,
+    ) -> Result<Files, CannotBuild> {
+        let Self {
+            quarter,
+            notes,
+            chosen,
+        } = self;
+        let mut files = Files::default();
+        put_log(&mut files, ledger, &chosen)?;
+        put_checkpoints(&mut files, &notes, &chosen.range)?;
+        put_proofs(&mut files, ledger.hashes, &chosen)?;
+        put_spends(&mut files, &chosen, quarter)?;
+        book::put(ledger.books, &mut files)?;
+        files.put(POLICY, ledger.policy.to_text().into_bytes())?;
+        files.put(TESTS, tests(ledger.tests).to_text().into_bytes())?;
+        files.put(VERIFY, VERIFY_TEXT.into())?;
+        files.put(SBOM, made.sbom.clone().into_bytes())?;
+        files.put(PROVENANCE, made.provenance.clone().into_bytes())?;
+        files.put(RIGHTS, extracts::rights(&files).to_text().into_bytes())?;
+        put_report(&mut files, quarter)?;
+        let manifest = files.manifest();
+        files.put(MANIFEST, manifest.into_bytes())?;
+        Ok(files)
+    }
+}
+
+/// What follows from the files that are there.
+fn put_report(files: &mut Files, quarter: Quarter) -> Result<(), CannotBuild> {
+    let contents = open::contents(files).map_err(broken)?;
     let report = report::report(quarter, &contents).map_err(CannotBuild::Broken)?;
+    files.put(EXCEPTIONS, extracts::exceptions(&contents))?;
     files.put(PAGE, page::page(&report).into_bytes())?;
     files.put(REPORT, report.to_text().into_bytes())?;
-    let manifest = files.manifest();
-    files.put(MANIFEST, manifest.into_bytes())?;
-    Ok(files)
+    Ok(())
 }
 
 fn broken(mut findings: Vec<Finding>) -> CannotBuild {

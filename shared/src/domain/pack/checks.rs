@@ -40,6 +40,9 @@ checks! {
     Sample 23 "sample" "The sample is what its seed chooses.";
     Previous 24 "previous" "The log continues that of the pack before.";
     Issuer 25 "issuer" "The issuer signed the receipt.";
+    Sbom 26 "sbom" "The list of parts is one; every part that is named is there.";
+    Provenance 27 "provenance" "The log signed which program made this very pack, of which parts.";
+    Extracts 28 "extracts" "Clocks are those of the rules, alarms those of the log.";
 }
 
 impl Check {

@@ -24,6 +24,10 @@ pub(super) const BOOKS: &str = "policy-bundle/books";
 pub(super) const BUNDLE: &str = "policy-bundle/";
 pub(super) const SPENDS: &str = "budget/spends";
 pub(super) const TESTS: &str = "tests/results.json";
+pub(super) const RIGHTS: &str = "rights/clocks.json";
+pub(super) const EXCEPTIONS: &str = "exceptions/alarms";
+pub(super) const SBOM: &str = "sbom.cdx.json";
+pub(super) const PROVENANCE: &str = "provenance.dsse.json";
 pub(super) const VERIFY: &str = "VERIFY.md";
 pub(super) const MANIFEST: &str = "MANIFEST";
 /// The one file that is added to a pack after it was made.
@@ -32,10 +36,11 @@ pub const SAMPLE_FILE: &str = "decisions.sample";
 pub(super) const VERIFY_TEXT: &str = include_str!("VERIFY.md");
 
 /// The files that every pack has, checkpoints and texts of rule packs aside.
-pub(super) const NEEDED: [&str; 15] = [
+pub(super) const NEEDED: [&str; 19] = [
     MANIFEST,
     VERIFY,
     SPENDS,
+    EXCEPTIONS,
     EARLIER,
     FRONTIER,
     HASHES,
@@ -44,8 +49,11 @@ pub(super) const NEEDED: [&str; 15] = [
     BOOKS,
     CONSISTENCY,
     INCLUSION,
+    PROVENANCE,
     PAGE,
     REPORT,
+    RIGHTS,
+    SBOM,
     TESTS,
     POLICY,
 ];

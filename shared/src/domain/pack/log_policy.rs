@@ -109,7 +109,8 @@ impl VerifierKey {
         (!held.is_empty()).then(|| held.iter().all(|one| *one))
     }
 
-    fn holds(&self, text: &str, signature: &[u8]) -> bool {
+    /// Whether a signature of this key over a text holds.
+    pub(super) fn holds(&self, text: &str, signature: &[u8]) -> bool {
         let public = UnparsedPublicKey::new(&ED25519, self.key.0);
         if self.key_type == LOG_TYPE {
             return public.verify(text.as_bytes(), signature).is_ok();

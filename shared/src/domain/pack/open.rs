@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::book;
 use super::checks::Finding;
 use super::entry::{Body, Entry};
+use super::extracts;
 use super::files::Files;
 use super::layout::{
     BOOKS, BUNDLE, CHECKPOINTS, CONSISTENCY, EARLIER, FRONTIER, HASHES, INCLUSION, LEAVES, NEEDED,
@@ -12,6 +13,7 @@ use super::layout::{
     read_entry, read_proof_line, size_of, word,
 };
 use super::log_policy::LogPolicy;
+use super::provenance::{self, Statement};
 use super::quarter::Quarter;
 use super::tree::{PackTree, prove, written_proof};
 use crate::base::ids::Hash32;
@@ -85,6 +87,9 @@ pub(super) struct Contents {
     pub(super) consistency: Vec<Hash32>,
     pub(super) inclusion: Vec<(u64, Vec<Hash32>)>,
     pub(super) tests: BTreeMap<String, String>,
+    /// What the program said of itself, whether or not it signed that.
+    pub(super) program: Option<Statement>,
+    pub(super) has_clocks: bool,
 }
 
 /// A checkpoint with its file.
@@ -173,6 +178,8 @@ pub(super) fn contents(files: &Files) -> Result<Contents, Vec<Finding>> {
         books: reading.file(BOOKS, book::read).unwrap_or_default(),
         inclusion: reading.lines(INCLUSION, PACK_LISTED_MAX, read_proof_line),
         tests: reading.file(TESTS, tests).unwrap_or_default(),
+        program: provenance::opened(files).map(|opened| opened.statement),
+        has_clocks: !extracts::clocks(files).is_empty(),
         policy: policy.clone().unwrap_or_else(unread),
         first: sizes.as_ref().map_or(0, |(first, _, _)| *first),
         end: sizes.as_ref().map_or(0, |(_, end, _)| *end),

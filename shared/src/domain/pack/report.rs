@@ -7,6 +7,7 @@ use super::checks::Finding;
 use super::entry::{Body, raw};
 use super::layout::{EARLIER, FORMAT, PAYLOADS, REPORT, hex};
 use super::open::Contents;
+use super::provenance::Statement;
 use super::quarter::{Quarter, year_of};
 use crate::base::limits::PACK_ALARMS_MAX;
 use crate::domain::history::{Json, Kind, Severity};
@@ -116,6 +117,13 @@ pub(super) fn with_figures(quarter: Quarter, contents: &Contents, figures: &Figu
         ("format", FORMAT.into()),
         ("log", origin.into()),
         ("notice", NOTICE.into()),
+        (
+            "program",
+            contents
+                .program
+                .as_ref()
+                .map_or(Json::Null, Statement::told),
+        ),
         ("quarter", quarter.to_string().into()),
         ("root", root.into()),
         ("tests", Json::Object(tests.collect())),
@@ -176,6 +184,8 @@ fn evidence(contents: &Contents, figures: &Figures) -> Json {
         ("decisions", state(decisions)),
         ("law", JUDGEMENT),
         ("policies", state(!contents.books.is_empty())),
+        ("program", state(contents.program.is_some())),
+        ("rights", state(contents.has_clocks)),
         ("tests", tests),
         ("witnesses", state(contents.policy.has_quorum())),
     ];

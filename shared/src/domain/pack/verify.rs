@@ -14,7 +14,7 @@ use super::layout::{
 use super::log_policy::LogPolicy;
 use super::open::{Contents, Pack, open};
 use super::quarter::year_of;
-use super::{page, previous, report, sample, verify_log};
+use super::{extracts, page, previous, provenance, report, sample, sbom, verify_log};
 use crate::base::hash::sha256;
 use crate::domain::history::{Json, Kind};
 
@@ -45,12 +45,16 @@ pub fn verify(files: &Files, against: &Against<'_>) -> Verdict {
 fn checks(files: &Files, pack: &Pack, against: &Against<'_>, manifest: Checked) -> Vec<Checked> {
     let contents = &pack.contents;
     let figures = report::figures(contents, pack.quarter.year());
+    let log = &against.policy.unwrap_or(&contents.policy).log;
     let mut checks = vec![
         Checked::new(Check::Format, Vec::new()),
         manifest,
         Checked::new(Check::Budget, budget(pack, &figures)),
         Checked::new(Check::Policy, policy(files, contents)),
         Checked::not_run(Check::Issuer, "for receipts"),
+        Checked::new(Check::Sbom, sbom::check(files)),
+        Checked::new(Check::Provenance, provenance::check(files, contents, log)),
+        Checked::new(Check::Extracts, extracts::check(files, contents)),
     ];
     checks.extend(verify_log::checks(contents, against.policy));
     checks.push(match &figures {

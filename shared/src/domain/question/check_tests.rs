@@ -221,9 +221,9 @@ fn a_slot_covers_every_row_that_a_unit_keeps() {
     let mut table = orders();
     let columns =
         |question: &Question| 1 + question.keys.len() as u64 + question.blocks.len() as u64 + 1;
-    for (kept, customers, slot) in [(1, 2_000, 20), (240, 2_000, 200), (4_096, 2_000, 5_000)] {
+    for (kept, customers, slot) in [(1, 2_000, 20), (240, 2_000, 50), (4_096, 2_000, 1_000)] {
         table.rows_per_unit_max = kept;
-        let needed = 2 * customers * u64::from(kept) * columns(&question()) / 40_000;
+        let needed = 2 * customers * u64::from(kept) * columns(&question()) / 160_000;
         assert_eq!(question().slot_ms(&table, customers), slot);
         assert!(u64::from(slot) >= needed, "{kept}: {needed}");
     }

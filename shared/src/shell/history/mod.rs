@@ -28,6 +28,7 @@ use crate::base::ids::{Hash32, IdentityKey};
 use crate::base::limits::HISTORY_QUEUE_MAX;
 use crate::base::time::Timestamp;
 use crate::domain::history::{Event, Leaf, Persons};
+use crate::domain::pack::Statement;
 use crate::shell::at_rest::DatabaseKey;
 
 pub use fault::HistoryFault;
@@ -123,6 +124,16 @@ impl History {
         self.ask(|reply| Ask::Append(prepared, Some(reply))).await?
     }
 
+    /// Where the event of a key is, if it was appended.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read.
+    pub async fn find(&self, key: &str) -> Result<Option<u64>, HistoryFault> {
+        let key = key.to_owned();
+        self.ask(|reply| Ask::Find { key, reply }).await?
+    }
+
     /// Hands an event over without waiting for the disk; a crash may lose it, so that whoever starts again says it again by its key. What
     /// is wrong is logged.
     pub async fn note(&self, key: Option<String>, event: Event) {
@@ -174,6 +185,12 @@ impl History {
     pub fn checkpoint(&self) -> (Edge, String) {
         let edge = *self.edge.borrow();
         (edge, self.signer.note(edge))
+    }
+
+    /// A statement of the log's owner in its signed envelope, for audit packs.
+    #[must_use]
+    pub fn attested(&self, statement: &Statement) -> String {
+        self.signer.attested(statement)
     }
 
     /// The log's public key.
@@ -258,6 +275,15 @@ impl History {
     pub async fn keep(&self, name: &str, value: String) -> Result<(), HistoryFault> {
         let name = name.to_owned();
         self.ask(|reply| Ask::Keep { name, value, reply }).await?
+    }
+
+    /// Waits until everything is written that was handed over so far; the log as it is then.
+    ///
+    /// # Errors
+    ///
+    /// Nobody writes it any more.
+    pub async fn settled(&self) -> Result<Edge, HistoryFault> {
+        self.ask(|reply| Ask::Settle { reply }).await?
     }
 
     /// What was kept under a name.

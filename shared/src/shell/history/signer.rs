@@ -1,10 +1,12 @@
 //! Signs a log's checkpoints.
 //!
 //! With the key that its owner has anyway (a node's identity, the coordinator's release key): whoever knows the owner can check the log
-//! without another key to be handed round. What else these keys sign are digests of 32 bytes, and no note has 32 bytes.
+//! without another key to be handed round. What else these keys sign are digests of 32 bytes, which no note has, and statements, which begin
+//! as no log's name does.
 
 use super::Edge;
 use crate::base::ids::IdentityKey;
+use crate::domain::pack::{Statement, VerifierKey, envelope, signed_statement};
 use crate::domain::tlog::{Checkpoint, NoteSignature, SignedNote, key_hash};
 use crate::shell::keys::Identity;
 
@@ -37,6 +39,15 @@ impl LogSigner {
     #[must_use]
     pub fn public(&self) -> IdentityKey {
         self.identity.public()
+    }
+
+    /// A statement of this log's owner in its signed envelope, for audit packs.
+    #[must_use]
+    pub fn attested(&self, statement: &Statement) -> String {
+        let key = VerifierKey::of_log(&self.origin, self.public());
+        let statement = statement.to_json().to_text();
+        let signature = self.identity.sign_note(&signed_statement(&statement));
+        envelope(&statement, &key, &signature)
     }
 
     /// A signed checkpoint.

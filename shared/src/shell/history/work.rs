@@ -47,6 +47,10 @@ pub(super) enum Ask {
         range: Range<u64>,
         reply: Reply<Vec<Entry>>,
     },
+    Find {
+        key: String,
+        reply: Reply<Option<u64>>,
+    },
     Erase {
         index: u64,
         reply: Reply<()>,
@@ -70,6 +74,9 @@ pub(super) enum Ask {
     Verify {
         reply: Reply<Edge>,
     },
+    Settle {
+        reply: Reply<Edge>,
+    },
     Close {
         reply: Reply<()>,
     },
@@ -88,7 +95,7 @@ impl Prepared {
         let kind = event.kind;
         let payload = event.payload.to_payload();
         let payload = payload.map_err(|source| HistoryFault::Payload { kind, source })?;
-        let once = key.map(|key| labelled("aquifer/once/1", &[key.as_bytes()]).0[..16].to_vec());
+        let once = key.map(once_of);
         Ok(Self {
             event,
             payload,
@@ -326,6 +333,9 @@ impl Worker {
                 let end = range.end.min(self.growing.size());
                 drop(reply.send(self.file.entries(range.start.min(end), end).await));
             }
+            Ask::Find { key, reply } => {
+                drop(reply.send(self.file.place_of(&once_of(&key)).await));
+            }
             Ask::Erase { index, reply } => drop(reply.send(self.erase(index).await)),
             Ask::Pad { reply } => drop(reply.send(self.pad().await)),
             Ask::Keep { name, value, reply } => {
@@ -334,6 +344,7 @@ impl Worker {
             }
             Ask::Kept { name, reply } => drop(reply.send(self.file.named(&name).await)),
             Ask::Export { folder, reply } => drop(reply.send(self.export(&folder).await)),
+            Ask::Settle { reply } => drop(reply.send(Ok(self.growing.edge()))),
             Ask::Verify { reply } => drop(reply.send(self.verify().await)),
         }
     }
@@ -408,6 +419,11 @@ impl Worker {
         self.mark.sync()?;
         Ok(Padded { note, edge, quota })
     }
+}
+
+/// What is kept of a key.
+fn once_of(key: &str) -> Vec<u8> {
+    labelled("aquifer/once/1", &[key.as_bytes()]).0[..16].to_vec()
 }
 
 /// Gives an event its place, time, id and salt.

@@ -11,9 +11,10 @@ use aquifer_node::core::consent::{
     SubjectRef,
 };
 use aquifer_node::core::gatekeeper::Gatekeeper;
-use aquifer_node::shell::consent::{ConsentLedger, EventKey, Position};
+use aquifer_node::shell::consent::{ConsentLedger, EventKey, Position, Told};
 use aquifer_shared::base::ids::Hash32;
 use aquifer_shared::base::time::Timestamp;
+use aquifer_shared::domain::history::{Json, Kind};
 use aquifer_shared::domain::law::{Basis, Gate};
 use aquifer_shared::shell::report::{Table, Tone};
 use aquifer_tests::cluster::Cluster;
@@ -184,7 +185,17 @@ fn write(
     events: impl Iterator<Item = (EventKey, ConsentEvent)>,
 ) -> Result<()> {
     let mut events = events;
-    ledger.write::<anyhow::Error>(|| now, |_| Ok(events.next()), || Ok(true))
+    ledger.write::<anyhow::Error>(
+        || now,
+        |_| Ok(events.next()),
+        |written| {
+            Ok(Some(Told {
+                kind: Kind::ImportBatch,
+                subject: None,
+                payload: Json::Object(written.facts("bench")),
+            }))
+        },
+    )
 }
 
 /// Made-up persons, and what they say.

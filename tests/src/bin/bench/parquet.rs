@@ -10,8 +10,11 @@ use ::parquet::arrow::ArrowWriter;
 use anyhow::{Context, Result, bail};
 use aquifer_coordinator::core::sql::{self, Settings, Statement};
 use aquifer_node::core::consent::SubjectKey;
+use aquifer_node::shell::clock::now;
 use aquifer_node::shell::config::NodeConfig;
+use aquifer_node::shell::doorman::Doorman;
 use aquifer_node::shell::published::Snapshot;
+use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::contract::Contract;
 use aquifer_shared::domain::sum::NoiseShare;
@@ -195,12 +198,11 @@ fn alone(node: &Path, reports: &Reports, customers: u64) -> Result<(f64, f64)> {
         .question
         .round(orders, customers, MicroRho(STANDING.urho), NoiseShare::OWN);
     let round = round.context("the price buys noise")?;
+    let config = NodeConfig::load(node)?;
+    let doorman = Doorman::new(config.gatekeeper(node)?, |_| {}, (now, Timestamp(0)));
     let started = Instant::now();
-    let snapshot = Snapshot::load(
-        &NodeConfig::load(node)?.data,
-        node,
-        (&[7; 32], &SubjectKey::new(&[8; 32])),
-    )?;
+    let keys = (&[7; 32], &SubjectKey::new(&[8; 32]));
+    let snapshot = Snapshot::load(&config.data, node, keys, &doorman)?;
     let snapshot = snapshot.context("tables are published")?;
     let read = started.elapsed().as_secs_f64();
     let mut best = f64::INFINITY;

@@ -1,0 +1,68 @@
+//! Takes what the ledger tells the history into it, and what is about erased persons out of it.
+//!
+//! Each step may be repeated: a crash between any two of them loses nothing and enters nothing twice.
+
+use std::path::Path;
+
+use aquifer_shared::shell::history::History;
+
+use super::ledger::{ConsentFault, ConsentLedger, LEDGER_FILE};
+use super::outbox::Open;
+
+/// Enters everything that is open. One task at a time, of the process that has the history open.
+///
+/// # Errors
+///
+/// The ledger or the history cannot be used: the rest is entered by the next call.
+///
+/// # Privacy
+///
+/// Payload and salt of entries about an erased person are gone from the history before the ledger forgets that there were any.
+pub async fn enter(history: &History, directory: &Path) -> anyhow::Result<()> {
+    if !directory.join(LEDGER_FILE).exists() {
+        return Ok(());
+    }
+    loop {
+        let open = with_ledger(directory, ConsentLedger::open_entries).await?;
+        if open.is_empty() {
+            return Ok(());
+        }
+        let (gone, new): (Vec<Open>, Vec<Open>) = open.into_iter().partition(|own| own.gone);
+        let keyed = new.iter().map(Open::keyed);
+        let keyed: Vec<_> = keyed.collect::<anyhow::Result<_>>()?;
+        let places = history.append_once(keyed).await?;
+        let numbers = new.iter().map(|own| own.number);
+        let entered: Vec<(i64, u64)> = numbers.zip(places).collect();
+        for own in &gone {
+            erase(history, own).await?;
+        }
+        let dropped: Vec<i64> = gone.iter().map(|own| own.number).collect();
+        let settle = move |ledger: &mut ConsentLedger| ledger.settle(&entered, &dropped);
+        with_ledger(directory, settle).await?;
+    }
+}
+
+/// Takes one entry out of the history, if it is there: its place may not have been noted any more.
+async fn erase(history: &History, own: &Open) -> anyhow::Result<()> {
+    let place = match own.place {
+        Some(place) => Some(place),
+        None => history.find(&own.key).await?,
+    };
+    if let Some(place) = place {
+        history.erase(place).await?;
+    }
+    Ok(())
+}
+
+/// Works on the ledger, which blocks, beside the caller's tasks.
+async fn with_ledger<T: Send + 'static>(
+    directory: &Path,
+    work: impl FnOnce(&mut ConsentLedger) -> Result<T, ConsentFault> + Send + 'static,
+) -> anyhow::Result<T> {
+    let directory = directory.to_owned();
+    let done = tokio::task::spawn_blocking(move || {
+        let mut ledger = ConsentLedger::open(&directory)?;
+        work(&mut ledger)
+    });
+    Ok(done.await??)
+}

@@ -1,0 +1,236 @@
+//! What other files than the ledger of budgets tell the history: consents, scores, receipts, rights.
+//!
+//! Commands write these files while the node runs, and the history belongs to one process at a time: the running node's, which is asked
+//! through its door; where none runs, the command opens it. What is told is on disk before, so that whoever comes next goes on.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use aquifer_shared::base::limits::HISTORY_GROUP_MAX;
+use aquifer_shared::domain::pack::written_proof;
+use aquifer_shared::domain::tlog::{Checkpoint, SignedNote};
+use aquifer_shared::shell::history::History;
+use aquifer_shared::shell::report::{chain, note};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
+
+use super::config::NodeConfig;
+use super::consent::ConsentLedger;
+use super::consent::entering::enter;
+use super::control::ask_within;
+use super::history::{self, HISTORY_FOLDER};
+use super::rights;
+use super::views::{Answer, Query};
+use super::witnessing::read_fork;
+
+/// An entry of the history with what shows that it is in the last checkpoint that was published.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Proof {
+    /// The leaf, in hexadecimal digits.
+    pub leaf: String,
+    /// Its salt, in hexadecimal digits.
+    pub salt: String,
+    /// Its payload.
+    pub payload: String,
+    /// The proof with the checkpoint (C2SP tlog-proof).
+    pub proof: String,
+}
+
+/// Tells an open history what was written down elsewhere, one caller after the other.
+#[derive(Clone, Debug)]
+pub struct Teller {
+    history: History,
+    directory: PathBuf,
+    turn: Arc<Mutex<()>>,
+}
+
+impl Teller {
+    /// Of a node's directory.
+    #[must_use]
+    pub fn new(history: History, directory: &Path) -> Self {
+        Self {
+            history,
+            directory: directory.to_owned(),
+            turn: Arc::default(),
+        }
+    }
+
+    /// The history.
+    #[must_use]
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// Enters everything that is written down and not entered yet.
+    ///
+    /// # Errors
+    ///
+    /// A ledger or the history cannot be used: the rest is entered by the next call.
+    pub async fn tell(&self) -> anyhow::Result<()> {
+        let _turn = self.turn.lock().await;
+        enter(&self.history, &self.directory).await?;
+        let directory = self.directory.clone();
+        let told = tokio::task::spawn_blocking(move || rights::told(&directory));
+        let mut told = told.await??;
+        while !told.is_empty() {
+            let rest = told.split_off(told.len().min(HISTORY_GROUP_MAX));
+            self.history.append_once(told).await?;
+            told = rest;
+        }
+        Ok(())
+    }
+
+    /// The same for consents alone, again and again: commands that could not ask the node are heard of, too.
+    pub async fn run(self) {
+        loop {
+            tokio::time::sleep(EVERY).await;
+            let _turn = self.turn.lock().await;
+            if let Err(fault) = enter(&self.history, &self.directory).await {
+                tracing::error!(
+                    fault = format!("{fault:#}"),
+                    "consents are not in the history yet"
+                );
+            }
+        }
+    }
+
+    /// Whether a question is for the teller.
+    #[must_use]
+    pub fn takes(query: &Query) -> bool {
+        matches!(
+            query,
+            Query::Tell | Query::Prove { .. } | Query::Payloads { .. }
+        )
+    }
+
+    /// Answers a question.
+    pub async fn answer(&self, query: &Query) -> Answer {
+        let answered = match query {
+            Query::Tell => self.tell().await.map(|()| Answer::Told),
+            Query::Prove { entry } => self.prove(*entry).await.map(Answer::Proven),
+            Query::Payloads { entries } => self.payloads(entries).await.map(Answer::Payloads),
+            _ => Ok(Answer::Refused("not a question about histories".to_owned())),
+        };
+        answered.unwrap_or_else(|fault| Answer::Refused(chain(&fault)))
+    }
+
+    /// An entry with its proof; none where it is in no checkpoint that was published.
+    ///
+    /// # Errors
+    ///
+    /// There is no such entry, it was erased, or the history cannot be read.
+    ///
+    /// # Privacy
+    ///
+    /// Against a published checkpoint alone: the size of any other would say how much happened since.
+    pub async fn prove(&self, entry: u64) -> anyhow::Result<Option<Proof>> {
+        let Some(published) = self.history.published().await? else {
+            return Ok(None);
+        };
+        let signed = SignedNote::parse(&published)?;
+        let size = Checkpoint::parse(&signed.text)?.size;
+        if entry >= size {
+            return Ok(None);
+        }
+        let hashes = self.history.prove(entry, size).await?;
+        let found = self.history.read(entry..entry + 1).await?.pop();
+        let found = found.with_context(|| format!("the history has no entry {entry}"))?;
+        let Some((salt, payload)) = found.opening else {
+            bail!("entry {entry} of the history was erased");
+        };
+        Ok(Some(Proof {
+            leaf: hex(&found.leaf.to_bytes()),
+            salt: hex(&salt),
+            payload: String::from_utf8(payload).context("a payload that is no text")?,
+            proof: written_proof(entry, &hashes, &published),
+        }))
+    }
+
+    async fn payloads(&self, entries: &[u64]) -> anyhow::Result<Vec<Option<String>>> {
+        let mut payloads = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let found = self.history.read(*entry..*entry + 1).await?.pop();
+            let found = found.with_context(|| format!("the history has no entry {entry}"))?;
+            let text = found.opening.map(|(_, payload)| String::from_utf8(payload));
+            payloads.push(text.transpose().context("a payload that is no text")?);
+        }
+        Ok(payloads)
+    }
+}
+
+/// Asks the running node, or the history where none runs; none where there is no history yet.
+///
+/// # Errors
+///
+/// A node runs and does not answer, or the history cannot be used.
+pub fn ask_history(directory: &Path, query: &Query) -> anyhow::Result<Option<Answer>> {
+    if let Some(answer) = ask_within(directory, query, PATIENCE)? {
+        return Ok(Some(answer));
+    }
+    if !directory.join(HISTORY_FOLDER).exists() {
+        return Ok(None);
+    }
+    if read_fork(directory)?.is_some() {
+        bail!("the coordinator showed two histories: see `aquifer-node history show`");
+    }
+    let config = NodeConfig::load(directory)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("the runtime did not start")?;
+    runtime.block_on(async {
+        let history = history::open(&config, directory).await?;
+        let answer = Teller::new(history.clone(), directory).answer(query).await;
+        history.close().await;
+        Ok(Some(answer))
+    })
+}
+
+/// Lets the history hear what was just written down, if that can be had at once; else it hears of it later.
+pub fn tell_soon(directory: &Path) {
+    let later = match ask_history(directory, &Query::Tell) {
+        Ok(None | Some(Answer::Told)) => return,
+        Ok(Some(Answer::Refused(why))) => why,
+        Ok(Some(_)) => "the running node answered something else".to_owned(),
+        Err(fault) => chain(&fault),
+    };
+    note(&format!(
+        "written down; the node's history hears of it later ({later})"
+    ));
+}
+
+/// The same, and nothing about erased persons is left in the history on return.
+///
+/// # Errors
+///
+/// It cannot be had now: the same command again goes on.
+///
+/// # Privacy
+///
+/// Payload and salt of entries that were about the person are gone.
+pub fn erase_told(directory: &Path, ledger: &mut ConsentLedger) -> anyhow::Result<()> {
+    let why = match ask_history(directory, &Query::Tell)? {
+        Some(Answer::Told) => return Ok(()),
+        Some(Answer::Refused(why)) => why,
+        Some(_) => "the running node answered something else".to_owned(),
+        None => match ledger.drop_unentered()? {
+            0 => return Ok(()),
+            left => format!("{left} entries were made in a history that is not there any more"),
+        },
+    };
+    bail!(
+        "what the node's history says about the person is not erased yet: {why}; the same command again goes on"
+    )
+}
+
+/// Bytes as digits.
+pub(in crate::shell) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// How often the ledger of consents is looked at without having been asked to.
+const EVERY: Duration = Duration::from_secs(30);
+/// A node that starts answers later; what is told is on disk.
+const PATIENCE: Duration = Duration::from_secs(10);
