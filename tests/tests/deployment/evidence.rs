@@ -236,7 +236,13 @@ fn check_altered(small: &Small, pack: &Path) {
 #[test]
 fn t1_packs_recompute_epsilon_and_documents_are_made_of_them() {
     let mut small = deployment();
-    let all = entries(&small);
+    // What nobody waits for is on disk a moment later.
+    let all = wait_for("the answer to be entered", STEP_MS, || {
+        let all = entries(&small);
+        let answered = !payloads(&all, "query.answered").is_empty();
+        Ok(answered.then_some(all))
+    })
+    .unwrap();
     let spends = payloads(&all, "budget.spent");
     let released = payloads(&all, "model.released");
     assert_eq!(released.len(), 1);
