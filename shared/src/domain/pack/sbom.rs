@@ -310,7 +310,7 @@ mod tests {
         check_refused(own, "own@0.1.0 is in the lock file twice");
         check_refused(&format!("{other}dependencies = [\"z\"]\n"), "names z");
         check_refused(&format!("{other}dependencies = [\"a\"]\n"), "names a");
-        check_refused("package = 3\n", "not a lock file");
+        check_refused("= 3\n", "not a lock file");
     }
 
     #[test]
