@@ -16,7 +16,7 @@ pub enum KeysCommand {
         after_help = "Without --to the key file gets a new key, and the old one opens nothing from then on.\nWith --to both keys open until a program starts with the new one: name its place under [at_rest], and start again.\n\nExamples for --to:\n  --to 'key_file = \"/run/keys/aquifer.key\"'     made if it is not there\n  --to 'key_env = \"AQUIFER_KEY\"'                 must be set for this command too\n  --to 'key_command = [\"pass\", \"show\", \"aquifer\"]'"
     )]
     Rotate {
-        /// Another place of the key, as one line of [at_rest].
+        /// Another place of the key, as one line of `[at_rest]`.
         #[arg(long, value_name = "LINE")]
         to: Option<String>,
         /// Print JSON.
