@@ -375,10 +375,13 @@ impl NodeConfig {
     }
 }
 
-/// The epsilon of a price, rounded up: as auditors recompute it, and fast enough to be asked at every question.
+/// The epsilon of a price, rounded up: as auditors recompute it, and fast enough to be asked at every question. Infinite at a delta that
+/// is too small for them.
 fn epsilon(rho: MicroRho, delta: Delta) -> f64 {
-    let delta_pico = (delta.get() * 1e12).floor() as u64;
-    epsilon_micro(rho.0, delta_pico) as f64 / 1e6
+    match (delta.get() * 1e12).floor() as u64 {
+        0 => f64::INFINITY,
+        delta_pico => epsilon_micro(rho.0, delta_pico) as f64 / 1e6,
+    }
 }
 
 /// What is wrong at a byte of the file.
@@ -494,6 +497,8 @@ trust = ["node-noise", "shared-noise"] # trust modes that the unit takes; leave 
 
 #[cfg(test)]
 mod tests {
+    use aquifer_shared::shell::noise;
+
     use super::*;
 
     fn parse(text: &str) -> Result<NodeConfig, ConfigError> {
@@ -512,6 +517,33 @@ mod tests {
         assert_eq!(config.ledger.file, Path::new("ledger.sqlite"));
         assert_eq!(config.policy.approval, ApprovalMode::Automatic);
         assert_eq!(config.caps().per_year, MicroRho(224_249));
+    }
+
+    #[test]
+    fn epsilon_at_a_gate_is_that_of_the_accountant() {
+        for (rho, delta) in [
+            (0, 1e-6),
+            (1, 1e-6),
+            (1_000, 1e-6),
+            (224_249, 1e-5),
+            (224_249, 1e-9),
+            (9_000_000, 1e-6),
+        ] {
+            let (rho, delta) = (MicroRho(rho), Delta::try_from(delta).unwrap());
+            // Rounded up at the fourth decimal.
+            let exact = noise::epsilon(rho, delta);
+            let found = epsilon(rho, delta);
+            assert!(
+                found > exact - 1.01e-4 && found < exact + 1e-6,
+                "{found} {exact}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_delta_that_auditors_cannot_write_costs_without_end() {
+        let tiny = Delta::try_from(9e-13).unwrap();
+        assert_eq!(epsilon(MicroRho(1), tiny), f64::INFINITY);
     }
 
     /// The sample with everything for shared-noise stated.

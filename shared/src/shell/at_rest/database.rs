@@ -133,6 +133,12 @@ pub(super) fn plain(path: &Path) -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
+// Without them, a process that ends while a file is closed may end with a segmentation fault.
+const _: () = assert!(
+    option_env!("LIBSQLITE3_FLAGS").is_some(),
+    "build inside the repository: .cargo/config.toml has flags for the library that encrypts"
+);
+
 /// What comes before every opening.
 async fn prepare(path: &Path, key: &DatabaseKey) -> Result<(), sqlx::Error> {
     // First of all: the library that encrypts is not taken down at exit, while a thread may still be closing a file with it.

@@ -149,6 +149,25 @@ async fn who_appends_at_once_is_written_together_and_gets_its_own_places() {
 }
 
 #[tokio::test]
+async fn what_nobody_waits_for_is_written_soon_and_before_whoever_asks() {
+    let home = Home::new();
+    let history = home.open().await.unwrap();
+    for number in 0..3 {
+        history.note(None, spent(number)).await;
+    }
+    assert_eq!(history.settled().await.unwrap().size, 3);
+    history.note(None, spent(3)).await;
+    assert_eq!(history.read(0..9).await.unwrap().len(), 4);
+    history.note(None, spent(4)).await;
+    let mut edge = history.edge();
+    edge.wait_for(|edge| edge.size == 5).await.unwrap();
+    history.note(None, spent(5)).await;
+    closed(history).await;
+    let again = home.open().await.unwrap();
+    assert_eq!(again.edge().borrow().size, 6);
+}
+
+#[tokio::test]
 async fn what_is_said_twice_by_one_key_is_there_once() {
     let home = Home::new();
     let history = home.open().await.unwrap();
