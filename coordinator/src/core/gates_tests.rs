@@ -171,8 +171,8 @@ fn l3_significant_needs_reviewer() {
     );
 }
 
-#[test]
-fn l3_screened_use_denied() {
+/// Gates where scoring for credit is what `churn.train` is for, and everything else is in order.
+fn screened() -> Gates {
     let screened = purposes()
         .replace(
             "decision_effect = \"none\"",
@@ -182,22 +182,18 @@ fn l3_screened_use_denied() {
         .replace("annex_iii = \"none\"", "annex_iii = \"credit\"");
     let mut own = declared();
     own.dpia_current = ["churn.train"].map(|name| name.parse().unwrap()).into();
-    let gates = gates_with(&screened, own, |_, text| text.to_owned());
+    gates_with(&screened, own, |_, text| text.to_owned())
+}
+
+#[test]
+fn l3_screened_use_denied() {
+    let gates = screened();
     check_study(&gates, &study("churn.train"), 1.0, &[Cause::UseScreened]);
 }
 
 #[test]
 fn l3_override_needs_two_signers() {
-    let screened = purposes()
-        .replace(
-            "decision_effect = \"none\"",
-            "decision_effect = \"similarly_significant\"",
-        )
-        .replace("dpia_ref = \"none\"", "dpia_ref = \"DPIA-1\"")
-        .replace("annex_iii = \"none\"", "annex_iii = \"credit\"");
-    let mut own = declared();
-    own.dpia_current = ["churn.train"].map(|name| name.parse().unwrap()).into();
-    let gates = gates_with(&screened, own, |_, text| text.to_owned());
+    let gates = screened();
     let (site, officers) = (
         IdentityKey([9; 32]),
         [1, 2].map(|one| IdentityKey([one; 32])),
