@@ -108,6 +108,8 @@ pub const HTTPS_HEAD_BYTES_MAX: usize = 16 << 10;
 pub const HTTPS_HEADERS_MAX: usize = 64;
 /// Bytes of the JSON around a statement: JSON may write one character in up to six.
 pub const HTTPS_QUESTION_BYTES_MAX: usize = 6 * STATEMENT_BYTES_MAX + (8 << 10);
+/// Bytes beyond its limit that a body may have and still hear that it is too long.
+pub const HTTPS_DROPPED_BYTES_MAX: usize = 128 << 20;
 /// Bytes of the inputs of one request for predictions.
 pub const HTTPS_BATCH_BYTES_MAX: usize = 8 << 20;
 /// Lines of one request for predictions.

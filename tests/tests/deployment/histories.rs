@@ -99,8 +99,21 @@ fn r1_a_coordinator_put_back_from_a_backup_is_refused_by_every_node() {
     copy_all(&folder, &backup);
     small.cluster.start_coordinator().unwrap();
     small.cluster.wait_connected().unwrap();
+    let saved = of_coordinator(&small, &["show"])["size"].as_u64();
     let last = small.cluster.run_study(&small.study(""), STEP_MS).unwrap();
     assert_eq!(state(&last), "published", "{last}");
+    for node in 0..3 {
+        wait_for(
+            "the node to sign what came after the backup",
+            STEP_MS,
+            || {
+                let view = small.node(node, &["history", "show", "--json"]).success()?;
+                let view: Value = serde_json::from_str(&view)?;
+                Ok((view["coordinator"]["size"].as_u64() > saved).then_some(()))
+            },
+        )
+        .unwrap();
+    }
     small.cluster.coordinator().stop().unwrap();
     fs::remove_dir_all(&folder).unwrap();
     copy_all(&backup, &folder);

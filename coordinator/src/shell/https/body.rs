@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use aquifer_shared::base::limits::HTTPS_QUESTION_BYTES_MAX;
+use aquifer_shared::base::limits::{HTTPS_DROPPED_BYTES_MAX, HTTPS_QUESTION_BYTES_MAX};
 use aquifer_shared::shell::platform::within;
 use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Limited};
-use hyper::body::Body as _;
+use http_body_util::BodyExt as _;
+use hyper::body::Body;
 use serde::de::DeserializeOwned;
 
 use super::{BODY_TIMEOUT, Shared};
@@ -79,10 +79,9 @@ pub(super) async fn read(request: Request, shared: &Shared, most: usize) -> Resu
     if body.size_hint().lower() > most as u64 {
         return Err(long());
     }
-    let reading = Limited::new(body, most).collect();
+    let reading = gather(body, most);
     match within(&*shared.front.platform, BODY_TIMEOUT, reading).await {
-        Some(Ok(read)) => Ok(read.to_bytes()),
-        Some(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(long()),
+        Some(Ok(read)) => read.map(Bytes::from).ok_or_else(long),
         Some(Err(_)) => Err(Problem::of(400, "body", "the body broke off", "")),
         None => Err(Problem::of(
             408,
@@ -91,6 +90,27 @@ pub(super) async fn read(request: Request, shared: &Shared, most: usize) -> Resu
             "",
         )),
     }
+}
+
+/// Reads a body; none where it is longer than the limit. What is beyond is read and dropped, up to a limit of its own: who is still sending
+/// when the connection is closed hears of a broken pipe, and not why.
+async fn gather<B: Body<Data = Bytes> + Unpin>(
+    mut body: B,
+    most: usize,
+) -> Result<Option<Vec<u8>>, B::Error> {
+    let (mut kept, mut length) = (Vec::new(), 0);
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else {
+            continue;
+        };
+        length += data.len();
+        if length <= most {
+            kept.extend_from_slice(&data);
+        } else if length > most.saturating_add(HTTPS_DROPPED_BYTES_MAX) {
+            break;
+        }
+    }
+    Ok((length <= most).then_some(kept))
 }
 
 #[cfg(test)]
@@ -105,6 +125,20 @@ mod tests {
         assert_eq!(kind_of(&headers, &known).ok(), expected, "{stated}");
         headers.insert(CONTENT_ENCODING, "gzip".parse().unwrap());
         assert!(kind_of(&headers, &known).is_err());
+    }
+
+    async fn check_length(length: usize, most: usize, taken: bool) {
+        let body = http_body_util::Full::new(Bytes::from(vec![7; length]));
+        let found = gather(body, most).await.unwrap();
+        let expected = taken.then(|| vec![7; length]);
+        assert_eq!(found, expected, "{length} {most}");
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_too_long_is_not_taken() {
+        check_length(0, 0, true).await;
+        check_length(9, 9, true).await;
+        check_length(10, 9, false).await;
     }
 
     #[test]
