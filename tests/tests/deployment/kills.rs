@@ -66,7 +66,7 @@ pub fn kill_and_restart_all(small: &mut Small) {
 }
 
 #[test]
-fn everything_killed_at_once_comes_back() {
+fn a1_crash_forgets_no_spend_of_killed_programs() {
     let mut small = Small::started(&policy());
     let last = study_with(&mut small, kill_and_restart_all);
     check_released_and_charged_once(&small, &last);
