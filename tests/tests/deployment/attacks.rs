@@ -15,7 +15,7 @@ use super::fixture::{STEP_MS, Small, check_says, has_program, policy};
 use super::policies::{edit, sign_into, with_officers};
 
 /// In place of what it says of a purpose, something else.
-fn declare_anew(node: &Path, purpose: &str, changes: &[(&str, &str)]) {
+pub fn declare_anew(node: &Path, purpose: &str, changes: &[(&str, &str)]) {
     let path = node.join("purposes.toml");
     let text = fs::read_to_string(&path).unwrap();
     let id = format!("id = {purpose:?}\n");
@@ -34,7 +34,7 @@ fn declare_anew(node: &Path, purpose: &str, changes: &[(&str, &str)]) {
     fs::write(path, changed).unwrap();
 }
 
-fn restart(small: &mut Small, index: usize) {
+pub fn restart(small: &mut Small, index: usize) {
     let process = small.cluster.nodes[index].process.take();
     process.unwrap().stop().unwrap();
     small.cluster.start_node(index).unwrap();
@@ -75,7 +75,8 @@ fn score_into<'a>(out: &'a str, reviewer: &[&'a str]) -> Vec<&'a str> {
     [&score[..], &["--out", out], reviewer].concat()
 }
 
-fn history(small: &Small, index: usize) -> Vec<(String, Value)> {
+/// Kinds of the newest entries of a unit's history with their payloads; nothing where that was erased.
+pub fn history(small: &Small, index: usize) -> Vec<(String, Value)> {
     let shown = small.node(index, &["history", "show", "--json"]);
     let shown: Value = serde_json::from_str(&shown.success().unwrap()).unwrap();
     let entries = shown["newest"].as_array().unwrap().iter();
@@ -87,7 +88,7 @@ fn history(small: &Small, index: usize) -> Vec<(String, Value)> {
     entries.map(entry).collect()
 }
 
-fn today() -> String {
+pub fn today() -> String {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     calendar::written((since.as_secs() / 86_400) as i32)
 }

@@ -8,7 +8,12 @@ use super::fixture::{STEP_MS, Small, one_study, policy};
 /// Starts a study, lets `cut` do its harm once some sums are done, and follows the study to its end.
 pub fn study_with(small: &mut Small, cut: impl FnOnce(&mut Small)) -> Value {
     let study = small.study("slot_ms = 200\nphase_ms = 4000");
-    let hash = small.cluster.submit(&study).unwrap();
+    study_of(small, &study, cut)
+}
+
+/// The same with this study file.
+pub fn study_of(small: &mut Small, study: &str, cut: impl FnOnce(&mut Small)) -> Value {
+    let hash = small.cluster.submit(study).unwrap();
     let watch = small.cluster.watch(&hash).unwrap();
     small.cluster.approve(&hash).unwrap();
     loop {
