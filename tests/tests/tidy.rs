@@ -24,7 +24,10 @@ fn l1_no_bypass() {
     for (folder, least) in [("shared/src", 9), ("node/src", 3), ("coordinator/src", 5)] {
         let own = forbidden::samples(top, folder).unwrap();
         let refused = own.iter().filter(|sample| sample.error.is_some()).count();
-        assert!(refused >= least, "{folder}: only {refused} that must not compile");
+        assert!(
+            refused >= least,
+            "{folder}: only {refused} that must not compile"
+        );
         all.extend(own);
     }
     let through = all.iter().find(|sample| sample.error.is_none()).unwrap();

@@ -40,13 +40,24 @@ fn said(small: &Small, arguments: &[&str], code: i32) -> Value {
 fn erase<'a>(id: &'a str, ground: &'a str) -> [&'a str; 8] {
     let subject = ["rights", "erase", "--subject", id];
     let [one, two, three, four] = subject;
-    [one, two, three, four, "--ground", ground, "--verified-by", "desk"]
+    [
+        one,
+        two,
+        three,
+        four,
+        "--ground",
+        ground,
+        "--verified-by",
+        "desk",
+    ]
 }
 
 /// The table without the lines of a customer, or with them again; the node reads it at its next start.
 fn without(table: &Path, id: &str) -> String {
     let text = fs::read_to_string(table).unwrap();
-    let of_others = text.lines().filter(|line| !line.starts_with(&format!("{id},")));
+    let of_others = text
+        .lines()
+        .filter(|line| !line.starts_with(&format!("{id},")));
     let others: String = of_others.map(|line| format!("{line}\n")).collect();
     assert!(others.len() < text.len(), "the table has the customer");
     fs::write(table, others).unwrap();
@@ -98,7 +109,8 @@ fn check_imports(unit: &Unit<'_>, id: &str) {
     let text = fs::read_to_string(&file).unwrap();
     let (head, own) = (
         text.lines().next().unwrap(),
-        text.lines().find(|line| line.starts_with(&format!("{id},"))),
+        text.lines()
+            .find(|line| line.starts_with(&format!("{id},"))),
     );
     let mut fields: Vec<&str> = own.unwrap().split(',').collect();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
@@ -150,7 +162,8 @@ fn t2_what_the_desk_answers_is_in_the_history_until_it_is_erased() {
 /// What the history still says of answers of the desk, in order; without the steps of erasures.
 fn answered(small: &Small) -> Vec<String> {
     let entries = history(small, 0).into_iter();
-    let answers = entries.filter(|(_, payload)| payload.is_object() && payload["request"].is_null());
+    let answers =
+        entries.filter(|(_, payload)| payload.is_object() && payload["request"].is_null());
     let named = answers.filter_map(|(kind, payload)| match kind.as_str() {
         "request.fulfilled" => Some(payload["right"].as_str().unwrap().to_owned()),
         "consent.objected" => Some(kind),
@@ -175,7 +188,9 @@ impl Twin {
         small.cluster.coordinator().stop().unwrap();
         copy_all(&own, &folder);
         small.cluster.start_coordinator().unwrap();
-        let [main, join] = free_ports().unwrap().map(|port| format!("127.0.0.1:{port}"));
+        let [main, join] = free_ports()
+            .unwrap()
+            .map(|port| format!("127.0.0.1:{port}"));
         let config = folder.join("coordinator.toml");
         let text = fs::read_to_string(&config).unwrap();
         let moved = text.lines().map(|line| match line.split_once(" = ") {
@@ -295,14 +310,22 @@ fn l1_a_study_under_way_is_decided_again_at_a_node_once_its_purpose_is_over() {
     let mut small = Small::prepared(&policy());
     let node = small.cluster.nodes[0].folder.clone();
     let last_day = format!("review_by = {}", today());
-    declare_anew(&node, "churn.train", &[("review_by = 2099-12-31", &last_day)]);
+    declare_anew(
+        &node,
+        "churn.train",
+        &[("review_by = 2099-12-31", &last_day)],
+    );
     let clock = small.folder.path().join("clock");
     fs::write(&clock, "+0\n").unwrap();
     let mut first = command("aquifer-node", ["run", "--dir"]);
     first.arg(&node).envs(following(&clock));
     let name = small.cluster.nodes[0].name.clone();
     let log = small.folder.path().join(format!("{name}.log"));
-    let first = small.cluster.watcher().start(&name, &mut first, &log).unwrap();
+    let first = small
+        .cluster
+        .watcher()
+        .start(&name, &mut first, &log)
+        .unwrap();
     small.cluster.nodes[0].process = Some(first);
     (1..3).for_each(|index| small.cluster.start_node(index).unwrap());
     small.cluster.wait_connected().unwrap();
@@ -347,7 +370,14 @@ fn c2_a_clock_set_back_by_a_year_brings_nobody_back() {
     let ids: Vec<String> = small.company.of_unit(0).map(|own| own.id.clone()).collect();
     let withdraw = ["consent", "withdraw", "--subject", &ids[0]];
     said(&small, &withdraw, 0);
-    let object = ["consent", "object", "--subject", &ids[1], "--purpose", "all"];
+    let object = [
+        "consent",
+        "object",
+        "--subject",
+        &ids[1],
+        "--purpose",
+        "all",
+    ];
     said(&small, &object, 0);
     let process = small.cluster.nodes[0].process.take();
     process.unwrap().stop().unwrap();
@@ -358,20 +388,34 @@ fn c2_a_clock_set_back_by_a_year_brings_nobody_back() {
     let training: Vec<&Value> = training.collect();
     assert_eq!(training[0]["eligible"], count - 2, "{status}");
     let shown = ["consent", "show", "--subject", &ids[0], "--json"];
-    let shown: Value = serde_json::from_str(&a_year_ago(&small, &shown).success().unwrap()).unwrap();
+    let shown: Value =
+        serde_json::from_str(&a_year_ago(&small, &shown).success().unwrap()).unwrap();
     let states = shown["purposes"].as_array().unwrap().iter();
-    assert!(states.clone().all(|own| own["eligible"] == false), "{shown}");
+    assert!(
+        states.clone().all(|own| own["eligible"] == false),
+        "{shown}"
+    );
     // With such a clock the coordinator's certificate is not valid yet: no model, no scores, no session.
     let out = small.folder.path().join("scores.csv");
     let out = out.to_string_lossy().into_owned();
-    let score = ["score", "--model", "churn", "--purpose", "churn.score", "--out", &out];
+    let score = [
+        "score",
+        "--model",
+        "churn",
+        "--purpose",
+        "churn.score",
+        "--out",
+        &out,
+    ];
     let refused = a_year_ago(&small, &score);
     assert_ne!(refused.code, Some(0), "{}", refused.stdout);
     assert!(!Path::new(&out).exists());
     small.cluster.start_node(0).unwrap();
     small.cluster.wait_connected().unwrap();
     let scores = unit(&small, 0).scores("after.csv");
-    let suppressed = scores.iter().filter(|(_, (state, _))| state == "suppressed");
+    let suppressed = scores
+        .iter()
+        .filter(|(_, (state, _))| state == "suppressed");
     let suppressed: Vec<&String> = suppressed.map(|(id, _)| id).collect();
     let mut expected = [&ids[0], &ids[1]];
     expected.sort();

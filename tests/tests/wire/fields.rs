@@ -178,9 +178,31 @@ fn words(path: &str) -> Vec<String> {
 
 /// Names of fields that could tell one customer from another.
 const OF_ONE_CUSTOMER: [&str; 25] = [
-    "account", "address", "birth", "birthday", "card", "client", "contact", "customer", "customers",
-    "device", "email", "household", "iban", "mail", "msisdn", "ordinal", "passport", "person", "persons",
-    "phone", "reference", "ssn", "subject", "subjects", "user",
+    "account",
+    "address",
+    "birth",
+    "birthday",
+    "card",
+    "client",
+    "contact",
+    "customer",
+    "customers",
+    "device",
+    "email",
+    "household",
+    "iban",
+    "mail",
+    "msisdn",
+    "ordinal",
+    "passport",
+    "person",
+    "persons",
+    "phone",
+    "reference",
+    "ssn",
+    "subject",
+    "subjects",
+    "user",
 ];
 
 /// Fields with such a word that are about no single customer.
@@ -203,7 +225,11 @@ fn a3_no_id_shaped_field() {
     assert!(found.len() > 150, "only {} fields", found.len());
     let shaped: Vec<_> = found.iter().filter(|path| shaped(path)).collect();
     assert!(shaped.is_empty(), "{shaped:?}");
-    for refused in ["update.SubjectRef[]", "hello.customer_id", "entry-spend.persons"] {
+    for refused in [
+        "update.SubjectRef[]",
+        "hello.customer_id",
+        "entry-spend.persons",
+    ] {
         let words = words(refused);
         let caught = words.iter().any(|word| OF_ONE_CUSTOMER.contains(&&**word));
         assert!(caught, "{refused}");
@@ -364,8 +390,20 @@ const TOLD: [(&str, &[&str]); 11] = [
 
 /// Messages of nodes, and what is in a copy of a ledger.
 const OF_NODES: [&str; 14] = [
-    "advert", "cannot", "confirm", "cosigned", "decision", "goodbye", "hello", "join", "ledger-copy",
-    "log-seen", "node-head", "opening", "refusal", "renew",
+    "advert",
+    "cannot",
+    "confirm",
+    "cosigned",
+    "decision",
+    "goodbye",
+    "hello",
+    "join",
+    "ledger-copy",
+    "log-seen",
+    "node-head",
+    "opening",
+    "refusal",
+    "renew",
 ];
 
 fn is_of_nodes(path: &str) -> bool {
@@ -377,11 +415,17 @@ fn is_of_nodes(path: &str) -> bool {
 /// That what is listed does not depend on customers but in sums is shown at the node, where neighbours are compared.
 #[test]
 fn a4_no_exact_count_in_coordinator() {
-    let found: BTreeSet<String> = all_paths().into_iter().filter(|path| is_of_nodes(path)).collect();
+    let found: BTreeSet<String> = all_paths()
+        .into_iter()
+        .filter(|path| is_of_nodes(path))
+        .collect();
     let told = TOLD.iter().flat_map(|(_, paths)| paths.iter());
     let told: BTreeSet<String> = told.map(|path| (*path).to_owned()).collect();
     let unknown: Vec<_> = found.difference(&told).collect();
-    assert!(unknown.is_empty(), "nobody has said what they hold: {unknown:?}");
+    assert!(
+        unknown.is_empty(),
+        "nobody has said what they hold: {unknown:?}"
+    );
     let gone: Vec<_> = told.difference(&found).collect();
     assert!(gone.is_empty(), "no message has them: {gone:?}");
     let listed: usize = TOLD.iter().map(|(_, paths)| paths.len()).sum();

@@ -666,8 +666,8 @@ fn a4_refusal_ignores_data() {
         let mut world = World::new(rules());
         world.exact = exact;
         script(&mut world);
-        let said = !world.refusals().is_empty()
-            || matches!(world.verdicts()[..], [Verdict::Refused(..)]);
+        let said =
+            !world.refusals().is_empty() || matches!(world.verdicts()[..], [Verdict::Refused(..)]);
         assert!(said, "something is refused: {:?}", world.sent);
         assert_eq!(world.computed, 0, "nobody looked at customers");
         visible(&world)
