@@ -144,8 +144,8 @@ fn r3_shared_noise_stream_caught() {
 }
 
 /// A price that rested on sampling at half of the true rate would claim half of what is spent. Such a fault is not built in: no price
-/// rests on sampling. What it would spend is, and its guesses are held against the claim. Power: about 70 of 100 guesses are right and
-/// 81 falsify, 2.4 standard deviations above; more than 5 of 10 runs see it in fewer than one of 10⁶ repetitions.
+/// rests on sampling. What it would spend is, and its guesses are held against the claim. About 67 of 100 guesses are right and 81
+/// falsify, 3 standard deviations above; more than 5 of 10 runs see it in fewer than one of 10⁶ repetitions.
 #[test]
 fn r3_wrong_sampling_rate() {
     let audit = Audit::new(coarse(), claim(2.0), SEED, None).unwrap();

@@ -7,7 +7,7 @@ use super::{Finding, Source};
 /// The page for auditors.
 const PAGE: &str = "docs/compliance.md";
 
-/// Ids of tests by feature, one a line; a test of an id is one whose name begins with it.
+/// Ids of tests by feature; a test of an id is one whose name begins with it.
 const RELEASED: [(&str, &[&str]); 21] = [
     (
         "L1",

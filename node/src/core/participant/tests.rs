@@ -662,14 +662,14 @@ fn a4_neighbour_queries_differ_by_noise_only() {
 /// Every refusal is there before a sum is asked for, and whatever the sums are.
 #[test]
 fn a4_refusal_ignores_data() {
-    let refused = |exact: i64, script: &dyn Fn(&mut World)| {
+    let refused = |exact: i64, (what, script): (&str, &dyn Fn(&mut World))| {
         let mut world = World::new(rules());
         world.exact = exact;
         script(&mut world);
         let said =
             !world.refusals().is_empty() || matches!(world.verdicts()[..], [Verdict::Refused(..)]);
-        assert!(said, "something is refused: {:?}", world.sent);
-        assert_eq!(world.computed, 0, "nobody looked at customers");
+        assert!(said, "{what} is refused: {:?}", world.sent);
+        assert_eq!(world.computed, 0, "{what}: nobody looked at customers");
         visible(&world)
     };
     let offered = |terms: StudyTerms| {
@@ -685,24 +685,29 @@ fn a4_refusal_ignores_data() {
             world.tell(ask(asked(study))).unwrap();
         }
     };
-    let dear = MicroRho(1 << 40);
-    let scripts: [&dyn Fn(&mut World); 6] = [
-        &offered(StudyTerms {
-            purpose: "churn.query".parse().unwrap(),
-            ..terms()
-        }),
-        &offered(StudyTerms {
-            urho: dear,
-            urho_cap: dear,
-            ..terms()
-        }),
-        &offered(StudyTerms {
-            customers_max: 999,
-            ..terms()
-        }),
-        &asked(|study| task(study, 9, 0)),
-        &asked(|study| task_with(study, 0, 9, &TaskBody::Counts)),
-        &asked(|_| task(StudyHash([9; 32]), 0, 0)),
+    let relabelled = StudyTerms {
+        purpose: "churn.query".parse().unwrap(),
+        ..terms()
+    };
+    let dear = StudyTerms {
+        urho: MicroRho(1 << 40),
+        urho_cap: MicroRho(1 << 40),
+        ..terms()
+    };
+    let small = StudyTerms {
+        customers_max: 999,
+        ..terms()
+    };
+    let scripts: [(&str, &dyn Fn(&mut World)); 6] = [
+        ("another purpose", &offered(relabelled)),
+        ("a price above the cap", &offered(dear)),
+        ("too few customers", &offered(small)),
+        ("a round too many", &asked(|study| task(study, 9, 0))),
+        (
+            "an attempt too many",
+            &asked(|study| task_with(study, 0, 9, &TaskBody::Counts)),
+        ),
+        ("another study", &asked(|_| task(StudyHash([9; 32]), 0, 0))),
     ];
     for script in scripts {
         let told = [0, 49, 50, 1_000_000].map(|exact| refused(exact, script));
