@@ -666,8 +666,10 @@ fn a4_refusal_ignores_data() {
         let mut world = World::new(rules());
         world.exact = exact;
         script(&mut world);
-        let said =
-            !world.refusals().is_empty() || matches!(world.verdicts()[..], [Verdict::Refused(..)]);
+        let verdicts = world.verdicts();
+        let mut verdicts = verdicts.iter();
+        let said = !world.refusals().is_empty()
+            || verdicts.any(|verdict| matches!(verdict, Verdict::Refused(..)));
         assert!(said, "{what} is refused: {:?}", world.sent);
         assert_eq!(world.computed, 0, "{what}: nobody looked at customers");
         visible(&world)
@@ -689,10 +691,14 @@ fn a4_refusal_ignores_data() {
         purpose: "churn.query".parse().unwrap(),
         ..terms()
     };
-    let dear = StudyTerms {
-        urho: MicroRho(1 << 40),
-        urho_cap: MicroRho(1 << 40),
-        ..terms()
+    let many = |world: &mut World| {
+        for number in 1..=40 {
+            let (_, offer) = offer(&StudyTerms {
+                study_id: [number; 16],
+                ..terms()
+            });
+            world.tell(Event::Offer(offer)).unwrap();
+        }
     };
     let small = StudyTerms {
         customers_max: 999,
@@ -700,7 +706,7 @@ fn a4_refusal_ignores_data() {
     };
     let scripts: [(&str, &dyn Fn(&mut World)); 6] = [
         ("another purpose", &offered(relabelled)),
-        ("a price above the cap", &offered(dear)),
+        ("more studies than the cap pays for", &many),
         ("too few customers", &offered(small)),
         ("a round too many", &asked(|study| task(study, 9, 0))),
         (
