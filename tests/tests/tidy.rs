@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use aquifer_tests::forbidden::{self, Compiler};
+use aquifer_tests::forbidden::{self, Compiler, Sample};
 use aquifer_tests::tidy;
 
 #[test]
@@ -32,6 +32,12 @@ fn l1_no_bypass() {
     }
     let through = all.iter().find(|sample| sample.error.is_none()).unwrap();
     let compiler = Compiler::find(through).unwrap();
+    let planted = Sample {
+        error: Some("E0308".to_owned()),
+        ..through.clone()
+    };
+    let said = compiler.compile(&planted).unwrap();
+    assert!(!planted.is_as_written(&said), "what compiles is noticed");
     let wrong = all.iter().filter_map(|sample| {
         let said = compiler.compile(sample).unwrap();
         let expected = sample.error.as_deref().unwrap_or("nothing");
