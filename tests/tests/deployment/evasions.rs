@@ -404,8 +404,12 @@ fn c2_a_clock_set_back_by_a_year_brings_nobody_back() {
         "--out",
         &out,
     ];
-    let refused = a_year_ago(&small, &score);
-    assert_ne!(refused.code, Some(0), "{}", refused.stdout);
+    for arguments in [&score[..], &["run"]] {
+        let refused = a_year_ago(&small, arguments);
+        assert_ne!(refused.code, Some(0), "{}", refused.stdout);
+        let words = ["not valid yet", "check the clock"];
+        check_says(&refused, refused.code.unwrap_or(-1), &words);
+    }
     assert!(!Path::new(&out).exists());
     small.cluster.start_node(0).unwrap();
     small.cluster.wait_connected().unwrap();
