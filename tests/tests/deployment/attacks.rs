@@ -3,14 +3,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use aquifer_shared::base::calendar;
-use aquifer_tests::processes::{Outcome, command, program, run, wait_for};
+use aquifer_tests::processes::{Outcome, command, run, wait_for};
 use aquifer_tests::study::state;
 use serde_json::Value;
 
+use super::clocks::shifted;
 use super::fixture::{STEP_MS, Small, check_says, has_program, policy};
 use super::policies::{edit, sign_into, with_officers};
 
@@ -176,9 +176,9 @@ fn check_nobody_goes_round(small: &Small, node: &Path, score: &[&str]) {
     if !has_program("faketime") {
         return;
     }
-    let mut late = Command::new("faketime");
-    late.args(["-f", "+2d"]).arg(program("aquifer-node"));
-    let late = run(late.args(score).arg("--dir").arg(node)).unwrap();
+    let mut late = command("aquifer-node", score);
+    late.arg("--dir").arg(node).envs(shifted("+2d"));
+    let late = run(&mut late).unwrap();
     check_says(&late, 1, &["use_screened"]);
 }
 
