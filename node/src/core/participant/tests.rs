@@ -659,10 +659,13 @@ fn a4_neighbour_queries_differ_by_noise_only() {
     check_neighbours(0, 1_000_000);
 }
 
+/// What a coordinator does that is refused, and its name.
+type Script<'a> = (&'a str, &'a dyn Fn(&mut World));
+
 /// Every refusal is there before a sum is asked for, and whatever the sums are.
 #[test]
 fn a4_refusal_ignores_data() {
-    let refused = |exact: i64, (what, script): (&str, &dyn Fn(&mut World))| {
+    let refused = |exact: i64, (what, script): Script<'_>| {
         let mut world = World::new(rules());
         world.exact = exact;
         script(&mut world);
@@ -704,7 +707,7 @@ fn a4_refusal_ignores_data() {
         customers_max: 999,
         ..terms()
     };
-    let scripts: [(&str, &dyn Fn(&mut World)); 6] = [
+    let scripts: [Script<'_>; 6] = [
         ("another purpose", &offered(relabelled)),
         ("more studies than the cap pays for", &many),
         ("too few customers", &offered(small)),
