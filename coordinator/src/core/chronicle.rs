@@ -10,7 +10,7 @@ use aquifer_shared::domain::history::{ActorKind, Event, Json, Kind};
 use aquifer_shared::domain::pack::{Figures, Spend};
 use aquifer_shared::domain::predictor::model::ModelFile;
 use aquifer_shared::domain::sum::{Part, StudyTerms, TrustMode};
-use aquifer_shared::protocol::ask::RoundStatus;
+use aquifer_shared::protocol::ask::{CanaryRecord, RoundStatus};
 use aquifer_shared::protocol::codec::encode;
 use aquifer_shared::protocol::wire::Verdict;
 
@@ -255,6 +255,55 @@ pub fn modelled(
     let payload = Json::Object(fields.collect());
     let key = format!("{kind}/{name}/{version}");
     (key, Event::of_program(kind, payload))
+}
+
+/// People ended the use of a model; why is told where it is known.
+#[must_use]
+pub fn ended_use(
+    (name, version): (&Name, u32),
+    study: &StudyHash,
+    recalled: bool,
+    why: Option<&str>,
+) -> Keyed {
+    let kind = match recalled {
+        true => Kind::ModelRecalled,
+        false => Kind::ModelRetired,
+    };
+    let payload = Json::object([
+        ("model", Json::from(name.as_str())),
+        ("study", Json::from(study.to_string())),
+        ("version", Json::from(version)),
+        ("why", why.map_or(Json::Null, Json::from)),
+    ]);
+    let event = Event::of_program(kind, payload).by(ActorKind::Person, Role::Approver);
+    (format!("{kind}/{name}/{version}"), event)
+}
+
+/// What an audit by canaries came to, for a model. The audit is of the path that trains all models, at the claim that covers this one.
+#[must_use]
+pub fn audited((name, version): (&Name, u32), by: Role, found: &CanaryRecord) -> Keyed {
+    let payload = Json::object([
+        ("canaries", Json::from(found.canaries)),
+        ("claim_micro", Json::from(found.claim_micro)),
+        ("correct", Json::from(found.correct)),
+        ("delta_pico", Json::from(found.delta_pico)),
+        ("eps_ceiling_micro", Json::from(found.ceiling_micro)),
+        (
+            "eps_falsified_micro",
+            Json::from(found.falsified_up_to_micro),
+        ),
+        ("guesses", Json::from(found.guesses)),
+        ("model", Json::from(name.as_str())),
+        ("outcome", Json::from(found.outcome())),
+        ("threshold", Json::from(found.threshold)),
+        ("version", Json::from(version)),
+    ]);
+    let digest = sha256(&encode(found));
+    let event = Event::of_program(Kind::CanaryResult, payload).by(ActorKind::Person, by);
+    (
+        format!("audit.canary_result/{name}/{version}/{digest}"),
+        event,
+    )
 }
 
 /// A party is registered, or was revoked.

@@ -4,7 +4,7 @@
 
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::history::Json;
-use aquifer_shared::domain::predictor::model::{Card, ModelFile, Privacy};
+use aquifer_shared::domain::predictor::model::{Card, ModelFile, Privacy, day};
 use aquifer_shared::domain::sum::TrustMode;
 
 /// What a model's own file does not hold.
@@ -12,8 +12,6 @@ use aquifer_shared::domain::sum::TrustMode;
 pub struct Beside {
     /// What earlier studies of its family have cost one customer: whoever chose its constants may have looked at them.
     pub tuning: MicroRho,
-    /// Days after an erasure by which the rules in force want a model superseded.
-    pub retire_days: Option<u64>,
 }
 
 /// Fields of `model.released`.
@@ -22,7 +20,8 @@ pub fn fields(file: &ModelFile, beside: &Beside) -> Vec<(&'static str, Json)> {
     let mut fields = vec![
         ("limits", limits(file)),
         ("quality_micro", quality(file.card())),
-        ("retire_by", retire_by(beside.retire_days).into()),
+        ("retire_by", retire_by(file.card()).into()),
+        ("retire_by_ms", file.card().last_use().0.into()),
     ];
     fields.extend(block(file.privacy(), beside.tuning).map(|block| ("disclosure", block)));
     fields
@@ -113,13 +112,10 @@ fn quality(card: &Card) -> Json {
     Json::Object(shown.collect())
 }
 
-fn retire_by(days: Option<u64>) -> String {
-    match days {
-        Some(days) => format!(
-            "no date is set; within {days} days after a unit erases somebody who may have contributed, as the unit's certificate says"
-        ),
-        None => "no date is set, and no rule in force names days after an erasure".to_owned(),
-    }
+/// Public, and the same for everybody: whoever is erased has this date, and nobody need know of the erasure.
+fn retire_by(card: &Card) -> String {
+    let day = day(card.last_use());
+    format!("{day} (UTC): no prediction is made with it afterwards, whoever was erased")
 }
 
 const ACCOUNTANT: &str = "zCDP: rho of every attempt that may have been charged adds up and is converted once (Canonne, Kamath, Steinke 2020, \
@@ -146,7 +142,6 @@ mod tests {
     fn the_block_is_complete_and_in_integers() {
         let beside = Beside {
             tuning: MicroRho(7),
-            retire_days: Some(90),
         };
         let said = Json::Object(
             fields(&file(), &beside)
@@ -172,20 +167,16 @@ mod tests {
         assert_eq!(number("tuning_rho_micro"), 7);
         let rho: f64 = file().privacy().rho.parse().unwrap();
         assert_eq!(number("rho_micro"), (rho * 1e6).round() as u64);
-        assert!(
-            said.get("retire_by")
-                .unwrap()
-                .as_text()
-                .unwrap()
-                .contains("90 days")
-        );
+        let by = said.get("retire_by").unwrap().as_text().unwrap();
+        assert!(by.starts_with("2027-04-15 (UTC)"), "{by}");
+        let by = said.get("retire_by_ms").unwrap().as_u64().unwrap();
+        assert_eq!(by, file().card().last_use().0);
     }
 
     #[test]
     fn no_text_claims_what_no_log_can_show() {
         let beside = Beside {
             tuning: MicroRho::ZERO,
-            retire_days: None,
         };
         for (_, value) in fields(&file(), &beside) {
             let found = aquifer_shared::domain::facts::forbidden(&value.to_text());

@@ -4,7 +4,6 @@ use aquifer_shared::base::hash::sha256;
 use aquifer_shared::base::limits::{ANSWERS_TOLD_AGAIN, FRAME_BYTES_MAX, HISTORY_GROUP_MAX};
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::history::Event;
-use aquifer_shared::domain::law::Key;
 use aquifer_shared::domain::sum::StudyTerms;
 use aquifer_shared::protocol::codec::decode;
 use aquifer_shared::protocol::wire::{Message, Offer};
@@ -17,6 +16,7 @@ use super::clock::now;
 use super::home::{Home, RELEASE_KEY};
 use super::hub::Hub;
 use super::live::Live;
+use super::model_life::ended;
 use super::store::{StoredAnswer, StoredModel};
 use super::witnesses::WitnessNews;
 use crate::core::chronicle::{Keyed, enrolled, modelled, opened, proposed, recorded, spent};
@@ -83,6 +83,7 @@ impl Hub {
         }
         let models = self.store.models().await?;
         events.extend(models.iter().map(|model| self.modelled(model)));
+        events.extend(models.iter().filter_map(ended));
         while !events.is_empty() {
             let rest = events.split_off(events.len().min(HISTORY_GROUP_MAX));
             chronicle.history.append_once(events).await?;
@@ -136,10 +137,6 @@ impl Hub {
     pub(super) fn modelled(&self, model: &StoredModel) -> Keyed {
         let beside = self.studies.get(&model.study).map(|live| Beside {
             tuning: self.tuning(live),
-            retire_days: self
-                .front
-                .law
-                .limit(Key::ModelAgeAfterErasureMaxDays, model.created),
         });
         let (name, published) = ((&model.name, model.version), model.published);
         modelled(name, &model.study, &model.file, published, beside.as_ref())

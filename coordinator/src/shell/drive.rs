@@ -187,8 +187,11 @@ impl Hub {
         let law = &self.front.law;
         match publish::conclude(live, &self.store, &self.release, law, now()).await {
             Ok((ending, kept)) => {
-                let said = kept.map(|model| self.modelled(&model));
+                let said = kept.as_ref().map(|model| self.modelled(model));
                 self.note_history(said).await;
+                if kept.is_some_and(|model| model.published) {
+                    self.tell_lives().await;
+                }
                 let Some(live) = self.studies.get_mut(&hash) else {
                     return;
                 };

@@ -12,7 +12,7 @@ use aquifer_shared::base::ids::{AttemptId, IdentityKey, Name, StudyHash};
 use aquifer_shared::base::limits::CLOCK_LOOK_MS;
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::protocol::ask::{Request, Response, StudyStatus};
-use aquifer_shared::protocol::wire::{CloseReason, Hello, Verdict, frame};
+use aquifer_shared::protocol::wire::{CloseReason, Hello, ModelLife, Verdict, frame};
 use aquifer_shared::shell::keys::Identity;
 use aquifer_shared::shell::quic::close;
 use tokio::sync::mpsc;
@@ -64,6 +64,8 @@ pub struct Hub {
     pub(super) told_open: Option<Vec<StudyHash>>,
     /// Studies that have heard something since their effects were last performed.
     moved: BTreeSet<StudyHash>,
+    /// How long released models are used, once it was looked up; none after a change.
+    pub(super) lives: Option<Vec<ModelLife>>,
     pub(super) frames: Frames,
     pub(super) retry_at: Option<Instant>,
     /// What no retry can mend.
@@ -96,6 +98,7 @@ impl Hub {
             watchers: Watchers::default(),
             told_open: None,
             moved: BTreeSet::new(),
+            lives: None,
             frames: Frames::default(),
             retry_at: None,
             broken: None,
@@ -224,6 +227,7 @@ impl Hub {
         if let Some(before) = self.sessions.insert(party.identity, session) {
             close(&before.line.connection, CloseReason::Replaced);
         }
+        self.tell_lives_to(&party.identity).await;
         self.tell_studies(&party.identity, Event::Connected).await;
     }
 

@@ -211,7 +211,8 @@ impl Law {
         self
     }
 
-    fn present(&self, now: Timestamp) -> Timestamp {
+    /// Now, or the latest moment that was seen or written down: a clock that is set back brings back no rule and no model.
+    pub(super) fn present(&self, now: Timestamp) -> Timestamp {
         let before = self.latest.fetch_max(now.0, Ordering::Relaxed);
         now.max(Timestamp(before))
     }

@@ -22,6 +22,7 @@ pub mod live;
 mod load;
 mod looking;
 pub mod mirror;
+mod model_life;
 mod model_requests;
 mod objections;
 pub mod outbox;

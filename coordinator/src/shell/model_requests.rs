@@ -3,12 +3,14 @@
 use aquifer_shared::base::ids::Role;
 use aquifer_shared::domain::law::Allowed;
 use aquifer_shared::domain::law::witness::{Release, Run};
+use aquifer_shared::domain::predictor::model::ModelFile;
 use aquifer_shared::protocol::ask::{ModelEntry, Response};
 
 use super::clock::now;
 use super::hub::Hub;
 use super::lawful::denied_response;
 use super::live::Live;
+use super::model_life::OUT_OF_USE;
 use super::publish;
 use super::requests::{refused, unknown};
 use super::store::{Party, StoreFault, StoredModel};
@@ -26,16 +28,10 @@ impl Hub {
     }
 
     async fn find_model(&self, which: &str) -> Result<Result<StoredModel, Response>, StoreFault> {
-        let (name, version) = match which.split_once('@') {
-            Some((name, version)) => (name, version.parse::<u32>().ok()),
-            None => (which, None),
+        let (name, version) = match split(which) {
+            Ok(which) => which,
+            Err(no) => return Ok(Err(no)),
         };
-        if which.contains('@') && version.is_none() {
-            return Ok(Err(refused(
-                "version",
-                "expected NAME or NAME@VERSION".into(),
-            )));
-        }
         let fits = |model: &StoredModel| {
             model.name.as_str() == name
                 && version.map_or(model.published, |wanted| model.version == wanted)
@@ -48,6 +44,21 @@ impl Hub {
             .filter(fits)
             .max_by_key(|model| model.version);
         Ok(found.ok_or_else(|| unknown("published model", which)))
+    }
+
+    /// One version of a model: what ends its use, or is about it for good, names it.
+    pub(super) async fn find_version(
+        &self,
+        which: &str,
+    ) -> Result<Result<StoredModel, Response>, StoreFault> {
+        let found = self.find_model(which).await?;
+        Ok(
+            found.and_then(|model| match (which.contains('@'), model.published) {
+                (true, true) => Ok(model),
+                (true, false) => Err(unknown("published model", which)),
+                (false, _) => Err(refused("version", "expected NAME@VERSION".into())),
+            }),
+        )
     }
 
     pub(super) async fn model(&self, role: Role, which: &str) -> Result<Response, StoreFault> {
@@ -89,6 +100,10 @@ impl Hub {
             Ok(model) => model,
             Err(no) => return Ok(no),
         };
+        let in_date = ModelFile::parse(&model.file).map(|file| file.in_date(now()));
+        if let (true, Ok(Err(out))) = (publish, in_date) {
+            return Ok(refused(OUT_OF_USE, out.to_string()));
+        }
         let allowed = match publish {
             true => match self.may_release(party, &model) {
                 Ok(allowed) => Some(allowed),
@@ -116,6 +131,7 @@ impl Hub {
                 ..model.clone()
             };
             self.note_history(Some(self.modelled(&released))).await;
+            self.tell_lives().await;
         }
         Ok(Response::Done(format!(
             "{}@{}: {what} done",
@@ -136,6 +152,15 @@ impl Hub {
         let law = &self.front.law;
         law.release(&live.terms, &live.contract, reviewer, now())
     }
+}
+
+/// Name and version of `NAME` or `NAME@VERSION`.
+pub(super) fn split(which: &str) -> Result<(&str, Option<u32>), Response> {
+    let Some((name, version)) = which.split_once('@') else {
+        return Ok((which, None));
+    };
+    let no = |_| refused("version", "expected NAME or NAME@VERSION".into());
+    Ok((name, Some(version.parse::<u32>().map_err(no)?)))
 }
 
 /// Whether a role may have a model, published or held.

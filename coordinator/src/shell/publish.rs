@@ -4,13 +4,15 @@
 
 use anyhow::Context as _;
 use aquifer_shared::base::ids::Hash32;
+use aquifer_shared::base::limits::MODEL_AGE_DAYS;
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::domain::law::Allowed;
+use aquifer_shared::domain::law::Key;
 use aquifer_shared::domain::law::witness::{Release, Run};
 use aquifer_shared::domain::predictor::evaluation::Reading;
 use aquifer_shared::domain::predictor::gate::{self, Rival, Verdict};
 use aquifer_shared::domain::predictor::learner::Fitted;
-use aquifer_shared::domain::predictor::model::{Finished, ModelFile, SumRecord};
+use aquifer_shared::domain::predictor::model::{Fate, Finished, ModelFile, SumRecord, last_use};
 use aquifer_shared::domain::predictor::stop::Stop;
 use aquifer_shared::domain::sum::Plan;
 use aquifer_shared::protocol::ask::ModelEntry;
@@ -66,6 +68,7 @@ pub async fn conclude(
         epsilon: ACCOUNTANT.epsilon,
         version,
         created: now,
+        retire_by: Some(retire_by(law, now)),
     });
     // Sums that no honest members send can give figures that no card holds: that ends the study, a store that fails does not.
     let file = match made {
@@ -84,6 +87,8 @@ pub async fn conclude(
         published: false,
         file: file.signed(signature).to_json(),
         created: now,
+        fate: Fate::InUse,
+        fate_since: Timestamp(0),
     };
     let kept = store.add_model(&stored, allowed).await?;
     let reason = verdict.reason.as_deref();
@@ -126,6 +131,12 @@ pub fn entry(stored: &StoredModel) -> Option<ModelEntry> {
         created: stored.created,
         warnings: file.card().warnings.clone(),
     })
+}
+
+/// The last moment of a model that is made now. One that waits for a person has the same date: what it may have learned grows no younger.
+fn retire_by(law: &Law, now: Timestamp) -> Timestamp {
+    let days = law.limit(Key::ModelAgeAfterErasureMaxDays, now);
+    last_use(now, days.unwrap_or(MODEL_AGE_DAYS))
 }
 
 /// The decision that lets a candidate out, if it is to go. What the rules object to a person can put right, and release it then.

@@ -41,6 +41,8 @@ const NODES: &[Role] = &[Role::Node];
 const ANALYSTS: &[Role] = &[Role::Analyst];
 const OPERATORS: &[Role] = &[Role::Operator];
 const APPROVERS: &[Role] = &[Role::Approver];
+const RECALLERS: &[Role] = &[Role::Operator, Role::Approver, Role::Dpo];
+const AUDITORS: &[Role] = &[Role::Auditor, Role::Dpo];
 pub(super) const MODEL_READERS: &[Role] = &[
     Role::Node,
     Role::Operator,
@@ -54,7 +56,11 @@ pub(super) const MODEL_READERS: &[Role] = &[
 fn allowed(request: &Request) -> &'static [Role] {
     match request {
         Request::StudySubmit { .. } | Request::StudyAbort(_) => OPERATORS,
-        Request::StudyApprove { .. } | Request::ModelRelease { .. } => APPROVERS,
+        Request::StudyApprove { .. }
+        | Request::ModelRelease { .. }
+        | Request::ModelEnd { recall: false, .. } => APPROVERS,
+        Request::ModelEnd { recall: true, .. } => RECALLERS,
+        Request::ModelAudited { .. } => AUDITORS,
         Request::StudyList
         | Request::StudyShow(_)
         | Request::StudyWatch(_)
@@ -63,7 +69,9 @@ fn allowed(request: &Request) -> &'static [Role] {
         | Request::TokenList
         | Request::TokenRevoke { .. } => READERS,
         Request::ModelList
+        | Request::ModelLives
         | Request::ModelFetch(_)
+        | Request::ModelUse(_)
         | Request::ModelSums(_)
         | Request::ContractShow(_)
         | Request::Renew { .. } => MODEL_READERS,
@@ -124,6 +132,12 @@ impl Hub {
             Request::ModelFetch(which) => self.model(party.role, &which).await,
             Request::ModelSums(which) => self.sums(party.role, &which).await,
             Request::ModelRelease { model, publish } => self.decide(party, &model, publish).await,
+            Request::ModelLives => self.lives().await,
+            Request::ModelUse(which) => self.model_to_use(&which).await,
+            Request::ModelEnd { model, recall, why } => {
+                self.end_model(party, &model, (recall, &why)).await
+            }
+            Request::ModelAudited { model, result } => self.audited(party, &model, &result).await,
             Request::Nodes => self.nodes().await,
             Request::ContractShow(which) => self.contract(&which).await,
             Request::Ledger { from } => self.ledger(party, from).await,

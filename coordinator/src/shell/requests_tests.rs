@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use aquifer_shared::base::ids::{Hash32, IdentityKey, Role, StudyHash};
 use aquifer_shared::base::time::Timestamp;
-use aquifer_shared::protocol::ask::{Look, Request, Response, StudyState};
+use aquifer_shared::domain::predictor::model::{Fate, ModelFile};
+use aquifer_shared::protocol::ask::{CanaryRecord, Look, Request, Response, StudyState};
 use aquifer_shared::protocol::wire::{Verdict, approve_digest};
 use aquifer_shared::shell::at_rest::DatabaseKey;
 use aquifer_shared::shell::certificates::CertificateAuthority;
@@ -17,10 +18,13 @@ use super::front::{Command, Front};
 use super::hub::Hub;
 use super::lawful::Law;
 use super::registry::Registry;
-use super::requests::barred;
-use super::store::{Party, Store, Ticketed};
+use super::requests::{MODEL_READERS, barred};
+use super::store::{Party, Store, StoredModel, Ticketed};
 use crate::core::event::Event;
-use crate::core::gates_fixtures::{CONTRACT, declared, gates, gates_with, purposes};
+use crate::core::finished::finished;
+use crate::core::gates_fixtures::{
+    CONTRACT, allowed_to_release, declared, gates, gates_with, purposes,
+};
 
 const STUDY: &str = r#"
 name = "churn"
@@ -255,6 +259,31 @@ fn s1_roles_have_least_rights() {
                 publish: true,
             },
         ),
+        (
+            "--+---",
+            Request::ModelEnd {
+                model: String::new(),
+                recall: false,
+                why: String::new(),
+            },
+        ),
+        (
+            "-++--+",
+            Request::ModelEnd {
+                model: String::new(),
+                recall: true,
+                why: String::new(),
+            },
+        ),
+        (
+            "----++",
+            Request::ModelAudited {
+                model: String::new(),
+                result: CanaryRecord::default(),
+            },
+        ),
+        ("++++++", Request::ModelUse(String::new())),
+        ("++++++", Request::ModelLives),
         ("---+--", Request::Look(Look::Budget)),
         ("-+++++", Request::Look(Look::Columns)),
         ("-+++++", Request::Look(Look::Releases)),
@@ -291,6 +320,118 @@ fn s1_roles_have_least_rights() {
             assert_eq!(barred.is_some(), right == '-', "{role} {request:?}");
         }
     }
+}
+
+/// A released version of the sample model, made at this time.
+async fn release(world: &World, version: u32, made: u64) {
+    let (file, _) = finished();
+    let by = made + 90 * 24 * 3_600 * 1_000;
+    let file = file
+        .to_json()
+        .replace("\"created\":1800000000000", &format!("\"created\":{made}"))
+        .replace(
+            "\"retire_by\":1807776000000",
+            &format!("\"retire_by\":{by}"),
+        );
+    let model = StoredModel {
+        name: "churn".parse().unwrap(),
+        version,
+        study: StudyHash([version as u8; 32]),
+        published: true,
+        file,
+        created: Timestamp(made),
+        fate: Fate::InUse,
+        fate_since: Timestamp(0),
+    };
+    let allowed = allowed_to_release();
+    world
+        .hub
+        .store
+        .add_model(&model, Some(allowed))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn t2_a_model_past_its_date_is_not_predicted_with() {
+    let mut world = World::new().await;
+    let used = |which: &str| Request::ModelUse(which.to_owned());
+    let end = |which: &str, recall| Request::ModelEnd {
+        model: which.to_owned(),
+        recall,
+        why: "drift".to_owned(),
+    };
+    check_refused(
+        world.ask(Role::Analyst, used("churn")).await,
+        "unknown",
+        "churn",
+    );
+    release(&world, 1, 1_500_000_000_000).await;
+    let by = "was to be retired by 2017-10-12";
+    for role in MODEL_READERS {
+        check_refused(world.ask(*role, used("churn")).await, "out-of-use", by);
+        // It may be read all the same.
+        let fetched = world
+            .ask(*role, Request::ModelFetch("churn".to_owned()))
+            .await;
+        assert!(matches!(fetched, Response::Model(_)));
+    }
+    // The newest that is used, and not one that is newer and out of use.
+    release(&world, 2, now().0).await;
+    release(&world, 3, now().0).await;
+    let version = async |world: &mut World, which| match world.ask(Role::Node, used(which)).await {
+        Response::Model(file) => ModelFile::parse(&file).unwrap().card().created,
+        other => panic!("{other:?}"),
+    };
+    assert!(version(&mut world, "churn").await > Timestamp(1_500_000_000_000));
+    check_refused(
+        world.ask(Role::Approver, end("churn", false)).await,
+        "version",
+        "NAME@VERSION",
+    );
+    check_done(
+        world.ask(Role::Approver, end("churn@3", false)).await,
+        "churn@3: retired",
+    );
+    check_refused(
+        world.ask(Role::Approver, end("churn@3", false)).await,
+        "not-in-use",
+        "not in use",
+    );
+    check_refused(
+        world.ask(Role::Node, used("churn@3")).await,
+        "out-of-use",
+        "was retired on",
+    );
+    assert!(version(&mut world, "churn").await > Timestamp(1_500_000_000_000));
+    check_refused(
+        world.ask(Role::Node, used("churn@1")).await,
+        "out-of-use",
+        by,
+    );
+    // Two people, whoever they are; one twice is one.
+    check_done(
+        world.ask_as("eve", Role::Dpo, end("churn@2", true)).await,
+        "second person",
+    );
+    check_refused(
+        world
+            .ask_as("eve", Role::Approver, end("churn@2", true))
+            .await,
+        "two-people",
+        "another",
+    );
+    check_done(
+        world
+            .ask_as("ops", Role::Operator, end("churn@2", true))
+            .await,
+        "recalled",
+    );
+    check_refused(
+        world.ask(Role::Node, used("churn")).await,
+        "out-of-use",
+        "churn@3 was retired",
+    );
 }
 
 #[tokio::test]

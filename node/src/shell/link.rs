@@ -9,8 +9,9 @@ use aquifer_shared::base::ids::Name;
 use aquifer_shared::domain::sum::SUM_VERSION;
 use aquifer_shared::protocol::chain::Head;
 use aquifer_shared::protocol::wire::{
-    CloseReason, Delivery, End, Goodbye, Hello, LedgerHeld, LogHead, LogQuorum, Message, NodeHeld,
-    Offer, Proof, Renew, Renewed, Roster, StudyEnd, Task, Welcome, frame, read_body,
+    CloseReason, Delivery, End, Goodbye, Hello, LedgerHeld, LogHead, LogQuorum, Message,
+    ModelLives, NodeHeld, Offer, Proof, Renew, Renewed, Roster, StudyEnd, Task, Welcome, frame,
+    read_body,
 };
 use aquifer_shared::shell::directory::{DirectoryFault, IdentityDirectory};
 use aquifer_shared::shell::platform::Platform;
@@ -245,6 +246,7 @@ fn longest(kind: u8) -> Option<usize> {
         LogHead::KIND => LogHead::BYTES_MAX,
         LogQuorum::KIND => LogQuorum::BYTES_MAX,
         NodeHeld::KIND => NodeHeld::BYTES_MAX,
+        ModelLives::KIND => ModelLives::BYTES_MAX,
         _ => return None,
     })
 }
@@ -282,7 +284,7 @@ mod tests {
         let kinds: Vec<u8> = (0..=u8::MAX)
             .filter(|kind| longest(*kind).is_some())
             .collect();
-        assert_eq!(kinds, [3, 5, 8, 9, 11, 12, 14, 16, 18, 24, 26, 28, 32]);
+        assert_eq!(kinds, [3, 5, 8, 9, 11, 12, 14, 16, 18, 24, 26, 28, 32, 33]);
         for small in [End::KIND, StudyEnd::KIND, Renewed::KIND, Goodbye::KIND] {
             assert_eq!(longest(small), Some(GREETING_BYTES_MAX));
         }

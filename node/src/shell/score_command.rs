@@ -92,6 +92,9 @@ pub fn run(directory: &Path, scoring: &Scoring<'_>) -> anyhow::Result<Outcome> {
         Ok(file) => file,
         Err((code, why)) => return refuse(scoring.json, &code, &why),
     };
+    if let Err(out) = file.in_date(now()) {
+        return refuse(scoring.json, "out-of-use", &out.to_string());
+    }
     let contract = read_contract(&directory.join(&config.data.contract))?;
     if contract.hash() != file.model().contract_hash {
         let why = format!(
@@ -240,7 +243,7 @@ fn fetch(
                 .open_bi()
                 .await
                 .context("the connection is gone")?;
-            send(&mut sending, &Request::ModelFetch(which.to_owned())).await?;
+            send(&mut sending, &Request::ModelUse(which.to_owned())).await?;
             let response: Response = receive_within(&mut receiving, ANSWER_TIMEOUT).await?;
             link.close().await;
             anyhow::Ok(response)

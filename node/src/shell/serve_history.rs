@@ -4,7 +4,9 @@ use std::path::Path;
 
 use aquifer_shared::base::ids::StudyHash;
 use aquifer_shared::protocol::codec::CodecError;
-use aquifer_shared::protocol::wire::{LogHead, LogQuorum, Message, NodeHeld, read_body};
+use aquifer_shared::protocol::wire::{
+    LogHead, LogQuorum, Message, ModelLives, NodeHeld, read_body,
+};
 use aquifer_shared::protocol::witness::Fork;
 use aquifer_shared::shell::history::History;
 use aquifer_shared::shell::keys::Identity;
@@ -13,6 +15,7 @@ use super::at_rest;
 use super::clock::now;
 use super::config::NodeConfig;
 use super::history::{self, FORK_FILE, catch_up};
+use super::rights;
 use super::serve::{Node, read_frame};
 use super::store::Store;
 use super::witnessing::{Heard, read_fork};
@@ -63,10 +66,35 @@ impl Node {
             LogHead::KIND => Heard::Head(Box::new(read_body(kind, body)?)),
             LogQuorum::KIND => Heard::Quorum(read_body(kind, body)?),
             NodeHeld::KIND => Heard::Held(read_body(kind, body)?),
+            ModelLives::KIND => {
+                self.learn(read_body(kind, body)?);
+                return Ok(Event::Tick);
+            }
             _ => return read_frame(kind, body),
         };
         self.tell(heard);
         Ok(Event::Tick)
+    }
+
+    /// What is said of models goes to erasures that wait for them, beside the loop; certificates that it outdates are issued again.
+    fn learn(&self, said: ModelLives) {
+        let (teller, directory) = (self.teller.clone(), self.directory.clone());
+        let learnt = async move {
+            let learning =
+                tokio::task::spawn_blocking(move || rights::learn(&directory, &said.models, now()));
+            if learning.await?? > 0 {
+                teller.tell().await?;
+            }
+            anyhow::Ok(())
+        };
+        tokio::spawn(async move {
+            if let Err(fault) = learnt.await {
+                tracing::error!(
+                    fault = format!("{fault:#}"),
+                    "what the coordinator says of models is not kept; it says so again in the next session"
+                );
+            }
+        });
     }
 
     pub(super) fn tell(&self, heard: Heard) {

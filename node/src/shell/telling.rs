@@ -16,6 +16,7 @@ use aquifer_shared::shell::report::{chain, note};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
+use super::clock::now;
 use super::config::NodeConfig;
 use super::consent::ConsentLedger;
 use super::consent::entering::enter;
@@ -82,9 +83,18 @@ impl Teller {
         Ok(())
     }
 
-    /// The same for consents alone, again and again: commands that could not ask the node are heard of, too.
+    /// The same for consents alone, again and again: commands that could not ask the node are heard of, too. Every hour certificates are
+    /// looked at whose last model may have gone out of use.
     pub async fn run(self) {
-        loop {
+        for turn in 0_u64.. {
+            if turn % RENEW_TURNS == 0
+                && let Err(fault) = self.renew().await
+            {
+                tracing::error!(
+                    fault = format!("{fault:#}"),
+                    "certificates of erasures were not looked at"
+                );
+            }
             tokio::time::sleep(EVERY).await;
             let _turn = self.turn.lock().await;
             if let Err(fault) = enter(&self.history, &self.directory).await {
@@ -94,6 +104,15 @@ impl Teller {
                 );
             }
         }
+    }
+
+    async fn renew(&self) -> anyhow::Result<()> {
+        let directory = self.directory.clone();
+        let renewed = tokio::task::spawn_blocking(move || rights::renew(&directory, now()));
+        if renewed.await?? > 0 {
+            self.tell().await?;
+        }
+        Ok(())
     }
 
     /// Whether a question is for the teller.
@@ -232,5 +251,7 @@ pub(in crate::shell) fn hex(bytes: &[u8]) -> String {
 
 /// How often the ledger of consents is looked at without having been asked to.
 const EVERY: Duration = Duration::from_secs(30);
+/// Turns of that from one look at certificates to the next.
+const RENEW_TURNS: u64 = 120;
 /// A node that starts answers later; what is told is on disk.
 const PATIENCE: Duration = Duration::from_secs(10);

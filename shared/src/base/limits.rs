@@ -156,6 +156,12 @@ pub const QUESTION_BYTES_MAX: usize = 1 << 19;
 pub const NAME_BYTES_MAX: usize = 128;
 /// Bytes of a contract or study file.
 pub const DOCUMENT_BYTES_MAX: usize = 1 << 20;
+/// Days for which a released model is used at most, where no rule in force says otherwise.
+pub const MODEL_AGE_DAYS: u64 = 90;
+/// Models of one message that tells nodes how long each is used; older ones first fall out.
+pub const MODELS_TOLD_MAX: usize = 1_024;
+/// Characters of the reason why a model is retired or recalled.
+pub const MODEL_WHY_CHARS_MAX: usize = 200;
 /// Bytes of a model file.
 pub const MODEL_BYTES_MAX: usize = 8 << 20;
 /// Members of a study's roster.

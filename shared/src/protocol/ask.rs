@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::chain::Head;
+use super::models::ModelLife;
+pub use super::models::{CanaryRecord, ModelEntry};
 use super::wire::{Approval, Signature, Verdict};
 use crate::base::ids::{Hash32, IdentityKey, Name, Role, StudyHash};
 use crate::base::time::Timestamp;
@@ -90,6 +92,26 @@ pub enum Request {
     Look(Look),
     /// The coordinator's history.
     History(HistoryAsk),
+    /// One model to predict with: as [`Request::ModelFetch`], but refused once it is out of use; `NAME` is the newest that is used.
+    ModelUse(String),
+    /// Approver: end the use of a released model. Operator, approver and data protection officer: recall one; it takes two of them.
+    ModelEnd {
+        /// `NAME@VERSION`.
+        model: String,
+        /// Recall it: it should not have been used.
+        recall: bool,
+        /// Why, for the history; about no customer.
+        why: String,
+    },
+    /// Auditor and data protection officer: what an audit by canaries of the training path came to, for a released model.
+    ModelAudited {
+        /// `NAME@VERSION`.
+        model: String,
+        /// What it came to.
+        result: CanaryRecord,
+    },
+    /// How long each model of [`Request::ModelList`] is used.
+    ModelLives,
 }
 
 /// What is asked of the coordinator's history.
@@ -276,6 +298,8 @@ pub enum Response {
     Tokens(Vec<TokenEntry>),
     /// Of the history: JSON text.
     History(String),
+    /// How long models are used.
+    ModelLives(Vec<ModelLife>),
 }
 
 /// A token of an HTTPS client, as people see it.
@@ -400,31 +424,6 @@ pub struct RoundStatus {
     pub updates: u32,
     /// From opening of the last attempt to the release, in milliseconds.
     pub took_ms: u64,
-}
-
-/// A line of the list of models.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub struct ModelEntry {
-    /// Name.
-    pub name: Name,
-    /// Version, from 1.
-    pub version: u32,
-    /// The study behind it.
-    pub study: StudyHash,
-    /// Published or held.
-    pub published: bool,
-    /// SHA-256 of the hashed part.
-    pub model_hash: Hash32,
-    /// Epsilon of its study.
-    pub epsilon: f64,
-    /// Delta of its study.
-    pub delta: f64,
-    /// Private AUC, if there was enough data to tell.
-    pub auc: Option<f64>,
-    /// When.
-    pub created: Timestamp,
-    /// Warnings of its card.
-    pub warnings: Vec<String>,
 }
 
 /// What a replay needs.

@@ -2,7 +2,7 @@
 //!
 //! It says `falsified`, `not falsified at this sample size`, or that the sample is too small to say either. Nothing else.
 
-use serde::Serialize;
+pub use aquifer_shared::protocol::ask::CanaryRecord as CanaryResult;
 
 use super::bound::{ceiling, chance, falsified_up_to, threshold};
 use super::correlation::Correlation;
@@ -133,33 +133,6 @@ impl Finding {
             threshold: self.threshold().map_or(0, |threshold| threshold as u64),
         }
     }
-}
-
-/// The payload of the event `audit.canary_result`: integers only, keys in order.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
-pub struct CanaryResult {
-    /// Coins that were thrown.
-    pub canaries: u64,
-    /// The largest epsilon that could have been falsified, in millionths, rounded down.
-    pub ceiling_micro: u64,
-    /// The claimed epsilon in millionths.
-    pub claim_micro: u64,
-    /// Right guesses.
-    pub correct: u64,
-    /// The claimed delta in 10⁻¹².
-    pub delta_pico: u64,
-    /// 1 if the claim is falsified.
-    pub falsified: u8,
-    /// The largest epsilon that is falsified, in millionths, rounded down.
-    pub falsified_up_to_micro: u64,
-    /// Guesses.
-    pub guesses: u64,
-    /// 1 if noise is shared between nodes, sums or cells.
-    pub noise_shared: u8,
-    /// 1 if the guesses could have falsified the claim; where it is 0, `falsified` says nothing.
-    pub tested: u8,
-    /// Right guesses from which on the claim is falsified; 0 if there are none.
-    pub threshold: u64,
 }
 
 fn down(value: f64) -> u64 {

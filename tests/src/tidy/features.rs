@@ -77,6 +77,13 @@ const RELEASED: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "A2",
+        &[
+            "a2_missing_field_is_missing_evidence",
+            "a2_word_needs_signature",
+        ],
+    ),
+    (
         "A3",
         &["a3_no_id_shaped_field", "a3_canary_ids_not_on_wire"],
     ),

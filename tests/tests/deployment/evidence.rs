@@ -155,7 +155,7 @@ fn commands() -> Vec<&'static str> {
         .lines()
         .filter_map(|line| line.strip_prefix("    "));
     let lines: Vec<&str> = lines.filter(|line| line.starts_with("aquifer ")).collect();
-    assert_eq!(lines.len(), 5);
+    assert_eq!(lines.len(), 6);
     lines
 }
 
@@ -203,6 +203,15 @@ fn check_documents(documents: &[(&str, String)], rho_micro: u64) {
         if !name.ends_with(":entries") && has_digit(&property["value"]) {
             assert_ne!(value(&format!("{name}:entries")), "", "{name}");
         }
+    }
+    assert!(value("aquifer:retire_by").contains("(UTC): no prediction is made with it afterwards"));
+    let dossier = text("dossier.html");
+    for part in [
+        "evidence missing: empirical audit: not run",
+        "not_claimed",
+        "needs human judgement",
+    ] {
+        assert!(dossier.contains(part), "{part}: {dossier}");
     }
     let notice = text("notice.md");
     for word in ["privacy@units.example", "churn.train", "reporting", "[log "] {

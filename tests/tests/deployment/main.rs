@@ -43,6 +43,8 @@ mod kills;
 #[cfg(test)]
 mod law;
 #[cfg(test)]
+mod lives;
+#[cfg(test)]
 mod mirror;
 #[cfg(test)]
 mod notebook;

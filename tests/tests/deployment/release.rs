@@ -59,7 +59,7 @@ fn check_models(small: &Small) {
     let export = ["model", "export", "churn", "--out", &path.to_string_lossy()];
     check_says(&small.cluster.aquifer(export).unwrap(), 0, &[]);
     let file = json(&fs::read_to_string(&path).unwrap());
-    assert_eq!(file["format"], "aquifer.additive/1");
+    assert_eq!(file["format"], "aquifer.additive/2");
     assert_eq!(file["privacy"]["mode"], "node-noise");
     assert_eq!(file["privacy"]["urho"], one_study().0);
 }

@@ -135,6 +135,10 @@ fn is_listed(request: &Request) -> bool {
         | R::ModelFetch(_)
         | R::ModelSums(_)
         | R::ModelRelease { .. }
+        | R::ModelUse(_)
+        | R::ModelEnd { .. }
+        | R::ModelAudited { .. }
+        | R::ModelLives
         | R::Nodes
         | R::ContractShow(_)
         | R::Renew { .. }

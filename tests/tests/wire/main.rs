@@ -6,6 +6,7 @@
 mod fields;
 #[cfg(test)]
 mod inner;
+mod lives;
 mod samples;
 
 use aquifer_shared::protocol::wire::{
@@ -108,7 +109,7 @@ fn every_kind_has_a_sample() {
         .collect();
     kinds.sort_unstable();
     kinds.dedup();
-    let expected: Vec<u8> = (1..=32).collect();
+    let expected: Vec<u8> = (1..=33).collect();
     assert_eq!(kinds, expected);
 }
 

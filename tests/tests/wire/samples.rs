@@ -32,6 +32,7 @@ pub fn all() -> Vec<Sample> {
     samples.extend(aggregation_refusals());
     samples.extend(mirror());
     samples.extend(histories());
+    samples.extend(super::lives::samples());
     samples
 }
 

@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::audit_args::AuditCommand;
-use crate::facts::FactsCommand;
+use crate::facts::{DossierArguments, FactsCommand};
 use crate::law_args::{LawsCommand, PolicyCommand};
 
 /// Submit and approve studies, read models, predict: for operators, approvers, analysts and auditors.
@@ -216,6 +216,44 @@ pub(crate) enum ModelCommand {
     Release(ModelArgument),
     /// Drop a held model for good (approvers)
     Drop(ModelArgument),
+    /// End the use of a released model before its date: it predicts no more (approvers)
+    #[command(
+        after_help = "Example:\n  aquifer model retire churn@2 --why \"replaced by churn@3\""
+    )]
+    Retire(EndArguments),
+    /// Recall a released model, which should not have been used; takes two people (operators, approvers, dpo)
+    #[command(
+        after_help = "Example, entered by one person and then by another:\n  aquifer model recall churn@2 --why \"a column was wrong at one unit\""
+    )]
+    Recall(EndArguments),
+    /// Enter what `scripts/audit-privacy --json` found for a model's claim in the history (auditors, dpo)
+    #[command(
+        after_help = "Example:\n  scripts/audit-privacy --claims 1 --delta 1e-6 --json > audit.json\n  aquifer model audit churn@2 --result audit.json"
+    )]
+    Audit {
+        /// NAME@VERSION
+        #[arg(value_name = "NAME@VERSION")]
+        model: String,
+        /// What scripts/audit-privacy --json printed
+        #[arg(long, value_name = "FILE")]
+        result: PathBuf,
+    },
+    /// Gather what there is to judge by whether a model is personal data: HTML, or JSON with --json; asks nobody
+    #[command(
+        after_help = "Example:\n  aquifer model dossier churn --log 2026Q4 --out dossier.html\n  aquifer model dossier churn --log 2026Q4 --assessment churn-1.toml --out dossier.html\n\nchurn-1.toml:\n  model = \"churn\"\n  version = 1\n  file_sha256 = \"3f9c...\"\n  conclusion = \"...\"\n  reference = \"where the reasons are\"\n\nUntil a dpo has signed it, the dossier says anonymity: not_claimed."
+    )]
+    Dossier(DossierArguments),
+}
+
+/// Which model is used no more, and why.
+#[derive(Args, Debug)]
+pub(crate) struct EndArguments {
+    /// NAME@VERSION
+    #[arg(value_name = "NAME@VERSION")]
+    pub(crate) model: String,
+    /// Why, for the history; about no customer
+    #[arg(long, value_name = "REASON")]
+    pub(crate) why: String,
 }
 
 /// Which model.

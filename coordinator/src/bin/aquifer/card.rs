@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
-use aquifer_shared::domain::predictor::model::{ModelError, ModelFile, Privacy, QualityCard};
+use aquifer_shared::domain::predictor::model::{
+    Card, ModelError, ModelFile, Privacy, QualityCard, day,
+};
 use aquifer_shared::domain::predictor::prediction::{CurveLine, Predictor};
 use aquifer_shared::domain::sum::TrustMode;
 use aquifer_shared::shell::report::{Table, printable};
@@ -56,6 +58,11 @@ pub(crate) fn summary(file: &ModelFile) -> String {
     text
 }
 
+fn retire_by(card: &Card) -> String {
+    let day = day(card.last_use());
+    format!("{day}: no prediction is made with it afterwards")
+}
+
 /// Facts of a model, one per line.
 pub(crate) fn facts(file: &ModelFile) -> Vec<(&'static str, String)> {
     let (card, privacy, model) = (file.card(), file.privacy(), file.model());
@@ -69,6 +76,7 @@ pub(crate) fn facts(file: &ModelFile) -> Vec<(&'static str, String)> {
                 moment(card.created)
             ),
         ),
+        ("retire by", retire_by(card)),
         ("predicts", format!("the probability of {}", model.label)),
         ("purpose", card.purpose.to_string()),
         (

@@ -2,9 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use aquifer_shared::domain::facts::{Card, Form, Log, NoDocument, Record, notice};
+use aquifer_shared::base::ids::IdentityKey;
+use aquifer_shared::domain::facts::{
+    Assessment, Card, Dossier, Form, Log, NoDocument, NoDossier, Record, notice,
+};
+use aquifer_shared::shell::documents::read_document;
+use aquifer_shared::shell::exceptions::SIGNED;
 use aquifer_shared::shell::pack_folder;
 use aquifer_shared::shell::report::{self, Outcome};
+use aquifer_shared::shell::signed::signers;
 use clap::{Args, Subcommand, ValueEnum};
 
 use crate::audit::read_policy;
@@ -58,6 +64,71 @@ pub(crate) enum Whose {
     Controller,
     /// The coordinator's operator, who works for the units
     Processor,
+}
+
+/// Arguments of `model dossier`.
+#[derive(Args, Debug)]
+pub(crate) struct DossierArguments {
+    /// Name of the model
+    #[arg(value_name = "MODEL")]
+    model: String,
+    /// Its version [default: the newest]
+    #[arg(long, value_name = "N")]
+    version: Option<u64>,
+    /// What a dpo has signed about the model (TOML); signatures are in the file beside it that ends in .signed
+    #[arg(long, value_name = "FILE")]
+    assessment: Option<PathBuf>,
+    /// Which log
+    #[command(flatten)]
+    from: From,
+}
+
+/// Makes a dossier.
+///
+/// # Errors
+///
+/// The pack or the assessment cannot be read, or the dossier cannot be written.
+pub(crate) fn dossier(session: &Session, asked: &DossierArguments) -> anyhow::Result<Outcome> {
+    let log = match read(&asked.from)? {
+        Ok(log) => log,
+        Err(none) => return report::refuse(session.json, code(&none), &none.to_string()),
+    };
+    let assessed = match asked.assessment.as_deref().map(assessed).transpose()? {
+        Some(Err(problem)) => return report::refuse(session.json, "assessment", &problem),
+        Some(Ok(assessed)) => Some(assessed),
+        None => None,
+    };
+    let assessed = assessed.as_ref();
+    let assessed = assessed.map(|(text, signers)| (text, &signers[..]));
+    let dossier = match Dossier::of(&log, (&asked.model, asked.version), assessed) {
+        Ok(dossier) => dossier,
+        Err(NoDossier::Document(none)) => {
+            return report::refuse(session.json, code(&none), &none.to_string());
+        }
+        Err(NoDossier::Assessment(none)) => {
+            return report::refuse(session.json, "assessment", &none.to_string());
+        }
+    };
+    let text = match session.json {
+        true => dossier.to_json(),
+        false => dossier.to_html(),
+    };
+    put(session, asked.from.out.as_deref(), &text)
+}
+
+/// An assessment, and who signed it; or what is wrong with the file.
+fn assessed(file: &Path) -> anyhow::Result<Result<(Assessment, Vec<IdentityKey>), String>> {
+    let text = read_document(file)?;
+    let beside = file.with_extension(SIGNED);
+    let lines = match beside.exists() {
+        true => read_document(&beside)?,
+        false => String::new(),
+    };
+    let read = Assessment::parse(&text).map(|own| {
+        let signers = signers(&lines, &own.digest());
+        (own, signers)
+    });
+    Ok(read.map_err(|problem| format!("{}: {problem}", file.display())))
 }
 
 /// Which log, and where to.

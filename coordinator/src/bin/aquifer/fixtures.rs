@@ -73,6 +73,7 @@ pub(crate) fn finished() -> (ModelFile, SumsBundle) {
         epsilon: noise::epsilon,
         version: 1,
         created: Timestamp(1_800_000_000_000),
+        retire_by: Some(Timestamp(1_807_776_000_000)),
     });
     let bundle = SumsBundle {
         terms: expanded.bytes,

@@ -23,7 +23,20 @@ pub(crate) type Found<T> = Result<T, Response>;
 ///
 /// The coordinator cannot be asked, or sends a file that the release key did not sign.
 pub(crate) async fn model(client: &Client, which: &str) -> anyhow::Result<Found<ModelFile>> {
-    let text = match client.ask(Request::ModelFetch(which.to_owned())).await? {
+    asked(client, which, Request::ModelFetch(which.to_owned())).await
+}
+
+/// The same for predictions: one that is out of use is refused.
+///
+/// # Errors
+///
+/// As [`model`].
+pub(crate) async fn to_use(client: &Client, which: &str) -> anyhow::Result<Found<ModelFile>> {
+    asked(client, which, Request::ModelUse(which.to_owned())).await
+}
+
+async fn asked(client: &Client, which: &str, request: Request) -> anyhow::Result<Found<ModelFile>> {
+    let text = match client.ask(request).await? {
         Response::Model(text) => text,
         other => return Ok(Err(other)),
     };

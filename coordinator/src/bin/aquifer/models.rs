@@ -2,18 +2,22 @@
 
 use std::path::Path;
 
-use aquifer_shared::domain::predictor::model::ModelFile;
-use aquifer_shared::protocol::ask::{Request, Response};
+use anyhow::Context as _;
+use aquifer_coordinator::shell::clock::now;
+use aquifer_shared::domain::predictor::model::{ModelFile, day};
+use aquifer_shared::protocol::ask::{CanaryRecord, ModelEntry, Request, Response};
+use aquifer_shared::protocol::wire::ModelLife;
+use aquifer_shared::shell::documents::read_document;
 use aquifer_shared::shell::report::{self, Outcome, Table, Tone};
 
 use serde_json::json;
 
-use crate::args::ModelCommand;
+use crate::args::{EndArguments, ModelCommand};
 use crate::client::{Session, not_expected};
 use crate::out::written;
 use crate::show::{model_json, moment};
 use crate::studies::done;
-use crate::{card, card_page, genuine, replay};
+use crate::{card, card_page, facts, genuine, replay};
 
 /// Carries out a command about models.
 ///
@@ -40,6 +44,10 @@ pub(crate) async fn run(session: &Session, command: &ModelCommand) -> anyhow::Re
             })
             .await
         }
+        ModelCommand::Retire(asked) => end(session, asked, false).await,
+        ModelCommand::Recall(asked) => end(session, asked, true).await,
+        ModelCommand::Audit { model, result } => audit(session, model, result).await,
+        ModelCommand::Dossier(asked) => facts::dossier(session, asked),
         ModelCommand::Replay(which) => replay::run(session, &which.model).await,
     }
 }
@@ -49,18 +57,40 @@ async fn list(session: &Session) -> anyhow::Result<Outcome> {
         Response::Models(models) => models,
         other => return not_expected(other, session.json),
     };
+    let lives = match session.ask(Request::ModelLives).await? {
+        Response::ModelLives(lives) => lives,
+        other => return not_expected(other, session.json),
+    };
+    let life = |model: &ModelEntry| {
+        let own = lives.iter().find(|own| own.study == model.study);
+        own.map(|own| own.life)
+    };
     if session.json {
-        report::print_json(&models.iter().map(model_json).collect::<Vec<_>>())?;
+        let lines = models
+            .iter()
+            .map(|model| model_json(model, life(model), now()));
+        report::print_json(&lines.collect::<Vec<_>>())?;
         return Ok(Outcome::Done);
     }
+    let now = now();
     let mut table = Table::new(&[
-        "MODEL", "STATE", "EPSILON", "DELTA", "AUC", "STUDY", "CREATED", "WARNINGS",
+        "MODEL",
+        "STATE",
+        "EPSILON",
+        "DELTA",
+        "AUC",
+        "STUDY",
+        "CREATED",
+        "RETIRE BY",
+        "WARNINGS",
     ]);
     for model in &models {
         let plain = |text: String| (text, Tone::Plain);
-        let state = match model.published {
-            true => ("published".to_owned(), Tone::Good),
-            false => ("held".to_owned(), Tone::Warning),
+        let life = life(model);
+        let state = match (model.published, life.map(|life| life.state(now))) {
+            (false, _) => ("held".to_owned(), Tone::Warning),
+            (true, None | Some("in-use")) => ("published".to_owned(), Tone::Good),
+            (true, Some(ended)) => (ended.to_owned(), Tone::Bad),
         };
         let auc = model.auc.map_or("-".to_owned(), |auc| format!("{auc:.3}"));
         table.toned_row([
@@ -71,6 +101,7 @@ async fn list(session: &Session) -> anyhow::Result<Outcome> {
             plain(auc),
             plain(model.study.short()),
             plain(moment(model.created)),
+            plain(life.map_or_else(String::new, |life| day(life.retire_by))),
             (model.warnings.join(", "), Tone::Warning),
         ]);
     }
@@ -86,6 +117,32 @@ async fn decide(session: &Session, model: &str, publish: bool) -> anyhow::Result
     done(session, response)
 }
 
+async fn end(session: &Session, asked: &EndArguments, recall: bool) -> anyhow::Result<Outcome> {
+    let request = Request::ModelEnd {
+        model: asked.model.clone(),
+        recall,
+        why: asked.why.clone(),
+    };
+    done(session, session.ask(request).await?)
+}
+
+/// The records of a run, one for each claim; the one of the model's claim is entered.
+async fn audit(session: &Session, model: &str, result: &Path) -> anyhow::Result<Outcome> {
+    let shown = result.display();
+    let records: Vec<CanaryRecord> = serde_json::from_str(&read_document(result)?)
+        .with_context(|| format!("{shown} is not what scripts/audit-privacy --json prints"))?;
+    let [result] = records[..] else {
+        let why = format!(
+            "{shown} has {} records, expected one: audit the model's own claim alone",
+            records.len()
+        );
+        return report::refuse(session.json, "record", &why);
+    };
+    let model = model.to_owned();
+    let request = Request::ModelAudited { model, result };
+    done(session, session.ask(request).await?)
+}
+
 /// Fetches a model, checks its signature, and hands it on.
 async fn with_model(
     session: &Session,
@@ -94,10 +151,26 @@ async fn with_model(
 ) -> anyhow::Result<Outcome> {
     let client = session.connect().await?;
     let fetched = genuine::model(&client, which).await;
+    let lives = client.ask(Request::ModelLives).await;
     client.close().await;
     match fetched? {
-        Ok(file) => then(&file),
+        Ok(file) => {
+            if let Response::ModelLives(lives) = lives? {
+                warn_of_end(&file, &lives);
+            }
+            then(&file)
+        }
         Err(other) => not_expected(other, session.json),
+    }
+}
+
+/// Says beside the signed file, which cannot know, that the model is out of use.
+fn warn_of_end(file: &ModelFile, lives: &[ModelLife]) {
+    let card = file.card();
+    let own = lives.iter().find(|own| own.study.0 == card.study.0);
+    let name = format!("{}@{}", card.name, card.version);
+    if let Some(Err(out)) = own.map(|own| own.life.allows(&name, now())) {
+        report::note(&out.to_string());
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::ensure;
 use aquifer_coordinator::core::prediction::{InputError, Predicted, Wanted};
 use aquifer_coordinator::core::scoring::{Pairs, predict_object, read_object};
+use aquifer_coordinator::shell::clock::now;
 use aquifer_shared::domain::contract::Contract;
 use aquifer_shared::domain::predictor::model::ModelFile;
 use aquifer_shared::domain::predictor::prediction::Predictor;
@@ -46,6 +47,10 @@ pub(crate) async fn run(session: &Session, asked: &PredictArguments) -> anyhow::
         Ok(ready) => ready,
         Err(other) => return not_expected(other, session.json),
     };
+    // A file says its date by itself; whether its use was ended earlier, only the coordinator knows.
+    if let Err(out) = ready.file.in_date(now()) {
+        return report::refuse(session.json, "out-of-use", &out.to_string());
+    }
     match (&asked.object, &asked.file, &asked.out) {
         (Some(object), ..) => one(session, &ready, asked, object),
         (None, Some(file), Some(out)) => predict_file::run(session, &ready, asked, file, out),
@@ -71,7 +76,7 @@ async fn fetched(session: &Session, which: &str) -> anyhow::Result<Found<Ready>>
 }
 
 async fn fetch(client: &Client, which: &str) -> anyhow::Result<Found<Ready>> {
-    let file = match genuine::model(client, which).await? {
+    let file = match genuine::to_use(client, which).await? {
         Ok(file) => file,
         Err(other) => return Ok(Err(other)),
     };

@@ -1,6 +1,6 @@
 //! What a model's card must say: recomputed from the study's terms and its released sums alone.
 //!
-//! Version and moment are the card's own word; the gate's reason too, where it compared with an earlier version.
+//! Version, moment and date are the card's own word; the gate's reason too, where it compared with an earlier version.
 
 use aquifer_coordinator::core::learning::evaluated;
 use aquifer_shared::domain::contract::Contract;
@@ -67,6 +67,7 @@ fn expected(
         epsilon,
         version: file.card().version,
         created: file.card().created,
+        retire_by: file.card().retire_by,
     });
     made.ok().map(|made| made.card().clone())
 }

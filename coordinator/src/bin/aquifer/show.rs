@@ -1,6 +1,7 @@
 //! What the coordinator tells, as JSON for programs and in words for people: hashes as digits, moments as dates.
 
 use aquifer_shared::base::time::Timestamp;
+use aquifer_shared::domain::predictor::model::Life;
 use aquifer_shared::domain::sum::{HoldOut, Plan, RoundTerms, StudyTerms};
 use aquifer_shared::protocol::ask::{
     MemberStatus, ModelEntry, NodeEntry, StudyDetail, StudyState, StudyStatus,
@@ -89,7 +90,7 @@ pub(crate) fn terms_json(terms: &StudyTerms) -> Value {
 }
 
 /// A line of the list of models.
-pub(crate) fn model_json(model: &ModelEntry) -> Value {
+pub(crate) fn model_json(model: &ModelEntry, life: Option<Life>, now: Timestamp) -> Value {
     json!({
         "name": model.name,
         "version": model.version,
@@ -100,6 +101,8 @@ pub(crate) fn model_json(model: &ModelEntry) -> Value {
         "delta": model.delta,
         "auc": model.auc,
         "created": model.created,
+        "retire_by": life.map(|life| life.retire_by),
+        "state": life.map(|life| life.state(now)),
         "warnings": model.warnings,
     })
 }

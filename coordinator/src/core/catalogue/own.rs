@@ -252,6 +252,8 @@ fn model(record: &ModelRecord) -> Row {
         time(record.created),
         text(card.warnings.join("; ")),
         text(privacy.sentence()),
+        time(record.retire_by),
+        text(record.state),
     ]
 }
 
@@ -405,6 +407,8 @@ mod tests {
             models: vec![ModelRecord {
                 file,
                 created: Timestamp(1_000),
+                retire_by: Timestamp(2_000),
+                state: "in-use",
             }],
             ..Records::default()
         };
@@ -421,6 +425,8 @@ mod tests {
         assert_eq!(rows("model_importances").len(), 2);
         assert!(rows("model_shapes").len() > 4);
         assert_eq!(rows("models")[0][14], text("1970-01-01T00:00:01Z"));
+        assert_eq!(rows("models")[0][17], text("1970-01-01T00:00:02Z"));
+        assert_eq!(rows("models")[0][18], text("in-use"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use aquifer_shared::domain::contract::Contract;
 use aquifer_shared::domain::law::Allowed;
 use aquifer_shared::domain::law::witness::{Run, Score};
-use aquifer_shared::domain::predictor::model::ModelFile;
+use aquifer_shared::domain::predictor::model::{ModelFile, day};
 use aquifer_shared::domain::predictor::prediction::{Predictor, Value as Given};
 use aquifer_shared::protocol::ask::{AnswerKind, AnswerValue};
 use sqlparser::ast::{
@@ -91,6 +91,7 @@ fn table(wish: &Wish, file: &ModelFile, predicted: &Predicted) -> Grid {
         ),
         ("model", AnswerKind::Text, text(card.name.as_str())),
         ("version", AnswerKind::Whole, whole(card.version)),
+        ("retire_by", AnswerKind::Text, text(day(card.last_use()))),
         (
             "clipped",
             AnswerKind::Text,

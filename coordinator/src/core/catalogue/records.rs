@@ -42,6 +42,10 @@ pub struct ModelRecord {
     pub file: ModelFile,
     /// When.
     pub created: Timestamp,
+    /// The last moment of its use.
+    pub retire_by: Timestamp,
+    /// Whether it is used, in a word.
+    pub state: &'static str,
 }
 
 /// A past answer.

@@ -1,9 +1,11 @@
 //! What may be listed over HTTPS: published tables, shares, units, models, releases. Public within the company.
 
 use aquifer_shared::base::calendar;
+use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::domain::contract::{
     Contract, NumberColumn, Published, PublishedColumn, PublishedKind,
 };
+use aquifer_shared::domain::predictor::model::Life;
 use aquifer_shared::domain::sum::{StudyTerms, study_hash};
 use aquifer_shared::protocol::ask::ModelEntry;
 use aquifer_shared::protocol::codec::encode;
@@ -184,6 +186,10 @@ pub struct ModelBody {
     pub auc: Option<f64>,
     /// When it was made, in milliseconds since 1970.
     pub created: u64,
+    /// The last moment at which predictions are made with it, in milliseconds since 1970.
+    pub retire_by: u64,
+    /// `in-use`; or why it predicts no more: `expired`, `retired`, `recalled`.
+    pub state: &'static str,
     /// Warnings of its card.
     pub warnings: Vec<String>,
 }
@@ -331,8 +337,10 @@ impl From<&NumberColumn> for TableKindBody {
     }
 }
 
-impl From<&ModelEntry> for ModelBody {
-    fn from(entry: &ModelEntry) -> Self {
+impl ModelBody {
+    /// As it is at this time.
+    #[must_use]
+    pub fn of(entry: &ModelEntry, life: Life, now: Timestamp) -> Self {
         Self {
             name: entry.name.to_string(),
             version: entry.version,
@@ -342,6 +350,8 @@ impl From<&ModelEntry> for ModelBody {
             delta: entry.delta,
             auc: entry.auc,
             created: entry.created.0,
+            retire_by: life.retire_by.0,
+            state: life.state(now),
             warnings: entry.warnings.clone(),
         }
     }

@@ -80,6 +80,8 @@ pub struct PredictionBody {
     pub change: Option<String>,
     /// What the model cost its customers in privacy.
     pub statement: String,
+    /// The last moment at which the model is used, in milliseconds since 1970.
+    pub retire_by: u64,
     /// Warnings of the model's card.
     pub warnings: Vec<String>,
     /// Features whose number lies outside the contract's bounds: it counts as the bound.
@@ -187,6 +189,7 @@ impl PredictionBody {
             contributions: explanation.contributions.into_iter().map(shown).collect(),
             change: explanation.counterfactual.as_ref().map(Change::sentence),
             statement: ready.file.privacy().sentence(),
+            retire_by: card.last_use().0,
             warnings: card.warnings.clone(),
             clipped: predicted.clipped,
             notes: predicted.notes,

@@ -107,7 +107,7 @@ impl Problem {
     #[must_use]
     pub fn refused(code: &str, message: String) -> Self {
         let status = match code {
-            "role" | "law" => 403,
+            "role" | "law" | "out-of-use" => 403,
             "unknown" => 404,
             "busy" => 429,
             "store" | "random" => 503,

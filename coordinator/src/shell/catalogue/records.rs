@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use aquifer_shared::base::ids::{Name, Role};
 use aquifer_shared::base::limits::CATALOGUE_ANSWERS_MAX;
+use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::domain::contract::Contract;
-use aquifer_shared::domain::predictor::model::ModelFile;
+use aquifer_shared::domain::predictor::model::{ModelFile, OutOfUse};
 use aquifer_shared::domain::sum::{StudyTerms, study_hash};
 use aquifer_shared::protocol::codec::{decode, encode};
 use aquifer_shared::protocol::wire::{Message as _, Offer};
@@ -58,9 +59,10 @@ pub async fn records(
     };
     let answers = store.answers(CATALOGUE_ANSWERS_MAX).await?;
     let models = store.models().await?;
+    let at = front.law.present(front.platform.now());
     Ok(Records {
         purposes,
-        models: models.iter().filter_map(model).collect(),
+        models: models.iter().filter_map(|own| model(own, at)).collect(),
         answers: answers
             .iter()
             .filter_map(|stored| answer(stored, open))
@@ -69,7 +71,10 @@ pub async fn records(
     })
 }
 
-/// The newest released version of a model, or the one that is named; and the contract that it was made for.
+/// A model to predict with, and the contract that it was made for.
+pub type ToUse = (ModelFile, Option<Contract>);
+
+/// The newest released version of a model that is in use, or the one that is named; else why none may be used, where there are some.
 ///
 /// # Errors
 ///
@@ -77,7 +82,7 @@ pub async fn records(
 pub async fn released(
     front: &Front,
     which: &str,
-) -> Result<Option<(ModelFile, Option<Contract>)>, StoreFault> {
+) -> Result<Result<Option<ToUse>, OutOfUse>, StoreFault> {
     let (name, version) = match which.split_once('@') {
         Some((name, version)) => (name, Some(version)),
         None => (which, None),
@@ -85,25 +90,31 @@ pub async fn released(
     let models = front.store.models().await?.into_iter();
     let named = models.filter(|own| own.published && own.name.as_str() == name);
     let named = named.filter(|own| version.is_none_or(|wanted| own.version.to_string() == wanted));
-    let Some(stored) = named.max_by_key(|own| own.version) else {
-        return Ok(None);
-    };
-    let Ok(file) = ModelFile::parse(&stored.file) else {
-        return Ok(None);
+    let now = front.law.present(front.platform.now());
+    let looked = named.filter_map(|own| {
+        let (file, life) = own.life()?;
+        let allowed = life.allows(&own.named(), now);
+        Some((own.version, allowed.map(|()| file)))
+    });
+    let best = looked.max_by_key(|(version, allowed)| (allowed.is_ok(), *version));
+    let file = match best {
+        Some((_, Ok(file))) => file,
+        Some((_, Err(out))) => return Ok(Err(out)),
+        None => return Ok(Ok(None)),
     };
     let text = front.store.contract(&file.model().contract_hash).await?;
     let contract = text.and_then(|text| Contract::parse(&text).ok());
-    Ok(Some((file, contract)))
+    Ok(Ok(Some((file, contract))))
 }
 
 /// Candidates that wait for a person are not for use.
-fn model(stored: &StoredModel) -> Option<ModelRecord> {
-    let file = stored
-        .published
-        .then(|| ModelFile::parse(&stored.file).ok());
+fn model(stored: &StoredModel, now: Timestamp) -> Option<ModelRecord> {
+    let (file, life) = stored.published.then(|| stored.life())??;
     Some(ModelRecord {
-        file: file??,
+        file,
         created: stored.created,
+        retire_by: life.retire_by,
+        state: life.state(now),
     })
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use aquifer_shared::base::ids::{Role, StudyHash};
 use aquifer_shared::base::limits::HTTPS_RELEASES_MAX;
 use aquifer_shared::domain::sum::StudyTerms;
-use aquifer_shared::protocol::ask::{Request, Response};
+use aquifer_shared::protocol::ask::{ModelEntry, Request, Response};
 use aquifer_shared::protocol::codec::decode;
 use aquifer_shared::protocol::wire::{Message as _, Offer};
 use axum::body::Body;
@@ -102,9 +102,15 @@ pub(super) async fn nodes(State(shared): State<Arc<Shared>>, _asker: Asker) -> R
 pub(super) async fn models(State(shared): State<Arc<Shared>>, asker: Asker) -> Replied {
     match ask_hub(&shared, &asker.party, Request::ModelList).await? {
         Response::Models(models) => {
+            let stored = shared.front.store.models().await.map_err(broken)?;
+            let now = shared.front.law.present(shared.front.platform.now());
             let released = models.iter().filter(|entry| entry.published);
+            let body = |entry: &ModelEntry| {
+                let own = stored.iter().find(|own| own.study == entry.study)?;
+                Some(ModelBody::of(entry, own.life()?.1, now))
+            };
             Ok(json(&ModelsBody {
-                models: released.map(ModelBody::from).collect(),
+                models: released.filter_map(body).collect(),
             }))
         }
         other => Err(unexpected(other)),
@@ -125,7 +131,7 @@ pub(super) async fn model(
     name: Result<Path<String>, PathRejection>,
 ) -> Replied {
     let Path(name) = name.map_err(|no| Problem::of(400, "path", no.body_text(), ""))?;
-    let file = model_file(&shared, &asker, name).await?;
+    let file = model_file(&shared, &asker, Request::ModelFetch(name)).await?;
     Ok(text(file, "application/json"))
 }
 
@@ -137,11 +143,11 @@ pub(super) async fn model(
 pub(super) async fn model_file(
     shared: &Shared,
     asker: &Asker,
-    name: String,
+    wanted: Request,
 ) -> Result<String, Problem> {
     let mut party = asker.party.clone();
     party.role = Role::Analyst;
-    match ask_hub(shared, &party, Request::ModelFetch(name)).await? {
+    match ask_hub(shared, &party, wanted).await? {
         Response::Model(file) => Ok(file),
         other => Err(unexpected(other)),
     }

@@ -101,9 +101,10 @@ fn places(shared: &Shared, asker: &Asker) -> Result<BatchPlaces, Problem> {
     })
 }
 
-/// A released model with its contract.
+/// A released model that is in use, with its contract.
 async fn ready(shared: &Shared, asker: &Asker, which: &str) -> Result<Ready, Problem> {
-    let file = model_file(shared, asker, which.to_owned()).await?;
+    let wanted = Request::ModelUse(which.to_owned());
+    let file = model_file(shared, asker, wanted).await?;
     let file = ModelFile::parse(&file).map_err(|_| damaged())?;
     let wanted = Request::ContractShow(file.card().contract.clone());
     let contract = match ask_hub(shared, &asker.party, wanted).await? {

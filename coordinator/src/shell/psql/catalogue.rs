@@ -88,6 +88,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let wish = predict::wish(&mut query, values)?;
         let front = self.called.place.shared.front.clone();
         let found = released(&front, &wish.model).await.map_err(failed)?;
+        let found = found.map_err(|out| {
+            let hint = "aquifer.models says until when each version is used";
+            object("QP009", &out.to_string(), hint)
+        })?;
         let Some((file, contract)) = found else {
             let model: String = wish.model.chars().take(80).collect();
             let text = format!("there is no released model {model:?}");

@@ -28,7 +28,7 @@ use sqlx::any::AnyPoolOptions;
 
 pub use answers::{Asked, Closing, StoredAnswer};
 pub use mirror::{Fork, MirrorWrite};
-pub use models::StoredModel;
+pub use models::{Recall, StoredModel};
 pub use passwords::SqlPassword;
 pub use registry::{Party, Redeemed, Ticketed};
 pub use spool::{SpoolWrite, Spooled};

@@ -4,6 +4,7 @@ use aquifer_shared::base::ids::{Hash32, Name, StudyHash};
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::domain::law::Allowed;
 use aquifer_shared::domain::law::witness::{Release, Run};
+use aquifer_shared::domain::predictor::model::{Fate, Life, ModelFile};
 use sqlx::any::AnyRow;
 
 use super::registry::{number, text};
@@ -24,6 +25,43 @@ pub struct StoredModel {
     pub file: String,
     /// When.
     pub created: Timestamp,
+    /// What people decided about its use.
+    pub fate: Fate,
+    /// When they did; 0 where they did not.
+    pub fate_since: Timestamp,
+}
+
+impl StoredModel {
+    /// `NAME@VERSION`.
+    #[must_use]
+    pub fn named(&self) -> String {
+        format!("{}@{}", self.name, self.version)
+    }
+
+    /// How long it is used, with its file; none where the file is not one.
+    #[must_use]
+    pub fn life(&self) -> Option<(ModelFile, Life)> {
+        let file = ModelFile::parse(&self.file).ok()?;
+        let life = Life {
+            fate: self.fate,
+            since: self.fate_since,
+            ..Life::of(file.card())
+        };
+        Some((file, life))
+    }
+}
+
+/// What became of a wish to recall a model.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Recall {
+    /// It waits for a second person.
+    Asked,
+    /// It is recalled.
+    Done,
+    /// The same person has asked before.
+    SamePerson,
+    /// No released model of that name and version is left to be recalled.
+    NotReleased,
 }
 
 impl Store {
@@ -95,7 +133,7 @@ impl Store {
     /// If the store fails.
     pub async fn models(&self) -> Result<Vec<StoredModel>, StoreFault> {
         let rows = sqlx::query(
-            "SELECT name, version, study, state, file, created FROM models WHERE state <> $1 \
+            "SELECT name, version, study, state, file, created, fate, fate_since FROM models WHERE state <> $1 \
              ORDER BY created DESC, name, version DESC",
         )
         .bind(DROPPED)
@@ -147,6 +185,96 @@ impl Store {
         .map_err(fault("decide on a model"))?;
         Ok(done.rows_affected() > 0)
     }
+
+    /// Ends the use of a released model; false if there is none of that name and version in use.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub async fn retire_model(
+        &self,
+        (name, version): (&Name, u32),
+        now: Timestamp,
+    ) -> Result<bool, StoreFault> {
+        let done = sqlx::query(
+            "UPDATE models SET fate = $1, fate_since = $2 WHERE name = $3 AND version = $4 AND state = $5 AND fate = $6",
+        )
+        .bind(RETIRED)
+        .bind(now.0 as i64)
+        .bind(name.as_str().to_owned())
+        .bind(i64::from(version))
+        .bind(PUBLISHED)
+        .bind(IN_USE)
+        .execute(&self.pool)
+        .await
+        .map_err(fault("retire a model"))?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// Writes down that this person wants a released model recalled; once another wants so, it is.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub async fn recall_model(
+        &self,
+        (name, version): (&Name, u32),
+        by: &Name,
+        now: Timestamp,
+    ) -> Result<Recall, StoreFault> {
+        // One statement each, so that two who ask at once are not both the first.
+        let recalled = self.recall_step((name, version), RECALL_SECOND, (by, now));
+        if recalled.await? {
+            return Ok(Recall::Done);
+        }
+        let asked = self.recall_step((name, version), RECALL_FIRST, (by, now));
+        if asked.await? {
+            return Ok(Recall::Asked);
+        }
+        let own: Option<i64> = sqlx::query_scalar(
+            "SELECT version FROM models WHERE name = $1 AND version = $2 AND state = $3 AND fate <> $4 AND recall_by = $5",
+        )
+        .bind(name.as_str().to_owned())
+        .bind(i64::from(version))
+        .bind(PUBLISHED)
+        .bind(RECALLED)
+        .bind(by.as_str().to_owned())
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(fault("recall a model"))?;
+        Ok(match own {
+            Some(_) => Recall::SamePerson,
+            None => Recall::NotReleased,
+        })
+    }
+
+    async fn recall_step(
+        &self,
+        (name, version): (&Name, u32),
+        statement: &'static str,
+        (by, now): (&Name, Timestamp),
+    ) -> Result<bool, StoreFault> {
+        let done = sqlx::query(statement)
+            .bind(name.as_str().to_owned())
+            .bind(i64::from(version))
+            .bind(PUBLISHED)
+            .bind(RECALLED)
+            .bind(by.as_str().to_owned())
+            .bind(now.0 as i64)
+            .execute(&self.pool)
+            .await
+            .map_err(fault("recall a model"))?;
+        Ok(done.rows_affected() > 0)
+    }
+}
+
+/// A number of a newer program is no model to be used.
+fn fate_of(number: u64) -> Fate {
+    match i64::try_from(number) {
+        Ok(IN_USE) => Fate::InUse,
+        Ok(RETIRED) => Fate::Retired,
+        _ => Fate::Recalled,
+    }
 }
 
 fn read_model(row: &AnyRow) -> Result<StoredModel, StoreFault> {
@@ -158,11 +286,21 @@ fn read_model(row: &AnyRow) -> Result<StoredModel, StoreFault> {
         published: number(row, 3, what)? == PUBLISHED as u64,
         file: text(row, 4, what)?,
         created: Timestamp(number(row, 5, what)?),
+        fate: fate_of(number(row, 6, what)?),
+        fate_since: Timestamp(number(row, 7, what)?),
     })
 }
 
-const MODEL_OF: &str =
-    "SELECT name, version, study, state, file, created FROM models WHERE study = $1";
+/// Somebody else has asked before.
+const RECALL_SECOND: &str = "UPDATE models SET fate = $4, fate_since = $6 WHERE name = $1 AND version = $2 AND state = $3 \
+     AND fate <> $4 AND recall_by <> '' AND recall_by <> $5";
+/// Nobody has. The moment is in it so that both statements take the same values.
+const RECALL_FIRST: &str = "UPDATE models SET recall_by = $5 WHERE name = $1 AND version = $2 AND state = $3 \
+     AND fate <> $4 AND recall_by = '' AND $6 >= 0";
+const MODEL_OF: &str = "SELECT name, version, study, state, file, created, fate, fate_since FROM models WHERE study = $1";
 const HELD: i64 = 0;
 const PUBLISHED: i64 = 1;
 const DROPPED: i64 = 2;
+const IN_USE: i64 = 0;
+const RETIRED: i64 = 1;
+const RECALLED: i64 = 2;

@@ -5,10 +5,10 @@
 use super::{Store, StoreFault, fault};
 
 /// Raised with every change of [`TABLES`] and with every entry of [`CHANGES`].
-const SCHEMA: i64 = 7;
+const SCHEMA: i64 = 8;
 
 /// What tables have learned since they were first made, and with which number: older stores are brought up with these.
-const CHANGES: [(i64, &str); 6] = [
+const CHANGES: [(i64, &str); 9] = [
     (
         5,
         "ALTER TABLE answers ADD COLUMN attempts BIGINT NOT NULL DEFAULT 1",
@@ -32,6 +32,18 @@ const CHANGES: [(i64, &str); 6] = [
     (
         6,
         "CREATE INDEX asked_open ON asked (study) WHERE settled = 0",
+    ),
+    (
+        8,
+        "ALTER TABLE models ADD COLUMN fate BIGINT NOT NULL DEFAULT 0",
+    ),
+    (
+        8,
+        "ALTER TABLE models ADD COLUMN fate_since BIGINT NOT NULL DEFAULT 0",
+    ),
+    (
+        8,
+        "ALTER TABLE models ADD COLUMN recall_by TEXT NOT NULL DEFAULT ''",
     ),
 ];
 

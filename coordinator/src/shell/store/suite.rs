@@ -7,11 +7,13 @@ use std::path::Path;
 
 use aquifer_shared::base::ids::{Hash32, IdentityKey, Name, Role, StudyHash};
 use aquifer_shared::base::time::Timestamp;
+use aquifer_shared::domain::predictor::model::Fate;
 use aquifer_shared::shell::at_rest::DatabaseKey;
 
 use super::postgres::Server;
 use super::{
-    Party, Redeemed, SqlPassword, Store, StoreFault, StoredModel, StoredStudy, Ticketed, Token,
+    Party, Recall, Redeemed, SqlPassword, Store, StoreFault, StoredModel, StoredStudy, Ticketed,
+    Token,
 };
 use crate::core::gates_fixtures::allowed_to_release;
 use crate::core::psql::scram::Verifier;
@@ -272,6 +274,8 @@ fn model(study: u8, version: u32) -> StoredModel {
         published: false,
         file: format!("{{\"study\":{study}}}"),
         created: Timestamp(30),
+        fate: Fate::InUse,
+        fate_since: Timestamp(0),
     }
 }
 
@@ -325,6 +329,55 @@ async fn a_held_model_is_published_or_dropped_for_good(store: &Store) {
         .audit(Timestamp(1), "ops", "release", "churn@1")
         .await
         .unwrap();
+}
+
+async fn a_released_model_is_retired_once_and_recalled_by_two(store: &Store) {
+    let churn = model(5, 1).name;
+    let [ada, bob]: [Name; 2] = ["ada", "bob"].map(|name| name.parse().unwrap());
+    let fates = async || {
+        let models = store.models().await.unwrap().into_iter();
+        models
+            .map(|own| (own.fate, own.fate_since.0))
+            .collect::<Vec<_>>()
+    };
+    let recall = async |version, by, at| {
+        let asked = store.recall_model((&churn, version), by, Timestamp(at));
+        asked.await.unwrap()
+    };
+    // The second version was dropped: nothing of it is used.
+    assert!(
+        !store
+            .retire_model((&churn, 2), Timestamp(40))
+            .await
+            .unwrap()
+    );
+    assert_eq!(recall(2, &ada, 40).await, Recall::NotReleased);
+    assert_eq!(recall(1, &ada, 40).await, Recall::Asked);
+    assert_eq!(recall(1, &ada, 41).await, Recall::SamePerson);
+    assert_eq!(fates().await, [(Fate::InUse, 0)]);
+    assert!(
+        store
+            .retire_model((&churn, 1), Timestamp(42))
+            .await
+            .unwrap()
+    );
+    assert!(
+        !store
+            .retire_model((&churn, 1), Timestamp(43))
+            .await
+            .unwrap()
+    );
+    assert_eq!(fates().await, [(Fate::Retired, 42)]);
+    // What is retired already can be recalled still.
+    assert_eq!(recall(1, &bob, 44).await, Recall::Done);
+    assert_eq!(recall(1, &ada, 45).await, Recall::NotReleased);
+    assert_eq!(fates().await, [(Fate::Recalled, 44)]);
+    assert!(
+        !store
+            .retire_model((&churn, 1), Timestamp(46))
+            .await
+            .unwrap()
+    );
 }
 
 async fn a_password_is_kept_until_it_is_withdrawn(store: &Store) {
@@ -410,6 +463,7 @@ async fn check_store(url: &str, dir: &Path) {
     records_are_appended_all_or_none(&store).await;
     a_study_has_one_model_and_a_number_one_study(&store).await;
     a_held_model_is_published_or_dropped_for_good(&store).await;
+    a_released_model_is_retired_once_and_recalled_by_two(&store).await;
     secure::what_dealers_dealt_lives_as_long_as_its_attempt(&store).await;
     secure::a_spool_is_written_with_its_records_or_not_at_all(&store).await;
     secure::a_mirror_follows_its_node(&store).await;
@@ -434,7 +488,7 @@ async fn check_store(url: &str, dir: &Path) {
         .unwrap();
     again.close().await;
     let newer = Store::open(url, dir, &key()).await.unwrap_err();
-    assert!(matches!(newer, StoreFault::Newer { found: 8 }));
+    assert!(matches!(newer, StoreFault::Newer { found: 9 }));
 }
 
 #[tokio::test]
@@ -569,15 +623,22 @@ async fn an_older_store_is_brought_up_to_date() {
         let drop = sqlx::AssertSqlSafe(format!("DROP TABLE {table}"));
         sqlx::raw_sql(drop).execute(&store.pool).await.unwrap();
     }
-    let younger = "ALTER TABLE studies DROP COLUMN question";
-    sqlx::raw_sql(younger).execute(&store.pool).await.unwrap();
+    for (table, column) in [
+        ("studies", "question"),
+        ("models", "fate"),
+        ("models", "fate_since"),
+        ("models", "recall_by"),
+    ] {
+        let younger = sqlx::AssertSqlSafe(format!("ALTER TABLE {table} DROP COLUMN {column}"));
+        sqlx::raw_sql(younger).execute(&store.pool).await.unwrap();
+    }
     let older = "UPDATE schema_version SET number = 1";
     sqlx::query(older).execute(&store.pool).await.unwrap();
     store.close().await;
     let store = open().await.unwrap();
     assert_eq!(store.spool(&StudyHash([5; 32])).await.unwrap(), []);
     assert!(store.ticket(Hash32([1; 32])).await.unwrap().is_some());
-    assert_eq!(store.schema().await.unwrap(), Some(7));
+    assert_eq!(store.schema().await.unwrap(), Some(8));
 }
 
 #[tokio::test]

@@ -129,7 +129,7 @@ pub struct Assessed {
     pub action: Action,
     /// Why.
     pub reason: String,
-    /// When it was superseded, once it was.
+    /// Since when it is not used any more, once it is not: superseded, retired, recalled, or past its date.
     pub superseded_at: Option<i64>,
 }
 
@@ -157,6 +157,15 @@ pub enum Step {
     Certify(Hash32),
     /// A run of this name was superseded.
     Supersede(Hash32),
+    /// What the coordinator says of the model of a run.
+    Learn {
+        /// The study.
+        study: Hash32,
+        /// The last moment of the model's use.
+        retire_by: i64,
+        /// Since when it is not used any more, once it is not.
+        ended: Option<i64>,
+    },
     /// Everything that was due has happened.
     Close,
     /// The unit refuses, and says why.
@@ -266,8 +275,7 @@ impl Case {
                 },
             ) => {
                 let latest = at.saturating_add(age_max_ms);
-                let ground = self.ground;
-                let assess = |run: &ScopedRun| assess(run, ground, latest, eps_at_once_micro);
+                let assess = |run| assess(run, self.ground, latest, eps_at_once_micro);
                 self.assessed = self.scope.iter().map(assess).collect();
                 Stage::ModelsAssessed
             }
@@ -276,10 +284,23 @@ impl Case {
                 Stage::CertificateIssued
             }
             (Stage::CertificateIssued, Step::Supersede(study)) => {
-                let own = self.assessed.iter_mut().find(|own| own.run.study == study);
+                let own = self.model_of(study);
                 let own = own.filter(|own| own.action != Action::None);
                 let own = own.ok_or(wrong("superseding a run that no model is due of"))?;
                 own.superseded_at.get_or_insert(at);
+                return Ok(());
+            }
+            (
+                Stage::ModelsAssessed | Stage::CertificateIssued,
+                Step::Learn {
+                    study,
+                    retire_by,
+                    ended,
+                },
+            ) => {
+                let own = self.model_of(study);
+                let own = own.ok_or(wrong("learning of a model that is none of this erasure"))?;
+                own.learn(retire_by, ended);
                 return Ok(());
             }
             (Stage::CertificateIssued, Step::Close) if self.due(at).is_none() => Stage::Closed,
@@ -289,11 +310,21 @@ impl Case {
             }
             (_, step) => return Err(wrong(step.word())),
         };
-        self.stage = reached;
-        if self.reached.last().is_none_or(|(last, _)| *last != reached) {
-            self.reached.push((reached, at));
-        }
+        self.reach(reached, at);
         Ok(())
+    }
+
+    fn reach(&mut self, stage: Stage, at: i64) {
+        self.stage = stage;
+        if self.reached.last().is_none_or(|(last, _)| *last != stage) {
+            self.reached.push((stage, at));
+        }
+    }
+
+    /// What is done about the model of a study.
+    fn model_of(&mut self, study: Hash32) -> Option<&mut Assessed> {
+        let mut models = self.assessed.iter_mut();
+        models.find(|own| own.run.study == study && own.run.kind == Kind::Train)
     }
 
     /// Whether nothing more happens.
@@ -307,13 +338,50 @@ impl Case {
     pub fn due(&self, at: i64) -> Option<i64> {
         let backups = self.backups.iter().map(|backup| backup.expires_at);
         let backups = backups.filter(|expires| *expires > at);
-        let models = self.assessed.iter().filter_map(|own| match own.action {
-            Action::RetrainScheduled(by) | Action::RetireBy(by) => {
-                own.superseded_at.is_none().then_some(by)
+        backups.chain(self.models_due()).max()
+    }
+
+    /// By when each model is out of use that still is in use.
+    fn models_due(&self) -> impl Iterator<Item = i64> {
+        let in_use = self.assessed.iter();
+        let in_use = in_use.filter(|own| own.superseded_at.is_none());
+        in_use.filter_map(Assessed::by)
+    }
+
+    /// Whether a certificate of `before` says something about models that does not hold any more: a date, or that one is in use still.
+    #[must_use]
+    pub fn outdates(&self, before: &Self) -> bool {
+        let dates =
+            |case: &Self| -> Vec<Option<i64>> { case.assessed.iter().map(Assessed::by).collect() };
+        let over = |case: &Self| case.models_due().next().is_none();
+        dates(self) != dates(before) || over(self) != over(before)
+    }
+}
+
+impl Assessed {
+    /// Takes the date that the model has; whoever asked for a model without them at once does not wait longer for that.
+    fn learn(&mut self, retire_by: i64, ended: Option<i64>) {
+        self.action = match self.action {
+            Action::None => {
+                "a model of it was released, and may have learned from this person"
+                    .clone_into(&mut self.reason);
+                Action::RetireBy(retire_by)
             }
+            Action::RetireBy(_) => Action::RetireBy(retire_by),
+            Action::RetrainScheduled(by) => Action::RetrainScheduled(by.min(retire_by)),
+        };
+        if let Some(ended) = ended {
+            self.superseded_at.get_or_insert(ended);
+        }
+    }
+
+    /// By when its model is not used any more, where there is one.
+    #[must_use]
+    pub fn by(&self) -> Option<i64> {
+        match self.action {
             Action::None => None,
-        });
-        backups.chain(models).max()
+            Action::RetrainScheduled(by) | Action::RetireBy(by) => Some(by),
+        }
     }
 }
 
@@ -358,6 +426,7 @@ impl Step {
             Self::Assess { .. } => "assessing models",
             Self::Certify(_) => "the certificate",
             Self::Supersede(_) => "superseding a model",
+            Self::Learn { .. } => "learning of a model",
             Self::Close => "closing",
             Self::Refuse(_) => "a refusal",
         }
@@ -531,5 +600,85 @@ mod tests {
         own.take(49, Step::Certify(Hash32([2; 32]))).unwrap();
         own.take(50, Step::Close).unwrap();
         assert!(own.is_over() && own.certificates.len() == 2);
+    }
+
+    fn learnt(study: u8, retire_by: i64, ended: Option<i64>) -> Step {
+        Step::Learn {
+            study: Hash32([study; 32]),
+            retire_by,
+            ended,
+        }
+    }
+
+    #[track_caller]
+    fn check_learnt(
+        (ground, released): (Ground, bool),
+        (retire_by, ended): (i64, Option<i64>),
+        (expected, outdated): (Action, bool),
+    ) {
+        let mut own = case(ground);
+        for step in steps(vec![run(Kind::Train, Some(1), released)])
+            .into_iter()
+            .take(7)
+        {
+            own.take(10, step).unwrap();
+        }
+        let before = own.clone();
+        own.take(20, learnt(7, retire_by, ended)).unwrap();
+        assert_eq!(own.assessed[0].action, expected);
+        assert_eq!(own.assessed[0].superseded_at, ended);
+        assert_eq!(own.outdates(&before), outdated);
+        assert_eq!(own.due(20).is_none(), ended.is_some());
+    }
+
+    #[test]
+    fn a_model_is_due_by_its_own_date() {
+        let usual = (Ground::Child, true);
+        check_learnt(usual, (100, None), (Action::RetireBy(100), false));
+        check_learnt(usual, (60, None), (Action::RetireBy(60), true));
+        check_learnt(usual, (120, None), (Action::RetireBy(120), true));
+        check_learnt(usual, (100, Some(15)), (Action::RetireBy(100), true));
+        let at_once = (Ground::Unlawful, true);
+        check_learnt(at_once, (120, None), (Action::RetrainScheduled(100), false));
+        check_learnt(at_once, (60, None), (Action::RetrainScheduled(60), true));
+        // Held when it was assessed, and released later.
+        check_learnt(
+            (Ground::Child, false),
+            (60, None),
+            (Action::RetireBy(60), true),
+        );
+    }
+
+    #[test]
+    fn what_is_no_model_of_the_erasure_is_not_learnt() {
+        let mut own = case(Ground::Child);
+        let all = steps(vec![run(Kind::Query, Some(1), true)]);
+        for step in all.into_iter().take(5) {
+            assert!(own.take(10, learnt(7, 60, None)).is_err());
+            own.take(10, step).unwrap();
+        }
+        let assess = Step::Assess {
+            age_max_ms: 90,
+            eps_at_once_micro: 1,
+        };
+        own.take(10, assess).unwrap();
+        assert!(own.take(10, learnt(7, 60, None)).is_err());
+        assert!(own.take(10, learnt(8, 60, None)).is_err());
+    }
+
+    #[test]
+    fn of_two_models_the_last_ends_the_wait() {
+        let mut second = run(Kind::Train, Some(1), true);
+        second.study = Hash32([8; 32]);
+        let mut own = case(Ground::Child);
+        let all = steps(vec![run(Kind::Train, Some(1), true), second]);
+        for step in all.into_iter().take(7) {
+            own.take(10, step).unwrap();
+        }
+        let before = own.clone();
+        own.take(20, learnt(7, 100, Some(20))).unwrap();
+        assert!(!own.outdates(&before) && own.due(20) == Some(100));
+        own.take(30, learnt(8, 100, Some(30))).unwrap();
+        assert!(own.outdates(&before) && own.due(30).is_none());
     }
 }

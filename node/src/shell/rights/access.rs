@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use aquifer_shared::base::ids::Hash32;
 use aquifer_shared::domain::history::{Json, Kind};
 use aquifer_shared::domain::law::{Person, Purpose};
 use aquifer_shared::shell::noise::epsilon;
@@ -17,7 +18,7 @@ use crate::shell::consent::Told;
 use crate::shell::consent::show::{Counter, event_json, is_eligible, nobody};
 use crate::shell::consent::time::written;
 use crate::shell::telling::tell_soon;
-use crate::shell::usage::UsageLedger;
+use crate::shell::usage::{UsageLedger, UsedRun};
 
 /// Whom and where to look.
 pub struct Asked<'a> {
@@ -99,6 +100,9 @@ pub(super) fn assemble(
     names: &BTreeMap<aquifer_shared::base::ids::IdentityKey, String>,
 ) -> anyhow::Result<Pack> {
     let (runs, lost) = usage.of_person(subject, desk.at)?;
+    let lives = usage.lives()?;
+    let line =
+        |house: &House<'_>, own: &UsedRun| run_line(house, own, lives.get(&Hash32(own.run.0)));
     let people = desk.gatekeeper.people();
     let house = House {
         book: desk.gatekeeper.book(),
@@ -115,7 +119,7 @@ pub(super) fn assemble(
         controller: people.controller.as_str().to_owned(),
         purposes: purposes(desk, subject, events)?,
         events: told,
-        runs: runs.iter().map(|own| run_line(&house, own)).collect(),
+        runs: runs.iter().map(|own| line(&house, own)).collect(),
         bound: bounds(&house, &runs, lost),
         scores,
         retention: retention(&house, desk.at),

@@ -2,9 +2,12 @@
 
 use aquifer_shared::base::hash::labelled;
 use aquifer_shared::base::ids::Hash32;
+use aquifer_shared::base::time::Timestamp;
+use aquifer_shared::protocol::wire::ModelLife;
 use aquifer_shared::shell::keys::Identity;
 use serde_json::{Value, json};
 
+use super::models::Lives;
 use crate::core::rights::{Action, Assessed, Case, Inflight};
 use crate::shell::consent::time::written;
 
@@ -13,8 +16,12 @@ use crate::shell::consent::time::written;
 /// # Privacy
 ///
 /// Names the person nowhere; the number of the request ties it to what the desk knows.
-pub(super) fn certificate(case: &Case, at: i64, signer: &Identity) -> (Hash32, String) {
-    let body = body(case, at);
+pub(super) fn certificate(
+    case: &Case,
+    at: i64,
+    (signer, lives): (&Identity, &Lives),
+) -> (Hash32, String) {
+    let body = body(case, at, lives);
     let digest = labelled(LABEL, &[body.to_string().as_bytes()]);
     let signature: String = signer
         .sign(&digest)
@@ -30,7 +37,7 @@ pub(super) fn certificate(case: &Case, at: i64, signer: &Identity) -> (Hash32, S
     (digest, text.to_string())
 }
 
-fn body(case: &Case, at: i64) -> Value {
+fn body(case: &Case, at: i64, lives: &Lives) -> Value {
     let tombstone = case.tombstone.as_ref().map(|mark| {
         json!({
             "expiry": written(mark.until), "ground": case.ground.word(), "key_id": mark.key_id,
@@ -42,7 +49,7 @@ fn body(case: &Case, at: i64) -> Value {
         "inflight": case.inflight.map(|Inflight::CompletedBefore(at)| json!({"completed_before": written(at)})),
         "issued_at": written(at),
         "kind": "aquifer/erasure-certificate/1",
-        "models_and_answers": case.assessed.iter().map(assessed).collect::<Vec<Value>>(),
+        "models_and_answers": case.assessed.iter().map(|own| assessed(own, lives.get(&own.run.study), at)).collect::<Vec<Value>>(),
         "node_actions": case.deleted.iter().map(|own| json!({"rows_deleted": own.rows_deleted, "store": own.store})).collect::<Vec<Value>>(),
         "reached": case.reached.iter().map(|(stage, at)| json!({"at": written(*at), "stage": stage.word()})).collect::<Vec<Value>>(),
         "request_id": case.request.to_string(),
@@ -52,7 +59,10 @@ fn body(case: &Case, at: i64) -> Value {
     })
 }
 
-fn assessed(own: &Assessed) -> Value {
+/// A run with its model as the coordinator tells of it; a date that has passed is one on which the model went out of use.
+fn assessed(own: &Assessed, life: Option<&ModelLife>, at: i64) -> Value {
+    let now = Timestamp(u64::try_from(at).unwrap_or(0));
+    let moment = |at: Timestamp| written(i64::try_from(at.0).unwrap_or(i64::MAX));
     let (action, by) = match own.action {
         Action::None => ("none", None),
         Action::RetrainScheduled(by) => ("retrain_scheduled", Some(by)),
@@ -64,6 +74,9 @@ fn assessed(own: &Assessed) -> Value {
         "delta_pico": own.run.delta_pico,
         "eps_micro": own.run.eps_micro,
         "kind": own.run.kind,
+        "model": life.map(|own| format!("{}@{}", own.name, own.version)),
+        "model_retire_by": life.map(|own| moment(own.life.retire_by)),
+        "model_state": life.map(|own| own.life.state(now)),
         "name": own.run.name,
         "reason": own.reason,
         "released_at": own.run.released_at.map(written),
@@ -80,6 +93,6 @@ const RESIDUAL: [&str; 5] = [
     "A keyed reference stays as a mark that keeps this person out until the expiry above.",
     "The budget ledger keeps what was spent; it names nobody, and no budget comes back.",
     "Sets of numbers of eligible persons keep a number that belongs to nobody any more.",
-    "Models and answers that were released keep what they may have learned, within the bounds above, until they are superseded.",
+    "Models and answers that were released keep what they may have learned, within the bounds above, until they are out of use.",
     "The unit's own systems, files of scores and backups are the unit's to erase; backups that it named are listed with their expiry.",
 ];

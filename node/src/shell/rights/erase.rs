@@ -8,7 +8,6 @@ use aquifer_shared::domain::law::Key;
 use aquifer_shared::shell::keys::{Identity, random_bytes32};
 use aquifer_shared::shell::noise::epsilon;
 
-use super::certificate::certificate;
 use super::pack::{DAY_MS, House};
 use crate::core::consent::SubjectRef;
 use crate::core::rights::{
@@ -129,10 +128,8 @@ impl Table<'_> {
     /// Makes a certificate of a case as it is, and writes both down. Who it is about is not needed any more.
     pub(super) fn certify(&mut self, case: &mut Case) -> anyhow::Result<()> {
         let at = self.desk.at;
-        let (digest, text) = certificate(case, at, self.signer);
-        case.take(at, Step::Certify(digest))?;
-        self.usage.write_case(case, None, Some((&digest, &text)))?;
-        Ok(())
+        self.usage.tell_lives(case, at)?;
+        self.usage.issue(case, at, self.signer)
     }
 
     fn next(&mut self, subject: SubjectRef, case: &Case, asked: &Erasure) -> anyhow::Result<Step> {

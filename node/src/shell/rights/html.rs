@@ -113,7 +113,10 @@ fn runs(out: &mut String, pack: &Pack) {
             format!("{} to {}", own.first_at, own.last_at),
             own.sums.to_string(),
             own.epsilon.map_or("none".to_owned(), |own| own.to_string()),
-            own.result.to_owned(),
+            own.model_used_until.as_ref().map_or_else(
+                || own.result.to_owned(),
+                |until| format!("{}; its model is used until {until} at most", own.result),
+            ),
             own.recipients.join(", "),
             own.eligibility.to_owned(),
         ]

@@ -10,9 +10,11 @@ use serde_json::{Value, json};
 
 use super::command::show_certificate;
 use super::erase::{Erased, Table};
+use super::models::renew;
 use super::pack::DAY_MS;
 use crate::core::rights::{Case, Stage, Step};
 use crate::shell::at_rest;
+use crate::shell::clock::now;
 use crate::shell::consent::show::Counter;
 use crate::shell::consent::time::written;
 
@@ -22,6 +24,7 @@ use crate::shell::consent::time::written;
 ///
 /// A ledger or node.toml cannot be read.
 pub(super) fn list(directory: &Path, json: bool) -> anyhow::Result<Outcome> {
+    renew(directory, now())?;
     let signer = at_rest::identity(directory)?.into_identity();
     let mut table = open(directory, &signer)?;
     let cases = table.usage.cases()?;
@@ -82,6 +85,7 @@ pub(super) fn close(
     (request, superseded): (&str, &[String]),
     json: bool,
 ) -> anyhow::Result<Outcome> {
+    renew(directory, now())?;
     let signer = at_rest::identity(directory)?.into_identity();
     let mut table = open(directory, &signer)?;
     let Some(mut case) = find(&mut table, request)? else {
@@ -92,6 +96,9 @@ pub(super) fn close(
         );
     };
     let at = table.desk.at;
+    if case.stage == Stage::Closed {
+        return shown(&mut table, case, json);
+    }
     for study in superseded {
         let step = study.parse::<Hash32>().ok().map(Step::Supersede);
         let taken = step.map(|step| case.take(at, step));
@@ -119,6 +126,11 @@ pub(super) fn close(
     }
     case.take(at, Step::Close)?;
     table.usage.write_case(&case, None, None)?;
+    shown(&mut table, case, json)
+}
+
+/// Prints an erasure with its newest certificate.
+fn shown(table: &mut Table<'_>, case: Case, json: bool) -> anyhow::Result<Outcome> {
     let newest = case
         .certificates
         .last()

@@ -1,9 +1,12 @@
 //! What a person is told: plain data, the same for JSON, HTML and CSV. Made from what was looked up; nothing is read here.
 
 use aquifer_shared::base::ids::IdentityKey;
+use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::base::units::{Delta, MicroRho};
 use aquifer_shared::domain::law::{Key, Limits, Place, Rulebook};
+use aquifer_shared::domain::predictor::model::Life;
 use aquifer_shared::domain::sum::TrustMode;
+use aquifer_shared::protocol::wire::ModelLife;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -98,6 +101,9 @@ pub struct Run {
     pub recipients: Vec<String>,
     /// `published`, `not published` or `open`.
     pub result: &'static str,
+    /// The last moment at which its model is used, as the coordinator says; where it was ended, since when it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model_used_until: Option<String>,
 }
 
 /// What all runs add up to, at its worst.
@@ -157,7 +163,7 @@ impl House<'_> {
 }
 
 /// One run, as the person is told.
-pub(super) fn run_line(house: &House<'_>, own: &UsedRun) -> Run {
+pub(super) fn run_line(house: &House<'_>, own: &UsedRun, life: Option<&ModelLife>) -> Run {
     let (facts, units) = (&own.facts, house.units(own));
     let rho = worst(facts, own.spent.all, units);
     let known = |key| house.names.get(key).cloned();
@@ -190,7 +196,13 @@ pub(super) fn run_line(house: &House<'_>, own: &UsedRun) -> Run {
             (Some(false), _) => "not published",
             (None, Kind::Train) => "open",
         },
+        model_used_until: life.map(|own| used_until(&own.life)),
     }
+}
+
+fn used_until(life: &Life) -> String {
+    let last = life.ended(Timestamp(0)).unwrap_or(life.retire_by);
+    written(i64::try_from(last.0).unwrap_or(i64::MAX))
 }
 
 /// What runs and losses add up to.

@@ -5,9 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use aquifer_shared::base::hash::sha256;
-use aquifer_shared::base::ids::Hash32;
+use aquifer_shared::base::ids::{Hash32, StudyHash};
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::domain::history::Json;
+use aquifer_shared::domain::predictor::model::{Fate, Life};
+use aquifer_shared::protocol::wire::ModelLife;
 use aquifer_shared::shell::at_rest::{Shape, open_sqlite};
 use aquifer_shared::shell::keys::Identity;
 use sqlx::Row as _;
@@ -22,7 +24,7 @@ use crate::core::consent::{
 };
 use crate::core::fixtures::{NOW, gatekeeper, public};
 use crate::core::ledger::EndReason;
-use crate::core::rights::{Action, Backup, Ground, Stage};
+use crate::core::rights::{Action, Assessed, Backup, Ground, Stage};
 use crate::shell::at_rest;
 use crate::shell::consent::show::Counter;
 use crate::shell::consent::{ConsentLedger, EventKey, LEDGER_FILE, Position, Taken, Told};
@@ -452,6 +454,87 @@ fn t2_models_and_answers_are_listed_with_bound_and_date() {
         aquifer_shared::base::hash::labelled("aquifer/erasure-certificate/1", &[text.as_bytes()]);
     assert_eq!(certificate["digest"], digest.to_string());
     check_order(body);
+}
+
+fn said(study: Hash32, fate: Fate, since: u64) -> ModelLife {
+    ModelLife {
+        study: StudyHash(study.0),
+        name: "churn".parse().unwrap(),
+        version: 2,
+        life: Life {
+            retire_by: Timestamp(AT as u64 + 80 * DAY_MS),
+            fate,
+            since: Timestamp(since),
+        },
+    }
+}
+
+/// Each erased person has a date for each model, from the models' own dates alone; and learns when the last is used no more.
+#[test]
+fn t2_each_erased_person_has_a_retire_by_date() {
+    let unit = unit();
+    let signer = Identity::load(&unit.world.path().join("identity.key")).unwrap();
+    let mut usage = UsageLedger::open(unit.world.path()).unwrap();
+    let studies: Vec<Hash32> = unit
+        .pack("erika", None)
+        .runs
+        .iter()
+        .map(|own| own.study.parse().unwrap())
+        .collect();
+    // Of one model the date was known before, of the other it comes afterwards.
+    usage
+        .keep_lives(&[said(studies[0], Fate::InUse, 0)])
+        .unwrap();
+    let used = unit.pack("erika", None).runs[0].model_used_until.clone();
+    let erased = unit.erase("erika", &asked(), |_| Ok(())).unwrap().unwrap();
+    let request = erased.case.request;
+    let later = AT + 80 * DAY_MS as i64;
+    let mut dates: Vec<Option<i64>> = erased.case.assessed.iter().map(Assessed::by).collect();
+    dates.sort();
+    assert_eq!(dates, [Some(later), Some(AT + 90 * DAY_MS as i64)]);
+    let certificate = erased.certificate.unwrap();
+    assert!(certificate.contains(&format!("\"model_retire_by\":\"{}\"", used.unwrap())));
+    assert!(certificate.contains("\"model_state\":\"in-use\""));
+    let mut renew = |said: &[ModelLife], at: i64| {
+        usage.keep_lives(said).unwrap();
+        let renewed = usage.renew_all(Timestamp(at as u64), &signer).unwrap();
+        let case = usage.case_of(&request).unwrap().unwrap();
+        (renewed, case.certificates.len(), case.stage)
+    };
+    let open = Stage::CertificateIssued;
+    assert_eq!(renew(&[], AT + 1), (0, 1, open));
+    assert_eq!(
+        renew(&[said(studies[1], Fate::InUse, 0)], AT + 2),
+        (1, 2, open)
+    );
+    // The same again says nothing new, nor does the end of one of two.
+    assert_eq!(
+        renew(&[said(studies[1], Fate::InUse, 0)], AT + 3),
+        (0, 2, open)
+    );
+    let retired = said(studies[0], Fate::Retired, AT as u64 + 4);
+    assert_eq!(renew(&[retired], AT + 4), (0, 2, open));
+    // A date that passes ends a model without anybody saying so.
+    assert_eq!(renew(&[], later), (0, 2, open));
+    assert_eq!(renew(&[], later + 1), (1, 3, Stage::Closed));
+    assert_eq!(renew(&[], later + 2), (0, 3, Stage::Closed));
+    let case = usage.case_of(&request).unwrap().unwrap();
+    let mut ends: Vec<Option<i64>> = case.assessed.iter().map(|own| own.superseded_at).collect();
+    ends.sort();
+    assert_eq!(ends, [Some(AT + 4), Some(later)]);
+    let last = usage
+        .certificate(case.certificates.last().unwrap())
+        .unwrap()
+        .unwrap();
+    let last: serde_json::Value = serde_json::from_str(&last).unwrap();
+    let models = last["body"]["models_and_answers"].as_array().unwrap();
+    let mut states: Vec<&str> = models
+        .iter()
+        .map(|own| own["model_state"].as_str().unwrap())
+        .collect();
+    states.sort_unstable();
+    assert_eq!(states, ["expired", "retired"]);
+    check_order(&last["body"]);
 }
 
 #[track_caller]

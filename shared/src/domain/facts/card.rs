@@ -83,7 +83,11 @@ impl Card {
     }
 }
 
-fn released<'a>(log: &'a Log, model: &str, version: Option<u64>) -> Result<&'a Fact, NoDocument> {
+pub(super) fn released<'a>(
+    log: &'a Log,
+    model: &str,
+    version: Option<u64>,
+) -> Result<&'a Fact, NoDocument> {
     let fits = |fact: &&Fact| {
         let own = fact.payload.get("version").and_then(Json::as_u64);
         fact.text("model") == Some(model) && (version.is_none() || own == version)
@@ -159,13 +163,13 @@ fn model_lines(log: &Log, released: &Fact, study: &Fact) -> Result<Section, NoDo
 }
 
 /// The disclosure block of a release.
-struct Block<'a> {
+pub(super) struct Block<'a> {
     released: &'a Fact,
     fields: &'a Json,
 }
 
 impl<'a> Block<'a> {
-    fn of(released: &'a Fact) -> Result<Self, NoDocument> {
+    pub(super) fn of(released: &'a Fact) -> Result<Self, NoDocument> {
         let fields = released.needed(released.payload.get("disclosure"), "disclosure")?;
         Ok(Self { released, fields })
     }
@@ -176,7 +180,7 @@ impl<'a> Block<'a> {
         Ok((found, name))
     }
 
-    fn text(&self, key: &str) -> Result<String, NoDocument> {
+    pub(super) fn text(&self, key: &str) -> Result<String, NoDocument> {
         let (found, name) = self.field(key)?;
         let found = found.as_text().map(str::to_owned);
         found.ok_or_else(|| self.released.contradicted(&name, "a text"))
@@ -189,12 +193,12 @@ impl<'a> Block<'a> {
     }
 }
 
-/// The disclosure block: all of it, or no card.
+/// Numbers of the disclosure block.
 ///
 /// # Privacy
 ///
 /// Epsilon is computed from rho and delta of the log, rounded up; a release that states less than the log spent is refused.
-fn privacy(log: &Log, released: &Fact, study: &Fact) -> Result<Section, NoDocument> {
+pub(super) fn figures(log: &Log, released: &Fact, study: &Fact) -> Result<Vec<Line>, NoDocument> {
     let block = Block::of(released)?;
     let (rho, tuning) = (
         block.number("rho_micro")?,
@@ -212,11 +216,7 @@ fn privacy(log: &Log, released: &Fact, study: &Fact) -> Result<Section, NoDocume
         [study.index, released.index],
     );
     let eps = epsilon_micro(rho, delta);
-    let line =
-        |key: &str, label: &str| Ok::<_, NoDocument>(Line::of(key, label, block.text(key)?, &own));
-    let lines = vec![
-        line("unit", "Unit of privacy")?,
-        line("neighbours", "Neighbouring relation")?,
+    Ok(vec![
         Line::of(
             "eps_micro",
             "Epsilon, in millionths, rounded up",
@@ -231,6 +231,33 @@ fn privacy(log: &Log, released: &Fact, study: &Fact) -> Result<Section, NoDocume
             &from,
         ),
         Line::of("rho_micro", "Rho (zCDP), in millionths", rho, &own),
+        Line::of(
+            "tuning_rho_micro",
+            "Spent on earlier studies of its family, which may have guided choices, rho in millionths",
+            tuning,
+            &own,
+        ),
+        Line::of(
+            "guesses",
+            "Right guesses at most whether a person took part, with an even chance before",
+            guesses(eps, delta),
+            &both,
+        ),
+    ])
+}
+
+/// The disclosure block: all of it, or no card.
+fn privacy(log: &Log, released: &Fact, study: &Fact) -> Result<Section, NoDocument> {
+    let block = Block::of(released)?;
+    let (own, from) = ([released.index], [study.index]);
+    let line =
+        |key: &str, label: &str| Ok::<_, NoDocument>(Line::of(key, label, block.text(key)?, &own));
+    let mut lines = vec![
+        line("unit", "Unit of privacy")?,
+        line("neighbours", "Neighbouring relation")?,
+    ];
+    lines.extend(figures(log, released, study)?);
+    lines.extend([
         line("accountant", "Accountant")?,
         line("mechanism", "Mechanism")?,
         line("sampling", "Sampling")?,
@@ -241,21 +268,9 @@ fn privacy(log: &Log, released: &Fact, study: &Fact) -> Result<Section, NoDocume
             &from,
         ),
         line("trust_model", "Trust model")?,
-        Line::of(
-            "tuning_rho_micro",
-            "Spent on earlier studies of its family, which may have guided choices, rho in millionths",
-            tuning,
-            &own,
-        ),
         line("horizon", "Horizon")?,
         line("floating_point", "Floating point")?,
-        Line::of(
-            "guesses",
-            "Right guesses at most whether a person took part, with an even chance before",
-            guesses(eps, delta),
-            &both,
-        ),
-    ];
+    ]);
     Ok(Section {
         title: "Privacy disclosure",
         lines,
@@ -307,7 +322,7 @@ fn spent(log: &Log, studies: &[&str], before: u64) -> Option<u64> {
     Some(year.map_or(0, |year| year.rho_micro))
 }
 
-fn assessment(log: &Log, model: &str, version: u64) -> Result<Section, NoDocument> {
+pub(super) fn assessment(log: &Log, model: &str, version: u64) -> Result<Section, NoDocument> {
     let is_own = |fact: &&Fact| {
         let own = fact.payload.get("version").and_then(Json::as_u64);
         fact.text("model") == Some(model) && own == Some(version)
@@ -372,7 +387,7 @@ fn assessment(log: &Log, model: &str, version: u64) -> Result<Section, NoDocumen
     })
 }
 
-fn limits(released: &Fact) -> Result<Section, NoDocument> {
+pub(super) fn limits(released: &Fact) -> Result<Section, NoDocument> {
     let own = [released.index];
     let retire_by = released.needed_text("retire_by")?;
     let mut lines = vec![Line::of("retire_by", "Retire by", retire_by, &own)];

@@ -3,9 +3,11 @@
 //! Every number says which entry of the log it comes from; the same log gives the same bytes. A log that does not verify, or that lacks what
 //! a document must say, gives no document. Pure. What is read from payloads is in docs/facts.md.
 
+mod assessment;
 mod card;
 mod cyclonedx;
 mod declared;
+mod dossier;
 mod html;
 mod lines;
 mod log;
@@ -15,8 +17,10 @@ mod record;
 mod terms;
 mod words;
 
+pub use assessment::{Assessment, NotAssessed};
 pub use card::Card;
 pub use declared::{Basis, Declaration, Measure, Parties, declares_measures, declares_rules};
+pub use dossier::{Dossier, NoDossier};
 pub use lines::{Line, Section};
 pub use log::{Fact, Log, NoDocument};
 pub use notice::notice;

@@ -7,6 +7,13 @@ pub fn forbidden(text: &str) -> Option<&'static str> {
     FORBIDDEN.iter().copied().find(|word| has(&text, word))
 }
 
+/// A text in small letters without the words that a person may use who has judged and signed it: nobody and nothing else may.
+pub(super) fn without_judgement(text: &str) -> String {
+    JUDGEMENT
+        .iter()
+        .fold(text.to_owned(), |text, word| text.replace(word, " "))
+}
+
 fn has(text: &str, word: &str) -> bool {
     let part = |letter: Option<char>| {
         letter.is_some_and(|letter| letter.is_alphanumeric() || letter == '_')
@@ -17,6 +24,7 @@ fn has(text: &str, word: &str) -> bool {
     })
 }
 
+const JUDGEMENT: [&str; 3] = ["anonymous", "anonymised", "anonymized"];
 const FORBIDDEN: [&str; 18] = [
     "compliant",
     "non-compliant",

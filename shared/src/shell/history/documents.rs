@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::domain::facts::{
-    Basis, Card, Declaration, Form, Log, Measure, NoDocument, Parties, Record, declares_measures,
-    forbidden, is_known, notice,
+    Assessment, Basis, Card, Declaration, Dossier, Form, Log, Measure, NoDocument, NoDossier,
+    NotAssessed, Parties, Record, declares_measures, forbidden, is_known, notice,
 };
 use crate::domain::history::{Json, Kind};
 use crate::domain::law::{Purposes, Word};
@@ -145,7 +145,7 @@ fn released(without: Option<&str>) -> Event {
             Json::List(vec!["for churn of contracts only".into()]),
         ),
         ("model", "churn".into()),
-        ("retire_by", "none: nobody was erased since".into()),
+        ("retire_by", "2026-12-20 (UTC)".into()),
         ("study", STUDY.into()),
         ("version", 1u32.into()),
     ]);
@@ -428,4 +428,139 @@ async fn every_basis_of_the_rule_packs_has_a_term() {
         let log = made(events).await.log().unwrap();
         assert!(Record::of(&log, Form::Controller).is_ok(), "{basis}");
     }
+}
+
+/// A data protection officer is registered, or gone.
+fn officer(key: &Identity, kind: Kind) -> Event {
+    let payload = Json::object([
+        ("key", key.public().to_string().into()),
+        ("name", "vera".into()),
+        ("role", "dpo".into()),
+    ]);
+    Event::of_program(kind, payload)
+}
+
+fn values(dossier: &Dossier) -> Vec<(String, String)> {
+    let lines = dossier.sections().iter().flat_map(|own| &own.lines);
+    lines
+        .map(|own| (own.key.clone(), own.value.clone()))
+        .collect()
+}
+
+#[tokio::test]
+async fn a2_missing_field_is_missing_evidence() {
+    for key in BLOCK {
+        let mut events = usual();
+        events[4] = released(Some(key));
+        let log = made(events).await.log().unwrap();
+        let dossier = Dossier::of(&log, ("churn", None), None).unwrap();
+        let said = values(&dossier);
+        let missing = said
+            .iter()
+            .filter(|(_, value)| value.starts_with("evidence missing"));
+        let missing: Vec<&str> = missing.map(|(_, value)| value.as_str()).collect();
+        let named = format!("disclosure.{key}");
+        assert!(
+            missing.iter().any(|value| value.contains(&named)),
+            "{missing:?}"
+        );
+        // What the log does not say is not made up, and the rest is said all the same.
+        let whole = made(usual()).await.log().unwrap();
+        let whole = Dossier::of(&whole, ("churn", None), None).unwrap();
+        assert!(dossier.open() > whole.open(), "{key}");
+        assert!(said.contains(&("anonymity".to_owned(), "not_claimed".to_owned())));
+    }
+    let log = made(usual()).await.log().unwrap();
+    let dossier = Dossier::of(&log, ("churn", None), None).unwrap();
+    let said = values(&dossier);
+    for (key, expected) in [
+        (
+            "empirical_audit",
+            "evidence missing: empirical audit: not run",
+        ),
+        ("parties", "evidence missing: parties"),
+        ("rho_micro", "30000"),
+        ("judgement", "needs human judgement"),
+    ] {
+        let found = said.iter().find(|(own, _)| own == key).unwrap();
+        assert!(found.1.starts_with(expected), "{found:?}");
+    }
+    for text in [dossier.to_html(), dossier.to_json()] {
+        assert_eq!(forbidden(&text), None);
+    }
+    let other = Dossier::of(&log, ("churn", Some(2)), None);
+    assert!(matches!(
+        other,
+        Err(NoDossier::Document(NoDocument::Missing { .. }))
+    ));
+}
+
+#[tokio::test]
+async fn a2_contradicted_evidence_is_said_to_be() {
+    let mut events = usual();
+    let Json::Object(fields) = &mut events[4].payload else {
+        unreachable!()
+    };
+    let Some(Json::Object(block)) = fields.get_mut("disclosure") else {
+        unreachable!()
+    };
+    block.insert("rho_micro".to_owned(), 0u32.into());
+    let log = made(events).await.log().unwrap();
+    let dossier = Dossier::of(&log, ("churn", None), None).unwrap();
+    let said = values(&dossier);
+    let bound = said.iter().find(|(key, _)| key == "bound").unwrap();
+    assert!(bound.1.starts_with("evidence contradicted"), "{bound:?}");
+}
+
+#[tokio::test]
+async fn a2_word_needs_signature() {
+    let [vera, other] = [(); 2].map(|()| Identity::generate().unwrap());
+    let text = |version: u32, word: &str| {
+        let text = format!(
+            "model = \"churn\"\nversion = {version}\nfile_sha256 = \"{STUDY}\"\nconclusion = \"outputs are {word}\"\n\
+             reference = \"memo\"\n"
+        );
+        Assessment::parse(&text).unwrap()
+    };
+    let own = text(1, "anonymous");
+    let mut events = usual();
+    events.push(officer(&vera, Kind::RoleGranted));
+    let log = made(events.clone()).await.log().unwrap();
+    let made_with = |log: &Log, text: &Assessment, signers: &[_]| {
+        Dossier::of(log, ("churn", None), Some((text, signers)))
+    };
+    // Without a signature of a dpo of the log nothing may say the word.
+    for signers in [&[][..], &[other.public()]] {
+        let refused = made_with(&log, &own, signers).unwrap_err();
+        let NoDossier::Assessment(NotAssessed::Unsigned { digest, known: 1 }) = refused else {
+            panic!("{refused:?}");
+        };
+        assert_eq!(digest, own.digest());
+    }
+    let signed = made_with(&log, &own, &[vera.public(), other.public()]).unwrap();
+    let said = values(&signed);
+    assert!(said.contains(&("anonymity".to_owned(), "assessed".to_owned())));
+    assert!(signed.to_html().contains("outputs are anonymous"));
+    let lines = signed.sections().iter().flat_map(|own| &own.lines);
+    let status = lines.clone().find(|own| own.key == "anonymity").unwrap();
+    assert_eq!(status.from, [5], "the entry that registers the officer");
+    // Another version, other words that nobody may say, an officer who is gone.
+    let wrong = made_with(&log, &text(2, "anonymous"), &[vera.public()]).unwrap_err();
+    assert!(matches!(
+        wrong,
+        NoDossier::Assessment(NotAssessed::OtherModel { .. })
+    ));
+    let claims = made_with(&log, &text(1, "guaranteed"), &[vera.public()]);
+    let claimed = NoDossier::Document(NoDocument::Word("guaranteed"));
+    assert_eq!(claims, Err(claimed));
+    events.push(officer(&vera, Kind::RoleRevoked));
+    let log = made(events).await.log().unwrap();
+    let gone = made_with(&log, &own, &[vera.public()]).unwrap_err();
+    assert!(matches!(
+        gone,
+        NoDossier::Assessment(NotAssessed::Unsigned { known: 0, .. })
+    ));
+    // And where nobody says anything, nothing is claimed.
+    let none = Dossier::of(&log, ("churn", None), None).unwrap();
+    assert_eq!(forbidden(&none.to_html()), None);
 }

@@ -29,7 +29,7 @@ fn c3_coordinator_refuses_real_customers_and_predicts_for_made_up_ones() {
         (&json!("churn"), &json!(1))
     );
     let file = client.get("/v1/models/churn@1").json();
-    assert_eq!(file["format"], "aquifer.additive/1");
+    assert_eq!(file["format"], "aquifer.additive/2");
     let ask = "/v1/predict?model=churn&input=hypothetical";
     let one = client
         .post(&format!("{ask}&explain=true"), "application/json", INPUT)

@@ -40,6 +40,8 @@ pub struct Finished<'a> {
     pub version: u32,
     /// Now.
     pub created: Timestamp,
+    /// The last moment of the model's use.
+    pub retire_by: Option<Timestamp>,
 }
 
 impl ModelFile {
@@ -149,6 +151,7 @@ fn card(finished: &Finished<'_>) -> Card {
         purpose: terms.purpose.clone(),
         quality,
         quality_reason: finished.verdict.reason.clone(),
+        retire_by: finished.retire_by,
         rounds: format!("{} of {planned}", fitted.rounds.len()),
         study: Hash32(finished.study.0),
         version: finished.version,

@@ -35,6 +35,9 @@ pub struct Card {
     pub quality: Option<QualityCard>,
     /// Why there are no figures, or why a person had to decide; null if neither.
     pub quality_reason: Option<String>,
+    /// The last moment at which predictions are made with it; none on cards from before dates were kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retire_by: Option<Timestamp>,
     /// `8 of 8`.
     pub rounds: String,
     /// Hash of the study.
@@ -160,7 +163,7 @@ impl Card {
             "above 0",
         )?;
         self.check_rounds()?;
-        check(self.version > 0, "version", self.version, "from 1")?;
+        self.check_version()?;
         check(
             self.warnings.len() <= TEXTS_MAX,
             "number of warnings",
@@ -193,6 +196,12 @@ impl Card {
             outside.unwrap_or(0.0),
             "within 9·10⁹",
         )
+    }
+
+    fn check_version(&self) -> Result<(), ModelError> {
+        check(self.version > 0, "version", self.version, "from 1")?;
+        let by = self.retire_by.unwrap_or(self.created);
+        check(by >= self.created, "retire_by", by.0, "not before created")
     }
 
     fn check_rounds(&self) -> Result<(), ModelError> {

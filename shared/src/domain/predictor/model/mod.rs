@@ -7,6 +7,7 @@ mod build;
 mod card;
 mod error;
 mod hex;
+mod life;
 mod part;
 pub mod privacy;
 #[cfg(test)]
@@ -25,11 +26,14 @@ use error::check;
 pub use build::{Finished, NOT_EVALUATED, model};
 pub use card::{Card, QualityCard, ReliabilityCard};
 pub use error::ModelError;
+pub use life::{Fate, Life, OutOfUse, day, last_use};
 pub use part::{DECISION, Feature, Kind, Model, Nothing, Quantum};
 pub use privacy::{Privacy, RoundStatement, SumRecord};
 
 /// Name and version of the format.
-pub const FORMAT: &str = "aquifer.additive/1";
+pub const FORMAT: &str = "aquifer.additive/2";
+/// The same without a date to retire by, as it was written before; it is still read.
+pub const FORMAT_UNDATED: &str = "aquifer.additive/1";
 
 /// A model version as it is published. Fields in the order of their keys.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -63,8 +67,8 @@ impl ModelFile {
     pub fn new(model: Model, card: Card, privacy: Privacy) -> Result<Self, ModelError> {
         let file = Self {
             model_hash: hash(&model),
+            format: format_of(&card).to_owned(),
             card,
-            format: FORMAT.to_owned(),
             model,
             privacy,
             signature: None,
@@ -160,7 +164,8 @@ impl ModelFile {
     }
 
     fn check(&self) -> Result<(), ModelError> {
-        check(self.format == FORMAT, "format", &self.format, FORMAT)?;
+        let format = format_of(&self.card);
+        check(self.format == format, "format", &self.format, format)?;
         self.model.check()?;
         let hash = hash(&self.model);
         check(
@@ -171,6 +176,13 @@ impl ModelFile {
         )?;
         self.card.check(&self.model)?;
         self.privacy.check()
+    }
+}
+
+fn format_of(card: &Card) -> &'static str {
+    match card.retire_by {
+        Some(_) => FORMAT,
+        None => FORMAT_UNDATED,
     }
 }
 

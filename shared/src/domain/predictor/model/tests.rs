@@ -144,6 +144,7 @@ fn file_of(
         epsilon: |price, _| price.0 as f64 / 24_355.0,
         version: 3,
         created: Timestamp(1_700_000_000_000),
+        retire_by: Some(Timestamp(1_707_776_000_000)),
     })
     .unwrap()
 }
@@ -362,7 +363,10 @@ fn check_refused(from: &str, to: &str, expected: &str) {
 
 #[test]
 fn what_this_version_would_not_write_is_refused() {
-    check_refused("additive/1", "additive/2", "format");
+    check_refused("additive/2", "additive/1", "format");
+    check_refused("additive/2", "additive/3", "format");
+    check_refused("\"retire_by\":1707776000000,", "", "format");
+    check_refused("\"retire_by\":17", "\"retire_by\":16", "retire_by");
     check_refused("\"label\"", "\"labels\"", "unknown field");
     check_refused("\"pairs\":[]", "\"pairs\":[1]", "does not read");
     check_refused(
@@ -412,6 +416,25 @@ fn what_this_version_would_not_write_is_refused() {
         ModelFile::parse(&long),
         Err(ModelError::TooLong { .. })
     ));
+}
+
+/// A file from before dates were kept: read as it was, and used for as long as any other from when it was made.
+#[test]
+fn a_file_without_a_date_is_read_and_has_one() {
+    let dated = file();
+    let old = dated.to_json().replacen("additive/2", "additive/1", 1);
+    let old = old.replacen("\"retire_by\":1707776000000,", "", 1);
+    let read = ModelFile::parse(&old).unwrap();
+    assert_eq!(read.to_json(), old);
+    assert_ne!(read.signing_digest(), dated.signing_digest());
+    assert_eq!(read.card().last_use(), Timestamp(1_707_776_000_000));
+    assert!(read.in_date(Timestamp(1_707_776_000_000)).is_ok());
+    let late = read.in_date(Timestamp(1_707_776_000_001)).unwrap_err();
+    assert!(
+        late.to_string()
+            .contains("churn@3 was to be retired by 2024-02-12"),
+        "{late}"
+    );
 }
 
 /// Every byte changed, every prefix: refused or read, never a panic; whatever is read predicts.

@@ -1,0 +1,59 @@
+//! Messages about how long models are used.
+
+use aquifer_shared::base::ids::StudyHash;
+use aquifer_shared::base::time::Timestamp;
+use aquifer_shared::domain::predictor::model::{Fate, Life};
+use aquifer_shared::protocol::ask::CanaryRecord;
+use aquifer_shared::protocol::wire::{ModelLife, ModelLives, Request, Response};
+
+use super::Sample;
+
+/// How long models are used.
+pub(super) fn samples() -> Vec<Sample> {
+    let models = vec![ModelLife {
+        study: StudyHash([0xab; 32]),
+        name: "churn".parse().expect("a name"),
+        version: 2,
+        life: life(),
+    }];
+    let told = ModelLives {
+        models: models.clone(),
+    };
+    let end = Request::ModelEnd {
+        model: "churn@2".to_owned(),
+        recall: true,
+        why: "drift".to_owned(),
+    };
+    let audited = Request::ModelAudited {
+        model: "churn@2".to_owned(),
+        result: CanaryRecord {
+            canaries: 4_000,
+            ceiling_micro: 5_110_000,
+            claim_micro: 1_000_000,
+            correct: 250,
+            delta_pico: 1_000_000,
+            falsified: 0,
+            falsified_up_to_micro: 0,
+            guesses: 500,
+            noise_shared: 0,
+            tested: 1,
+            threshold: 383,
+        },
+    };
+    vec![
+        Sample::of("model-lives", &told),
+        Sample::of("request.model-use", &Request::ModelUse("churn".to_owned())),
+        Sample::of("request.model-end", &end),
+        Sample::of("request.model-audited", &audited),
+        Sample::of("request.model-lives", &Request::ModelLives),
+        Sample::of("response.model-lives", &Response::ModelLives(models)),
+    ]
+}
+
+fn life() -> Life {
+    Life {
+        retire_by: Timestamp(1_807_776_000_000),
+        fate: Fate::Retired,
+        since: Timestamp(1_801_000_000_000),
+    }
+}
