@@ -157,6 +157,11 @@ impl Cohorts {
         }
     }
 
+    /// Reads what is in the consent ledger ahead of time. What cannot be read is told again by the first sum.
+    pub fn prepare(&mut self) {
+        let _ = self.hear();
+    }
+
     /// A sum of this study rests on the last cut.
     ///
     /// # Privacy

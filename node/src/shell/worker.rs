@@ -106,6 +106,7 @@ fn compute_all(
     events: &Sender<Event>,
 ) {
     let mut splits = Splits::default();
+    cohorts.prepare();
     while let Ok(job) = jobs.recv() {
         let job = match job {
             Job::Compute(job) => job,

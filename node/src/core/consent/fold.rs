@@ -108,6 +108,16 @@ impl State {
         }
     }
 
+    /// When time alone makes another consent of it, after a time.
+    pub(super) fn turns_after(&self, at: i64) -> Option<i64> {
+        let given = matches!(self.consent, Consent::Active | Consent::Explicit);
+        let turns = [self.valid_from, self.valid_until];
+        let later = turns
+            .into_iter()
+            .filter(|turn| given && at < *turn && *turn != i64::MAX);
+        later.min()
+    }
+
     /// Whether the person is blocked.
     #[must_use]
     pub fn block(&self) -> Block {

@@ -11,6 +11,7 @@ mod subject;
 #[cfg(test)]
 mod tests;
 mod told;
+mod view;
 
 pub use event::{AgeSaid, ConsentEvent, Effect, EventKind, Scope};
 pub use fold::{State, Thread};

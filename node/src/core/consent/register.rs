@@ -9,6 +9,7 @@ use super::event::{AgeSaid, ConsentEvent, Scope};
 use super::fold::{NOTHING, State, Thread};
 use super::notice::NoticeBook;
 use super::subject::{SubjectRef, Subjects};
+use super::view::{Outcome, View};
 use crate::core::table::Bits;
 
 /// Events by person, in the order in which they count, with those that came since the last look.
@@ -31,16 +32,6 @@ pub struct Register {
     /// When the last of them was written down.
     latest: i64,
     views: HashMap<Name, View>,
-}
-
-/// States of all persons for a purpose, kept from cut to cut.
-#[derive(Default)]
-struct View {
-    /// Up to when.
-    at: i64,
-    states: Vec<State>,
-    /// Persons whose events came since.
-    stale: Vec<u32>,
 }
 
 /// What the unit says of customers of whom no event says otherwise.
@@ -86,7 +77,7 @@ impl Register {
         self.late.entry(subject).or_default().push(thread);
         self.late_events += 1;
         for view in self.views.values_mut() {
-            view.stale.push(subject);
+            view.spoil(subject);
         }
         if self.late_events > LATE_MAX.max(self.sorted.len() / 8) {
             self.settle();
@@ -154,7 +145,8 @@ impl Register {
         self.latest
     }
 
-    /// Who is eligible for a purpose at a time: each person's events up to it are folded, and each different outcome is judged once.
+    /// Who is eligible for a purpose at a time: each person's events up to it are folded, and each different
+    /// outcome is judged once. From cut to cut only those are looked at of whom something changed.
     pub fn cut(
         &mut self,
         purpose: &Purpose,
@@ -168,29 +160,14 @@ impl Register {
             .map(|number| notices.says_as_much_as(u16::try_from(number).ok()?))
             .collect();
         let facts = Facts {
-            at,
             defaults,
             says: &says,
             places: &self.places,
         };
-        let without_events = judge(&facts.person(&facts.outcome(&State::default())));
-        let mut judged: HashMap<Outcome, bool> = HashMap::new();
-        let mut last: Option<(Outcome, bool)> = None;
-        let eligible = view.states.iter().map(|state| {
-            let outcome = facts.outcome(state);
-            if let Some((known, verdict)) = last
-                && known == outcome
-            {
-                return verdict;
-            }
-            let verdict = judged.entry(outcome);
-            let verdict = *verdict.or_insert_with(|| judge(&facts.person(&outcome)));
-            last = Some((outcome, verdict));
-            verdict
-        });
+        let without_events = judge(&facts.person(&Outcome::of(&State::default(), at)));
         Cut {
             at,
-            eligible: eligible.collect(),
+            eligible: view.eligible(|outcome| judge(&facts.person(outcome))),
             without_events,
         }
     }
@@ -210,12 +187,11 @@ impl Register {
             .map(|number| notices.says_as_much_as(u16::try_from(number).ok()?))
             .collect();
         let facts = Facts {
-            at,
             defaults,
             says: &says,
             places: &self.places,
         };
-        facts.person(&facts.outcome(&state))
+        facts.person(&Outcome::of(&state, at))
     }
 
     /// Brings the states of a purpose up to a time.
@@ -223,22 +199,11 @@ impl Register {
         let bits = self.bits(purpose);
         let view = self.views.remove(&purpose.id);
         // States of a later time do not serve an earlier one: a clock may be set back.
-        let view = view.filter(|view| view.at <= at);
+        let view = view.filter(|view| view.at() <= at);
         let mut view = view.unwrap_or_default();
-        view.at = at;
-        let new = view.states.len()..self.subjects.len();
-        view.stale
-            .extend(new.filter_map(|number| u32::try_from(number).ok()));
-        view.states.resize(self.subjects.len(), State::default());
-        let mut pending = Vec::new();
-        for subject in std::mem::take(&mut view.stale) {
-            let (state, whole) = self.fold(subject, &bits, at);
-            view.states[subject as usize] = state;
-            if !whole {
-                pending.push(subject);
-            }
-        }
-        view.stale = pending;
+        view.bring_up_to(at, self.subjects.len(), |subject| {
+            self.fold(subject, &bits, at)
+        });
         self.views.insert(purpose.id.clone(), view);
     }
 
@@ -337,40 +302,15 @@ impl Register {
     }
 }
 
-/// What states are read with.
+/// What outcomes are read with.
 struct Facts<'a> {
-    at: i64,
     defaults: &'a Defaults,
     /// By number of the notice.
     says: &'a [Option<u32>],
     places: &'a [Place],
 }
 
-/// What a decision can tell two persons by.
-#[derive(Clone, Copy, Eq, Hash, PartialEq)]
-struct Outcome {
-    consent: Consent,
-    block: aquifer_shared::domain::law::Block,
-    day: i32,
-    notice: u16,
-    place: u16,
-    age: u8,
-}
-
 impl Facts<'_> {
-    fn outcome(&self, state: &State) -> Outcome {
-        let consent = state.consent_at(self.at);
-        let given = matches!(consent, Consent::Active | Consent::Explicit);
-        Outcome {
-            consent,
-            block: state.block(),
-            day: if given { day(state.since) } else { 0 },
-            notice: if given { state.notice } else { NOTHING },
-            place: state.place,
-            age: state.age as u8,
-        }
-    }
-
     fn person(&self, outcome: &Outcome) -> Person {
         let given = matches!(outcome.consent, Consent::Active | Consent::Explicit);
         let place = self.places.get(usize::from(outcome.place)).copied();
@@ -407,10 +347,5 @@ fn number_of<T: Clone + PartialEq>(known: &mut Vec<T>, one: &T) -> Option<u16> {
         .filter(|number| *number != NOTHING)
 }
 
-fn day(at: i64) -> i32 {
-    i32::try_from(at.div_euclid(DAY_MS)).unwrap_or(i32::MAX)
-}
-
-const DAY_MS: i64 = 24 * 3_600 * 1_000;
 /// Events that may wait for their place.
 const LATE_MAX: usize = 65_536;

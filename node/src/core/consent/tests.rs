@@ -246,6 +246,39 @@ fn consent_has_an_end_of_its_own() {
     check(vec![event(Given, NOW - 800 * DAY)], false);
 }
 
+/// What is kept from cut to cut is what a look at each person alone would say, through terms that begin and end, events that come late, and a
+/// clock that is set back.
+#[test]
+fn cuts_that_follow_one_another_are_as_from_nothing() {
+    let mut seed = 1_u64;
+    let mut draw = move |below: i64| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        ((seed >> 33) as i64) % below
+    };
+    let kinds = [Given, Given, Given, Withdrawn, Objected, ObjectionWithdrawn];
+    let mut world = World::with(vec![event(Given, NOW - 9 * DAY)]);
+    let (mut at, mut seen) = (NOW, [0, 0]);
+    for step in 0..2_000 {
+        at += draw(DAY / 4);
+        if step % 500 == 499 {
+            at -= 30 * DAY;
+        }
+        for order in 0..draw(3) as u64 {
+            let mut happens = event(kinds[draw(6) as usize], at - draw(2 * DAY) + DAY / 2);
+            happens.subject = reference(draw(9) as u8);
+            happens.recorded_at = happens.event_at.max(at);
+            happens.order = order;
+            happens.valid_from = (draw(3) == 0).then(|| happens.event_at + draw(DAY));
+            happens.valid_until = (draw(3) == 0).then(|| happens.event_at + DAY + draw(9 * DAY));
+            world.take(happens);
+        }
+        for person in 0..9 {
+            seen[usize::from(world.is_eligible(person, "churn.train", at))] += 1;
+        }
+    }
+    assert!(seen.iter().all(|times| *times > 1_000), "{seen:?}");
+}
+
 #[test]
 fn c3_objector_is_in_no_cut() {
     let given = event(Given, NOW - 9 * DAY);

@@ -239,7 +239,10 @@ impl ConsentLedger {
         let could_not = |source| E::from(fault(&path, "write", source));
         let batch_key = drawn_key()?;
         let connection = &mut self.connection;
-        self.runtime.block_on(async {
+        let written = self.runtime.block_on(async {
+            // Keys of events come in no order: pages that had to be read and decrypted again for each would take most of the time.
+            let larger = sqlx::query(WRITING_CACHE).execute(&mut *connection);
+            larger.await.map_err(could_not)?;
             let mut transaction = connection
                 .begin_with("BEGIN IMMEDIATE")
                 .await
@@ -267,7 +270,11 @@ impl ConsentLedger {
             let finished = batch.finish(&mut transaction, &told).await;
             finished.map_err(could_not)?;
             transaction.commit().await.map_err(could_not)
-        })
+        });
+        // What was written is written, whether memory is given back or not.
+        let smaller = sqlx::query(READING_CACHE).execute(&mut self.connection);
+        let _ = self.runtime.block_on(smaller);
+        written
     }
 
     /// The notices of the unit.
@@ -429,6 +436,10 @@ pub(super) fn fault(path: &Path, what: &'static str, source: sqlx::Error) -> Con
 const PAGE_EVENTS: i64 = 100_000;
 /// Name of the ledger in a node's directory.
 pub const LEDGER_FILE: &str = "consent.db";
+/// 256 MiB, taken as they are needed: the index over 3,000,000 events.
+const WRITING_CACHE: &str = "PRAGMA cache_size = -262144";
+/// What a ledger has otherwise.
+const READING_CACHE: &str = "PRAGMA cache_size = -2000";
 /// How long one waits for another who writes.
 const BUSY_WAIT: std::time::Duration = std::time::Duration::from_secs(30);
 /// Numbers are never given again, so that who has read up to one misses nothing after a deletion.
