@@ -2,6 +2,7 @@
 //! public data set with a consent for every row beside training without.
 
 use std::fs;
+use std::hint::black_box;
 use std::path::Path;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -10,13 +11,14 @@ use aquifer_node::core::consent::{
     AgeSaid, ConsentEvent, Cut, EventKind, Notice, NoticeBook, Register, Roll, Scope, SubjectKey,
     SubjectRef,
 };
-use aquifer_node::core::gatekeeper::Gatekeeper;
+use aquifer_node::core::gatekeeper::{Figures, Gatekeeper};
+use aquifer_node::core::lawful::Brief;
 use aquifer_node::shell::consent::{ConsentLedger, EventKey, Position, Told};
 use aquifer_shared::base::ids::Hash32;
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::history::{Json, Kind};
-use aquifer_shared::domain::law::{Basis, Gate};
+use aquifer_shared::domain::law::{Age, Basis, Block, Consent, Gate, Person};
 use aquifer_shared::shell::report::{Table, Tone};
 use aquifer_tests::cluster::Cluster;
 use aquifer_tests::company::Company;
@@ -43,6 +45,7 @@ const SNAPSHOT_MS_MAX: f64 = 50.0;
 const SLOWER_PERCENT_MAX: f64 = 10.0;
 /// Studies of a cluster that are measured.
 const STUDIES: u64 = 4;
+const DECIDE_MICROS_MAX: f64 = 2.0;
 const EPSILON: f64 = 1.0;
 const DELTA: f64 = 1e-6;
 
@@ -85,6 +88,11 @@ pub fn measure(options: &Options) -> Result<Value> {
         Some(SNAPSHOT_MS_MAX),
         "ms",
     );
+    let decided = decisions(options.times(1_000_000, 100_000))?;
+    for (about, micros) in ["a person", "a run"].into_iter().zip(decided) {
+        let what = format!("a decision about {about}");
+        line(what, micros, Some(DECIDE_MICROS_MAX), "us");
+    }
     let training = training(options)?;
     if let Some([without, with]) = training {
         let slower = (with / without - 1.0) * 100.0;
@@ -106,8 +114,45 @@ pub fn measure(options: &Options) -> Result<Value> {
     Ok(json!({
         "persons": persons, "events": persons * EVENTS_EACH, "write_seconds": ledger.write, "read_seconds": ledger.read,
         "fold_seconds": ledger.fold, "peak_mb": ledger.peak_mb, "snapshot_ms": ledger.snapshot_ms,
-        "study_seconds_without": training.map(|both| both[0]), "study_seconds_with": training.map(|both| both[1]),
+        "decide_person_us": decided[0], "decide_run_us": decided[1], "study_seconds_without": training.map(|both| both[0]), "study_seconds_with": training.map(|both| both[1]),
     }))
+}
+
+/// Mean microseconds of a decision about a person and about a run.
+fn decisions(times: usize) -> Result<[f64; 2]> {
+    let gatekeeper = law::gatekeeper_on(Basis::Consent);
+    let purpose = gatekeeper.purpose(PURPOSE).context("a declared purpose")?;
+    let defaults = gatekeeper.defaults(&purpose.id);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
+    let person = Person {
+        place: defaults.place,
+        basis: defaults.basis,
+        consent: Consent::Active,
+        consented_on: Some(i32::try_from(now / DAY_MS as u128)?),
+        block: Block::None,
+        notice: Some(0),
+        age: Age::Adult,
+    };
+    let now = Timestamp(u64::try_from(now)?);
+    let brief = Brief {
+        gate: Gate::Train,
+        purpose: PURPOSE.to_owned(),
+        columns: vec![LABEL.to_owned()],
+        figures: Figures::unspent(10_000),
+        reviewer: None,
+    };
+    let started = Instant::now();
+    for _ in 0..times {
+        let person = black_box(&person);
+        black_box(gatekeeper.is_eligible(Gate::Train, PURPOSE, &[LABEL], person, now));
+    }
+    let about_person = started.elapsed().as_secs_f64() * 1e6 / times as f64;
+    let started = Instant::now();
+    for _ in 0..times {
+        let _ = black_box(black_box(&brief).decide(&gatekeeper, now));
+    }
+    let about_run = started.elapsed().as_secs_f64() * 1e6 / times as f64;
+    Ok([about_person, about_run])
 }
 
 struct LedgerFigures {
