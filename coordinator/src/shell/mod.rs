@@ -7,6 +7,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod declarations;
+pub mod demanded;
 pub mod doorstep;
 mod drive;
 pub mod exceptions;

@@ -56,7 +56,7 @@ pub async fn serve(home: Home, json: bool) -> anyhow::Result<Outcome> {
         copies,
     );
     let law = Law::told(gates, history.clone()).await?;
-    let front = Arc::new(front.under(law));
+    let front = Arc::new(front.under(law).demanding(home.config.demanded()));
     let shown = attach(&front, &history);
     let hub = Hub::load(front.clone(), store.clone(), home.release.clone()).await?;
     hub.declare(declared).await?;

@@ -381,6 +381,7 @@ fn refusal(error: &anyhow::Error) -> Option<&'static str> {
         return fault.is_refusal().then_some("ticket");
     }
     let link = match error.downcast_ref::<LinkFault>() {
+        Some(LinkFault::Program(_)) => return Some("program"),
         Some(LinkFault::Link(link)) => Some(link),
         _ => error.downcast_ref::<LinkError>(),
     };

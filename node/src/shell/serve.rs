@@ -17,6 +17,7 @@ use aquifer_shared::protocol::wire::{
 };
 use aquifer_shared::shell::history::History;
 use aquifer_shared::shell::keys::{Identity, random_bytes32};
+use aquifer_shared::shell::own_program::own_program;
 use aquifer_shared::shell::platform::System;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -105,6 +106,7 @@ pub fn run(directory: &Path, break_glass: Option<&str>) -> anyhow::Result<Stoppe
         outgoing: queued,
         head: head_seen,
         epochs: data.epochs.clone(),
+        program: runtime.block_on(own_program())?,
     };
     let room = Arc::new(Semaphore::new(OUTGOING_KIB_MAX));
     let (distrust, distrusted) = mpsc::channel(1);

@@ -17,6 +17,7 @@ pub mod logging;
 #[cfg(test)]
 mod loopback;
 pub mod noise;
+pub mod own_program;
 pub mod pack_folder;
 pub mod platform;
 pub mod policy_view;

@@ -21,6 +21,8 @@ mod consent;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]
+mod digests;
+#[cfg(test)]
 mod disks;
 #[cfg(test)]
 mod evasions;
