@@ -19,6 +19,7 @@ mod loopback;
 pub mod noise;
 pub mod pack_folder;
 pub mod platform;
+pub mod policy_record;
 pub mod policy_view;
 pub mod progress;
 pub mod quic;
