@@ -137,7 +137,7 @@ fn coordinator_with_officers(small: &mut Small) -> PathBuf {
     small.cluster.coordinator().stop().unwrap();
     let path = small.cluster.coordinator_folder().join("coordinator.toml");
     let text = fs::read_to_string(&path).unwrap();
-    let named = text.replacen("[law]\n", &format!("[law]\nofficers = {keys:?}\n"), 1);
+    let named = text.replacen("\n[law]\n", &format!("\n[law]\nofficers = {keys:?}\n"), 1);
     assert_ne!(named, text);
     fs::write(&path, named).unwrap();
     small.cluster.start_coordinator().unwrap();
