@@ -421,7 +421,8 @@ certificate_days = {days}
 const LAW_HEADING: &str = "
 # What may be done with people's data. Without this section only synthetic studies run. Where the coordinator is, where customers of
 # all units live, under what noisy sums come from other countries (within, tool, contract_terms, bare), declared purposes, what the
-# columns of the contracts are about; further: packs = \"FOLDER\", columns = { NAME = [\"CATEGORY\"] }, dpia_current, reviewers, officers.
+# columns of the contracts are about; further: packs = \"FOLDER\", columns = { NAME = [\"CATEGORY\"] }, dpia_current, reviewers, officers
+# (identity keys of people of whom two sign every change of this file and of purposes and packs; fewer than two: one person can change them).
 ";
 const LAW_SAMPLE: &str = "# [law]
 controller = \"DE\"

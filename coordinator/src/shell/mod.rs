@@ -13,6 +13,7 @@ mod drive;
 pub mod exceptions;
 mod finding;
 pub mod front;
+mod governance;
 mod history_requests;
 pub mod home;
 pub mod https;

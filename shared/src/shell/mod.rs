@@ -20,6 +20,7 @@ pub mod noise;
 pub mod own_program;
 pub mod pack_folder;
 pub mod platform;
+pub mod policy_record;
 pub mod policy_view;
 pub mod progress;
 pub mod quic;

@@ -59,6 +59,8 @@ mod programs;
 #[cfg(test)]
 mod psql;
 #[cfg(test)]
+mod put_back;
+#[cfg(test)]
 mod questions;
 #[cfg(test)]
 mod receipts;
