@@ -375,7 +375,7 @@ async fn give_ticket(home: &Home, invite: Invite) -> anyhow::Result<Outcome> {
         _ => "aquifer join",
     };
     note(&format!(
-        "good once, for {} as {}: hand it over like a password, for `{join} TICKET`\n\
+        "good once, for {} as {}: hand it over like a password, for `{join} -`, which reads it\n\
          then compare by voice the fingerprint that it prints with `aquifer-coordinator nodes`\n\
          release key {release}",
         kept.name, kept.role
