@@ -5,6 +5,7 @@ pub mod ask;
 pub mod chain;
 pub mod codec;
 pub mod models;
+pub mod program;
 pub mod ticket;
 pub mod token;
 pub mod wire;
