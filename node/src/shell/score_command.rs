@@ -94,9 +94,6 @@ pub fn run(directory: &Path, scoring: &Scoring<'_>) -> anyhow::Result<Outcome> {
         Ok(file) => file,
         Err((code, why)) => return refuse(scoring.json, &code, &why),
     };
-    if let Err(out) = file.in_date(now()) {
-        return refuse(scoring.json, "out-of-use", &out.to_string());
-    }
     let contract = read_contract(&directory.join(&config.data.contract))?;
     if contract.hash() != file.model().contract_hash {
         let why = format!(
@@ -267,7 +264,10 @@ fn fetch(
         signed,
         "the model {which} is not signed by the release key {key} that the ticket pinned; do not use it"
     );
-    Ok(Ok(file))
+    let in_date = file.in_date(now());
+    Ok(in_date
+        .map(|()| file)
+        .map_err(|out| ("out-of-use".to_owned(), out.to_string())))
 }
 
 /// Writes a line for each customer, and says how many are suppressed.

@@ -2,9 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::wire::{Message, message};
 use crate::base::ids::{Hash32, Name, StudyHash};
+use crate::base::limits::{MODELS_TOLD_MAX, NAME_BYTES_MAX};
 use crate::base::time::Timestamp;
 use crate::domain::predictor::model::Life;
+
+message!(34, ModelLives, MODELS_TOLD_MAX * (NAME_BYTES_MAX + 96));
 
 /// A line of the list of models.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]

@@ -18,8 +18,7 @@ pub use super::witness::{Cosigned, LogHead, LogQuorum, LogSeen, NodeHead, NodeHe
 use crate::base::ids::{AttemptId, Hash32, IdentityKey, Name, Role, StudyHash};
 use crate::base::limits::{
     ADVERT_BYTES, CONFIRMATION_BYTES, DOCUMENT_BYTES_MAX, FRAME_BYTES_MAX, GREETING_BYTES_MAX,
-    GROUP_MAX, LEDGER_COPY_BYTES_MAX, LEDGER_LINK_BYTES_MAX, MODELS_TOLD_MAX, NAME_BYTES_MAX,
-    OPENING_BYTES_MAX, SHARES_BYTES_MAX,
+    GROUP_MAX, LEDGER_COPY_BYTES_MAX, LEDGER_LINK_BYTES_MAX, OPENING_BYTES_MAX, SHARES_BYTES_MAX,
 };
 use crate::base::time::Timestamp;
 use crate::domain::predictor::ModelState;
@@ -86,7 +85,6 @@ message!(23, LedgerCopy, LEDGER_BYTES_MAX);
 message!(24, LedgerHeld, GREETING_BYTES_MAX);
 message!(30, Request, 2 * DOCUMENT_BYTES_MAX + GREETING_BYTES_MAX);
 message!(31, Response, FRAME_BYTES_MAX);
-message!(34, ModelLives, MODELS_TOLD_MAX * (NAME_BYTES_MAX + 96));
 
 /// N→C, first frame of a session: who speaks is known from the certificate.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
