@@ -175,33 +175,9 @@ impl<'a> Replay<'a> {
 
 #[cfg(test)]
 mod tests {
-    use aquifer_shared::domain::law::{Basis, Purposes, Rulebook, Set, Transfer, vendored};
-
     use super::*;
     use crate::core::consent::{AgeSaid, EventKind, Scope};
-    use crate::core::fixtures::NOW;
-    use crate::core::gatekeeper::People;
-
-    const PURPOSES: &str = include_str!("../../../shared/laws/examples/purposes.toml");
-
-    fn gatekeeper() -> Gatekeeper {
-        let purposes = Purposes::parse(PURPOSES).unwrap();
-        let book = Rulebook::new(vendored::packs().unwrap(), purposes).unwrap();
-        let basis = [("churn.train".parse().unwrap(), Basis::Contract)];
-        let place = "DE".parse().unwrap();
-        let people = People {
-            controller: place,
-            place,
-            adult: true,
-            transfer: Transfer::Within,
-            basis: basis.into(),
-            categories: Set::EMPTY,
-            columns: BTreeMap::new(),
-            dpia_current: Vec::new(),
-            reviewers: BTreeMap::new(),
-        };
-        Gatekeeper::new(book, people)
-    }
+    use crate::core::fixtures::{NOW, gatekeeper};
 
     fn person(number: u8) -> SubjectRef {
         SubjectRef(u128::from(number) << 100 | 7)

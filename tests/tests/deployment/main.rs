@@ -63,6 +63,8 @@ mod refusals;
 #[cfg(test)]
 mod release;
 #[cfg(test)]
+mod replay;
+#[cfg(test)]
 mod sessions;
 #[cfg(test)]
 mod trust;
