@@ -5,6 +5,7 @@ pub mod audit;
 pub mod cluster;
 pub mod company;
 pub mod exact;
+pub mod forbidden;
 pub mod given;
 pub mod law;
 pub mod measured;

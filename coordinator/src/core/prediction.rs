@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn contributions_add_up_and_what_is_left_out_is_told() {
+    fn t1_explanation_matches_score_and_what_is_left_out_is_told() {
         let found = predicted(&[("plan", Value::Text("plus"))]).unwrap();
         let parts: f64 = found
             .explanation
@@ -378,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn real_customers_are_not_declared_here() {
+    fn c3_coordinator_refuses_real_customers() {
         assert_eq!("segment".parse(), Ok(Declared::Segment));
         assert_eq!("real".parse::<Declared>(), Err(InputError::Real));
         assert_eq!("made up".parse::<Declared>(), Err(InputError::Undeclared));

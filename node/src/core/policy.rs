@@ -633,7 +633,7 @@ mod tests {
     }
 
     #[test]
-    fn a_study_above_the_cap_is_refused_with_what_is_left() {
+    fn a1_exhausted_denies() {
         let mut tight = rules();
         tight.policy.caps.per_year = MicroRho(URHO.0 - 1);
         let (_, offer) = offer(&terms());

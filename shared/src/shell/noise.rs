@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn published_epsilons() {
+    fn a1_accountant_matches_reference_within_what_the_library_adds() {
         check_epsilon(125_000, 2.165_716);
         check_epsilon(500_000, 4.728_387);
         check_epsilon(30_560, 1.000_061);

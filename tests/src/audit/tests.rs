@@ -143,6 +143,29 @@ fn r3_shared_noise_stream_caught() {
     check_correlation(Some(Fault::Tenth), None);
 }
 
+/// A price that rested on sampling at half of the true rate would claim half of what is spent. Such a fault is not built in: no price
+/// rests on sampling. What it would spend is, and its guesses are held against the claim. About 67 of 100 guesses are right and 81
+/// falsify, 3 standard deviations above; more than 5 of 10 runs see it in fewer than one of 10⁶ repetitions.
+#[test]
+fn r3_wrong_sampling_rate() {
+    let audit = Audit::new(coarse(), claim(2.0), SEED, None).unwrap();
+    let run = |run| audit.run(SEED + run, || ()).unwrap().correct();
+    let correct: Vec<usize> = (0..RUNS / 2).map(run).collect();
+    println!("right of 100 at twice the claim: {correct:?}");
+    let held = |correct: &usize| Finding::of(coarse(), 1.0, *correct).verdict();
+    let falsified = correct.iter().map(held);
+    let falsified = falsified.filter(|verdict| *verdict == Verdict::Falsified);
+    assert!(falsified.count() <= 5, "as documented, it probably passes");
+    let documented = include_str!("../../../docs/audit.md");
+    let row = documented
+        .lines()
+        .find(|line| line.starts_with("| customers drawn at twice the stated rate |"));
+    let row = row.expect("a row of what is seen and what is not");
+    for word in ["probably nothing", "no price rests on sampling"] {
+        assert!(row.contains(word), "{word} in {row}");
+    }
+}
+
 #[test]
 fn r3_ceiling_below_claim_is_no_pass() {
     let refused = Audit::new(fine(), claim(8.0), SEED, None).unwrap_err();

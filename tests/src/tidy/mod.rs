@@ -1,8 +1,9 @@
-//! Checks of the source text that no compiler makes: layering, lengths, headers, `# Privacy` sections, names, words.
+//! Checks of the source text that no compiler makes: layering, lengths, headers, `# Privacy` sections, names, words, tests of features.
 //!
 //! Every rule has planted samples beside it that it must catch. Reads files only in [`read_repository`].
 
 mod databases;
+mod features;
 mod layers;
 mod manifest;
 mod privacy;
@@ -53,7 +54,9 @@ pub fn check(mut files: Vec<Source>) -> Vec<Finding> {
         }
         found
     });
-    each.chain(privacy::check(&files)).collect()
+    each.chain(privacy::check(&files))
+        .chain(features::check(&files))
+        .collect()
 }
 
 /// Every text file of the repository that a person wrote.

@@ -295,7 +295,7 @@ fn a_share_is_one_analysts_own() {
 }
 
 #[test]
-fn sixty_four_sessions_race_for_one_budget() {
+fn a1_concurrent_requests_never_overspend() {
     let cap = 8 * URHO + 10;
     let shape = Shape {
         cap,

@@ -355,7 +355,7 @@ fn a_key_moves_to_another_place_and_may_come_from_a_command() {
 }
 
 #[test]
-fn what_is_open_to_others_is_refused_with_what_to_type() {
+fn s1_what_is_open_to_others_is_refused_with_what_to_type() {
     let small = Small::prepared(&policy());
     let node = small.cluster.nodes[0].folder.clone();
     let coordinator = small.cluster.coordinator_folder();

@@ -3,19 +3,19 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use aquifer_shared::base::calendar;
-use aquifer_tests::processes::{Outcome, command, program, run, wait_for};
+use aquifer_tests::processes::{Outcome, command, run, wait_for};
 use aquifer_tests::study::state;
 use serde_json::Value;
 
+use super::clocks::shifted;
 use super::fixture::{STEP_MS, Small, check_says, has_program, policy};
 use super::policies::{edit, sign_into, with_officers};
 
 /// In place of what it says of a purpose, something else.
-fn declare_anew(node: &Path, purpose: &str, changes: &[(&str, &str)]) {
+pub fn declare_anew(node: &Path, purpose: &str, changes: &[(&str, &str)]) {
     let path = node.join("purposes.toml");
     let text = fs::read_to_string(&path).unwrap();
     let id = format!("id = {purpose:?}\n");
@@ -34,7 +34,7 @@ fn declare_anew(node: &Path, purpose: &str, changes: &[(&str, &str)]) {
     fs::write(path, changed).unwrap();
 }
 
-fn restart(small: &mut Small, index: usize) {
+pub fn restart(small: &mut Small, index: usize) {
     let process = small.cluster.nodes[index].process.take();
     process.unwrap().stop().unwrap();
     small.cluster.start_node(index).unwrap();
@@ -75,7 +75,8 @@ fn score_into<'a>(out: &'a str, reviewer: &[&'a str]) -> Vec<&'a str> {
     [&score[..], &["--out", out], reviewer].concat()
 }
 
-fn history(small: &Small, index: usize) -> Vec<(String, Value)> {
+/// Kinds of the newest entries of a unit's history with their payloads; nothing where that was erased.
+pub fn history(small: &Small, index: usize) -> Vec<(String, Value)> {
     let shown = small.node(index, &["history", "show", "--json"]);
     let shown: Value = serde_json::from_str(&shown.success().unwrap()).unwrap();
     let entries = shown["newest"].as_array().unwrap().iter();
@@ -87,7 +88,7 @@ fn history(small: &Small, index: usize) -> Vec<(String, Value)> {
     entries.map(entry).collect()
 }
 
-fn today() -> String {
+pub fn today() -> String {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     calendar::written((since.as_secs() / 86_400) as i32)
 }
@@ -175,9 +176,9 @@ fn check_nobody_goes_round(small: &Small, node: &Path, score: &[&str]) {
     if !has_program("faketime") {
         return;
     }
-    let mut late = Command::new("faketime");
-    late.args(["-f", "+2d"]).arg(program("aquifer-node"));
-    let late = run(late.args(score).arg("--dir").arg(node)).unwrap();
+    let mut late = command("aquifer-node", score);
+    late.arg("--dir").arg(node).envs(shifted("+2d"));
+    let late = run(&mut late).unwrap();
     check_says(&late, 1, &["use_screened"]);
 }
 

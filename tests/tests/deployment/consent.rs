@@ -28,13 +28,14 @@ yes = "given"
 no = "withdrawn"
 "#;
 
-struct Unit<'a> {
-    small: &'a Small,
-    index: usize,
+/// A unit at whose desk somebody sits.
+pub struct Unit<'a> {
+    pub small: &'a Small,
+    pub index: usize,
 }
 
 impl Unit<'_> {
-    fn file(&self, name: &str, text: &str) -> String {
+    pub fn file(&self, name: &str, text: &str) -> String {
         let folder = &self.small.cluster.nodes[self.index].folder;
         let path = folder.join(name);
         fs::write(&path, text).unwrap();
@@ -43,7 +44,7 @@ impl Unit<'_> {
 
     /// Ends with this code and says this as JSON.
     #[track_caller]
-    fn consent(&self, arguments: &[&str], code: i32) -> Value {
+    pub fn consent(&self, arguments: &[&str], code: i32) -> Value {
         let arguments = [&["consent"], arguments, &["--json"]].concat();
         let outcome = self.small.node(self.index, &arguments);
         check_says(&outcome, code, &[]);
@@ -51,7 +52,7 @@ impl Unit<'_> {
     }
 
     /// All customers of the unit agree to both, a day ago.
-    fn everybody_agrees(&self) -> u64 {
+    pub fn everybody_agrees(&self) -> u64 {
         let notices = format!(
             "[[notice]]\nid = \"privacy\"\nversion = 1\nlang = \"en\"\nsha256 = \"{NOTICE}\"\n"
         );
@@ -75,7 +76,7 @@ impl Unit<'_> {
         rows.len() as u64
     }
 
-    fn eligible(&self, purpose: &str) -> u64 {
+    pub fn eligible(&self, purpose: &str) -> u64 {
         let status = self.consent(&["status"], 0);
         let purposes = status["purposes"].as_array().unwrap();
         let own = purposes.iter().find(|own| own["purpose"] == purpose);
@@ -83,7 +84,7 @@ impl Unit<'_> {
     }
 
     /// State and score of each customer.
-    fn scores(&self, name: &str) -> BTreeMap<String, (String, String)> {
+    pub fn scores(&self, name: &str) -> BTreeMap<String, (String, String)> {
         let out = self.small.folder.path().join(name);
         let arguments = [
             "score",

@@ -24,7 +24,8 @@ fn kinds(entries: &Value) -> Vec<String> {
         .collect()
 }
 
-fn copy_all(from: &Path, to: &Path) {
+/// A folder with all that is in it, and its mode.
+pub fn copy_all(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     fs::set_permissions(to, fs::metadata(from).unwrap().permissions()).unwrap();
     for entry in fs::read_dir(from).unwrap() {

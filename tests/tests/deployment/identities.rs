@@ -31,7 +31,7 @@ fn a_ticket_is_good_once_and_for_its_name() {
 }
 
 #[test]
-fn a_revoked_node_is_put_out_and_stays_out() {
+fn s1_bad_certificates_refused_once_revoked() {
     let mut small = Small::started(&policy());
     let name = small.cluster.nodes[0].name.clone();
     small
@@ -74,7 +74,7 @@ fn a_revoked_person_cannot_ask() {
 }
 
 #[test]
-fn roles_are_kept_apart() {
+fn s1_bad_certificates_refused_of_another_role() {
     let small = Small::prepared(&policy());
     let analyst = small.cluster.add_person("ada", "analyst").unwrap();
     let study = small.folder.path().join("study.toml");
@@ -108,7 +108,7 @@ fn roles_are_kept_apart() {
 }
 
 #[test]
-fn a_foreign_certificate_opens_nothing() {
+fn s1_bad_certificates_refused_of_another_deployment() {
     let small = Small::prepared(&policy());
     let folder = tempfile::tempdir().unwrap();
     let mut other = Cluster::start(folder.path()).unwrap();

@@ -8,7 +8,12 @@ use super::fixture::{STEP_MS, Small, one_study, policy};
 /// Starts a study, lets `cut` do its harm once some sums are done, and follows the study to its end.
 pub fn study_with(small: &mut Small, cut: impl FnOnce(&mut Small)) -> Value {
     let study = small.study("slot_ms = 200\nphase_ms = 4000");
-    let hash = small.cluster.submit(&study).unwrap();
+    study_of(small, &study, cut)
+}
+
+/// The same with this study file.
+pub fn study_of(small: &mut Small, study: &str, cut: impl FnOnce(&mut Small)) -> Value {
+    let hash = small.cluster.submit(study).unwrap();
     let watch = small.cluster.watch(&hash).unwrap();
     small.cluster.approve(&hash).unwrap();
     loop {
@@ -66,7 +71,7 @@ pub fn kill_and_restart_all(small: &mut Small) {
 }
 
 #[test]
-fn everything_killed_at_once_comes_back() {
+fn a1_crash_forgets_no_spend_of_killed_programs() {
     let mut small = Small::started(&policy());
     let last = study_with(&mut small, kill_and_restart_all);
     check_released_and_charged_once(&small, &last);

@@ -23,6 +23,8 @@ mod demo;
 #[cfg(test)]
 mod disks;
 #[cfg(test)]
+mod evasions;
+#[cfg(test)]
 mod evidence;
 #[cfg(test)]
 mod fixture;

@@ -67,7 +67,7 @@ async fn enter(to: &CoordinatorFile, tls: &Arc<QuicClientConfig>) -> Result<Link
 }
 
 #[tokio::test]
-async fn a_revoked_node_does_not_come_back_with_a_session_it_kept() {
+async fn s1_bad_certificates_refused_with_a_session_that_was_kept() {
     let folder = tempfile::tempdir().unwrap();
     let cluster = Cluster::start(folder.path()).unwrap();
     let north = cluster.join_node("north").unwrap();

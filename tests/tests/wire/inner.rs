@@ -20,6 +20,7 @@ use aquifer_shared::protocol::ticket::Ticket;
 use aquifer_shared::protocol::wire::{Approval, TaskBody};
 use aquifer_shared::shell::noise::check_charge;
 use aquifer_tests::random::Seeded;
+use serde_json::{Value, to_value};
 
 const LIMIT: usize = 1 << 20;
 
@@ -244,6 +245,36 @@ fn entries() -> Vec<Entry> {
             dealt: vec![1],
         }),
     ]
+}
+
+/// What a copy of a ledger holds, the terms in it and the bodies of tasks, with the names of their fields.
+pub fn fields() -> Vec<(&'static str, Value)> {
+    let named = |entry: Entry| match entry {
+        Entry::Reserve(body) => ("entry-reserve", to_value(body)),
+        Entry::Spend(body) => ("entry-spend", to_value(body)),
+        Entry::Close(body) => ("entry-close", to_value(body)),
+        Entry::Return(body) => ("entry-return", to_value(body)),
+        Entry::Hold(body) => ("entry-hold", to_value(body)),
+        Entry::Decline(body) => ("entry-decline", to_value(body)),
+        Entry::WriteOff(body) => ("entry-write-off", to_value(body)),
+        Entry::PeerMarks(body) => ("entry-peer-marks", to_value(body)),
+    };
+    let shares = Spend {
+        pays: Paid::Shares(Hash32([6; 32])),
+        ..spend(Timestamp(1), StudyHash([2; 32]))
+    };
+    let model = ModelState {
+        base: 0,
+        bin_of_cell: vec![0],
+        curves: vec![1],
+    };
+    let mut all: Vec<_> = entries().into_iter().map(named).collect();
+    all.push(named(Entry::Spend(shares)));
+    all.push(("terms", to_value(terms())));
+    all.push(("task-body", to_value(TaskBody::Residuals(model.clone()))));
+    all.push(("task-body", to_value(TaskBody::Evaluation(model))));
+    let value = |(name, value): (_, serde_json::Result<Value>)| (name, value.unwrap());
+    all.into_iter().map(value).collect()
 }
 
 #[test]

@@ -3,6 +3,8 @@
 //! A message whose bytes change needs another protocol version: the golden file is only ever extended.
 
 #[cfg(test)]
+mod fields;
+#[cfg(test)]
 mod inner;
 mod samples;
 
@@ -10,12 +12,15 @@ use aquifer_shared::protocol::wire::{
     FRAME_VERSION, HEADER_BYTES, Message, frame, read_body, read_header,
 };
 use aquifer_tests::random::Seeded;
+use serde_json::Value;
 
 /// A message of known content.
 struct Sample {
     name: &'static str,
     frame: Vec<u8>,
     read: fn(&[u8]) -> Reading,
+    /// Its fields with their names, which the frame does not carry.
+    fields: Value,
 }
 
 /// What became of the bytes of a frame.
@@ -33,6 +38,7 @@ impl Sample {
             name,
             frame: frame(message),
             read: read::<M>,
+            fields: serde_json::to_value(message).expect("messages are plain data"),
         }
     }
 

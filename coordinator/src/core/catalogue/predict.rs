@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn real_customers_and_other_calls_are_refused() {
+    fn c3_coordinator_refuses_real_customers_in_sql() {
         check_refused("SELECT * FROM predict('churn', input => 'real')", "QP004");
         check_refused(
             "SELECT * FROM predict('churn', customer_no => 'c1')",

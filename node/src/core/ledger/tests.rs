@@ -153,7 +153,7 @@ fn the_end_of_a_study_frees_what_it_did_not_spend() {
 }
 
 #[test]
-fn every_attempt_counts_and_the_reservation_is_the_limit() {
+fn a1_exhausted_denies_every_further_attempt() {
     let mut ledger = Ledger::default();
     let wide = caps(u64::MAX, u64::MAX);
     let study = reserve(&mut ledger, NOW, wide, &synthetic(2)).unwrap();

@@ -822,7 +822,7 @@ fn revive(company: &mut Company) -> bool {
 }
 
 #[test]
-fn a_kill_at_every_effect_loses_and_overspends_nothing() {
+fn a1_crash_forgets_no_spend_of_shares() {
     for after in [false, true] {
         for fuse in 0.. {
             let (mut company, died) = run_with_crash(fuse, after);

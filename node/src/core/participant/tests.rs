@@ -31,6 +31,10 @@ struct World {
     now: Timestamp,
     sent: Vec<Outgoing>,
     draws: i64,
+    /// What each cell of the node's exact sums is, before noise.
+    exact: i64,
+    /// Sums that were asked for.
+    computed: usize,
     /// Effects until the process dies; `after` says whether the last one is still carried out.
     fuse: Option<(usize, bool)>,
     /// Journal writes until the disk fails.
@@ -56,6 +60,8 @@ impl World {
             now: NOW,
             sent: Vec::new(),
             draws: 0,
+            exact: 5,
+            computed: 0,
             fuse: None,
             writes_left: None,
         }
@@ -107,7 +113,9 @@ impl World {
         match effect {
             Effect::Send(message) => self.sent.push(message),
             Effect::Compute(job) => {
-                let sum = Ok(Secret::new(vec![5; job.terms.cells_max as usize - 1]));
+                self.computed += 1;
+                let cells = job.terms.cells_max as usize - 1;
+                let sum = Ok(Secret::new(vec![self.exact; cells]));
                 let (attempt, task) = (job.attempt, job.task);
                 let computed = Event::Computed { attempt, task, sum };
                 self.node.handle(self.now, computed);
@@ -549,7 +557,7 @@ fn run_with_crash(fuse: usize, after: bool) -> (World, StudyHash, bool) {
 }
 
 #[test]
-fn a_kill_at_every_effect_loses_and_overspends_nothing() {
+fn a1_crash_forgets_no_spend() {
     for after in [false, true] {
         for fuse in 0.. {
             let (world, study, died) = run_with_crash(fuse, after);
@@ -585,6 +593,135 @@ fn check_history(world: &World, study: StudyHash) {
     noise.sort_unstable();
     noise.dedup();
     assert_eq!(noise.len(), 3, "no noise is used twice");
+}
+
+/// A whole study at a unit where each cell adds up to this, and its end.
+fn studied(exact: i64) -> World {
+    let (mut world, study) = accepted(&terms());
+    world.exact = exact;
+    let bodies = [
+        TaskBody::Counts,
+        TaskBody::Residuals(fitting_model()),
+        TaskBody::Residuals(fitting_model()),
+        TaskBody::Evaluation(fitting_model()),
+    ];
+    for (round, body) in (0..).zip(&bodies) {
+        world.tell(ask(task_with(study, round, 0, body))).unwrap();
+        // The coordinator asks the same again, and something else.
+        world.tell(ask(task_with(study, round, 0, body))).unwrap();
+        let other = TaskBody::Synthetic(3);
+        world.tell(ask(task_with(study, round, 0, &other))).unwrap();
+    }
+    let outcome = StudyOutcome::Published;
+    let end = StudyEnd { study, outcome };
+    world.tell(Event::StudyEnd(end)).unwrap();
+    world
+}
+
+/// All that a coordinator sees of a node but the cells of its updates, and what its ledger spends.
+fn visible(world: &World) -> String {
+    let sent = world.sent.iter().map(|message| match message {
+        Outgoing::Update(released) => format!("{} bytes", released.frame().len()),
+        // A position of the ledger hashes what was sent.
+        Outgoing::Copy(copy) => format!("{} links", copy.links.len()),
+        other => format!("{other:?}"),
+    });
+    let sent: Vec<String> = sent.collect();
+    let updates = world.updates();
+    let named: Vec<_> = updates.iter().map(|own| (own.attempt, own.task)).collect();
+    let lengths: Vec<usize> = world.disk.entries.iter().map(Vec::len).collect();
+    let (now, spent, draws) = (world.now, world.spent(), world.draws);
+    format!("{sent:?} {named:?} {lengths:?} {now:?} {spent:?} {draws}")
+}
+
+/// Two units that differ in customers: what they say differs in sums, by exactly as much, beneath the same noise.
+#[track_caller]
+fn check_neighbours(one: i64, other: i64) {
+    let worlds = [one, other].map(studied);
+    assert_eq!(visible(&worlds[0]), visible(&worlds[1]));
+    let updates = worlds.each_ref().map(World::updates);
+    assert_eq!(updates[0].len(), 8, "four rounds, each asked for twice");
+    for (own, others) in updates[0].iter().zip(&updates[1]) {
+        let pairs = own.cells.iter().zip(&others.cells);
+        let mut pairs = pairs.filter(|(own, others)| own != others).peekable();
+        assert!(pairs.peek().is_some(), "sums of customers");
+        assert!(pairs.all(|(own, others)| own - others == one - other));
+    }
+}
+
+/// On both sides of every floor that rules name, none, and as many as are declared.
+#[test]
+fn a4_neighbour_queries_differ_by_noise_only() {
+    check_neighbours(49, 50);
+    check_neighbours(199, 200);
+    check_neighbours(0, 1);
+    check_neighbours(999, 1_000);
+    check_neighbours(0, 1_000_000);
+}
+
+/// What a coordinator does that is refused, and its name.
+type Script<'a> = (&'a str, &'a dyn Fn(&mut World));
+
+/// Every refusal is there before a sum is asked for, and whatever the sums are.
+#[test]
+fn a4_refusal_ignores_data() {
+    let refused = |exact: i64, (what, script): Script<'_>| {
+        let mut world = World::new(rules());
+        world.exact = exact;
+        script(&mut world);
+        let verdicts = world.verdicts();
+        let mut verdicts = verdicts.iter();
+        let said = !world.refusals().is_empty()
+            || verdicts.any(|verdict| matches!(verdict, Verdict::Refused(..)));
+        assert!(said, "{what} is refused: {:?}", world.sent);
+        assert_eq!(world.computed, 0, "{what}: nobody looked at customers");
+        visible(&world)
+    };
+    let offered = |terms: StudyTerms| {
+        move |world: &mut World| {
+            let (_, offer) = offer(&terms);
+            world.tell(Event::Offer(offer)).unwrap();
+        }
+    };
+    let asked = |asked: fn(StudyHash) -> Task| {
+        move |world: &mut World| {
+            let (study, offer) = offer(&terms());
+            world.tell(Event::Offer(offer)).unwrap();
+            world.tell(ask(asked(study))).unwrap();
+        }
+    };
+    let relabelled = StudyTerms {
+        purpose: "churn.query".parse().unwrap(),
+        ..terms()
+    };
+    let many = |world: &mut World| {
+        for number in 1..=40 {
+            let (_, offer) = offer(&StudyTerms {
+                study_id: [number; 16],
+                ..terms()
+            });
+            world.tell(Event::Offer(offer)).unwrap();
+        }
+    };
+    let small = StudyTerms {
+        customers_max: 999,
+        ..terms()
+    };
+    let scripts: [Script<'_>; 6] = [
+        ("another purpose", &offered(relabelled)),
+        ("more studies than the cap pays for", &many),
+        ("too few customers", &offered(small)),
+        ("a round too many", &asked(|study| task(study, 9, 0))),
+        (
+            "an attempt too many",
+            &asked(|study| task_with(study, 0, 9, &TaskBody::Counts)),
+        ),
+        ("another study", &asked(|_| task(StudyHash([9; 32]), 0, 0))),
+    ];
+    for script in scripts {
+        let told = [0, 49, 50, 1_000_000].map(|exact| refused(exact, script));
+        assert!(told.iter().all(|other| *other == told[0]), "{told:?}");
+    }
 }
 
 #[test]

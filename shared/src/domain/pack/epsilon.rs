@@ -37,3 +37,33 @@ pub fn epsilon_micro(rho_micro: u64, delta_pico: u64) -> u64 {
 const LOG_ORDER_MAX: f64 = 40.0;
 /// Until nothing is left between the ends.
 const STEPS: u32 = 120;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The smallest integer that covers the reference: at epsilons from 1 on within 1e-6 of it, relative.
+    #[track_caller]
+    fn check_epsilon(rho_micro: u64, delta_pico: u64, reference: f64) {
+        let found = epsilon_micro(rho_micro, delta_pico);
+        assert_eq!(found, (reference * 1e6).ceil() as u64, "{rho_micro}");
+        let relative = (found as f64 / 1e6 - reference) / reference;
+        assert!(reference < 1.0 || relative < 1e-6, "{relative}");
+    }
+
+    /// Canonne, Kamath, Steinke 2020, proposition 12: the least bound, at the order where its derivative is 0, in decimals of 60 digits. The
+    /// first two are the values that descriptions of zCDP print.
+    #[test]
+    fn a1_accountant_matches_reference() {
+        check_epsilon(125_000, 10_000_000, 2.165_715_545_175);
+        check_epsilon(500_000, 10_000_000, 4.728_386_984_943);
+        check_epsilon(30_560, 10_000_000, 1.000_060_633_625);
+        check_epsilon(1_000, 10_000_000, 0.157_335_393_161);
+        check_epsilon(3_000_000, 10_000_000, 13.774_455_066_670);
+        check_epsilon(125_000, 1_000_000, 2.419_093_176_867);
+        check_epsilon(1_000_000, 1_000, 9.521_463_671_792);
+        check_epsilon(100_000_000, 100, 194.024_020_821_524);
+        check_epsilon(1, 1_000_000, 0.004_496_493_981);
+        check_epsilon(0, 1_000_000, 0.0);
+    }
+}

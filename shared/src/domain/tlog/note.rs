@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn the_published_example_holds() {
+    fn r1_c2sp_note_vector() {
         let note = SignedNote::parse(NOTE).unwrap();
         assert_eq!(note.to_text(), NOTE);
         assert_eq!(note.signatures[0].key_hash, [0xc7, 0x4f, 0x20, 0xa3]);

@@ -48,7 +48,7 @@ async fn nobody_enters_without_a_certificate() {
 }
 
 #[tokio::test]
-async fn a_certificate_of_another_authority_does_not_open() {
+async fn s1_bad_certificates_refused_of_another_authority() {
     let mut world = World::new();
     let entered = world.enter(world.party(&authority(), now())).await;
     check_refused(entered, CertificateProblem::UnknownAuthority);
@@ -59,7 +59,7 @@ async fn a_certificate_of_another_authority_does_not_open() {
 }
 
 #[tokio::test]
-async fn an_expired_certificate_does_not_open() {
+async fn s1_bad_certificates_refused_once_expired() {
     let world = World::new();
     let then = Timestamp(now().0 - 31 * DAY_MS);
     let entered = world.enter(world.party(&world.authority, then)).await;
@@ -67,7 +67,7 @@ async fn an_expired_certificate_does_not_open() {
 }
 
 #[tokio::test]
-async fn a_certificate_for_servers_does_not_open() {
+async fn s1_bad_certificates_refused_for_another_use() {
     let world = World::new();
     let server = server_key(&world.authority);
     let tls = client_main(world.authority.certificate(), credentials(&server)).unwrap();

@@ -9,7 +9,7 @@ const INPUT: &str =
     r#"{"tenure": 2, "monthly_charge": 90, "contract": "month", "payment": "invoice"}"#;
 
 #[test]
-fn released_models_predict_for_made_up_customers() {
+fn c3_coordinator_refuses_real_customers_and_predicts_for_made_up_ones() {
     if !has_program("curl") {
         return;
     }

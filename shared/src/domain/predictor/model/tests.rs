@@ -440,7 +440,7 @@ fn mutations_never_panic() {
 }
 
 #[test]
-fn raw_values_are_predicted_and_explained() {
+fn t1_explanation_matches_score() {
     let predictor = Predictor::of(&file()).unwrap();
     let cells = predictor.cells(|name| match name {
         "tenure" => Value::Text(" 45.1 "),
