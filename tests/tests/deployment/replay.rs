@@ -38,7 +38,14 @@ fn check(small: &Small, erased: u64) -> usize {
 fn r1_eligibility_is_replayed_at_the_unit() {
     let mut small = Small::prepared(&policy());
     let ids: Vec<String> = small.company.of_unit(0).map(|own| own.id.clone()).collect();
-    let object = ["consent", "object", "--subject", &ids[0], "--purpose", "all"];
+    let object = [
+        "consent",
+        "object",
+        "--subject",
+        &ids[0],
+        "--purpose",
+        "all",
+    ];
     check_says(&small.node(0, &object), 0, &["objected"]);
     small.cluster.start_nodes().unwrap();
     let last = small.cluster.run_study(&small.study(""), STEP_MS).unwrap();
