@@ -135,7 +135,12 @@ impl<'a> Replay<'a> {
     ///
     /// More of them than a node holds.
     pub fn take(&mut self, events: Vec<ConsentEvent>) -> Result<(), TooMany> {
-        self.register.take_all(events)
+        if events.len() > MANY {
+            return self.register.take_all(events);
+        }
+        events
+            .iter()
+            .try_for_each(|event| self.register.take(event))
     }
 
     /// Takes a cut again; none where its purpose is not declared any more.
@@ -172,6 +177,9 @@ impl<'a> Replay<'a> {
         Some(counts)
     }
 }
+
+/// Events that are sorted in at once.
+const MANY: usize = 10_000;
 
 #[cfg(test)]
 mod tests {
