@@ -301,7 +301,10 @@ fn erasure_finds_what_a_crash_left_in_the_history() {
     let unit = with_ada_and_ben();
     let history = unit.history();
     let open = unit.ledger().open_entries().unwrap();
-    let all = open.iter().map(|own| own.keyed(Hash32::default()).unwrap()).collect();
+    let all = open
+        .iter()
+        .map(|own| own.keyed(Hash32::default()).unwrap())
+        .collect();
     unit.runtime.block_on(history.append_once(all)).unwrap();
     check_erased(&unit, &history);
     let entries = unit.entries(&history);
