@@ -51,7 +51,7 @@ fn r1_eligibility_is_replayed_at_the_unit() {
     let last = small.cluster.run_study(&small.study(""), STEP_MS).unwrap();
     assert_eq!(state(&last), "published", "{last}");
     let sums = check(&small, 0);
-    let process = small.cluster.nodes[0].process.take().unwrap();
+    let mut process = small.cluster.nodes[0].process.take().unwrap();
     process.stop().unwrap();
     assert_eq!(check(&small, 0), sums, "without the node");
     let erase = [
