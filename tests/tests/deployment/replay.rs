@@ -1,5 +1,6 @@
 //! Who was eligible for the sums of a study is found again at the unit: while its node runs, after it stopped, and with somebody erased.
 
+use aquifer_tests::processes::wait_for;
 use aquifer_tests::study::state;
 use serde_json::Value;
 
@@ -50,6 +51,13 @@ fn r1_eligibility_is_replayed_at_the_unit() {
     small.cluster.start_nodes().unwrap();
     let last = small.cluster.run_study(&small.study(""), STEP_MS).unwrap();
     assert_eq!(state(&last), "published", "{last}");
+    // Sets are written beside the sums, a moment later; every sum of this study was charged.
+    wait_for("the sets of all sums to be written", STEP_MS, || {
+        let lines = lines(&small);
+        let told = lines.iter().all(|line| line["set_entry"].is_u64());
+        Ok(told.then_some(()))
+    })
+    .unwrap();
     let sums = check(&small, 0);
     let mut process = small.cluster.nodes[0].process.take().unwrap();
     process.stop().unwrap();
