@@ -4,18 +4,22 @@
 //! the log leaves the coordinator.
 
 use aquifer_shared::base::hash::sha256;
-use aquifer_shared::base::ids::{IdentityKey, Name, Role, StudyHash};
+use aquifer_shared::base::ids::{Hash32, IdentityKey, Name, Role, StudyHash};
+use aquifer_shared::base::limits::GROUP_MAX;
+use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::history::{ActorKind, Event, Json, Kind};
-use aquifer_shared::domain::pack::{Figures, Spend};
+use aquifer_shared::domain::pack::{Figures, Programs, Spend};
 use aquifer_shared::domain::predictor::model::ModelFile;
 use aquifer_shared::domain::sum::{Part, StudyTerms, TrustMode};
 use aquifer_shared::protocol::ask::RoundStatus;
 use aquifer_shared::protocol::codec::encode;
+use aquifer_shared::protocol::program::ProgramRefused;
 use aquifer_shared::protocol::wire::Verdict;
 
 use super::disclosure::{self, Beside};
 use super::event::{Ending, Record};
+use super::programs::members;
 
 /// An event and its key.
 pub type Keyed = (String, Event);
@@ -27,7 +31,7 @@ pub fn proposed(study: &StudyHash, terms: &StudyTerms, is_question: bool) -> Key
         true => Kind::QueryPlanned,
         false => Kind::StudyProposed,
     };
-    let payload = Json::object([
+    let mut payload = Json::object([
         ("attempts_max", Json::from(u32::from(terms.attempts_max))),
         ("contract", Json::from(terms.contract_name.as_str())),
         (
@@ -48,6 +52,13 @@ pub fn proposed(study: &StudyHash, terms: &StudyTerms, is_question: bool) -> Key
         ("synthetic", Json::from(terms.synthetic)),
         ("trust_mode", Json::from(mode(terms))),
     ]);
+    if let Json::Object(fields) = &mut payload
+        && !is_question
+        && terms.roster.len() <= GROUP_MAX
+    {
+        let nodes = terms.roster.iter().map(|node| node.to_string().into());
+        fields.insert("nodes".to_owned(), Json::List(nodes.collect()));
+    }
     let role = match is_question {
         true => Role::Analyst,
         false => Role::Operator,
@@ -56,20 +67,28 @@ pub fn proposed(study: &StudyHash, terms: &StudyTerms, is_question: bool) -> Key
     (format!("{kind}/{study}"), event)
 }
 
-/// What a record of a study says, if the history tells it.
+/// What nodes of the sum whose record comes next reported to run.
+pub type Reported = Vec<(u32, Hash32)>;
+
+/// What a record of a study says, if the history tells it. Records are told in order: what nodes reported stands in front of their sum.
 #[must_use]
 pub fn recorded(
     study: &StudyHash,
     terms: &StudyTerms,
     is_question: bool,
     record: &Record,
+    reported: &mut Reported,
 ) -> Vec<Keyed> {
+    if let Record::Programs { programs } = record {
+        reported.clone_from(programs);
+    }
     let mut said = match record {
         Record::Open { round, attempt, .. } | Record::GroupOpened { round, attempt, .. } => {
             opened(study, terms, *round, *attempt)
         }
         _ => Vec::new(),
     };
+    said.extend(summed(study, terms, record, reported));
     said.extend(told(study, terms, is_question, record));
     said
 }
@@ -143,29 +162,6 @@ fn told(
             let event = Event::of_program(Kind::StudyStarted, payload);
             Some((format!("study.started/{study}"), event))
         }
-        Record::Result {
-            round,
-            attempt,
-            members,
-            cells,
-            ..
-        } => Some(aggregated(
-            study,
-            (*round, 0, *attempt),
-            members.len(),
-            cells,
-        )),
-        Record::GroupSum {
-            round,
-            group,
-            attempt,
-            dealers,
-            cells,
-            ..
-        } => {
-            let count = dealers.iter().count();
-            Some(aggregated(study, (*round, *group, *attempt), count, cells))
-        }
         Record::Ended { ending, .. } => ended(study, is_question, ending),
         _ => None,
     }
@@ -185,25 +181,61 @@ fn decided(study: &StudyHash, terms: &StudyTerms, member: u32, verdict: &Verdict
     Some((format!("study.refused/{study}/{member}/{code:?}"), event))
 }
 
-fn aggregated(
+/// A sum, with the program that each of its nodes reported: their own word, as what reads the entry says too.
+fn summed(
     study: &StudyHash,
-    (round, group, attempt): (u32, u16, u32),
-    members: usize,
-    cells: &[i64],
-) -> Keyed {
-    let payload = Json::object([
+    terms: &StudyTerms,
+    record: &Record,
+    reported: &mut Reported,
+) -> Option<Keyed> {
+    let ((round, group, attempt), cells) = match record {
+        Record::Result {
+            round,
+            attempt,
+            cells,
+            ..
+        } => ((*round, 0, *attempt), cells),
+        Record::GroupSum {
+            round,
+            group,
+            attempt,
+            cells,
+            ..
+        } => ((*round, *group, *attempt), cells),
+        _ => return None,
+    };
+    let members = members(terms, record)?;
+    let reported = std::mem::take(reported);
+    let program = |member: u32| {
+        let found = reported.iter().find(|(own, _)| *own == member);
+        (member, found.map(|(_, program)| *program))
+    };
+    let programs = Programs::new(members.iter().map(|member| program(*member)));
+    let sum = sha256(&encode(cells)).to_string();
+    let own = [
         ("attempt", Json::from(attempt)),
         ("group", Json::from(u32::from(group))),
-        ("members", Json::from(members as u64)),
+        ("members", Json::from(members.len() as u64)),
         ("round", Json::from(round)),
         ("study", Json::from(study.to_string())),
-        (
-            "sum_sha256",
-            Json::from(sha256(&encode(&cells)).to_string()),
-        ),
-    ]);
+        ("sum_sha256", Json::from(sum)),
+    ];
+    let own = own.map(|(key, value)| (key.to_owned(), value));
+    let payload = Json::Object(own.into_iter().chain(programs.fields()).collect());
     let key = format!("round.aggregated/{study}/{round}/{group}/{attempt}");
-    (key, Event::of_program(Kind::RoundAggregated, payload))
+    Some((key, Event::of_program(Kind::RoundAggregated, payload)))
+}
+
+/// A node was refused, as it reported a program that is not demanded: once a day for each node, however often it comes.
+#[must_use]
+pub fn program_refused(node: &IdentityKey, refused: &ProgramRefused, now: Timestamp) -> Keyed {
+    let payload = Json::object([
+        ("node", Json::from(node.to_string())),
+        ("program", Json::from(refused.found.to_string())),
+        ("rule", Json::from("nodes.programs")),
+    ]);
+    let event = Event::of_program(Kind::UserDenied, payload).by(ActorKind::Node, Role::Node);
+    (format!("user.denied/{node}/{}", now.0 / DAY_MS), event)
 }
 
 fn ended(study: &StudyHash, is_question: bool, ending: &Ending) -> Option<Keyed> {
@@ -312,6 +344,8 @@ fn mode(terms: &StudyTerms) -> &'static str {
     }
 }
 
+const DAY_MS: u64 = 86_400_000;
+
 /// Rounded up: what is signed is never below what is spent.
 fn delta_pico(terms: &StudyTerms) -> u64 {
     (terms.delta.get() * 1e12).ceil() as u64
@@ -321,7 +355,6 @@ fn delta_pico(terms: &StudyTerms) -> u64 {
 mod tests {
     use std::collections::BTreeMap;
 
-    use aquifer_shared::base::time::Timestamp;
     use aquifer_shared::domain::history::Persons;
     use aquifer_shared::domain::predictor::model::SumRecord;
     use aquifer_shared::domain::predictor::model::privacy::quoted;
@@ -336,7 +369,7 @@ mod tests {
     /// The kinds of all that a record says.
     #[track_caller]
     fn check(record: &Record, is_question: bool, expected: &[Kind]) {
-        let said = recorded(&STUDY, &terms(), is_question, record);
+        let said = recorded(&STUDY, &terms(), is_question, record, &mut Vec::new());
         let kinds: Vec<Kind> = said.iter().map(|(_, event)| event.kind).collect();
         assert_eq!(kinds, expected);
         for (key, event) in said {
@@ -412,19 +445,65 @@ mod tests {
     fn rounds_groups_and_attempts_have_keys_of_their_own() {
         let keys: Vec<_> = (0..3)
             .map(|round| {
-                recorded(&STUDY, &terms(), false, &result(round))
-                    .remove(0)
-                    .0
+                let said = recorded(&STUDY, &terms(), false, &result(round), &mut Vec::new());
+                said[0].0.clone()
             })
             .collect();
         assert!(keys[0] != keys[1] && keys[1] != keys[2]);
     }
 
+    /// What the entry of a sum says of programs, with what its nodes reported in front of it.
+    fn told_programs(programs: &[(u32, Hash32)]) -> Option<Programs> {
+        let mut reported = Vec::new();
+        let programs = programs.to_vec();
+        let mut tell = |record: &Record| recorded(&STUDY, &terms(), false, record, &mut reported);
+        assert_eq!(tell(&Record::Programs { programs }), []);
+        let (_, event) = tell(&result(3)).remove(0);
+        // What was reported of one sum says nothing of the next.
+        let (_, next) = tell(&result(4)).remove(0);
+        assert_eq!(Programs::of(&next.payload), Ok(None));
+        Programs::of(&event.payload).unwrap()
+    }
+
+    #[test]
+    fn s3_digest_in_round_record() {
+        let (old, new) = (Hash32([1; 32]), Hash32([2; 32]));
+        let told = told_programs(&[(0, new), (1, old)]).unwrap();
+        assert_eq!(told.by_digest.keys().collect::<Vec<_>>(), [&old, &new]);
+        assert!(told.by_digest[&new].contains(&0) && told.unknown.is_empty());
+        // A node that is in the sum and reported nothing is not left out in silence; one that is not in it is no matter.
+        let told = told_programs(&[(0, new), (3, old)]).unwrap();
+        assert_eq!(told.by_digest.len(), 1);
+        assert!(told.unknown.contains(&1));
+        assert_eq!(told_programs(&[]), None);
+        let (_, event) = proposed(&STUDY, &terms(), false);
+        let Some(Json::List(nodes)) = event.payload.get("nodes") else {
+            panic!("{:?}", event.payload)
+        };
+        assert_eq!(nodes[0], terms().roster[0].to_string().into());
+    }
+
+    #[test]
+    fn a_refused_program_is_told_once_a_day() {
+        let node = IdentityKey([9; 32]);
+        let refused = |program: u8| ProgramRefused {
+            found: Hash32([program; 32]),
+            expected: Vec::new(),
+        };
+        let at = |program, ms| program_refused(&node, &refused(program), Timestamp(ms));
+        let (key, event) = at(1, DAY_MS);
+        assert_eq!(event.kind, Kind::UserDenied);
+        assert_eq!(key, at(2, 2 * DAY_MS - 1).0);
+        assert_ne!(key, at(1, 2 * DAY_MS).0);
+        assert!(event.payload.to_text().contains("nodes.programs"));
+    }
+
     /// What a log makes of a journal: each event once by its key, as an audit pack reads it.
     fn year_of(terms: &StudyTerms, journal: &[Record]) -> u64 {
+        let mut reported = Vec::new();
         let said = journal
             .iter()
-            .flat_map(|record| recorded(&STUDY, terms, false, record));
+            .flat_map(|record| recorded(&STUDY, terms, false, record, &mut reported));
         let said: BTreeMap<String, Event> = said.collect();
         let spends = said.into_values();
         let spends = spends.filter(|event| event.kind == Kind::BudgetSpent);

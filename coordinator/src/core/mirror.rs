@@ -346,6 +346,7 @@ mod tests {
             ledger_seq: seq,
             ledger_head: Hash32([hash; 32]),
             data_version: None,
+            program: Hash32::default(),
         };
         assert_eq!(greet(&hello, &held), expected);
     }

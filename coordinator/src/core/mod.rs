@@ -30,6 +30,7 @@ mod mutations;
 mod offering;
 pub mod prediction;
 pub mod price_tag;
+pub mod programs;
 pub mod psql;
 mod record;
 pub mod resume;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use aquifer_shared::base::ids::Hash32;
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::protocol::aggregation::MemberSet;
 use aquifer_shared::protocol::wire::{Approval, Roster, Verdict};
@@ -101,5 +102,10 @@ pub enum Record {
         cells: Vec<i64>,
         /// When.
         at: Timestamp,
+    },
+    /// In front of a sum: which program each of its nodes reported to run, by its last greeting. Nothing follows from it for the study.
+    Programs {
+        /// Place in the roster, rising, and SHA-256.
+        programs: Vec<(u32, Hash32)>,
     },
 }

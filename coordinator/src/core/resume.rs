@@ -129,6 +129,7 @@ impl Study {
                 self.sums.push(sum);
             }
             Record::Ended { ending, .. } => self.stage = Stage::Ended(ending),
+            Record::Programs { .. } => {}
             step => self.replay_step(step, open)?,
         }
         Some(())

@@ -14,12 +14,15 @@ use aquifer_shared::shell::keys::Identity;
 use tokio::sync::mpsc;
 
 use super::clock::now;
+use super::demanded::declare_programs;
 use super::home::{Home, RELEASE_KEY};
 use super::hub::Hub;
 use super::live::Live;
 use super::store::{StoredAnswer, StoredModel};
 use super::witnesses::WitnessNews;
-use crate::core::chronicle::{Keyed, enrolled, modelled, opened, proposed, recorded, spent};
+use crate::core::chronicle::{
+    Keyed, Reported, enrolled, modelled, opened, proposed, recorded, spent,
+};
 use crate::core::disclosure::Beside;
 use crate::core::event::Record;
 
@@ -72,9 +75,10 @@ impl Hub {
         studies.sort_by_key(|live| (live.submitted, live.hash));
         for live in studies {
             events.push(proposed(&live.hash, &live.terms, live.is_question()));
+            let mut reported = Reported::new();
             for bytes in self.store.records(&live.hash).await? {
                 if let Ok(record) = decode::<Record>("record", &bytes, FRAME_BYTES_MAX) {
-                    events.extend(said(live, &record));
+                    events.extend(said(live, &record, &mut reported));
                 }
             }
         }
@@ -100,6 +104,7 @@ impl Hub {
         let Some(chronicle) = self.front.chronicle() else {
             return Ok(());
         };
+        declare_programs(&chronicle.history, self.front.demanded.as_ref()).await?;
         let texts = declared.iter().map(|event| {
             let policy = event.policy;
             format!("{policy} {}\n", event.payload.to_text())
@@ -194,9 +199,10 @@ impl Hub {
 
     /// What these records say, once they are durable.
     pub(super) async fn note_records(&self, live: &Live, records: &[Vec<u8>]) {
+        let mut reported = Reported::new();
         for bytes in records {
             if let Ok(record) = decode::<Record>("record", bytes, FRAME_BYTES_MAX) {
-                for event in said(live, &record) {
+                for event in said(live, &record, &mut reported) {
                     self.note_history(Some(event)).await;
                 }
             }
@@ -204,8 +210,14 @@ impl Hub {
     }
 }
 
-fn said(live: &Live, record: &Record) -> Vec<Keyed> {
-    recorded(&live.hash, &live.terms, live.is_question(), record)
+fn said(live: &Live, record: &Record, reported: &mut Reported) -> Vec<Keyed> {
+    recorded(
+        &live.hash,
+        &live.terms,
+        live.is_question(),
+        record,
+        reported,
+    )
 }
 
 /// A question that is settled is forgotten but for its answer: what it was and what it cost.

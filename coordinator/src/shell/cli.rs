@@ -10,9 +10,14 @@ use aquifer_shared::base::ids::{Name, Role};
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::domain::law::Place;
 use aquifer_shared::protocol::ticket::{Ticket, secret_hash};
+use aquifer_shared::shell::at_rest::refusal_in;
 use aquifer_shared::shell::keys::{fingerprint, random_bytes32};
 use aquifer_shared::shell::keys_command::{self, KeysCommand};
-use aquifer_shared::shell::report::{Outcome, Table, finish, note, print, print_json, refuse};
+use aquifer_shared::shell::laws_view::broken;
+use aquifer_shared::shell::policy_record::PolicyFault;
+use aquifer_shared::shell::report::{
+    Outcome, Table, chain, finish, note, print, print_json, refuse,
+};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use serde_json::json;
@@ -57,9 +62,17 @@ enum Command {
     Init(Init),
     /// Serve nodes and people until stopped.
     Serve {
+        /// Start under a changed policy that two officers have not signed yet, for a day: why. It is written down.
+        #[arg(long, value_name = "REASON")]
+        break_glass: Option<String>,
         /// Print the addresses as one JSON line once both endpoints are open.
         #[arg(long)]
         json: bool,
+    },
+    /// The policy: coordinator.toml but for addresses and places of files, purposes and packs.
+    Policy {
+        #[command(subcommand)]
+        command: PolicyCommand,
     },
     /// Print a one-time ticket for a node or a person.
     Invite(Invite),
@@ -94,6 +107,19 @@ enum Command {
     Completions {
         /// The shell.
         shell: Shell,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum PolicyCommand {
+    /// Print the digest that officers sign with `aquifer policy sign`, who signed it, and what is accepted.
+    #[command(
+        after_help = "Example:\n  aquifer-coordinator policy status --dir central\n\nOfficers are those of `[law]` in the policy that was accepted."
+    )]
+    Status {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -179,8 +205,14 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<Outcome> {
     let dir = arguments.dir;
     match arguments.command {
         Command::Init(init) => create(dir, init).await,
-        Command::Serve { json } => match load(dir, json)? {
-            Ok(home) => serve(home, json).await,
+        Command::Serve { break_glass, json } => match load(dir, json)? {
+            Ok(home) => sort(serve(home, break_glass.as_deref(), json).await, json),
+            Err(no) => Ok(no),
+        },
+        Command::Policy {
+            command: PolicyCommand::Status { json },
+        } => match load(dir, json)? {
+            Ok(home) => broken(json, home.policy_status(json)),
             Err(no) => Ok(no),
         },
         Command::Invite(invite) => match load(dir, invite.json)? {
@@ -214,6 +246,15 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<Outcome> {
             print(&String::from_utf8_lossy(&script))?;
             Ok(Outcome::Done)
         }
+    }
+}
+
+/// A start under a policy that is not in force, or on files that are not its own, is refused by a rule; it did not fail.
+fn sort(ended: anyhow::Result<Outcome>, json: bool) -> anyhow::Result<Outcome> {
+    match ended {
+        Err(error) if error.is::<PolicyFault>() => refuse(json, "policy", &chain(&error)),
+        Err(error) if refusal_in(&error).is_some() => refuse(json, "at-rest", &chain(&error)),
+        ended => ended,
     }
 }
 
@@ -334,7 +375,7 @@ async fn give_ticket(home: &Home, invite: Invite) -> anyhow::Result<Outcome> {
         _ => "aquifer join",
     };
     note(&format!(
-        "good once, for {} as {}: hand it over like a password, for `{join} TICKET`\n\
+        "good once, for {} as {}: hand it over like a password, for `{join} -`, which reads it\n\
          then compare by voice the fingerprint that it prints with `aquifer-coordinator nodes`\n\
          release key {release}",
         kept.name, kept.role

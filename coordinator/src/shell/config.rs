@@ -14,6 +14,7 @@ use aquifer_shared::shell::at_rest::AtRestConfig;
 use serde::Deserialize;
 
 use super::declarations::FactsConfig;
+use super::demanded::{self, NodesConfig};
 use super::lawful::LawConfig;
 
 /// How a coordinator runs.
@@ -52,6 +53,8 @@ pub struct Config {
     pub law: Option<LawConfig>,
     /// What documents out of the history say of parties, bases and measures; without it there are no such documents.
     pub facts: Option<FactsConfig>,
+    /// Programs that nodes may run; without it any may join.
+    pub nodes: Option<NodesConfig>,
 }
 
 /// `HOST:PORT`.
@@ -104,6 +107,7 @@ impl Config {
             history_checkpoint: None,
             law: None,
             facts: None,
+            nodes: None,
         }
     }
 
@@ -158,6 +162,7 @@ impl Config {
             .replace("{history_checkpoint}", &self.mark_line())
             + &self.law_text()
             + &self.facts_text()
+            + &demanded::section(self.nodes.as_ref())
     }
 }
 
@@ -416,7 +421,8 @@ certificate_days = {days}
 const LAW_HEADING: &str = "
 # What may be done with people's data. Without this section only synthetic studies run. Where the coordinator is, where customers of
 # all units live, under what noisy sums come from other countries (within, tool, contract_terms, bare), declared purposes, what the
-# columns of the contracts are about; further: packs = \"FOLDER\", columns = { NAME = [\"CATEGORY\"] }, dpia_current, reviewers, officers.
+# columns of the contracts are about; further: packs = \"FOLDER\", columns = { NAME = [\"CATEGORY\"] }, dpia_current, reviewers, officers
+# (identity keys of people of whom two sign every change of this file and of purposes and packs; fewer than two: one person can change them).
 ";
 const LAW_SAMPLE: &str = "# [law]
 controller = \"DE\"
@@ -465,6 +471,10 @@ mod tests {
         config.law = Some(LawConfig::at("DE"));
         config.facts = sample_facts().facts;
         assert!(config.facts.is_some());
+        let programs = vec![format!("{:064x}", 7), format!("{:064x}", 9)];
+        config.nodes = Some(NodesConfig {
+            programs: programs.try_into().unwrap(),
+        });
         assert_eq!(Config::parse(&config.to_text()), Ok(config));
     }
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aquifer_shared::base::ids::StudyHash;
+use aquifer_shared::base::ids::{IdentityKey, StudyHash};
 use aquifer_shared::protocol::wire::{CloseReason, Message, Proof, Roster, Task, frame};
 use aquifer_shared::shell::quic::close;
 use tokio::time::Instant;
@@ -16,6 +16,7 @@ use super::live::{Granted, Live, Unsaved};
 use super::publish;
 use super::store::{Closing, StoreFault};
 use crate::core::event::{Effect, Ending, Event, Member, Note, Record};
+use crate::core::programs::named;
 
 /// How long a store that failed is left alone.
 const RETRY: Duration = Duration::from_secs(1);
@@ -45,6 +46,8 @@ impl Hub {
                     records,
                     spool,
                 }) => {
+                    let reported = |node: &IdentityKey| self.programs.get(node).copied();
+                    let records = named(&live.terms, records, reported);
                     live.unsaved.add(token, &records, &spool);
                     self.decide_again(hash, &records);
                 }

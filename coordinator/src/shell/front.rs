@@ -15,6 +15,7 @@ use quinn::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use super::chronicle::Chronicle;
+use super::demanded::ProgramList;
 use super::lawful::Law;
 use super::mirror::Copied;
 use super::outbox::Outbox;
@@ -134,6 +135,8 @@ pub struct Front {
     chronicle: OnceLock<Chronicle>,
     /// What may run, be asked, be published.
     pub law: Law,
+    /// Programs that nodes may run; any where there is no list.
+    pub demanded: Option<ProgramList>,
     inbound: Arc<Semaphore>,
     firsts: Arc<Semaphore>,
     /// What connections live on.
@@ -175,6 +178,7 @@ impl Front {
             mirror,
             chronicle: OnceLock::new(),
             law: Law::undeclared(),
+            demanded: None,
             inbound,
             firsts,
             platform: Arc::new(System),
@@ -244,6 +248,12 @@ impl Front {
     #[must_use]
     pub fn under(self, law: Law) -> Self {
         Self { law, ..self }
+    }
+
+    /// The same where nodes may run these programs only.
+    #[must_use]
+    pub fn demanding(self, demanded: Option<ProgramList>) -> Self {
+        Self { demanded, ..self }
     }
 
     /// The same on another platform.

@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aquifer_shared::base::ids::{AttemptId, IdentityKey, Name, StudyHash};
+use aquifer_shared::base::ids::{AttemptId, Hash32, IdentityKey, Name, StudyHash};
 use aquifer_shared::base::limits::CLOCK_LOOK_MS;
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::protocol::ask::{Request, Response, StudyStatus};
@@ -50,6 +50,8 @@ pub struct Hub {
     pub(super) sessions: HashMap<IdentityKey, Session>,
     /// State of the tables that each node served last, whether it is here or not.
     pub(super) data_versions: HashMap<IdentityKey, Name>,
+    /// Program that each node reported last, whether it is here or not.
+    pub(super) programs: HashMap<IdentityKey, Hash32>,
     /// Nodes with a session that serve tables.
     pub(super) serving: HashSet<IdentityKey>,
     /// How many request ids of each analyst stand for answers that were there.
@@ -88,6 +90,7 @@ impl Hub {
             damaged: BTreeMap::new(),
             sessions: HashMap::new(),
             data_versions: HashMap::new(),
+            programs: HashMap::new(),
             serving: HashSet::new(),
             request_ids: HashMap::new(),
             askers: HashMap::new(),
@@ -220,6 +223,7 @@ impl Hub {
         let _ = line.outbox.put(frame(&held).into());
         self.serves(&party.identity, hello.data_version.as_ref())
             .await;
+        self.runs(&party.identity, hello.program).await;
         let session = Session { number, line };
         if let Some(before) = self.sessions.insert(party.identity, session) {
             close(&before.line.connection, CloseReason::Replaced);
@@ -239,6 +243,16 @@ impl Hub {
             && let Err(error) = self.store.set_data_version(node, version).await
         {
             tracing::error!(%error, "a data version was not kept");
+        }
+    }
+
+    /// A node says which program it runs. It is kept: the sum of a node that has left since says it as well.
+    async fn runs(&mut self, node: &IdentityKey, program: Hash32) {
+        let before = self.programs.insert(*node, program);
+        if before != Some(program)
+            && let Err(error) = self.store.set_program(node, &program).await
+        {
+            tracing::error!(%error, "the program of a node was not kept");
         }
     }
 

@@ -49,7 +49,7 @@ pub struct LawConfig {
     /// People who may review models of significant effect before they are released.
     #[serde(default)]
     pub reviewers: Vec<Name>,
-    /// Identity keys of people of whom two sign an exception for a screened use, 64 hexadecimal digits each.
+    /// Identity keys of people of whom two sign a change of the policy or an exception for a screened use, 64 hexadecimal digits each.
     #[serde(default)]
     pub officers: Vec<String>,
     /// What single columns are about.
@@ -111,6 +111,12 @@ impl LawConfig {
             officers: Vec::new(),
             columns: BTreeMap::new(),
         }
+    }
+
+    /// Identity keys of officers, as they are written.
+    #[must_use]
+    pub fn officers(&self) -> &[String] {
+        &self.officers
     }
 
     /// Reads purposes and packs, and puts them together with what is declared.

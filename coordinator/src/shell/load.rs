@@ -41,6 +41,7 @@ impl Hub {
         let parties = hub.store.parties().await?.into_iter();
         let names: Names = parties.map(|party| (party.identity, party.name)).collect();
         hub.data_versions = hub.store.data_versions().await?.into_iter().collect();
+        hub.programs = hub.store.programs().await?.into_iter().collect();
         let kept_from = Timestamp(now().0.saturating_sub(REQUEST_IDS_KEPT_MS));
         hub.request_ids = hub
             .store

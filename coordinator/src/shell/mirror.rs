@@ -321,6 +321,7 @@ mod tests {
                 ledger_seq: seq,
                 ledger_head: hash,
                 data_version: None,
+                program: Hash32::default(),
             };
             held_for(&self.keeper.store, &self.party, &hello)
                 .await

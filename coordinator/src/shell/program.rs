@@ -1,21 +1,15 @@
 //! What this program is, for audit packs: its parts, the digest of the file that it runs from, and its signed statement about both.
 //!
-//! All of it is the program's own word. Reads its own file once; writes nothing.
+//! All of it is the program's own word. Writes nothing.
 
-use std::fs::File;
-use std::io::Read;
-use std::path::Path;
 use std::sync::LazyLock;
 
 use anyhow::Context as _;
 use aquifer_shared::base::hash::sha256;
-use aquifer_shared::base::ids::Hash32;
 use aquifer_shared::domain::pack::{BadLock, Statement, is_revision, sbom};
 use aquifer_shared::shell::history::History;
-use aws_lc_rs::digest::{Context, SHA256};
+use aquifer_shared::shell::own_program::own_program;
 use serde_json::{Value, json};
-use tokio::sync::OnceCell;
-use tokio::task::spawn_blocking;
 
 /// Parts and statement, about the log of this size.
 ///
@@ -24,11 +18,11 @@ use tokio::task::spawn_blocking;
 /// The log is shorter, or the program cannot read itself.
 pub(super) async fn made(history: &History, size: u64) -> anyhow::Result<Value> {
     let root = history.root_at(size).await?;
-    let program = PROGRAM.get_or_try_init(own_digest).await?;
+    let program = own_program().await?;
     let parts = PARTS.as_deref().map_err(BadLock::clone);
     let parts = parts.context("the lock file of the build")?;
     let statement = Statement {
-        program: *program,
+        program,
         version: VERSION.to_owned(),
         platform: format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
         revision: REVISION.map(str::to_owned),
@@ -40,35 +34,8 @@ pub(super) async fn made(history: &History, size: u64) -> anyhow::Result<Value> 
     Ok(json!({ "sbom": parts, "provenance": history.attested(&statement) }))
 }
 
-async fn own_digest() -> anyhow::Result<Hash32> {
-    spawn_blocking(|| file_digest(Path::new(OWN_FILE)))
-        .await
-        .context("reading the program's own file was given up")?
-}
-
-fn file_digest(path: &Path) -> anyhow::Result<Hash32> {
-    let could_not = || format!("could not read {}", path.display());
-    let mut file = File::open(path).with_context(could_not)?;
-    let (mut digest, mut bytes) = (Context::new(&SHA256), vec![0; CHUNK_BYTES]);
-    loop {
-        let count = file.read(&mut bytes).with_context(could_not)?;
-        if count == 0 {
-            break;
-        }
-        digest.update(&bytes[..count]);
-    }
-    let digest = digest.finish();
-    let bytes = digest.as_ref().try_into();
-    Ok(Hash32(bytes.context("a digest has 32 bytes")?))
-}
-
 /// Made once.
 static PARTS: LazyLock<Result<String, BadLock>> = LazyLock::new(|| sbom(PRODUCT, VERSION, LOCK));
-/// Read once: the file that a process runs from stays the same, even where its name is another's by now.
-static PROGRAM: OnceCell<Hash32> = OnceCell::const_new();
-/// The file that this process runs from.
-const OWN_FILE: &str = "/proc/self/exe";
-const CHUNK_BYTES: usize = 1 << 20;
 /// What the lock file is of.
 const PRODUCT: &str = "aquifer";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -94,13 +61,5 @@ mod tests {
         for part in ["pkg:cargo/tokio@", "aquifer-coordinator@", "aquifer-node@"] {
             assert!(parts.contains(part), "{part}");
         }
-    }
-
-    #[tokio::test]
-    async fn the_digest_is_that_of_the_file_that_runs() {
-        let path = std::env::current_exe().unwrap();
-        let expected = sha256(&std::fs::read(path).unwrap());
-        assert_eq!(own_digest().await.unwrap(), expected);
-        assert!(file_digest(Path::new("/no/such/file")).is_err());
     }
 }

@@ -36,16 +36,16 @@ use super::witnesses::{NEWS_MAX, WitnessNews, show};
 ///
 /// # Errors
 ///
-/// A store, certificate or address that cannot be used.
-pub async fn serve(home: Home, json: bool) -> anyhow::Result<Outcome> {
+/// `PolicyFault`: two officers have not signed what changed. A store, certificate or address that cannot be used.
+pub async fn serve(home: Home, break_glass: Option<&str>, json: bool) -> anyhow::Result<Outcome> {
     let store = home.store().await?;
     let history = home.history().await?;
+    let gates = home.in_force(home.gates()?, &history, break_glass).await?;
     let registry = Registry::load(store.clone()).await?;
     let (commands, queue) = mpsc::channel(COMMANDS_MAX);
     let (copies, copied) = mpsc::channel(COPIES_MAX);
     let authority = home.authority.clone();
     let days = home.config.certificate_days.get();
-    let gates = home.excepting(home.gates()?, &history).await?;
     let declared = home.declared(&gates, now())?;
     let front = Front::new(
         registry,
@@ -56,7 +56,7 @@ pub async fn serve(home: Home, json: bool) -> anyhow::Result<Outcome> {
         copies,
     );
     let law = Law::told(gates, history.clone()).await?;
-    let front = Arc::new(front.under(law));
+    let front = Arc::new(front.under(law).demanding(home.config.demanded()));
     let shown = attach(&front, &history);
     let hub = Hub::load(front.clone(), store.clone(), home.release.clone()).await?;
     hub.declare(declared).await?;

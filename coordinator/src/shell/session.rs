@@ -17,6 +17,7 @@ use aquifer_shared::shell::quic::{FrameReader, LinkError, close, peer_certificat
 use quinn::{Connection, Incoming, RecvStream, SendStream};
 use tokio::sync::{Semaphore, mpsc};
 
+use super::demanded::turn_away;
 use super::front::{Command, FIRST_FRAMES_PER_CONNECTION_MAX, Front, Line, Said};
 use super::history_requests::history_of;
 use super::looking::look;
@@ -201,6 +202,11 @@ impl Stream {
             return Ok(());
         }
         check_hello(&hello)?;
+        let refused = self.front.demanded.as_ref();
+        if let Some(refused) = refused.and_then(|list| list.refusal(hello.program)) {
+            turn_away(&self.front, (&self.connection, sending), &party, &refused).await;
+            return Ok(());
+        }
         let welcome = Welcome {
             name: party.name.clone(),
             now: self.front.platform.now(),
@@ -446,6 +452,7 @@ mod tests {
             ledger_seq,
             ledger_head: Default::default(),
             data_version: None,
+            program: Default::default(),
         };
         assert_eq!(check_hello(&hello).is_ok(), expected);
     }

@@ -11,6 +11,7 @@ use aquifer_shared::base::secret::Secret;
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::shell::history::History;
 use aquifer_shared::shell::noise::OpenDpNoise;
+use aquifer_shared::shell::policy_record;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 
@@ -105,11 +106,11 @@ fn in_force(
 ) -> anyhow::Result<Option<Gatekeeper>> {
     let gatekeeper = config.gatekeeper(directory)?;
     let policy = (config, gatekeeper.as_ref());
-    let kept = runtime.block_on(history.kept(governance::KEPT))?;
+    let kept = runtime.block_on(history.kept(policy_record::KEPT))?;
     let found = (break_glass, kept.as_deref(), now());
     let held = governance::hold(directory, policy, site, found)?;
-    let mark = governance::mark(&held.accepted);
-    runtime.block_on(history.keep(governance::KEPT, mark))?;
+    let mark = policy_record::mark(&held.accepted);
+    runtime.block_on(history.keep(policy_record::KEPT, mark))?;
     for (key, event) in held.said {
         history.tell(Some(key), event);
     }

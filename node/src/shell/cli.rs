@@ -4,19 +4,19 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use aquifer_shared::base::ids::Name;
-use aquifer_shared::shell::at_rest::AtRestFault;
+use aquifer_shared::shell::at_rest::{AtRestFault, refusal_in};
 use aquifer_shared::shell::history::HistoryFault;
 use aquifer_shared::shell::join::JoinFault;
 use aquifer_shared::shell::keys_command::{self, KeysCommand};
 use aquifer_shared::shell::link::LinkError;
+use aquifer_shared::shell::policy_record::PolicyFault;
 use aquifer_shared::shell::report::{Outcome, chain, finish, refuse};
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 use super::audit::{self, AuditCommand};
 use super::config::{CONFIG_FILE, NodeConfig};
-use super::consent::{self, ConsentCommand};
-use super::governance::PolicyFault;
+use super::consent::{self, ConsentCommand, PutBack};
 use super::law_command::{self, LawsCommand, PolicyCommand};
 use super::link::LinkFault;
 use super::rights::{self, RightsCommand};
@@ -66,7 +66,8 @@ enum Command {
     },
     /// Attach the data and take part in studies until stopped.
     Run {
-        /// Start under a changed policy that two officers have not signed yet: why. It is written down, and holds a day.
+        /// Start under a changed policy that two officers have not signed yet, for a day, or with a ledger of consents that was put back
+        /// from a backup: why. It is written down.
         #[arg(long, value_name = "REASON")]
         break_glass: Option<String>,
     },
@@ -370,11 +371,14 @@ fn sort(ended: anyhow::Result<Outcome>, json: bool) -> anyhow::Result<Outcome> {
 
 /// The code of an error that is a refusal.
 fn refusal(error: &anyhow::Error) -> Option<&'static str> {
+    if let Some(fault) = refusal_in(error) {
+        return Some(match fault {
+            AtRestFault::Plain { .. } => "at-rest",
+            _ => "permissions",
+        });
+    }
     if let Some(fault) = error.downcast_ref::<StoreFault>() {
         return fault.is_refusal().then_some("ledger");
-    }
-    if let Some(fault) = error.downcast_ref::<AtRestFault>() {
-        return fault.is_refusal().then_some("permissions");
     }
     if error.is::<RefusedHistory>() {
         return Some("history");
@@ -385,10 +389,14 @@ fn refusal(error: &anyhow::Error) -> Option<&'static str> {
     if error.is::<PolicyFault>() {
         return Some("policy");
     }
+    if error.is::<PutBack>() {
+        return Some("consent");
+    }
     if let Some(fault) = error.downcast_ref::<JoinFault>() {
         return fault.is_refusal().then_some("ticket");
     }
     let link = match error.downcast_ref::<LinkFault>() {
+        Some(LinkFault::Program(_)) => return Some("program"),
         Some(LinkFault::Link(link)) => Some(link),
         _ => error.downcast_ref::<LinkError>(),
     };

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::Context;
 use aquifer_shared::base::ids::Role;
 use aquifer_shared::protocol::ticket::Ticket;
+use aquifer_shared::shell::directory::{IDENTITY_KEY, TLS_KEY};
 use aquifer_shared::shell::join::{JoinFault, redeem, ticket_text};
 use aquifer_shared::shell::keys::fingerprint;
 use aquifer_shared::shell::report::{Outcome, print, print_json, refuse};
@@ -44,6 +45,11 @@ pub fn run(ticket: &str, directory: &Path, json: bool) -> anyhow::Result<Outcome
     let made = runtime.block_on(redeem(ticket, directory, now()))?;
     holdout_key::make(directory)?;
     // Their keys were plain for a moment: from here on they are sealed.
+    for file in [IDENTITY_KEY, TLS_KEY] {
+        at_rest::vault(directory)?
+            .file(file)
+            .seal(&directory.join(file))?;
+    }
     let made = at_rest::identity(made.path())?;
     let config = directory.join(CONFIG_FILE);
     if !config.exists() {

@@ -5,19 +5,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aquifer_shared::base::ids::Name;
+use aquifer_shared::base::ids::{Hash32, Name};
+use aquifer_shared::base::limits::GREETING_BYTES_MAX;
 use aquifer_shared::domain::sum::SUM_VERSION;
 use aquifer_shared::protocol::chain::Head;
+use aquifer_shared::protocol::program::ProgramRefused;
 use aquifer_shared::protocol::wire::{
     CloseReason, Delivery, End, Goodbye, Hello, LedgerHeld, LogHead, LogQuorum, Message, NodeHeld,
     Offer, Proof, Renew, Renewed, Roster, StudyEnd, Task, Welcome, frame, read_body,
 };
 use aquifer_shared::shell::directory::{DirectoryFault, IdentityDirectory};
-use aquifer_shared::shell::platform::Platform;
+use aquifer_shared::shell::platform::{Platform, within};
 use aquifer_shared::shell::quic::{
-    Frame, FrameReader, Link, LinkError, close, receive_within_on, send,
+    Frame, FrameReader, Link, LinkError, close, receive_frame, send,
 };
-use quinn::SendStream;
+use quinn::{RecvStream, SendStream};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 
 /// What the loop hears.
@@ -40,6 +42,9 @@ pub enum LinkFault {
     /// The identity cannot be used.
     #[error("the node's identity cannot be used")]
     Directory(#[from] DirectoryFault),
+    /// The coordinator demands another program than this one.
+    #[error("{}", refused_text(.0))]
+    Program(ProgramRefused),
 }
 
 /// A frame that waits for the session, and its room among those that may wait.
@@ -55,6 +60,8 @@ pub struct Ends {
     pub head: watch::Receiver<Head>,
     /// The state of the tables for analysts, for greetings; another one needs another greeting.
     pub epochs: watch::Receiver<Option<Name>>,
+    /// SHA-256 of the program that runs, for greetings.
+    pub program: Hash32,
 }
 
 /// Keeps a session up until it is over for good or the loop goes away.
@@ -151,15 +158,41 @@ async fn greet(
         ledger_seq: head.seq,
         ledger_head: head.hash,
         data_version: ends.epochs.borrow_and_update().clone(),
+        program: ends.program,
     };
     send(&mut writer, &hello).await?;
-    let welcome: Welcome = receive_within_on(&**platform, &mut reader, WELCOME_WAIT).await?;
+    let welcome = welcomed(&**platform, &mut reader).await?;
     let (own, theirs) = (platform.now(), welcome.now);
     let apart_ms = own.since_ms(theirs).max(theirs.since_ms(own));
     if apart_ms > CLOCK_APART_MS {
         tracing::warn!(apart_ms, "this clock and the coordinator's differ");
     }
     Ok((link, writer, FrameReader::new(reader)))
+}
+
+/// The welcome, or why there is none.
+async fn welcomed(platform: &dyn Platform, reader: &mut RecvStream) -> Result<Welcome, LinkFault> {
+    let frame = receive_frame(reader, GREETING_BYTES_MAX);
+    let frame = within(platform, WELCOME_WAIT, frame).await;
+    let Some((kind, body)) = frame.ok_or(LinkError::TimedOut)?? else {
+        let expected = Welcome::NAME;
+        return Err(LinkError::Ended { expected }.into());
+    };
+    if kind == ProgramRefused::KIND {
+        let refused = read_body(kind, &body).map_err(LinkError::from)?;
+        return Err(LinkFault::Program(refused));
+    }
+    Ok(read_body(kind, &body).map_err(LinkError::from)?)
+}
+
+fn refused_text(refused: &ProgramRefused) -> String {
+    let expected: Vec<String> = refused.expected.iter().map(Hash32::to_string).collect();
+    format!(
+        "the coordinator refuses this program (rule nodes.programs of its settings): this node reported SHA-256 {}, expected {}; install a \
+         release of aquifer-node with a listed digest (sha256sum shows it), or ask the operator of the coordinator to list this one",
+        refused.found,
+        expected.join(" or ")
+    )
 }
 
 async fn exchange(
@@ -273,8 +306,6 @@ const CLOCK_APART_MS: u64 = 60_000;
 
 #[cfg(test)]
 mod tests {
-    use aquifer_shared::base::limits::GREETING_BYTES_MAX;
-
     use super::*;
 
     #[test]
@@ -287,6 +318,21 @@ mod tests {
             assert_eq!(longest(small), Some(GREETING_BYTES_MAX));
         }
         assert_eq!(longest(Hello::KIND), None);
+    }
+
+    #[test]
+    fn a_refused_program_says_rule_found_expected_and_whom_to_ask() {
+        let refused = ProgramRefused {
+            found: Hash32([0xab; 32]),
+            expected: vec![Hash32([1; 32]), Hash32([2; 32])],
+        };
+        let text = LinkFault::Program(refused.clone()).to_string();
+        let digests = refused.expected.iter().chain([&refused.found]);
+        let digests: Vec<String> = digests.map(Hash32::to_string).collect();
+        let words = ["nodes.programs", "sha256sum", "ask the operator"];
+        for word in digests.iter().map(String::as_str).chain(words) {
+            assert!(text.contains(word), "{word}: {text}");
+        }
     }
 
     #[test]

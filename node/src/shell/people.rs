@@ -8,9 +8,9 @@ use aquifer_shared::domain::law::{
     Basis, Category, Place, Purposes, Rulebook, Set, Transfer, Word,
 };
 use aquifer_shared::shell::law_packs;
+use aquifer_shared::shell::policy_record;
 use serde::Deserialize;
 
-use super::governance;
 use crate::core::gatekeeper::{Gatekeeper, People};
 
 /// `[people]`.
@@ -79,7 +79,7 @@ impl PeopleConfig {
             path: directory.join(CONFIG_FILE),
             problem: format!("[people]: {problem}"),
         })?;
-        let accepted = governance::accepted(directory).map_err(|error| PeopleError {
+        let accepted = policy_record::accepted(directory).map_err(|error| PeopleError {
             path: directory.to_owned(),
             problem: format!("{error:#}"),
         })?;

@@ -16,8 +16,9 @@ use aquifer_shared::domain::predictor::prediction::Predictor;
 use aquifer_shared::protocol::ask::{Request, Response};
 use aquifer_shared::shell::directory::IdentityDirectory;
 use aquifer_shared::shell::keys::verify;
+use aquifer_shared::shell::policy_record::PolicyFault;
 use aquifer_shared::shell::quic::{receive_within, send};
-use aquifer_shared::shell::report::{Outcome, note, print_json, printable, refuse};
+use aquifer_shared::shell::report::{Outcome, chain, note, print_json, printable, refuse};
 use serde_json::json;
 
 use super::at_rest;
@@ -25,10 +26,11 @@ use super::clock::now;
 use super::cohorts::Cohorts;
 use super::config::NodeConfig;
 use super::encode::encode_for_scoring;
-use super::governance::{self, PolicyFault};
+use super::governance;
 use super::mapped::read_contract;
 use super::score_exports::Exported;
 use super::score_file::{self, Format, Points, Scored};
+use super::telling::told_now;
 use super::{consent, subject_key};
 use crate::core::cohort::Cohort;
 use crate::core::gatekeeper::{Figures, Gatekeeper};
@@ -110,6 +112,10 @@ pub fn run(directory: &Path, scoring: &Scoring<'_>) -> anyhow::Result<Outcome> {
         figures: Figures::unspent(config.data.customers_max),
         reviewer: scoring.reviewer.cloned(),
     };
+    if let Err(why) = told_now(directory) {
+        let why = format!("nobody is scored: {}", chain(&why));
+        return refuse(scoring.json, "consent", &why);
+    }
     let intake = match intake(gatekeeper.as_ref(), &brief, &contract) {
         Ok(intake) => intake,
         Err(why) => return refuse(scoring.json, "law", &why),

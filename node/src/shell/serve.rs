@@ -17,6 +17,7 @@ use aquifer_shared::protocol::wire::{
 };
 use aquifer_shared::shell::history::History;
 use aquifer_shared::shell::keys::{Identity, random_bytes32};
+use aquifer_shared::shell::own_program::own_program;
 use aquifer_shared::shell::platform::System;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -26,6 +27,7 @@ use super::at_rest;
 use super::attached::Data;
 use super::clock::now;
 use super::config::NodeConfig;
+use super::consent::entering::hold;
 use super::control::{Asked, Door};
 use super::evidence::EvidenceFile;
 use super::gate::TaskGate;
@@ -88,7 +90,7 @@ pub fn run(directory: &Path, break_glass: Option<&str>) -> anyhow::Result<Stoppe
     let config = NodeConfig::load(directory)?;
     let identity = at_rest::identity(directory)?;
     let runtime = runtime()?;
-    let (store, ledger, used, teller) = books(directory, &config, &runtime)?;
+    let (store, ledger, used, teller) = books(directory, &config, (&runtime, break_glass))?;
     let history = teller.history().clone();
     let door = runtime.block_on(async { Door::open(directory) })?;
     let own = identity.identity().public();
@@ -105,6 +107,7 @@ pub fn run(directory: &Path, break_glass: Option<&str>) -> anyhow::Result<Stoppe
         outgoing: queued,
         head: head_seen,
         epochs: data.epochs.clone(),
+        program: runtime.block_on(own_program())?,
     };
     let room = Arc::new(Semaphore::new(OUTGOING_KIB_MAX));
     let (distrust, distrusted) = mpsc::channel(1);
@@ -166,7 +169,7 @@ async fn end<const N: usize>(beside: [JoinHandle<()>; N], history: History) {
 fn books(
     directory: &Path,
     config: &NodeConfig,
-    runtime: &tokio::runtime::Runtime,
+    (runtime, break_glass): (&tokio::runtime::Runtime, Option<&str>),
 ) -> anyhow::Result<(Store, Ledger, usage::UsageThread, Teller)> {
     // The ledger first: a second process is refused before it reads any data.
     let (ledger, witness) = (
@@ -179,6 +182,7 @@ fn books(
         Ok(runtime.block_on(store.links_after(after, usize::MAX))?)
     })?;
     let history = runtime.block_on(attach(directory, config, &mut store))?;
+    runtime.block_on(hold(&history, directory, (break_glass, now())))?;
     let teller = Teller::new(history, directory);
     if let Err(fault) = runtime.block_on(teller.tell()) {
         tracing::error!("something is not in the history yet: {fault:#}");

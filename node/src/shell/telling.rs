@@ -222,7 +222,20 @@ pub fn tell_soon(directory: &Path) {
     ));
 }
 
-/// The same, and nothing about erased persons is left in the history on return.
+/// Refuses where the history knows more of the ledger of consents than there is, or does not hear of what is there.
+///
+/// # Errors
+///
+/// Why: nobody is scored by such a ledger.
+pub fn told_now(directory: &Path) -> anyhow::Result<()> {
+    match ask_history(directory, &Query::Tell)? {
+        None | Some(Answer::Told) => Ok(()),
+        Some(Answer::Refused(why)) => bail!(why),
+        Some(_) => bail!("the running node answered something else; is it of this version?"),
+    }
+}
+
+/// Lets the history hear what was just written down, and nothing about erased persons is left in the history on return.
 ///
 /// # Errors
 ///

@@ -181,6 +181,8 @@ pub const SHARING_SUM_ABS_END: i64 = 1 << 59;
 pub const SPOOL_BYTES_MAX: u64 = 4 << 30;
 /// The longest sleep of a process that waits for a moment of the clock, which may be set meanwhile.
 pub const CLOCK_LOOK_MS: u64 = 10_000;
+/// Programs of nodes that settings may demand, and that the record of one sum names.
+pub const PROGRAMS_MAX: usize = 64;
 /// Rounds of a study.
 pub const ROUNDS_MAX: usize = 1_000;
 /// Rows of one published table at one node.
@@ -311,6 +313,8 @@ pub const LOG_POLICY_NAMES_MAX: usize = 1_024;
 pub const PACK_FINDINGS_MAX: usize = 20;
 /// Alarms that a report lists by their index.
 pub const PACK_ALARMS_MAX: usize = 1_000;
+/// Programs of nodes that a report lists.
+pub const PACK_PROGRAMS_TOLD_MAX: usize = 1_000;
 /// Decisions in a sample.
 pub const PACK_SAMPLE_MAX: usize = 10_000;
 /// Bytes of an auditor's seed.

@@ -4,6 +4,7 @@ pub mod aggregation;
 pub mod ask;
 pub mod chain;
 pub mod codec;
+pub mod program;
 pub mod ticket;
 pub mod token;
 pub mod wire;

@@ -31,6 +31,8 @@ pub const ALPN_MAIN: &[u8] = b"aquifer/1";
 /// ALPN of the endpoint that redeems tickets.
 pub const ALPN_JOIN: &[u8] = b"aquifer-join/1";
 
+const LEDGER_BYTES_MAX: usize = LEDGER_COPY_BYTES_MAX + LEDGER_LINK_BYTES_MAX;
+
 /// An Ed25519 signature.
 pub type Signature = Vec<u8>;
 
@@ -54,7 +56,7 @@ macro_rules! message {
     };
 }
 
-// Kinds 25 to 29 and 32 are in `witness`.
+// Kinds 25 to 29 and 32 are in `witness`, 33 in `program`.
 pub(super) use message;
 message!(1, Hello, GREETING_BYTES_MAX);
 message!(2, Welcome, GREETING_BYTES_MAX);
@@ -78,11 +80,7 @@ message!(19, Opening, OPENING_BYTES_MAX);
 message!(20, Join, GREETING_BYTES_MAX);
 message!(21, Joined, GREETING_BYTES_MAX);
 message!(22, Cannot, GREETING_BYTES_MAX);
-message!(
-    23,
-    LedgerCopy,
-    LEDGER_COPY_BYTES_MAX + LEDGER_LINK_BYTES_MAX
-);
+message!(23, LedgerCopy, LEDGER_BYTES_MAX);
 message!(24, LedgerHeld, GREETING_BYTES_MAX);
 message!(30, Request, 2 * DOCUMENT_BYTES_MAX + GREETING_BYTES_MAX);
 message!(31, Response, FRAME_BYTES_MAX);
@@ -100,6 +98,8 @@ pub struct Hello {
     pub ledger_head: Hash32,
     /// Which state of its published tables it serves; none where it publishes nothing.
     pub data_version: Option<Name>,
+    /// SHA-256 of the file that the node's program runs from: its own word, no attestation.
+    pub program: Hash32,
 }
 
 /// C→N: the node counts as joined from here on.
@@ -378,6 +378,8 @@ pub enum CloseReason {
     Version,
     /// The certificate has expired.
     Expired,
+    /// The node reported another program than the settings demand.
+    Program,
 }
 
 /// P→C on the join endpoint: redeem a ticket.

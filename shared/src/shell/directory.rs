@@ -79,7 +79,7 @@ pub enum DirectoryFault {
         what: &'static str,
     },
     /// A sealed key cannot be had.
-    #[error(transparent)]
+    #[error("a sealed key cannot be had")]
     AtRest(#[from] AtRestFault),
     /// A key cannot be used.
     #[error("a key cannot be used")]

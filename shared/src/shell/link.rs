@@ -223,6 +223,7 @@ pub fn close_code(reason: CloseReason) -> VarInt {
         CloseReason::Busy => 6,
         CloseReason::Version => 7,
         CloseReason::Expired => 8,
+        CloseReason::Program => 9,
     })
 }
 
@@ -238,6 +239,7 @@ pub fn close_reason(code: VarInt) -> Option<CloseReason> {
         CloseReason::Busy,
         CloseReason::Version,
         CloseReason::Expired,
+        CloseReason::Program,
     ]
     .into_iter()
     .find(|reason| close_code(*reason) == code)
@@ -260,6 +262,9 @@ pub fn close_text(reason: CloseReason) -> &'static str {
         CloseReason::Version => "it speaks another version of the protocol; update the older side",
         CloseReason::Expired => {
             "this certificate has expired; ask the operator for a new ticket and join again"
+        }
+        CloseReason::Program => {
+            "its settings (nodes.programs) demand another program; install a release that they list, or ask the operator"
         }
     }
 }
@@ -307,13 +312,13 @@ mod tests {
 
     #[test]
     fn codes_and_reasons_are_one_to_one() {
-        for code in 1..=8 {
+        for code in 1..=9 {
             let reason = close_reason(VarInt::from_u32(code)).unwrap();
             assert_eq!(close_code(reason), VarInt::from_u32(code));
             assert!(!close_text(reason).is_empty());
         }
         assert_eq!(close_reason(CLOSE_DONE), None);
-        assert_eq!(close_reason(VarInt::from_u32(9)), None);
+        assert_eq!(close_reason(VarInt::from_u32(10)), None);
     }
 
     #[track_caller]

@@ -17,8 +17,10 @@ pub mod logging;
 #[cfg(test)]
 mod loopback;
 pub mod noise;
+pub mod own_program;
 pub mod pack_folder;
 pub mod platform;
+pub mod policy_record;
 pub mod policy_view;
 pub mod progress;
 pub mod quic;

@@ -9,6 +9,8 @@ mod flips;
 #[cfg(test)]
 mod makers;
 #[cfg(test)]
+mod programs;
+#[cfg(test)]
 mod python;
 #[cfg(test)]
 mod receipts;
@@ -22,8 +24,9 @@ use aquifer_shared::base::ids::{Hash32, IdentityKey};
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::domain::history::{ActorKind, ActorRole, Json, Kind, Leaf, payload_commit};
 use aquifer_shared::domain::pack::{
-    Body, Book, CannotBuild, Entry, Files, Ledger, LogPolicy, Made, Quarter, Spend, Statement,
-    VerifierKey, cosigned_text, draft, envelope, sbom, signed_statement,
+    Body, Book, CannotBuild, Entry, Files, Ledger, LogPolicy, Made, Programs, Quarter, Spend,
+    Statement, VerifierKey, cosigned_text, demands_programs, draft, envelope, sbom,
+    signed_statement,
 };
 use aquifer_shared::domain::tlog::{
     Checkpoint, Frontier, Hashes, NoteSignature, SignedNote, leaf_hash, root,
@@ -46,6 +49,8 @@ const LOCK: &str = "version = 4\n\n[[package]]\nname = \"made-up\"\nversion = \"
     checksum = \"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\"\ndependencies = [\"near\"]\n\n\
     [[package]]\nname = \"near\"\nversion = \"0.3.1\"\nsource = \"registry+https://example.org\"\n\
     checksum = \"ffeeddccbbaa99887766554433221100ffeeddccbbaa99887766554433221100\"\n";
+/// What most nodes run.
+const PROGRAM: Hash32 = Hash32([0xa1; 32]);
 /// The middle of 2026: where times begin.
 const START_MS: u64 = 1_782_864_000_000;
 /// Half a year.
@@ -343,15 +348,37 @@ fn event(index: u64, random: &mut Seeded) -> (Kind, Json) {
             Kind::OverrideGranted,
             Json::object([("why", "drill".into())]),
         ),
-        5..=8 => (
+        5 => (
             Kind::RoundAggregated,
             Json::object([("round", index.into()), ("study", study.into())]),
         ),
+        6..=8 => (Kind::RoundAggregated, sum(index, study)),
+        9 if index % 3_200 == 9 => {
+            let demanded = [Hash32([0xa1; 32]), Hash32([0xa2; 32])];
+            (Kind::PackLoaded, demands_programs(&demanded).payload)
+        }
         _ => (
             Kind::QueryAnswered,
             Json::object([("big", u64::MAX.into()), ("study", study.into())]),
         ),
     }
+}
+
+/// A sum of four nodes, of which one may run another program than the rest.
+fn sum(index: u64, study: String) -> Json {
+    let other = Hash32([if index % 16 == 8 { 0xa2 } else { 0xa1 }; 32]);
+    let reported = (0..4).map(|node| (node, Some(if node == 2 { other } else { PROGRAM })));
+    let own = [
+        ("members", Json::from(4u32)),
+        ("round", index.into()),
+        ("study", study.into()),
+    ];
+    let own = own.map(|(key, value)| (key.to_owned(), value));
+    Json::Object(
+        own.into_iter()
+            .chain(Programs::new(reported).fields())
+            .collect(),
+    )
 }
 
 fn spend(index: u64, study: String, random: &mut Seeded) -> Spend {

@@ -97,6 +97,10 @@ const RELEASED: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "S3",
+        &["s3_wrong_digest_refused", "s3_digest_in_round_record"],
+    ),
+    (
         "T1",
         &[
             "t1_every_number_has_an_index",

@@ -350,6 +350,7 @@ impl World {
             outgoing: queued,
             head,
             epochs,
+            program: Hash32::default(),
         };
         let host = self.network.at(member.address);
         let platform: Arc<dyn Platform> = Arc::new(host.clone());

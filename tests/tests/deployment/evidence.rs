@@ -16,6 +16,7 @@ use aquifer_tests::standing::{PURPOSE, publish_customers};
 use aquifer_tests::study::state;
 use serde_json::Value;
 
+use super::digests::own_digest;
 use super::fixture::{DELTA, STEP_MS, Small, check_says};
 use super::histories::of_coordinator;
 use super::questions::{BY_CONTRACT, STANDING};
@@ -114,9 +115,19 @@ fn check_verified(pack: &Path) {
 fn check_report(small: &Small, pack: &Path, study: &str) {
     let report = fs::read_to_string(pack.join("report.json")).unwrap();
     let report: Value = serde_json::from_str(&report).unwrap();
-    for what in ["budget", "decisions", "policies", "witnesses"] {
+    for what in [
+        "budget",
+        "decisions",
+        "node_programs",
+        "policies",
+        "witnesses",
+    ] {
         assert_eq!(report["evidence"][what], "evidence present", "{what}");
     }
+    let programs = report["node_programs"].as_array().unwrap();
+    assert_eq!(programs.len(), 1, "{programs:?}");
+    assert_eq!(programs[0]["sha256"], own_digest());
+    assert_eq!(programs[0]["demanded"], "no list");
     let year = &report["budget"]["year"];
     for node in 0..4 {
         assert_eq!(year["rho_micro"], small.spent(node), "node {node}");
@@ -197,6 +208,10 @@ fn check_documents(documents: &[(&str, String)], rho_micro: u64) {
     assert_eq!(value("aquifer:tuning_rho_micro"), "0");
     assert_eq!(value("aquifer:empirical_audit"), "not run");
     assert_eq!(value("aquifer:anonymity"), "not_claimed");
+    // Names of the units that took part stand behind what they reported.
+    let reported = value("aquifer:node_program");
+    assert!(reported.starts_with(&own_digest()) && !reported.contains("roster"));
+    assert!(value("aquifer:node_program_limits").contains("no remote attestation"));
     for property in properties {
         let name = property["name"].as_str().unwrap();
         let has_digit = |text: &Value| text.to_string().bytes().any(|byte| byte.is_ascii_digit());

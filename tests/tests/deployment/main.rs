@@ -21,6 +21,8 @@ mod consent;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]
+mod digests;
+#[cfg(test)]
 mod disks;
 #[cfg(test)]
 mod evasions;
@@ -56,6 +58,8 @@ mod postgres;
 mod programs;
 #[cfg(test)]
 mod psql;
+#[cfg(test)]
+mod put_back;
 #[cfg(test)]
 mod questions;
 #[cfg(test)]

@@ -1,14 +1,15 @@
-//! Two officers sign a change of a unit's policy, or somebody breaks the glass, on real programs.
+//! Two officers sign a change of a unit's or the coordinator's policy, or somebody breaks the glass, on real programs.
 
 use std::fs;
 use std::io::Write as _;
+use std::path::PathBuf;
 
 use aquifer_tests::processes::{Outcome, command, run};
 
 use super::fixture::{Small, check_says, policy};
 
 /// A unit that names the approver and the operator as its officers.
-pub fn with_officers() -> (Small, std::path::PathBuf) {
+pub fn with_officers() -> (Small, PathBuf) {
     let small = Small::prepared(&policy());
     let node = small.cluster.nodes[0].folder.clone();
     let keys = [&small.cluster.operator, &small.cluster.approver].map(|folder| {
@@ -77,8 +78,13 @@ pub fn sign_into(path: &std::path::Path, line: &str) {
 fn s1_policy_change_needs_two() {
     let (mut small, node) = with_officers();
     runs(&mut small);
-    // Data and ledger may move; what decides about people may not.
-    edit(&node, "basis = ", "# moved\nbasis = ");
+    // How it is written may change; what decides about people, and which rows are read, may not.
+    edit(&node, "basis = ", "# why\nbasis = ");
+    runs(&mut small);
+    let fewer = "query = \"SELECT * FROM customers LIMIT 100\"";
+    edit(&node, "query = \"SELECT * FROM customers\"", fewer);
+    check_says(&refused_start(&small), 1, &["0 of its officers"]);
+    edit(&node, fewer, "query = \"SELECT * FROM customers\"");
     runs(&mut small);
     edit(&node, "rho_micro_per_year = ", "rho_micro_per_year = 9");
     let none = refused_start(&small);
@@ -120,6 +126,70 @@ fn s1_policy_change_needs_two() {
     let status = small.node(0, &["policy", "status"]);
     check_says(&status, 0, &["override", "the store burns"]);
     runs(&mut small);
+}
+
+/// The coordinator with the operator and the approver as its officers, stopped; its `coordinator.toml`.
+fn coordinator_with_officers(small: &mut Small) -> PathBuf {
+    let keys = [&small.cluster.operator, &small.cluster.approver].map(|folder| {
+        let printed = run(command("aquifer", ["whoami", "--identity", "--dir"]).arg(folder));
+        printed.unwrap().success().unwrap().trim().to_owned()
+    });
+    small.cluster.coordinator().stop().unwrap();
+    let path = small.cluster.coordinator_folder().join("coordinator.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    let named = text.replacen("\n[law]\n", &format!("\n[law]\nofficers = {keys:?}\n"), 1);
+    assert_ne!(named, text);
+    fs::write(&path, named).unwrap();
+    small.cluster.start_coordinator().unwrap();
+    small.cluster.coordinator().stop().unwrap();
+    path
+}
+
+#[test]
+fn s1_coordinator_policy_change_needs_two() {
+    let mut small = Small::prepared(&policy());
+    let config = coordinator_with_officers(&mut small);
+    let folder = small.cluster.coordinator_folder();
+    let serve = |small: &Small| small.cluster.coordinator_command(["serve"]).unwrap();
+    let text = fs::read_to_string(&config).unwrap();
+    let days = text
+        .lines()
+        .find(|line| line.starts_with("certificate_days"));
+    fs::write(
+        &config,
+        text.replace(days.unwrap(), "certificate_days = 365"),
+    )
+    .unwrap();
+    let words = [
+        "policy",
+        "0 of its officers",
+        "aquifer-coordinator policy status",
+        "--break-glass",
+    ];
+    check_says(&serve(&small), 1, &words);
+    let status = small
+        .cluster
+        .coordinator_command(["policy", "status", "--json"]);
+    let status: serde_json::Value =
+        serde_json::from_str(&status.unwrap().success().unwrap()).unwrap();
+    assert_eq!(status["in_force"], false);
+    assert_eq!(status["officers"].as_array().unwrap().len(), 2);
+    let digest = status["digest"].as_str().unwrap();
+    sign(&folder, &small.cluster.operator.clone(), digest);
+    check_says(&serve(&small), 1, &["1 of its officers"]);
+    sign(&folder, &small.cluster.approver.clone(), digest);
+    small.cluster.start_coordinator().unwrap();
+    let told = small
+        .cluster
+        .aquifer(["history", "show", "--from", "0", "--json"]);
+    let told = told.unwrap().success().unwrap();
+    assert!(told.contains("pack.changed"), "{told}");
+    // One person makes themselves the only officer: refused, unless the glass is broken, which is told.
+    small.cluster.coordinator().stop().unwrap();
+    let text = fs::read_to_string(&config).unwrap();
+    let named = text.lines().find(|line| line.starts_with("officers = "));
+    fs::write(&config, text.replace(named.unwrap(), "officers = []")).unwrap();
+    check_says(&serve(&small), 1, &["0 of its officers"]);
 }
 
 /// Puts another number into the policy; two officers sign it, and it is taken.

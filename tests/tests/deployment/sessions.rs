@@ -60,6 +60,7 @@ async fn enter(to: &CoordinatorFile, tls: &Arc<QuicClientConfig>) -> Result<Link
         ledger_seq: 0,
         ledger_head: Hash32::default(),
         data_version: None,
+        program: Hash32::default(),
     };
     send(&mut sending, &hello).await?;
     receive_within::<Welcome>(&mut receiving, WAIT).await?;

@@ -238,7 +238,7 @@ fn a3_no_id_shaped_field() {
 
 /// What a node tells the coordinator, field by field: what it holds, and where. A new field has no place here until somebody has said
 /// what it holds; a number of customers has none.
-const TOLD: [(&str, &[&str]); 11] = [
+const TOLD: [(&str, &[&str]); 12] = [
     (
         "a sum of customers with noise, charged before it left",
         &["update.cells[]"],
@@ -355,6 +355,10 @@ const TOLD: [(&str, &[&str]); 11] = [
             "update.attempt[]",
             "update.task[]",
         ],
+    ),
+    (
+        "the digest of the unit's program, by its own word",
+        &["hello.program[]"],
     ),
     (
         "a key, a signature, a secret of a ticket, a request for a certificate",

@@ -10,6 +10,7 @@ use aquifer_shared::protocol::aggregation::{
 use aquifer_shared::protocol::ask::HistoryAsk;
 use aquifer_shared::protocol::chain::Head;
 use aquifer_shared::protocol::codec::encode;
+use aquifer_shared::protocol::program::ProgramRefused;
 use aquifer_shared::protocol::wire::{
     Approval, CloseReason, Cosigned, Decision, End, Goodbye, Hello, Join, JoinRejection, Joined,
     LedgerCopy, LedgerHeld, LogHead, LogQuorum, LogSeen, MemberStatus, ModelEntry, NodeEntry,
@@ -32,7 +33,22 @@ pub fn all() -> Vec<Sample> {
     samples.extend(aggregation_refusals());
     samples.extend(mirror());
     samples.extend(histories());
+    samples.extend(programs());
     samples
+}
+
+fn programs() -> Vec<Sample> {
+    let refused = ProgramRefused {
+        found: Hash32([0x1e; 32]),
+        expected: vec![Hash32([0x1f; 32]), Hash32([0x2f; 32])],
+    };
+    let goodbye = Goodbye {
+        reason: CloseReason::Program,
+    };
+    vec![
+        Sample::of("program-refused", &refused),
+        Sample::of("goodbye.program", &goodbye),
+    ]
 }
 
 fn histories() -> Vec<Sample> {
@@ -86,6 +102,7 @@ fn session() -> Vec<Sample> {
         ledger_seq: 0x0102_0304_0506_0708,
         ledger_head: Hash32([0x11; 32]),
         data_version: "2026-11".parse().ok(),
+        program: Hash32([0x1e; 32]),
     };
     let welcome = Welcome {
         name: name("north"),

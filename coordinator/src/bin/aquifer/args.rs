@@ -16,7 +16,7 @@ use crate::law_args::{LawsCommand, PolicyCommand};
 #[command(
     name = "aquifer",
     version,
-    after_help = "Exit codes: 0 done, 1 refused by a rule, 2 failed.\n\nExamples:\n  aquifer join \"$(cat ada.ticket)\"\n  aquifer study submit churn.toml --contract contract.toml --dry-run\n  aquifer model card churn\n  aquifer predict --model churn --input hypothetical '{\"tenure\": 3}'"
+    after_help = "Exit codes: 0 done, 1 refused by a rule, 2 failed.\n\nExamples:\n  aquifer join - < ada.ticket\n  aquifer study submit churn.toml --contract contract.toml --dry-run\n  aquifer model card churn\n  aquifer predict --model churn --input hypothetical '{\"tenure\": 3}'"
 )]
 pub(crate) struct Arguments {
     /// Directory of your identity, made by `aquifer join` [default: ~/.aquifer]
@@ -34,7 +34,7 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Redeem a ticket: makes your keys here and stores them with your certificate
-    #[command(after_help = "Example:\n  aquifer join \"$(cat ada.ticket)\" --dir ~/.aquifer")]
+    #[command(after_help = "Example:\n  aquifer join - --dir ~/.aquifer < ada.ticket")]
     Join {
         /// The ticket, one line that starts with aquifer-ticket-1; `-` reads it from standard input, out of sight of others on the machine
         ticket: String,
@@ -101,7 +101,7 @@ pub(crate) enum Command {
     /// Read rule packs: list their values, tell how fresh they are, compare versions; asks nobody
     #[command(subcommand)]
     Laws(LawsCommand),
-    /// Decide made-up cases by rule packs; asks nobody, and no gate uses the packs yet
+    /// Decide made-up cases by rule packs, write exceptions, sign as an officer; asks nobody
     #[command(subcommand)]
     Policy(PolicyCommand),
     /// Make and check audit packs, check receipts, draw samples

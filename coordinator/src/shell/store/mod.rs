@@ -10,6 +10,7 @@ mod models;
 mod passwords;
 #[cfg(test)]
 mod postgres;
+mod programs;
 mod registry;
 mod schema;
 mod spool;

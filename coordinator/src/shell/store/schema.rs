@@ -5,7 +5,7 @@
 use super::{Store, StoreFault, fault};
 
 /// Raised with every change of [`TABLES`] and with every entry of [`CHANGES`].
-const SCHEMA: i64 = 7;
+const SCHEMA: i64 = 8;
 
 /// What tables have learned since they were first made, and with which number: older stores are brought up with these.
 const CHANGES: [(i64, &str); 6] = [
@@ -35,7 +35,7 @@ const CHANGES: [(i64, &str); 6] = [
     ),
 ];
 
-const TABLES: [&str; 24] = [
+const TABLES: [&str; 25] = [
     "CREATE TABLE IF NOT EXISTS schema_version (only_row BIGINT PRIMARY KEY, number BIGINT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS parties (
         name TEXT PRIMARY KEY, role TEXT NOT NULL, identity TEXT NOT NULL, fingerprint TEXT NOT NULL,
@@ -83,6 +83,7 @@ const TABLES: [&str; 24] = [
         name TEXT PRIMARY KEY, identity TEXT NOT NULL, verifier TEXT NOT NULL, expires BIGINT NOT NULL)",
     "CREATE INDEX IF NOT EXISTS asked_study ON asked (study)",
     "CREATE TABLE IF NOT EXISTS data_versions (identity TEXT PRIMARY KEY, version TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS node_programs (identity TEXT PRIMARY KEY, sha256 TEXT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS tokens (
         handle TEXT PRIMARY KEY, hash TEXT NOT NULL, owner TEXT NOT NULL, name TEXT NOT NULL, identity TEXT NOT NULL,
         role TEXT NOT NULL, issued BIGINT NOT NULL, expires BIGINT NOT NULL)",

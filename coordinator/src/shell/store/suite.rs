@@ -424,6 +424,7 @@ async fn check_store(url: &str, dir: &Path) {
     questions::request_ids_are_counted_and_dropped_in_time(&store).await;
     questions::questions_that_ended_are_not_read_again_but_settled(&store).await;
     questions::the_last_data_version_of_a_node_is_kept(&store).await;
+    questions::the_last_program_of_a_node_is_kept(&store).await;
     store.close().await;
     let again = Store::open(url, dir, &key()).await.unwrap();
     assert_eq!(again.models().await.unwrap().len(), 1);
@@ -434,7 +435,7 @@ async fn check_store(url: &str, dir: &Path) {
         .unwrap();
     again.close().await;
     let newer = Store::open(url, dir, &key()).await.unwrap_err();
-    assert!(matches!(newer, StoreFault::Newer { found: 8 }));
+    assert!(matches!(newer, StoreFault::Newer { found: 9 }));
 }
 
 #[tokio::test]
@@ -563,6 +564,7 @@ async fn an_older_store_is_brought_up_to_date() {
         "answers",
         "asked",
         "data_versions",
+        "node_programs",
         "sql_passwords",
         "tokens",
     ] {
@@ -577,7 +579,7 @@ async fn an_older_store_is_brought_up_to_date() {
     let store = open().await.unwrap();
     assert_eq!(store.spool(&StudyHash([5; 32])).await.unwrap(), []);
     assert!(store.ticket(Hash32([1; 32])).await.unwrap().is_some());
-    assert_eq!(store.schema().await.unwrap(), Some(7));
+    assert_eq!(store.schema().await.unwrap(), Some(8));
 }
 
 #[tokio::test]

@@ -5,27 +5,66 @@
 use std::path::Path;
 
 use aquifer_shared::base::ids::Hash32;
+use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::shell::history::History;
 
 use super::ledger::{ConsentFault, ConsentLedger, LEDGER_FILE};
 use super::outbox::Open;
+use super::steps::{PutBack, absent, follow, known, taken_anyway};
 use crate::shell::config::NodeConfig;
+
+/// Refuses a ledger that was deleted or put back alone from a backup, unless there is a reason to take it as it is.
+///
+/// # Errors
+///
+/// [`PutBack`], or the ledger or the history cannot be used.
+pub async fn hold(
+    history: &History,
+    directory: &Path,
+    (reason, now): (Option<&str>, Timestamp),
+) -> anyhow::Result<()> {
+    let mut known = known(history).await?;
+    let (found, held) = match directory.join(LEDGER_FILE).exists() {
+        false => (Default::default(), absent(directory, known)),
+        true => {
+            let looked = move |ledger: &mut ConsentLedger| {
+                let found = ledger.step()?;
+                Ok((found, ledger.goes_on(known)?.map(drop)))
+            };
+            with_ledger(directory, looked).await?
+        }
+    };
+    match (held, reason) {
+        (Ok(()), _) => follow(history, &mut known, Ok(found)).await,
+        (Err(put_back), Some(reason)) => {
+            taken_anyway(history, found, (&put_back, reason, now)).await
+        }
+        (Err(put_back), None) => Err(put_back.into()),
+    }
+}
 
 /// Enters everything that is open. One task at a time, of the process that has the history open.
 ///
 /// # Errors
 ///
-/// The ledger or the history cannot be used: the rest is entered by the next call.
+/// The ledger or the history cannot be used: the rest is entered by the next call. [`PutBack`]: nothing is entered.
 ///
 /// # Privacy
 ///
 /// Payload and salt of entries about an erased person are gone from the history before the ledger forgets that there were any.
 pub async fn enter(history: &History, directory: &Path) -> anyhow::Result<()> {
+    let mut known = known(history).await?;
     if !directory.join(LEDGER_FILE).exists() {
-        return Ok(());
+        return Ok(absent(directory, known)?);
     }
     loop {
-        let open = with_ledger(directory, ConsentLedger::open_entries).await?;
+        let looked = move |ledger: &mut ConsentLedger| {
+            let open = ledger.open_entries()?;
+            // After what is open: the history knows the steps of all that it has.
+            Ok::<(Vec<Open>, Result<_, PutBack>), _>((open, ledger.goes_on(known)?))
+        };
+        let (open, reached) = with_ledger(directory, looked).await?;
+        follow(history, &mut known, reached).await?;
         if open.is_empty() {
             return Ok(());
         }

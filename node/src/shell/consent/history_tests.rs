@@ -18,12 +18,13 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use super::desk::entry;
-use super::entering::enter;
+use super::entering::{enter, hold};
 use super::issued::Issued;
-use super::ledger::{ConsentFault, ConsentLedger, EventKey};
+use super::ledger::{ConsentFault, ConsentLedger, EventKey, LEDGER_FILE};
 use super::outbox::Told;
 use super::receipt_command::{issue, signed};
 use super::show::Counter;
+use super::steps::PutBack;
 use crate::core::consent::{
     AgeSaid, ConsentEvent, EventKind, Notice, Scope, SubjectKey, SubjectRef,
 };
@@ -494,4 +495,98 @@ fn c1_a_record_that_was_changed_later_is_found() {
         "DELETE FROM commitments WHERE batch = 2",
         [2_000, 1, 0, 1, 1, 0],
     );
+}
+
+fn hold_it(unit: &Unit, history: &History, reason: Option<&str>) -> anyhow::Result<()> {
+    let held = hold(history, unit.path(), (reason, NOW));
+    unit.runtime.block_on(held)
+}
+
+/// Ada agrees, and a copy of the ledger is made; what comes `since` is told; the copy is put back, and something happens `then`.
+#[track_caller]
+fn check_put_back(since: impl Fn(&Unit), then: impl Fn(&Unit), expected: Option<&str>) {
+    let unit = Unit::new();
+    unit.says("ada", EventKind::Given, 1);
+    let history = unit.history();
+    unit.enter(&history);
+    let ledger = unit.path().join(LEDGER_FILE);
+    let copy = std::fs::read(&ledger).unwrap();
+    since(&unit);
+    unit.enter(&history);
+    std::fs::write(&ledger, copy).unwrap();
+    then(&unit);
+    let held = hold_it(&unit, &history, None);
+    let size = unit.entries(&history).len();
+    let entered = unit.runtime.block_on(enter(&history, unit.path()));
+    match expected {
+        None => assert!(held.is_ok() && entered.is_ok(), "{held:?} {entered:?}"),
+        Some(expected) => {
+            for fault in [held.unwrap_err(), entered.unwrap_err()] {
+                assert!(fault.is::<PutBack>(), "{fault:#}");
+                let text = fault.to_string();
+                assert!(text.contains(expected), "{text}");
+                assert!(text.contains("Put the newest copy back"), "{text}");
+            }
+            assert_eq!(unit.entries(&history).len(), size, "nothing of it is told");
+        }
+    }
+}
+
+#[test]
+fn c2_a_ledger_that_was_put_back_alone_is_refused() {
+    let nothing = |_: &Unit| {};
+    let withdraws = |unit: &Unit| unit.says("ada", EventKind::Withdrawn, 2);
+    let erased = |unit: &Unit| {
+        let subject = unit.subject("ada");
+        unit.ledger().erase(subject, AT, AT + DAY).unwrap();
+    };
+    let goes_on = |unit: &Unit| (3..9).for_each(|at| unit.says("ben", EventKind::Given, at));
+    let deleted = |unit: &Unit| std::fs::remove_file(unit.path().join(LEDGER_FILE)).unwrap();
+    let begun_anew = |unit: &Unit| {
+        deleted(unit);
+        goes_on(unit);
+    };
+    check_put_back(nothing, nothing, None);
+    check_put_back(nothing, goes_on, None);
+    check_put_back(withdraws, nothing, Some("ends at step 2"));
+    check_put_back(erased, nothing, Some("ends at step 2"));
+    check_put_back(withdraws, goes_on, Some("has another step 3"));
+    check_put_back(nothing, deleted, Some("is missing"));
+    check_put_back(nothing, begun_anew, Some("has another step 2"));
+}
+
+#[test]
+fn c2_a_ledger_that_was_put_back_is_taken_with_a_reason_that_the_history_keeps() {
+    let unit = Unit::new();
+    unit.says("ada", EventKind::Given, 1);
+    let history = unit.history();
+    unit.enter(&history);
+    std::fs::remove_file(unit.path().join(LEDGER_FILE)).unwrap();
+    assert!(hold_it(&unit, &history, None).is_err());
+    hold_it(&unit, &history, Some("the disk is gone")).unwrap();
+    let entries = unit.entries(&history);
+    let last = entries.last().unwrap();
+    assert_eq!(last.leaf.kind, Kind::OverrideGranted);
+    let said = payload(last).unwrap();
+    assert!(said.contains(r#""reason":"the disk is gone""#), "{said}");
+    assert!(said.contains(r#""step":0,"step_known":2"#), "{said}");
+    // From here on it is the ledger that is known.
+    unit.says("ben", EventKind::Given, 3);
+    unit.enter(&history);
+    hold_it(&unit, &history, None).unwrap();
+    assert_eq!(unit.entries(&history).len(), entries.len() + 1);
+}
+
+#[test]
+fn a_ledger_that_is_replaced_under_a_running_node_is_not_read_on() {
+    let unit = Unit::new();
+    unit.says("ada", EventKind::Given, 1);
+    let mut news = super::attach(unit.path()).unwrap();
+    assert_eq!(news().unwrap().events.len(), 1);
+    let ledger = unit.path().join(LEDGER_FILE);
+    let copy = unit.path().join("copy.db");
+    std::fs::copy(&ledger, &copy).unwrap();
+    std::fs::rename(&copy, &ledger).unwrap();
+    let fault = news().err().unwrap().to_string();
+    assert!(fault.contains("replaced while it is in use"), "{fault}");
 }

@@ -16,6 +16,7 @@ use tokio::runtime::Runtime;
 use super::batch::{Batch, Written};
 use super::outbox::{Told, drawn_key, payload};
 use super::record;
+use super::steps::{self, advance};
 use super::tombstone::Tombstone;
 use crate::core::consent::{ConsentEvent, Notice, NoticeBook, NoticeFault, SubjectKey, SubjectRef};
 use crate::shell::at_rest;
@@ -335,9 +336,13 @@ impl ConsentLedger {
             path: self.path.clone(),
             source,
         })?;
+        let drawn = drawn_key()?;
         let connection = &mut self.connection;
         let written = self.runtime.block_on(async {
-            let mut transaction = connection.begin().await?;
+            let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+            if !new.is_empty() {
+                advance(&mut transaction, &drawn).await?;
+            }
             for (number, notice) in (known.len()..).zip(&new) {
                 sqlx::query("INSERT INTO notices VALUES ($1, $2, $3, $4, $5, $6, $7)")
                     .bind(number as i64)
@@ -468,7 +473,8 @@ const READING_CACHE: &str = "PRAGMA cache_size = -2000";
 /// How long one waits for another who writes.
 const BUSY_WAIT: std::time::Duration = std::time::Duration::from_secs(30);
 /// Numbers are never given again, so that who has read up to one misses nothing after a deletion.
-const SCHEMA: [&str; 11] = [
+const SCHEMA: [&str; 12] = [
+    steps::TABLE,
     "CREATE TABLE IF NOT EXISTS events (seq INTEGER PRIMARY KEY AUTOINCREMENT, key BLOB NOT NULL UNIQUE, subject BLOB NOT NULL, \
      content BLOB NOT NULL, recorded_at INTEGER NOT NULL, bytes BLOB NOT NULL, batch INTEGER NOT NULL, place INTEGER NOT NULL, \
      salt BLOB NOT NULL)",

@@ -17,18 +17,22 @@ mod receipt_command;
 mod record;
 mod rows;
 pub(in crate::shell) mod show;
+mod steps;
 #[cfg(test)]
 mod tests;
 pub(in crate::shell) mod time;
 mod tombstone;
 mod verify;
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use anyhow::{Context as _, ensure};
 pub use batch::Written;
 pub use command::{ConsentCommand, run};
 pub use ledger::{ConsentFault, ConsentLedger, EventKey, LEDGER_FILE, Position, Taken};
 pub use outbox::Told;
+pub use steps::PutBack;
 pub use tombstone::Erased;
 
 use super::cohorts::{Heard, News};
@@ -39,12 +43,18 @@ use crate::core::consent::NoticeBook;
 ///
 /// # Errors
 ///
-/// The ledger is there and cannot be opened.
+/// The ledger is there and cannot be opened; later, another file is in its place.
 pub fn attach(directory: &Path) -> anyhow::Result<News> {
     let directory = directory.to_owned();
-    let there = move || -> anyhow::Result<Option<ConsentLedger>> {
-        let there = directory.join(LEDGER_FILE).exists();
-        Ok(there.then(|| ConsentLedger::open(&directory)).transpose()?)
+    let path = directory.join(LEDGER_FILE);
+    let there = move || -> anyhow::Result<Option<(ConsentLedger, File)>> {
+        let path = directory.join(LEDGER_FILE);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let ledger = ConsentLedger::open(&directory)?;
+        let file = File::at(&path).with_context(|| format!("{} is gone", path.display()))?;
+        Ok(Some((ledger, file)))
     };
     let mut open = there()?;
     let (mut seen, mut listed) = (Position::default(), NoticeBook::default());
@@ -52,9 +62,15 @@ pub fn attach(directory: &Path) -> anyhow::Result<News> {
         if open.is_none() {
             open = there()?;
         }
-        let Some(ledger) = &mut open else {
+        let Some((ledger, file)) = &mut open else {
             return Ok(Heard::default());
         };
+        // Commands would write to another file, and nobody here would hear of it.
+        ensure!(
+            File::at(&path).as_ref() == Some(&*file),
+            "{} was deleted or replaced while it is in use: start again",
+            path.display()
+        );
         // Notices before events, which name them.
         let notices = ledger.notices()?;
         let notices = (notices != listed).then(|| {
@@ -70,4 +86,21 @@ pub fn attach(directory: &Path) -> anyhow::Result<News> {
             upto,
         })
     }))
+}
+
+/// Which file it is, whatever its name.
+#[derive(Eq, PartialEq)]
+struct File {
+    device: u64,
+    number: u64,
+}
+
+impl File {
+    fn at(path: &Path) -> Option<Self> {
+        let facts = std::fs::metadata(path).ok()?;
+        Some(Self {
+            device: facts.dev(),
+            number: facts.ino(),
+        })
+    }
 }

@@ -12,6 +12,7 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{Connection as _, Row as _};
 
 use super::ledger::{ConsentFault, ConsentLedger, fault};
+use super::steps::advance;
 use crate::core::chronicle::Keyed;
 use crate::core::consent::SubjectRef;
 
@@ -184,11 +185,12 @@ pub(super) fn payload(kind: Kind, source: BadPayload) -> ConsentFault {
     ConsentFault::Payload { kind, source }
 }
 
-/// A row to be filled at the end of the transaction.
+/// A row to be filled at the end of the transaction; the ledger makes a step.
 pub(super) async fn reserve(
     connection: &mut SqliteConnection,
     key: &str,
 ) -> Result<i64, sqlx::Error> {
+    advance(connection, key).await?;
     let row = sqlx::query("INSERT INTO outbox (key, kind) VALUES ($1, 0) RETURNING number")
         .bind(key)
         .fetch_one(connection)

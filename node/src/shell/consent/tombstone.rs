@@ -4,6 +4,8 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{Connection as _, Row as _};
 
 use super::ledger::{ConsentFault, ConsentLedger, fault, latest};
+use super::outbox::drawn_key;
+use super::steps::advance;
 use crate::core::consent::{AgeSaid, ConsentEvent, EventKind, Scope, SubjectRef};
 
 /// What an erasure took away.
@@ -38,9 +40,11 @@ impl ConsentLedger {
         at: i64,
         until: i64,
     ) -> Result<Erased, ConsentFault> {
+        let drawn = drawn_key()?;
         let connection = &mut self.connection;
         let erased = self.runtime.block_on(async {
-            let [events, receipts, entries] = erase(connection, subject, at, until).await?;
+            let times = (at, until);
+            let [events, receipts, entries] = erase(connection, &drawn, subject, times).await?;
             let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)");
             let row = row.fetch_one(connection).await?;
             let log_emptied = row.get::<i64, _>(0) == 0;
@@ -142,13 +146,14 @@ impl Tombstone {
 
 async fn erase(
     connection: &mut SqliteConnection,
+    drawn: &str,
     subject: SubjectRef,
-    at: i64,
-    until: i64,
+    (at, until): (i64, i64),
 ) -> Result<[u64; 3], sqlx::Error> {
     let subject = subject.0.to_be_bytes().to_vec();
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let at = latest(&mut transaction).await?.max(at);
+    advance(&mut transaction, drawn).await?;
     let mut counts = [0; 3];
     for (count, statement) in counts.iter_mut().zip(ERASE) {
         let query = sqlx::query(statement).bind(&subject);

@@ -16,8 +16,10 @@ use super::epochs::Epochs;
 use super::mapping::epoch;
 use super::shelf::{Shelf, Snapshot, epoch_of};
 use crate::core::consent::SubjectKey;
+use crate::shell::clock::now;
 use crate::shell::config::NodeConfig;
 use crate::shell::doorman::Doorman;
+use crate::shell::governance;
 use crate::shell::mapped::read_contract;
 use crate::shell::source::DataConfig;
 use crate::shell::source_error::SourceError;
@@ -149,7 +151,11 @@ impl Refresher {
     ///
     /// Nothing was started: node.toml is wrong, the contract is another one, or the epoch is not new.
     pub fn start(&self) -> anyhow::Result<()> {
-        let config = NodeConfig::load(&self.directory)?.data;
+        let config = NodeConfig::load(&self.directory)?;
+        let gatekeeper = config.gatekeeper(&self.directory)?;
+        // A running node reads no rows either that two officers have not agreed to.
+        governance::stands(&self.directory, (&config, gatekeeper.as_ref()), now())?;
+        let config = config.data;
         let contract = read_contract(&self.directory.join(&config.contract))?;
         anyhow::ensure!(
             contract.hash() == self.contract,

@@ -4,7 +4,7 @@ use super::declared::{lines as purpose_lines, purposes};
 use super::lines::{Line, Section, guesses, millionths};
 use super::log::{Fact, Log, NoDocument};
 use super::words::forbidden;
-use super::{cyclonedx, html};
+use super::{cyclonedx, html, programs};
 use crate::base::calendar::civil_of;
 use crate::domain::history::{Json, Kind};
 use crate::domain::pack::{Figures, Spend, epsilon_micro};
@@ -45,6 +45,7 @@ impl Card {
             },
             privacy(log, released, study)?,
             assessment(log, model, version)?,
+            programs::section(log, released, study)?,
             limits(released)?,
             source(log),
         ];

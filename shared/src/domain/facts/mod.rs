@@ -11,6 +11,7 @@ mod lines;
 mod log;
 mod notice;
 mod processing;
+mod programs;
 mod record;
 mod terms;
 mod words;

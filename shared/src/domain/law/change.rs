@@ -1,4 +1,4 @@
-//! Changes of a unit's policy: two of its officers sign them, or somebody breaks the glass and is written down.
+//! Changes of a site's policy (a unit's, the coordinator's): two of its officers sign them, or somebody breaks the glass and is written down.
 //!
 //! Policy is what decides about people: purposes, packs, what is declared of customers, caps, approvers. A digest stands for it.
 
@@ -51,7 +51,7 @@ pub struct Found<'a> {
     pub signers: &'a [IdentityKey],
     /// Why the glass is broken, if it is.
     pub reason: Option<&'a str>,
-    /// Whether the unit has a past: entries in its ledger.
+    /// Whether the site has a past: entries in the unit's ledger, a policy in the coordinator's history.
     pub has_past: bool,
     /// Now.
     pub now: Timestamp,
@@ -71,7 +71,7 @@ pub enum NotAccepted {
         officers: usize,
     },
     /// What was accepted before is not known.
-    #[error("the record of the accepted policy is missing beside a ledger with entries")]
+    #[error("the record of the accepted policy is missing where one was accepted before")]
     Missing,
     /// An override has run out.
     #[error("the override of the policy has run out, and nobody has signed the change")]

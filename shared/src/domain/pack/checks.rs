@@ -43,6 +43,7 @@ checks! {
     Sbom 26 "sbom" "The list of parts is one; every part that is named is there.";
     Provenance 27 "provenance" "The log signed which program made this very pack, of which parts.";
     Extracts 28 "extracts" "Clocks are those of the rules, alarms those of the log.";
+    Programs 29 "programs" "Every sum that names programs of nodes names the program of each of its nodes, once.";
 }
 
 impl Check {

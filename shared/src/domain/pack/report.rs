@@ -9,6 +9,7 @@ use super::layout::{EARLIER, FORMAT, PAYLOADS, REPORT, hex};
 use super::open::Contents;
 use super::provenance::Statement;
 use super::quarter::{Quarter, year_of};
+use super::sums::Sums;
 use crate::base::limits::PACK_ALARMS_MAX;
 use crate::domain::history::{Json, Kind, Severity};
 
@@ -94,6 +95,7 @@ pub(super) fn with_figures(quarter: Quarter, contents: &Contents, figures: &Figu
         .tests
         .iter()
         .map(|(id, result)| (id.clone(), result.as_str().into()));
+    let sums = Sums::of(contents);
     Json::object([
         ("alarms", alarms(contents)),
         ("books", count(contents.books.len())),
@@ -112,10 +114,11 @@ pub(super) fn with_figures(quarter: Quarter, contents: &Contents, figures: &Figu
         ("end", contents.end.into()),
         ("erased", count(erased.count())),
         ("events", events(contents)),
-        ("evidence", evidence(contents, figures)),
+        ("evidence", evidence(contents, figures, &sums)),
         ("first", contents.first.into()),
         ("format", FORMAT.into()),
         ("log", origin.into()),
+        ("node_programs", sums.rows()),
         ("notice", NOTICE.into()),
         (
             "program",
@@ -168,7 +171,7 @@ fn alarms(contents: &Contents) -> Json {
     Json::List(alarms.take(PACK_ALARMS_MAX).collect())
 }
 
-fn evidence(contents: &Contents, figures: &Figures) -> Json {
+fn evidence(contents: &Contents, figures: &Figures, sums: &Sums) -> Json {
     let state = |is_there: bool| if is_there { PRESENT } else { MISSING };
     let decisions = contents
         .leaves
@@ -178,11 +181,16 @@ fn evidence(contents: &Contents, figures: &Figures) -> Json {
         true => CONTRADICTED,
         false => state(!contents.tests.is_empty()),
     };
+    let programs = match sums.is_contradicted() {
+        true => CONTRADICTED,
+        false => state(sums.is_whole()),
+    };
     let states = [
         ("budget", state(figures.year.is_some())),
         ("checkpoints", PRESENT),
         ("decisions", state(decisions)),
         ("law", JUDGEMENT),
+        ("node_programs", programs),
         ("policies", state(!contents.books.is_empty())),
         ("program", state(contents.program.is_some())),
         ("rights", state(contents.has_clocks)),

@@ -14,6 +14,7 @@ use super::layout::{
 use super::log_policy::LogPolicy;
 use super::open::{Contents, Pack, open};
 use super::quarter::year_of;
+use super::sums::Sums;
 use super::{extracts, page, previous, provenance, report, sample, sbom, verify_log};
 use crate::base::hash::sha256;
 use crate::domain::history::{Json, Kind};
@@ -55,6 +56,7 @@ fn checks(files: &Files, pack: &Pack, against: &Against<'_>, manifest: Checked) 
         Checked::new(Check::Sbom, sbom::check(files)),
         Checked::new(Check::Provenance, provenance::check(files, contents, log)),
         Checked::new(Check::Extracts, extracts::check(files, contents)),
+        Checked::new(Check::Programs, Sums::of(contents).findings),
     ];
     checks.extend(verify_log::checks(contents, against.policy));
     checks.push(match &figures {

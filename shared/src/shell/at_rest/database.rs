@@ -1,6 +1,6 @@
 //! The only way to open a database file: encrypted, page by page, with the key before anything else.
 //!
-//! No statement is logged: the first one holds the key. A plain file from before is encrypted on the way.
+//! No statement is logged: the first one holds the key. A plain file from before is encrypted on the way, or refused.
 
 // Named for its features: SQLCipher instead of SQLite below sqlx.
 use libsqlite3_sys as _;
@@ -40,7 +40,7 @@ pub enum Shape {
 ///
 /// # Errors
 ///
-/// The file cannot be opened, is none, or was encrypted under another key.
+/// The file cannot be opened, is none, was encrypted under another key, or is plain where nothing is.
 pub async fn open_sqlite(
     path: &Path,
     key: &DatabaseKey,
@@ -183,6 +183,7 @@ fn make_private(file: &Path) -> io::Result<()> {
 mod tests {
     use sqlx::Row as _;
 
+    use super::super::refusal_in;
     use super::*;
 
     const CANARY: &str = "canary-4711-of-a-customer";
@@ -310,6 +311,14 @@ mod tests {
         }
         std::fs::write(copy.join("x.db.sealing"), "left by a crash").unwrap();
         let (path, key) = (copy.join("x.db"), DatabaseKey::new([7; 32]));
+        // Where all is encrypted, somebody put it there.
+        let mut strict = key.clone();
+        strict.takes_plain = false;
+        for _ in 0..2 {
+            let refused = open_sqlite(&path, &strict, Shape::Exclusive).await;
+            let refused = anyhow::Error::from(refused.unwrap_err());
+            assert!(refusal_in(&refused).is_some(), "{refused:#}");
+        }
         for _ in 0..2 {
             let mut taken = open_sqlite(&path, &key, Shape::Exclusive).await.unwrap();
             let row = sqlx::query("SELECT v FROM t")
@@ -335,5 +344,59 @@ mod tests {
                 .is_err()
         );
         assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+    }
+
+    /// Set in a process of [`a_process_that_ends_while_files_are_closed_ends_well`]: where its files are.
+    const ENDING: &str = "AQUIFER_TEST_ENDING_IN";
+
+    /// Threads open and close databases over and over, and the process ends in the middle of it.
+    fn end_in_the_middle(folder: &Path) -> ! {
+        let (begun, heard) = std::sync::mpsc::channel();
+        for number in 0..4 {
+            let (path, begun) = (folder.join(format!("{number}.db")), begun.clone());
+            std::thread::spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()
+                    .unwrap();
+                let key = DatabaseKey::new([7; 32]);
+                loop {
+                    runtime.block_on(filled_again(&path, &key));
+                    let _ = begun.send(());
+                }
+            });
+        }
+        for _ in 0..6 {
+            heard.recv().unwrap();
+        }
+        std::process::exit(0)
+    }
+
+    async fn filled_again(path: &Path, key: &DatabaseKey) {
+        let opened = open_sqlite(path, key, Shape::Exclusive).await;
+        let mut opened = opened.unwrap();
+        let made = opened.execute("CREATE TABLE IF NOT EXISTS t (v TEXT)");
+        made.await.unwrap();
+        opened.execute("INSERT INTO t VALUES ('x')").await.unwrap();
+        opened.close().await.unwrap();
+    }
+
+    /// The library must not be taken down at exit under a thread that still closes a file: that ends some processes with a signal.
+    #[test]
+    fn a_process_that_ends_while_files_are_closed_ends_well() {
+        if let Some(folder) = std::env::var_os(ENDING) {
+            end_in_the_middle(Path::new(&folder));
+        }
+        let (_, module) = module_path!().split_once("::").unwrap();
+        let name = format!("{module}::a_process_that_ends_while_files_are_closed_ends_well");
+        for number in 0..40 {
+            let folder = tempfile::tempdir().unwrap();
+            let own = std::env::current_exe().unwrap();
+            let mut child = std::process::Command::new(own);
+            let child = child.args(["--exact", &name]).env(ENDING, folder.path());
+            let ended = child.output().unwrap();
+            assert_eq!(ended.status.code(), Some(0), "process {number}: {ended:?}");
+            assert!(folder.path().join("0.db").exists(), "it did what it is for");
+        }
     }
 }

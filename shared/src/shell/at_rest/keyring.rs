@@ -18,6 +18,8 @@ use crate::shell::keys::{random_bytes32, read_private, write_private};
 pub(super) struct Keyring {
     path: PathBuf,
     slots: Vec<Slot>,
+    /// Whether files of before, which are plain, are sealed when they are read: until there are none any more.
+    pub(super) takes_plain: bool,
 }
 
 #[derive(Clone, Deserialize, Serialize)]
@@ -34,6 +36,18 @@ struct Slot {
 struct Written {
     version: u32,
     slots: Vec<Slot>,
+    /// Not in version 1, of whose directories nobody knows.
+    takes_plain: Option<bool>,
+}
+
+impl Written {
+    fn is_known(&self) -> bool {
+        match self.version {
+            1 => self.takes_plain.is_none(),
+            VERSION => self.takes_plain.is_some(),
+            _ => false,
+        }
+    }
 }
 
 impl Keyring {
@@ -41,11 +55,13 @@ impl Keyring {
     pub(super) fn generate(
         path: &Path,
         master: &MasterKey,
+        takes_plain: bool,
     ) -> Result<(Self, DataKey), AtRestFault> {
         let data = DataKey::new(*Zeroizing::new(random_bytes32()?));
         let mut keyring = Self {
             path: path.to_owned(),
             slots: Vec::new(),
+            takes_plain,
         };
         keyring.add(master, &data)?;
         Ok((keyring, data))
@@ -57,11 +73,14 @@ impl Keyring {
             return Ok(None);
         }
         let written = serde_json::from_slice::<Written>(&read_private(path)?).ok();
-        let written = written.filter(|it| it.version == 1 && (1..=2).contains(&it.slots.len()));
+        let written = written.filter(|it| it.is_known() && (1..=2).contains(&it.slots.len()));
         match written {
-            Some(Written { slots, .. }) => Ok(Some(Self {
+            Some(Written {
+                slots, takes_plain, ..
+            }) => Ok(Some(Self {
                 path: path.to_owned(),
                 slots,
+                takes_plain: takes_plain.unwrap_or(true),
             })),
             None => Err(AtRestFault::Keyring {
                 path: path.to_owned(),
@@ -121,8 +140,9 @@ impl Keyring {
     /// Puts it on disk in one step.
     pub(super) fn save(&self) -> Result<(), AtRestFault> {
         let written = Written {
-            version: 1,
+            version: VERSION,
             slots: self.slots.clone(),
+            takes_plain: Some(self.takes_plain),
         };
         let text = serde_json::to_string_pretty(&written).expect("text and numbers are JSON");
         replace(&self.path, text.as_bytes())
@@ -165,4 +185,5 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
         .collect()
 }
 
+const VERSION: u32 = 2;
 const LABEL: &str = "aquifer/at-rest/keyring/1";

@@ -20,7 +20,11 @@ pub(super) struct DataKey(Secret<[u8; 32]>);
 
 /// The key of one database.
 #[derive(Clone, Debug)]
-pub struct DatabaseKey(Arc<Secret<[u8; 32]>>);
+pub struct DatabaseKey {
+    key: Arc<Secret<[u8; 32]>>,
+    /// Whether a plain file of before is encrypted on the way; where not, it is refused.
+    pub(super) takes_plain: bool,
+}
 
 impl MasterKey {
     pub(super) fn new(bytes: [u8; 32]) -> Self {
@@ -48,12 +52,9 @@ impl DataKey {
         self.0.expose()
     }
 
-    pub(super) fn of_database(&self, role: &str) -> DatabaseKey {
-        DatabaseKey(Arc::new(derived(
-            &self.0,
-            "aquifer/at-rest/database/1",
-            role,
-        )))
+    pub(super) fn of_database(&self, role: &str, takes_plain: bool) -> DatabaseKey {
+        let key = Arc::new(derived(&self.0, "aquifer/at-rest/database/1", role));
+        DatabaseKey { key, takes_plain }
     }
 
     pub(super) fn of_file(&self, name: &str) -> Secret<[u8; 32]> {
@@ -62,15 +63,18 @@ impl DataKey {
 }
 
 impl DatabaseKey {
-    /// A key that is known already.
+    /// A key that is known already; plain files of before are encrypted with it.
     #[must_use]
     pub fn new(bytes: [u8; 32]) -> Self {
-        Self(Arc::new(Secret::new(bytes)))
+        Self {
+            key: Arc::new(Secret::new(bytes)),
+            takes_plain: true,
+        }
     }
 
     /// As SQL takes it: the raw key, so that nothing is derived from it again at every start.
     pub(super) fn literal(&self) -> Zeroizing<String> {
-        Zeroizing::new(format!("x'{}'", *hex(self.0.expose())))
+        Zeroizing::new(format!("x'{}'", *hex(self.key.expose())))
     }
 }
 
@@ -109,14 +113,14 @@ mod tests {
     fn keys_differ_by_use_and_by_name() {
         let data = DataKey::new([7; 32]);
         let literals =
-            ["ledger", "consent"].map(|role| data.of_database(role).literal().to_string());
+            ["ledger", "consent"].map(|role| data.of_database(role, true).literal().to_string());
         assert_ne!(literals[0], literals[1]);
         assert_eq!(literals[0].len(), 67);
         let file = hex(data.of_file("ledger").expose());
         assert!(!literals[0].contains(file.as_str()));
         assert_eq!(
             literals[0],
-            *DataKey::new([7; 32]).of_database("ledger").literal()
+            *DataKey::new([7; 32]).of_database("ledger", false).literal()
         );
     }
 

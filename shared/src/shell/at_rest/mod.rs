@@ -144,6 +144,12 @@ pub enum AtRestFault {
         /// The file.
         path: PathBuf,
     },
+    /// A plain file where all files are encrypted.
+    #[error("{} is plain, and all files of its directory are encrypted: somebody else put it there; put the encrypted one back from a backup", path.display())]
+    Plain {
+        /// The file.
+        path: PathBuf,
+    },
     /// A file of keys cannot be used.
     #[error("a key at rest cannot be used")]
     Key(#[from] super::keys::KeyFault),
@@ -160,14 +166,22 @@ pub enum AtRestFault {
 }
 
 impl AtRestFault {
-    /// Whether this is a refusal by rule rather than a failure: something is open to others.
+    /// Whether this is a refusal by rule rather than a failure: something is open to others, or another's.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         matches!(
             self,
-            Self::Exposed { .. } | Self::Owner { .. } | Self::Listed { .. }
+            Self::Exposed { .. } | Self::Owner { .. } | Self::Listed { .. } | Self::Plain { .. }
         )
     }
+}
+
+/// The refusal by rule among the causes of an error, if one is.
+#[must_use]
+pub fn refusal_in(error: &anyhow::Error) -> Option<&AtRestFault> {
+    let mut causes = error.chain();
+    let found = causes.find_map(|cause| cause.downcast_ref::<AtRestFault>());
+    found.filter(|fault| fault.is_refusal())
 }
 
 /// Names file and deed when the system says no.

@@ -15,13 +15,15 @@ use crate::shell::keys::{KeyFault, read_private, write_private};
 pub struct SealKey {
     name: String,
     key: Secret<[u8; 32]>,
+    takes_plain: bool,
 }
 
 impl SealKey {
-    pub(super) fn new(name: &str, key: Secret<[u8; 32]>) -> Self {
+    pub(super) fn new(name: &str, key: Secret<[u8; 32]>, takes_plain: bool) -> Self {
         Self {
             name: name.to_owned(),
             key,
+            takes_plain,
         }
     }
 
@@ -34,11 +36,24 @@ impl SealKey {
         Ok(write_private(path, &self.sealed(plain)?)?)
     }
 
-    /// Reads a file. One from before, which is plain, is sealed on this occasion.
+    /// Seals a file that this program has just written; leaves one that is sealed as it is.
     ///
     /// # Errors
     ///
-    /// It cannot be read, or was sealed under another key or name.
+    /// It cannot be read or written.
+    pub fn seal(&self, path: &Path) -> Result<(), AtRestFault> {
+        let bytes = read_private(path)?;
+        match is_sealed(&bytes) {
+            true => Ok(()),
+            false => replace(path, &self.sealed(&bytes)?),
+        }
+    }
+
+    /// Reads a file. One from before, which is plain, is sealed on this occasion; in a directory that has none any more, it is refused.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, was sealed under another key or name, or is plain where nothing is.
     pub fn read(&self, path: &Path) -> Result<Zeroizing<Vec<u8>>, AtRestFault> {
         let bytes = read_private(path)?;
         if let Some(sealed) = bytes.strip_prefix(HEADER) {
@@ -48,6 +63,11 @@ impl SealKey {
             });
         }
         if !bytes.is_empty() {
+            if !self.takes_plain {
+                return Err(AtRestFault::Plain {
+                    path: path.to_owned(),
+                });
+            }
             replace(path, &self.sealed(&bytes)?)?;
             tracing::info!(file = %path.display(), "was plain and is sealed now");
         }
@@ -99,7 +119,7 @@ mod tests {
     use super::*;
 
     fn key(name: &str, byte: u8) -> SealKey {
-        SealKey::new(name, Secret::new([byte; 32]))
+        SealKey::new(name, Secret::new([byte; 32]), true)
     }
 
     #[test]
@@ -142,5 +162,20 @@ mod tests {
         assert_eq!(*key("a.key", 1).read(&path).unwrap(), b"from before");
         assert!(is_sealed(&std::fs::read(&path).unwrap()));
         assert_eq!(*key("a.key", 1).read(&path).unwrap(), b"from before");
+    }
+
+    #[test]
+    fn a_plain_file_where_all_are_sealed_is_refused_and_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.key");
+        write_private(&path, b"put here").unwrap();
+        let strict = SealKey::new("a.key", Secret::new([1; 32]), false);
+        let fault = strict.read(&path).unwrap_err();
+        assert!(matches!(fault, AtRestFault::Plain { .. }) && fault.is_refusal());
+        assert_eq!(std::fs::read(&path).unwrap(), b"put here");
+        // What the program itself has written is another matter.
+        strict.seal(&path).unwrap();
+        strict.seal(&path).unwrap();
+        assert_eq!(*strict.read(&path).unwrap(), b"put here");
     }
 }

@@ -1,6 +1,6 @@
 //! Encrypts a plain database of before: into a new file beside it, which takes its place once it is on disk.
 //!
-//! No plain copy is kept. Ended at any step, the plain file is whole, or the encrypted one is in its place.
+//! Where there are none of before any more, a plain one is refused: somebody put it there. No plain copy is kept. Ended at any step, the plain file is whole, or the encrypted one is in its place.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -12,14 +12,21 @@ use std::sync::{Mutex, PoisonError};
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 
+use super::AtRestFault;
 use super::database::plain;
 use super::keyring::{beside, sync_folder_of};
 use super::keys::DatabaseKey;
 
-/// Encrypts the file if it is a plain database; leaves everything else alone.
+/// Encrypts the file if it is a plain database of before; leaves everything else alone.
 pub(super) async fn take_over(path: &Path, key: &DatabaseKey) -> Result<(), sqlx::Error> {
     if !is_plain(path)? {
         return Ok(());
+    }
+    if !key.takes_plain {
+        let path = path.to_owned();
+        return Err(sqlx::Error::Configuration(Box::new(AtRestFault::Plain {
+            path,
+        })));
     }
     let sealing = beside(path, ".sealing");
     for left in [
@@ -106,4 +113,5 @@ fn is_plain(path: &Path) -> io::Result<bool> {
 
 /// Files that are not plain: path, device, number.
 static LOOKED: Mutex<BTreeSet<(PathBuf, u64, u64)>> = Mutex::new(BTreeSet::new());
-const PLAIN: &[u8; 16] = b"SQLite format 3\0";
+/// How a plain database starts.
+pub(super) const PLAIN: &[u8; 16] = b"SQLite format 3\0";

@@ -8,12 +8,14 @@ use super::config::AtRestConfig;
 use super::keyring::Keyring;
 use super::keys::{DataKey, DatabaseKey};
 use super::sealed::{SealKey, is_sealed};
+use super::takeover::PLAIN;
 use super::{AtRestFault, at};
 
 /// The keys of a directory's files.
 #[derive(Debug)]
 pub struct Vault {
     data: DataKey,
+    takes_plain: bool,
 }
 
 impl Vault {
@@ -40,7 +42,20 @@ impl Vault {
             keyring.save()?;
             tracing::info!("the former master key opens nothing any more");
         }
-        Ok(Self { data })
+        if keyring.takes_plain && plain_file(directory)?.is_none() {
+            keyring.takes_plain = false;
+            match keyring.save() {
+                Ok(()) => tracing::info!("a plain file is refused in this directory from here on"),
+                // It is for this process all the same.
+                Err(fault) => {
+                    tracing::warn!(%fault, "the keyring does not say yet that all is encrypted")
+                }
+            }
+        }
+        Ok(Self {
+            data,
+            takes_plain: keyring.takes_plain,
+        })
     }
 
     fn make(directory: &Path, config: &AtRestConfig) -> Result<Self, AtRestFault> {
@@ -57,22 +72,23 @@ impl Vault {
         let master = made.ok_or_else(|| AtRestFault::NotThere {
             place: place.clone(),
         })?;
-        let (keyring, data) = Keyring::generate(&path, &master)?;
+        let takes_plain = plain_file(directory)?.is_some();
+        let (keyring, data) = Keyring::generate(&path, &master, takes_plain)?;
         keyring.save()?;
         tracing::info!(keyring = %path.display(), key = place, "files are encrypted from here on; keep the key on another volume");
-        Ok(Self { data })
+        Ok(Self { data, takes_plain })
     }
 
     /// The key of the database with this role.
     #[must_use]
     pub fn database(&self, role: &str) -> DatabaseKey {
-        self.data.of_database(role)
+        self.data.of_database(role, self.takes_plain)
     }
 
     /// The key of the small file with this name.
     #[must_use]
     pub fn file(&self, name: &str) -> SealKey {
-        SealKey::new(name, self.data.of_file(name))
+        SealKey::new(name, self.data.of_file(name), self.takes_plain)
     }
 }
 
@@ -102,6 +118,65 @@ fn sealed_file(directory: &Path) -> Result<Option<PathBuf>, AtRestFault> {
     Ok(None)
 }
 
+/// A file of the directory, or of a folder in it, that is from before encryption: a database, or a file of keys of ours.
+fn plain_file(directory: &Path) -> Result<Option<PathBuf>, AtRestFault> {
+    for entry in entries(directory)? {
+        let (path, is_folder) = entry?;
+        let inner = match is_folder {
+            true => entries(&path)?.collect::<Result<_, _>>()?,
+            false => vec![(path, false)],
+        };
+        let mut files = inner.into_iter().filter(|(_, is_folder)| !is_folder);
+        if let Some((path, _)) = files.find(|(path, _)| is_plain(path)) {
+            return Ok(Some(path));
+        }
+    }
+    Ok(None)
+}
+
+/// Files and folders of a folder, and which of them are folders.
+fn entries(
+    folder: &Path,
+) -> Result<impl Iterator<Item = Result<(PathBuf, bool), AtRestFault>>, AtRestFault> {
+    let fault = move |source| at("list", folder)(source);
+    let listed = std::fs::read_dir(folder).map_err(fault)?;
+    Ok(listed.filter_map(move |entry| {
+        let read = || {
+            let entry = entry?;
+            let kind = entry.file_type()?;
+            Ok((entry.path(), kind.is_dir(), kind.is_file()))
+        };
+        match read() {
+            Ok((path, is_folder, is_file)) => {
+                (is_folder || is_file).then_some(Ok((path, is_folder)))
+            }
+            Err(source) => Some(Err(fault(source))),
+        }
+    }))
+}
+
+fn is_plain(path: &Path) -> bool {
+    let mut start = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(64).read_to_end(&mut start));
+    // What cannot be read was not written by this user.
+    if read.is_err() || start.is_empty() || is_sealed(&start) {
+        return false;
+    }
+    let of_keys = path
+        .file_name()
+        .is_some_and(|name| SEALED.iter().any(|own| name == *own));
+    of_keys || start.starts_with(PLAIN)
+}
+
+/// Small files that programs seal.
+const SEALED: [&str; 6] = [
+    "identity.key",
+    "tls.key",
+    "node.key",
+    "subject.key",
+    "ca.key",
+    "release.key",
+];
 /// Name of the keyring in a directory.
 pub const KEYRING_FILE: &str = "at-rest.keyring";
 /// Name of the key file where no other place is named; it belongs elsewhere.
@@ -182,6 +257,67 @@ mod tests {
         let text = check(0o755).unwrap_err().to_string();
         assert!(text.contains("mode 0755"), "{text}");
         assert!(text.contains("chmod 700"), "{text}");
+    }
+
+    /// Whether a plain file of keys is taken, at the first opening and at the one after it was sealed.
+    #[track_caller]
+    fn check_plain(before: &[(&str, &[u8])], expected: [bool; 2]) {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, bytes) in before {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            crate::shell::keys::write_private(&path, bytes).unwrap();
+        }
+        let found = [(); 2].map(|()| {
+            let vault = open(folder.path()).unwrap();
+            for (name, _) in before {
+                let path = folder.path().join(name);
+                let _ = vault.file(name).read(&path);
+            }
+            let planted = folder.path().join("planted");
+            crate::shell::keys::write_private(&planted, b"x").unwrap();
+            let taken = vault.file("planted").read(&planted).is_ok();
+            fs::remove_file(&planted).unwrap();
+            taken
+        });
+        assert_eq!(found, expected, "{before:?}");
+    }
+
+    #[test]
+    fn plain_files_are_taken_until_none_of_before_is_left() {
+        check_plain(&[], [false, false]);
+        check_plain(
+            &[("notes.txt", b"x"), ("packs/at.toml", b"x")],
+            [false, false],
+        );
+        check_plain(&[("identity.key", b"x")], [true, false]);
+        check_plain(&[("subject.key", b"")], [false, false]);
+        // Nobody opened it yet.
+        let database = [&PLAIN[..], &[0; 84]].concat();
+        for name in ["x.sqlite", "history/log.sqlite"] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, &database).unwrap();
+            for _ in 0..2 {
+                assert!(open(folder.path()).unwrap().takes_plain, "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_keyring_of_before_says_nothing_of_plain_files() {
+        let folder = tempfile::tempdir().unwrap();
+        open(folder.path()).unwrap();
+        let ring = folder.path().join(KEYRING_FILE);
+        let text = fs::read_to_string(&ring).unwrap();
+        assert!(text.contains("\"takes_plain\": false") && text.contains("\"version\": 2"));
+        let without = text.replace(",\n  \"takes_plain\": false", "");
+        for (version, opens) in [(1, true), (2, false), (3, false)] {
+            let version = format!("\"version\": {version}");
+            fs::write(&ring, without.replace("\"version\": 2", &version)).unwrap();
+            assert_eq!(open(folder.path()).is_ok(), opens, "{version}");
+        }
     }
 
     #[test]

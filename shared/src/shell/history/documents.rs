@@ -7,7 +7,7 @@ use crate::domain::facts::{
 };
 use crate::domain::history::{Json, Kind};
 use crate::domain::law::{Purposes, Word};
-use crate::domain::pack::{Body, Entry as Packed, Spend, VerifierKey};
+use crate::domain::pack::{Body, Entry as Packed, Programs, Spend, VerifierKey, demands_programs};
 use crate::shell::keys::Identity;
 
 const STUDY: &str = "0707070707070707070707070707070707070707070707070707070707070707";
@@ -217,6 +217,68 @@ async fn t1_every_number_has_an_index() {
     }
     let table = Record::of(&log, Form::Controller).unwrap().to_csv();
     assert!(table.trim_end().ends_with("\"0 1 2 3\""), "{table}");
+}
+
+fn summed(programs: &Programs) -> Event {
+    let own = [("members", Json::from(3u32)), ("study", STUDY.into())];
+    let own = own.map(|(key, value)| (key.to_owned(), value));
+    let payload = Json::Object(own.into_iter().chain(programs.fields()).collect());
+    Event::of_program(Kind::RoundAggregated, payload)
+}
+
+/// Values of lines about the programs of nodes, each with its entries.
+async fn programs_of(events: Vec<Event>) -> Vec<(String, String)> {
+    let card = made(events).await.log().unwrap();
+    let card = Card::of(&card, "churn", None).unwrap();
+    let lines = card.sections().iter().flat_map(|section| &section.lines);
+    let own = lines.filter(|line| line.key.starts_with("node_program"));
+    let lines: Vec<_> = own
+        .map(|line| (line.value.clone(), line.entries()))
+        .collect();
+    let (limits, other) = lines.split_last().unwrap();
+    assert!(limits.0.contains("self-reported") && limits.0.contains("no remote attestation"));
+    other.to_vec()
+}
+
+#[tokio::test]
+async fn s3_digest_in_round_record_is_on_the_card() {
+    let (old, new) = (Hash32([0xa1; 32]), Hash32([0xb2; 32]));
+    let none = ("none".to_owned(), String::new());
+    let line = |value: &str, entries: &str| (value.to_owned(), entries.to_owned());
+    assert_eq!(programs_of(usual()).await, std::slice::from_ref(&none));
+    let mut events = usual();
+    let enrolled = Json::object([("key", "k1".into()), ("name", "north".into())]);
+    events.push(Event::of_program(Kind::NodeEnrolled, enrolled));
+    let Json::Object(fields) = &mut events[3].payload else {
+        unreachable!()
+    };
+    let nodes = ["k0", "k1", "k2"].map(Json::from).to_vec();
+    fields.insert("nodes".to_owned(), Json::List(nodes));
+    let all = |programs: [Option<Hash32>; 3]| summed(&Programs::new((0..).zip(programs)));
+    events.push(all([Some(old), Some(old), Some(new)]));
+    events.push(all([Some(old), None, Some(new)]));
+    let found = programs_of(events.clone()).await;
+    let expected = [
+        line(&format!("{old}: place 0 of the roster, north"), "3 5 6 7"),
+        line(&format!("{new}: place 2 of the roster"), "6 7"),
+        line("not named for every node of these sums", "7"),
+        none,
+    ];
+    assert_eq!(found, expected);
+    // What was demanded when the model was released counts, not what came later.
+    events.insert(3, demands_programs(&[old, new]));
+    events.push(demands_programs(&[]));
+    let found = programs_of(events).await;
+    assert_eq!(found.last(), Some(&line(&format!("{old}, {new}"), "3")));
+    // An entry that does not name each node once is no source of a card.
+    let mut events = usual();
+    events.push(summed(&Programs::new([(0, Some(old))])));
+    let log = made(events).await.log().unwrap();
+    let error = Card::of(&log, "churn", None).unwrap_err();
+    assert!(
+        matches!(error, NoDocument::Contradicted { index: 5, .. }),
+        "{error}"
+    );
 }
 
 #[tokio::test]

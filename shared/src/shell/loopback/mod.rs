@@ -225,6 +225,7 @@ async fn a_cancelled_read_loses_nothing() {
         ledger_seq: 0,
         ledger_head: Hash32([0; 32]),
         data_version: None,
+        program: Hash32::default(),
     });
     to.write_all(&hello).await.unwrap();
     let mut reader = FrameReader::new(from);

@@ -235,6 +235,7 @@ pub(super) async fn greet_as(
         ledger_seq: 0,
         ledger_head: Hash32([0; 32]),
         data_version: None,
+        program: Hash32::default(),
     };
     send(&mut to, &hello).await?;
     receive_within(&mut from, WAIT).await

@@ -11,7 +11,7 @@ use aquifer_tests::cluster::Cluster;
 use aquifer_tests::company::Company;
 use aquifer_tests::measured::{Measured, Model, cap, price, slot_seconds};
 use aquifer_tests::policy::Policy;
-use aquifer_tests::processes::{Report, command, run};
+use aquifer_tests::processes::{Report, command, program, run};
 use aquifer_tests::study::Study;
 use aquifer_tests::synthetic::CUSTOMERS;
 use serde_json::{Value, json};
@@ -249,8 +249,9 @@ fn keep(mut cluster: Cluster, folder: &Path) {
     let pids: Vec<String> = cluster.pids().iter().map(u32::to_string).collect();
     let operator = cluster.operator.clone();
     note(&format!(
-        "\nleft running in {}\n  ask it:   aquifer model list --dir {}\n  stop it:  kill {}; rm -r {}",
+        "\nleft running in {}\n  ask it:   {} model list --dir {}\n  stop it:  kill {}; rm -r {}",
         folder.display(),
+        program("aquifer").display(),
         operator.display(),
         pids.join(" "),
         folder.display(),

@@ -229,3 +229,12 @@ pub(super) async fn the_last_data_version_of_a_node_is_kept(store: &Store) {
         assert_eq!(store.data_versions().await.unwrap(), [(node, version)]);
     }
 }
+
+pub(super) async fn the_last_program_of_a_node_is_kept(store: &Store) {
+    let node = IdentityKey([0x31; 32]);
+    assert_eq!(store.programs().await.unwrap(), []);
+    for program in [Hash32([1; 32]), Hash32([2; 32])] {
+        store.set_program(&node, &program).await.unwrap();
+        assert_eq!(store.programs().await.unwrap(), [(node, program)]);
+    }
+}
