@@ -1,6 +1,6 @@
 //! `aquifer-node audit replay-eligibility`: every cut that the history tells of, taken again from the consent ledger.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -126,6 +126,7 @@ fn told(
     wanted: Wanted<'_>,
 ) -> (Vec<LoggedCut>, Vec<Line>, BTreeMap<AttemptId, ToldSet>) {
     let (mut cuts, mut lines, mut sets) = (Vec::new(), Vec::new(), BTreeMap::new());
+    let mut with_cut = BTreeSet::new();
     let own = copy
         .entries
         .iter()
@@ -140,6 +141,7 @@ fn told(
         let study = text("study").unwrap_or_default();
         let is_wanted = wanted.study.is_none_or(|start| study.starts_with(start))
             && wanted.entry.is_none_or(|wanted| wanted == index);
+        with_cut.extend(text("attempt"));
         if !is_wanted {
             continue;
         }
@@ -155,8 +157,29 @@ fn told(
             }),
         }
     }
+    if wanted.study.is_none() {
+        lines.extend(without_cut(&sets, &with_cut, wanted.entry));
+    }
     cuts.sort_by_key(|cut| (cut.upto, cut.entry));
     (cuts, lines, sets)
+}
+
+/// Sums that were charged, as the digests of their sets say, and whose cuts the history does not tell: the node ended before it was told.
+fn without_cut(
+    sets: &BTreeMap<AttemptId, ToldSet>,
+    with_cut: &BTreeSet<String>,
+    wanted: Option<u64>,
+) -> Vec<Line> {
+    let lost = sets.iter().filter(|(attempt, (entry, _))| {
+        wanted.is_none_or(|wanted| wanted == *entry) && !with_cut.contains(&attempt.to_string())
+    });
+    let line = |(attempt, (entry, _)): (&AttemptId, &ToldSet)| Line {
+        set_entry: Some(*entry),
+        attempt: Some(attempt.to_string()),
+        why: Some(NO_CUT),
+        ..nothing(*entry)
+    };
+    lost.map(line).collect()
 }
 
 fn judged(
@@ -272,6 +295,7 @@ const PRESENT: &str = "present";
 const MISSING: &str = "missing";
 const CONTRADICTED: &str = "contradicted";
 const TOO_LITTLE: &str = "the entry says too little to take the cut again: it is of an older version, or names more columns than an entry holds";
+const NO_CUT: &str = "the history tells no cut of it: the node ended before it was entered";
 const NOT_RECORDED: &str = "no set of persons was recorded: the sum was never charged, or the node ended before it was written; everybody counts then";
 const OTHER_SET: &str = "the usage ledger has another set of persons than the one whose digest is in the history: ask the data protection officer who wrote to usage.db";
 const OTHER_RULES: &str = "it was decided under other rules than those in node.toml: replay it with the purposes and packs of that time";

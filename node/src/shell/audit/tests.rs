@@ -218,10 +218,21 @@ fn what_cannot_be_taken_again_is_missing() {
     unit.cut(0, "+++", 0);
     unit.events[0].policy = Hash32([9; 32]);
     unit.check(&[("missing", None)]);
+    // The sum is charged, and nothing tells its cut any more.
     unit.events[0].payload = Json::object([("attempt", "0".into())]);
-    unit.check(&[("missing", None)]);
+    unit.check(&[("missing", None), ("missing", None)]);
     unit.events.remove(1);
     unit.check(&[("missing", None)]);
+}
+
+#[test]
+fn r1_a_charged_sum_whose_cut_was_lost_is_listed() {
+    let mut unit = Unit::new();
+    unit.cut(0, "+++", 0);
+    unit.cut(1, "+++", 0);
+    unit.events.remove(0);
+    unit.check(&[("missing", None), ("present", Some((3, 3)))]);
+    assert_eq!(unit.lines()[0].set_entry, Some(0));
 }
 
 #[test]
