@@ -8,9 +8,10 @@ use std::path::Path;
 use aquifer_shared::base::ids::Hash32;
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::domain::predictor::model::{Fate, Life};
-use aquifer_shared::protocol::codec::{decode, encode};
+use aquifer_shared::protocol::codec::{CodecError, decode, encode};
 use aquifer_shared::protocol::wire::ModelLife;
 use aquifer_shared::shell::keys::Identity;
+use sqlx::sqlite::SqliteRow;
 use sqlx::{Connection as _, Row as _};
 
 use super::certificate::certificate;
@@ -60,10 +61,14 @@ impl UsageLedger {
     ///
     /// The file cannot be written.
     pub(super) fn keep_lives(&mut self, said: &[ModelLife]) -> Result<(), UsageFault> {
-        let known = self.lives()?;
         let connection = &mut self.connection;
         let written = self.runtime.block_on(async {
             let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+            // Read in the transaction that writes: somebody else may learn of models at the same time.
+            let rows = sqlx::query("SELECT bytes FROM models");
+            let rows = rows.fetch_all(&mut *transaction).await?;
+            let known: Result<Lives, CodecError> = rows.iter().map(life_of).collect();
+            let known = known.map_err(|fault| sqlx::Error::Decode(Box::new(fault)))?;
             for own in said {
                 let kept = merged(known.get(&Hash32(own.study.0)), own);
                 sqlx::query("INSERT OR REPLACE INTO models (study, bytes) VALUES ($1, $2)")
@@ -94,12 +99,8 @@ impl UsageLedger {
             path: self.path.clone(),
             source,
         })?;
-        let read = rows.iter().map(|row| {
-            let life = decode::<ModelLife>("model", row.get("bytes"), ENTRY_BYTES_MAX);
-            life.map(|life| (Hash32(life.study.0), life))
-        });
-        read.collect::<Result<_, _>>()
-            .map_err(|_| self.none("a model"))
+        let read: Result<Lives, CodecError> = rows.iter().map(life_of).collect();
+        read.map_err(|_| self.none("a model"))
     }
 
     /// Tells an erasure what is known of its models at this time.
@@ -181,6 +182,11 @@ fn learnt(own: &ModelLife, now: Timestamp) -> Step {
         retire_by: at(own.life.retire_by),
         ended: own.life.ended(now).map(at),
     }
+}
+
+fn life_of(row: &SqliteRow) -> Result<(Hash32, ModelLife), CodecError> {
+    let life = decode::<ModelLife>("model", row.get("bytes"), ENTRY_BYTES_MAX)?;
+    Ok((Hash32(life.study.0), life))
 }
 
 /// What is kept of what is said now and what was said before.
