@@ -14,6 +14,7 @@ use aquifer_shared::shell::report::Outcome;
 use super::at_rest;
 use super::clock::now;
 use super::config::{CONFIG_FILE, NodeConfig};
+use super::history::HISTORY_FOLDER;
 use crate::core::chronicle::Keyed;
 use crate::core::gatekeeper::Gatekeeper;
 
@@ -63,7 +64,9 @@ pub fn stands(
     policy: (&NodeConfig, Option<&Gatekeeper>),
     now: Timestamp,
 ) -> anyhow::Result<()> {
-    standing(directory, policy, None)?.accept(false, None, now)?;
+    // A unit with a history has accepted a policy before: who takes the record away does not begin anew.
+    let has_past = directory.join(HISTORY_FOLDER).exists();
+    standing(directory, policy, None)?.accept(has_past, None, now)?;
     Ok(())
 }
 

@@ -14,6 +14,7 @@ use aquifer_shared::domain::law::{Action, Gate};
 use aquifer_shared::domain::predictor::model::ModelFile;
 use aquifer_shared::domain::predictor::prediction::Predictor;
 use aquifer_shared::protocol::ask::{Request, Response};
+use aquifer_shared::protocol::wire::RefusalCode;
 use aquifer_shared::shell::directory::IdentityDirectory;
 use aquifer_shared::shell::keys::verify;
 use aquifer_shared::shell::policy_record::PolicyFault;
@@ -226,7 +227,12 @@ fn cohort(
     let read = (table, Some(intake));
     let mut cohorts = Cohorts::new(gatekeeper, &key, read, consents, now);
     let cohort = cohorts.of_scores(brief);
-    cohort.map_err(|_| anyhow::anyhow!("the consent ledger could not be read: nobody is scored"))
+    cohort.map_err(|refused| match refused {
+        RefusalCode::Law => {
+            anyhow::anyhow!("the law in force denies the scores: see `aquifer-node policy check`")
+        }
+        _ => anyhow::anyhow!("the consent ledger could not be read: nobody is scored"),
+    })
 }
 
 /// Asks the coordinator; the inner error is its refusal: code and message.

@@ -21,11 +21,31 @@ use crate::domain::law::change::{
 
 /// The policy is not in force: nothing was attached, nothing was sent.
 #[derive(Debug, thiserror::Error)]
-#[error("{source}: `{program} policy status` prints the digest that two officers sign with `aquifer policy sign DIGEST`; put their lines into {}, or start once with --break-glass \"REASON\", which is written down and holds a day", signed.display())]
+#[error("{source}: {}", self.remedy())]
 pub struct PolicyFault {
     program: &'static str,
-    signed: PathBuf,
+    directory: PathBuf,
     source: NotAccepted,
+}
+
+impl PolicyFault {
+    fn remedy(&self) -> String {
+        let in_directory = |file: &str| self.directory.join(file).display().to_string();
+        match self.source {
+            NotAccepted::Missing => format!(
+                "put the newest copy of {} back (`{} policy status` shows whether the files are as it says); where there is none, start once \
+                 with --break-glass \"REASON\", which takes the policy of the files and is written down",
+                in_directory(ACCEPTED_FILE),
+                self.program
+            ),
+            _ => format!(
+                "`{} policy status` prints the digest that two officers sign with `aquifer policy sign DIGEST`; put their lines into {}, or \
+                 start once with --break-glass \"REASON\", which is written down and holds a day",
+                self.program,
+                in_directory(SIGNED_FILE)
+            ),
+        }
+    }
 }
 
 /// What a site's files say, and what was accepted.
@@ -103,7 +123,7 @@ impl Standing {
         };
         accept(self.before.as_ref(), &found).map_err(|source| PolicyFault {
             program: self.program,
-            signed: self.directory.join(SIGNED_FILE),
+            directory: self.directory.clone(),
             source,
         })
     }
@@ -406,5 +426,6 @@ mod tests {
         let fault = standing(folder.path(), 1, None).accept(true, None, Timestamp(9));
         let fault = fault.unwrap_err().to_string();
         assert!(fault.contains("missing") && fault.contains("aquifer-node policy status"));
+        assert!(fault.contains("policy.accepted back"), "{fault}");
     }
 }

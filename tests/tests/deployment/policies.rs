@@ -74,6 +74,28 @@ pub fn sign_into(path: &std::path::Path, line: &str) {
     file.unwrap().write_all(line.as_bytes()).unwrap();
 }
 
+/// Scores are asked for beside a start: that there is no record of a policy does not make a changed one the first.
+#[test]
+fn s1_a_deleted_record_makes_no_policy_for_scores() {
+    let (mut small, node) = with_officers();
+    let score = ["score", "--model", "churn", "--purpose", "churn.score"];
+    let score = [&score[..], &["--out", "scores.csv"]].concat();
+    runs(&mut small);
+    let record = node.join("policy.accepted");
+    let kept = fs::read(&record).unwrap();
+    fs::remove_file(&record).unwrap();
+    let missing = ["policy.accepted", "missing"];
+    check_says(&small.node(0, &score), 1, &missing);
+    edit(
+        &node,
+        "query = \"SELECT * FROM customers\"",
+        "query = \"SELECT * FROM customers LIMIT 9\"",
+    );
+    check_says(&small.node(0, &score), 1, &missing);
+    fs::write(&record, kept).unwrap();
+    check_says(&small.node(0, &score), 1, &["0 of its officers"]);
+}
+
 #[test]
 fn s1_policy_change_needs_two() {
     let (mut small, node) = with_officers();
