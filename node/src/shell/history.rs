@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use aquifer_shared::base::limits::{CLOCK_LOOK_MS, HISTORY_GROUP_MAX};
 use aquifer_shared::domain::history::{Event, Json, Kind};
 use aquifer_shared::protocol::witness::node_origin;
@@ -52,6 +53,28 @@ pub async fn open(config: &NodeConfig, directory: &Path) -> anyhow::Result<Histo
     let database = at_rest::vault(directory)?.database(at_rest::HISTORY);
     let opened = History::open(place(config, directory, database), signer, now);
     Ok(opened.await?)
+}
+
+/// Opens the history of a node that does not run, works with it, and closes it however that ends.
+///
+/// # Errors
+///
+/// It cannot be opened, or what the work says.
+pub fn with_files<T>(
+    directory: &Path,
+    work: impl AsyncFnOnce(&History) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let config = NodeConfig::load(directory)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("the runtime did not start")?;
+    runtime.block_on(async {
+        let history = open(&config, directory).await?;
+        let done = work(&history).await;
+        history.close().await;
+        done
+    })
 }
 
 /// Enters what the ledger holds and the history does not: what a crash lost between the two.

@@ -2,13 +2,11 @@
 
 use std::path::Path;
 
-use anyhow::Context;
 use aquifer_shared::protocol::witness::{Fork, Held};
 use aquifer_shared::shell::history::{Entry, History};
 use aquifer_shared::shell::report::{Outcome, Table, print, print_json};
 use serde::{Deserialize, Serialize};
 
-use super::config::NodeConfig;
 use super::control::ask;
 use super::history::{self, HISTORY_FOLDER};
 use super::views::{Answer, Query};
@@ -108,19 +106,11 @@ pub fn show(directory: &Path, json: bool) -> anyhow::Result<Outcome> {
 }
 
 fn read(directory: &Path) -> anyhow::Result<HistoryView> {
-    let config = NodeConfig::load(directory)?;
     if !directory.join(HISTORY_FOLDER).exists() {
         anyhow::bail!("there is no history yet: it begins when the node runs for the first time");
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("the runtime did not start")?;
-    runtime.block_on(async {
-        let history = history::open(&config, directory).await?;
-        let view = HistoryView::of(&history, directory).await?;
-        history.close().await;
-        Ok(view)
+    history::with_files(directory, async |history| {
+        HistoryView::of(history, directory).await
     })
 }
 

@@ -18,7 +18,6 @@ use tokio::sync::Mutex;
 
 use super::audit;
 use super::clock::now;
-use super::config::NodeConfig;
 use super::consent::ConsentLedger;
 use super::consent::entering::enter;
 use super::control::ask_within;
@@ -215,16 +214,9 @@ pub fn ask_history(directory: &Path, query: &Query) -> anyhow::Result<Option<Ans
     if read_fork(directory)?.is_some() {
         bail!("the coordinator showed two histories: see `aquifer-node history show`");
     }
-    let config = NodeConfig::load(directory)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("the runtime did not start")?;
-    runtime.block_on(async {
-        let history = history::open(&config, directory).await?;
-        let answer = Teller::new(history.clone(), directory).answer(query).await;
-        history.close().await;
-        Ok(Some(answer))
+    history::with_files(directory, async |history| {
+        let teller = Teller::new(history.clone(), directory);
+        Ok(Some(teller.answer(query).await))
     })
 }
 

@@ -13,7 +13,6 @@ use aquifer_shared::shell::history::{Entry, History};
 use serde::{Deserialize, Serialize};
 
 use crate::shell::at_rest;
-use crate::shell::config::NodeConfig;
 use crate::shell::control::{ask, ask_within};
 use crate::shell::history::{self, HISTORY_FOLDER};
 use crate::shell::telling::{Teller, hex};
@@ -171,16 +170,8 @@ fn of_files(directory: &Path) -> anyhow::Result<Read> {
         read_fork(directory)?.is_none(),
         "the coordinator showed two histories: see `aquifer-node history show`"
     );
-    let config = NodeConfig::load(directory)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("the runtime did not start")?;
-    runtime.block_on(async {
-        let history = history::open(&config, directory).await?;
-        let read = read_open(&history, directory).await;
-        history.close().await;
-        read
+    history::with_files(directory, async |history| {
+        read_open(history, directory).await
     })
 }
 
