@@ -32,6 +32,7 @@ pub mod prediction;
 pub mod price_tag;
 pub mod programs;
 pub mod psql;
+pub mod purposes;
 mod record;
 pub mod resume;
 mod resume_groups;

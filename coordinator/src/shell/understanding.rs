@@ -11,7 +11,7 @@ use aquifer_shared::domain::contract::{Contract, Published};
 use aquifer_shared::domain::law::Allowed;
 use aquifer_shared::domain::law::witness::{self, Run};
 use aquifer_shared::domain::sum::{StudyTerms, study_hash};
-use aquifer_shared::protocol::ask::{Answer, Response, StudyState};
+use aquifer_shared::protocol::ask::{Answer, Objection, Response, StudyState};
 use aquifer_shared::protocol::codec::encode;
 
 use super::clock::now;
@@ -24,6 +24,7 @@ use super::requests::ACCOUNTANT;
 use super::store::{Asked, Party, Store, StoreFault};
 use crate::core::asking::{answer_key, attempts, columns, plan_key, public_terms, standing_of};
 use crate::core::price_tag::{Surroundings, price_tag};
+use crate::core::purposes;
 use crate::core::shares::{Share, window_start};
 use crate::core::sql::{self, Left, PriceWish, PublicTerms, Query, Refusal, Statement};
 
@@ -106,9 +107,7 @@ impl Hub {
         put: &Put,
     ) -> Result<Step<(Asking, Allowed<witness::Query, Run>)>, StoreFault> {
         let Some(live) = self.standing_for(put) else {
-            let hint = "`aquifer study list` shows open studies; an operator submits one with plan = questions";
-            let text = format!("no standing study is open for purpose {}", put.purpose);
-            return no("QP004", &text, hint);
+            return Ok(Err(Box::new(Response::Objection(self.no_standing(put)))));
         };
         let bound = Some(&put.parameters[..]);
         let (query, tag) = match sql::compile(&put.sql, &put.settings, &live.contract, bound) {
@@ -201,6 +200,25 @@ impl Hub {
             live.machine.state() == StudyState::Open && live.terms.purpose == put.purpose && named
         });
         open.max_by_key(|live| (live.submitted, live.hash))
+    }
+
+    /// What is said where none is open for the purpose, or not the one that is named.
+    fn no_standing(&self, put: &Put) -> Box<Objection> {
+        let standing = |live: &&Live| {
+            let open = live.machine.state() == StudyState::Open;
+            open && standing_of(&live.terms).is_some()
+        };
+        let open = || self.studies.values().filter(standing);
+        let same = || open().filter(|live| live.terms.purpose == put.purpose);
+        match &put.standing {
+            Some(named) if same().next().is_some() => {
+                purposes::not_named(named, &put.purpose, same().map(|live| &live.terms.name))
+            }
+            _ => {
+                let names = open().map(|live| &live.terms.purpose);
+                purposes::not_open(put.purpose.as_str(), names)
+            }
+        }
     }
 
     /// Which state of the tables each member serves, as far as it has said so.

@@ -173,7 +173,6 @@ fn sessions_have_settings() {
     let mut client = door.client("ada", &Proof::Certificate, "");
     client.env("PGOPTIONS", "-c aquifer.purpose=reporting");
     let pooled = [
-        "SET aquifer.purpose = 'other'",
         "SET aquifer.request_id = 'mine'",
         "DISCARD ALL",
         "SHOW aquifer.purpose",
@@ -185,6 +184,10 @@ fn sessions_have_settings() {
     let mut client = door.client("ada", &Proof::Certificate, "");
     client.env("PGOPTIONS", "-c aquifer.scale=0");
     check_says(&door.run(client, &["SHOW all"]), 2, &["aquifer.scale"]);
+    let mut client = door.client("ada", &Proof::Certificate, "");
+    client.env("PGOPTIONS", "-c aquifer.purpose=reprting");
+    let words = ["purpose \"reprting\"; there are reporting", "operator"];
+    check_says(&door.run(client, &["SHOW all"]), 2, &words);
     assert_eq!(door.reports.spent(), [URHO; 4]);
 }
 
@@ -210,10 +213,16 @@ fn what_is_refused_is_refused_with_its_reason() {
         &["25006", "LINE 1: SET aquifer.purpose = 'reporting'; DROP"],
     );
     refused(&["SET aquifer.scale = 0"], &["42704"]);
-    refused(
-        &["SET aquifer.purpose = 'marketing'", BY_CONTRACT],
-        &["QP004", "marketing"],
-    );
+    // At SET, not at the first question; what was set before stays.
+    for set in [
+        "SET aquifer.purpose = 'marketing'",
+        "SELECT set_config('aquifer.purpose', 'marketing', false)",
+    ] {
+        let words = ["QP004", "purpose \"marketing\"; there are reporting", "HINT:"];
+        refused(&[set], &words);
+    }
+    let kept = [PURPOSE, "RESET aquifer.purpose", "SHOW aquifer.purpose"];
+    check_says(&door.asks(&kept), 0, &["SET"]);
     refused(
         &[PURPOSE, "SET aquifer.cache = 'only'", BY_CONTRACT],
         &["55000"],

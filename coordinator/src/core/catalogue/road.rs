@@ -10,12 +10,12 @@ use aquifer_shared::base::limits::{
 };
 use sqlparser::ast::{ObjectName, Query, Statement, TableFactor, Visit, Visitor};
 use sqlparser::dialect::PostgreSqlDialect;
-use sqlparser::parser::Parser;
+use sqlparser::parser::{Parser, ParserError};
 
-use super::grid::is_known;
+use super::grid::{is_known, known};
 use super::own::OWN_TABLES;
 use super::rewrite::parts;
-use crate::core::sql::{Refusal, Rule};
+use crate::core::sql::{Refusal, Rule, nearest};
 
 /// Where a statement goes.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,7 +40,7 @@ pub fn road(text: &str, is_published: impl Fn(&str) -> bool) -> Result<Road, Ref
     let query = match parsed(text) {
         Ok(Some(query)) => query,
         Ok(None) => return Ok(Road::Question),
-        Err(problem) if is_about_the_catalogue(text) => return Err(unreadable(&problem)),
+        Err(problem) if is_about_the_catalogue(text) => return Err(unreadable(text, &problem)),
         Err(_) => return Ok(Road::Question),
     };
     let mut read = Read::default();
@@ -50,13 +50,17 @@ pub fn road(text: &str, is_published: impl Fn(&str) -> bool) -> Result<Road, Ref
     }
     let others: Vec<&(Option<String>, String)> =
         read.tables.iter().filter(|table| !is_ours(table)).collect();
+    if let Some(table) = others.iter().find(|table| is_like_ours(table)) {
+        return Err(no_table(table));
+    }
     if others.len() == read.tables.len() && !others.is_empty() {
         return Ok(Road::Question);
     }
-    if let Some((schema, table)) = others.first() {
-        let named = |schema: &String| format!("{schema}.{table}");
-        let shown = schema.as_ref().map_or_else(|| table.clone(), named);
-        return Err(mixed(&shown, is_published(table)));
+    if let Some(table) = others.first() {
+        return Err(match is_published(&table.1) {
+            true => mixed(table),
+            false => no_table(table),
+        });
     }
     if read.relations > CATALOGUE_RELATIONS_MAX {
         let message = format!("the catalogue statement reads {} tables", read.relations);
@@ -67,12 +71,11 @@ pub fn road(text: &str, is_published: impl Fn(&str) -> bool) -> Result<Road, Ref
 }
 
 /// The only statement of a text, if it reads; none for another kind.
-fn parsed(text: &str) -> Result<Option<Box<Query>>, String> {
+fn parsed(text: &str) -> Result<Option<Box<Query>>, ParserError> {
     let dialect = PostgreSqlDialect {};
     let parser = Parser::new(&dialect).with_recursion_limit(CATALOGUE_DEPTH_MAX);
     let parser = parser.try_with_sql(text);
-    let statements = parser.and_then(|mut parser| parser.parse_statements());
-    let mut statements = statements.map_err(|error| error.to_string())?;
+    let mut statements = parser.and_then(|mut parser| parser.parse_statements())?;
     Ok(match (statements.pop(), statements.pop()) {
         (Some(Statement::Query(query)), None) => Some(query),
         _ => None,
@@ -100,11 +103,15 @@ fn begins(text: &str) -> bool {
 
 fn is_about_the_catalogue(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
-    let names = ["pg_catalog.", "information_schema.", "aquifer."];
-    names.iter().any(|name| text.contains(name))
+    SCHEMAS
+        .iter()
+        .any(|name| text.contains(&format!("{name}.")))
 }
 
-fn is_ours((schema, table): &(Option<String>, String)) -> bool {
+/// A table by its schema, where one is written, and its name.
+type Named = (Option<String>, String);
+
+fn is_ours((schema, table): &Named) -> bool {
     match schema.as_deref() {
         Some("aquifer") => OWN_TABLES.iter().any(|(own, _)| own == table),
         Some(schema) => is_known(schema, table),
@@ -112,10 +119,18 @@ fn is_ours((schema, table): &(Option<String>, String)) -> bool {
     }
 }
 
+/// Whether a table would be one of the catalogue's, if there were one of this name.
+fn is_like_ours((schema, table): &Named) -> bool {
+    match schema.as_deref() {
+        Some(schema) => SCHEMAS.contains(&schema),
+        None => table.starts_with("pg_"),
+    }
+}
+
 /// Tables that a statement reads.
 #[derive(Default)]
 struct Read {
-    tables: BTreeSet<(Option<String>, String)>,
+    tables: BTreeSet<Named>,
     /// Names that the statement gives to queries of its own.
     own: BTreeSet<String>,
     relations: usize,
@@ -158,24 +173,83 @@ impl Read {
     }
 }
 
-fn mixed(table: &str, published: bool) -> Refusal {
-    let table: String = table.chars().take(80).collect();
-    if published {
-        let message = format!(
-            "table {table} is asked about, and the catalogue is read: not in one statement"
-        );
-        let hint = "write two statements";
-        return refusal("0A000", Rule::Relations, message, hint);
-    }
-    let message = format!("there is no table {table:?} in the catalogue");
-    let hint = "information_schema.tables lists what can be asked about, and pg_catalog has tables of its own";
-    refusal("42P01", Rule::Names, message, hint)
+fn written((schema, table): &Named) -> String {
+    let named = |schema: &String| format!("{schema}.{table}");
+    let whole = schema.as_ref().map_or_else(|| table.clone(), named);
+    whole.chars().take(80).collect()
 }
 
-fn unreadable(problem: &str) -> Refusal {
-    let problem: String = problem.chars().take(200).collect();
-    let message = format!("the catalogue statement cannot be read: {problem}");
-    refusal("42601", Rule::Grammar, message, "write one SELECT")
+fn mixed(table: &Named) -> Refusal {
+    let message = format!(
+        "table {} is asked about in questions, the catalogue's tables are read as they are: no statement does both",
+        written(table)
+    );
+    let hint = "ask in a statement of its own; aquifer.last_answer then has its rows, and joins with the catalogue";
+    refusal("0A000", Rule::Relations, message, hint)
+}
+
+fn no_table(table: &Named) -> Refusal {
+    let shown = written(table);
+    let own = OWN_TABLES
+        .iter()
+        .map(|(table, _)| format!("aquifer.{table}"));
+    let theirs = known().map(|(schema, table)| match shown.contains('.') {
+        true => format!("{schema}.{table}"),
+        false => table.to_owned(),
+    });
+    let all: Vec<String> = own.chain(theirs).collect();
+    let all: Vec<&str> = all.iter().map(String::as_str).collect();
+    let hint = format!(
+        "perhaps {}; information_schema.tables lists what can be asked about, \\dv aquifer.* Aquifer's own tables",
+        nearest(&shown, &all)
+    );
+    let message = format!("there is no table {shown:?} in the catalogue");
+    refusal("42P01", Rule::Names, message, &hint)
+}
+
+/// A text that does not read, with the place where it stops.
+fn unreadable(text: &str, problem: &ParserError) -> Refusal {
+    let hint = "the catalogue takes one SELECT, as PostgreSQL writes it";
+    let said = match problem {
+        ParserError::RecursionLimitExceeded => {
+            let message = format!(
+                "the catalogue statement is nested more than {CATALOGUE_DEPTH_MAX} deep"
+            );
+            return refusal("42601", Rule::Grammar, message, "nest less");
+        }
+        ParserError::ParserError(said) | ParserError::TokenizerError(said) => said,
+    };
+    let (said, place) = match said.rsplit_once(" at Line: ") {
+        Some((said, place)) => (said, position(text, place)),
+        None => (&**said, None),
+    };
+    let said = said.strip_prefix("Expected: ").and_then(|said| said.split_once(", found: "));
+    let message = match said {
+        Some((expected, found)) => format!(
+            "the catalogue statement cannot be read: found {}, expected {}",
+            short(found),
+            short(expected)
+        ),
+        None => "the catalogue statement cannot be read".to_owned(),
+    };
+    Refusal {
+        position: place,
+        ..refusal("42601", Rule::Grammar, message, hint)
+    }
+}
+
+/// Character of the text, from 1, at `LINE, Column: COLUMN`.
+fn position(text: &str, place: &str) -> Option<usize> {
+    let (line, column) = place.split_once(", Column: ")?;
+    let (line, column): (usize, usize) = (line.parse().ok()?, column.parse().ok()?);
+    let before = text.split('\n').take(line.checked_sub(1)?);
+    let before: usize = before.map(|line| line.chars().count() + 1).sum();
+    let found = before + column;
+    (1..=text.chars().count()).contains(&found).then_some(found)
+}
+
+fn short(text: &str) -> String {
+    text.chars().take(80).collect()
 }
 
 fn refusal(state: &'static str, rule: Rule, message: String, hint: &str) -> Refusal {
@@ -187,6 +261,9 @@ fn refusal(state: &'static str, rule: Rule, message: String, hint: &str) -> Refu
         rule,
     }
 }
+
+/// Schemas of the catalogue.
+const SCHEMAS: [&str; 3] = ["pg_catalog", "information_schema", "aquifer"];
 
 #[cfg(test)]
 mod tests {
@@ -253,6 +330,8 @@ mod tests {
         check("SELECT * FROM pg_class, pg_secrets", Err("42P01"));
         check("SELECT * FROM aquifer.secrets, pg_class", Err("42P01"));
         check("SELECT FROM WHERE pg_catalog.pg_class", Err("42601"));
+        check("SELECT * FROM aquifer.budgets", Err("42P01"));
+        check("SELECT * FROM pg_secrets", Err("42P01"));
         let many = format!("SELECT 1 FROM pg_class{}", ", pg_class".repeat(100));
         check(&many, Err("54001"));
         let deep = format!(
@@ -261,6 +340,42 @@ mod tests {
             ")".repeat(500)
         );
         check(&deep, Err("42601"));
+    }
+
+    #[track_caller]
+    fn check_told(text: &str, position: Option<usize>, words: &[&str]) {
+        let refusal = road(text, |table| table == "orders").unwrap_err();
+        let told = format!("{} {}", refusal.message, refusal.hint);
+        assert_eq!(refusal.position, position, "{told}");
+        for word in words {
+            assert!(told.contains(word), "{told}");
+        }
+        assert!(!told.contains("sql parser") && !told.contains("Line:"), "{told}");
+    }
+
+    #[test]
+    fn refusals_say_what_was_found_and_what_there_is() {
+        check_told(
+            "SELECT * FROM aquifer.budgets",
+            None,
+            &["aquifer.budgets", "perhaps aquifer.budget;", "information_schema.tables"],
+        );
+        check_told("SELECT * FROM pg_clas", None, &["perhaps pg_class;"]);
+        check_told(
+            "SELECT 1 FROM orders, pg_class",
+            None,
+            &["table orders", "aquifer.last_answer"],
+        );
+        check_told(
+            "SELECT oid\nFROM pg_catalog.pg_class WHERE",
+            None,
+            &["found EOF, expected"],
+        );
+        check_told(
+            "SELECT 'ä',\n oid FROM pg_catalog.pg_class )",
+            Some(43),
+            &["found ), expected"],
+        );
     }
 
     #[test]

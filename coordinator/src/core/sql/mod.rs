@@ -41,6 +41,7 @@ pub use explain::{
 };
 pub use figure::Figure;
 pub use literal::{Parameter, ParameterKind};
+pub(crate) use names::nearest;
 pub use output::Presentation;
 pub use reading::Reading;
 pub use refusal::{Refusal, Rule};

@@ -16,7 +16,7 @@ pub(super) fn find<'a>(name: &Name, known: impl Iterator<Item = &'a str>) -> Opt
 }
 
 /// The name with the fewest changes.
-pub(super) fn nearest<'a>(name: &str, known: &[&'a str]) -> &'a str {
+pub(crate) fn nearest<'a>(name: &str, known: &[&'a str]) -> &'a str {
     let name = name.to_lowercase();
     let found = known
         .iter()

@@ -179,7 +179,8 @@ pub(super) fn change(setting: Setting) -> Result<Change, Refusal> {
         position,
     } = setting;
     let wrong = |expected: &str| {
-        let message = format!("the value of {name} is out of range");
+        let found: String = value.iter().flat_map(|text| text.chars()).take(80).collect();
+        let message = format!("the value {found:?} of {name} is out of range");
         Err(Refusal::at(
             position,
             "22023",
@@ -188,7 +189,7 @@ pub(super) fn change(setting: Setting) -> Result<Change, Refusal> {
             format!("set it to {expected}"),
         ))
     };
-    let Some(value) = value else {
+    let Some(value) = value.clone() else {
         return usual(&name, name_position);
     };
     match name.as_str() {

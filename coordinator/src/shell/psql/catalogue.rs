@@ -58,7 +58,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let rewritten = self.rewritten(&ready, query, values)?;
         for (name, value) in &rewritten.changes {
             if carried_out {
-                self.options.set(sql::set(name, value)?)?;
+                self.change(sql::set(name, value)?).await?;
             }
         }
         let own = match rewritten.reads_own {

@@ -21,6 +21,7 @@ use crate::core::asking;
 use crate::core::catalogue::{Road, placeholders};
 use crate::core::psql::frontend::{Bind, Frontend, Target};
 use crate::core::psql::values::{NoValue, parameter, parameter_type};
+use crate::core::purposes;
 use crate::core::sql::{self, Statement};
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
@@ -107,18 +108,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     /// The contract that the session's questions are checked against.
     async fn contract(&self) -> Result<Arc<Contract>, Stop> {
-        let purpose = self.purpose()?;
+        let purpose = self.purpose().await?;
         let open = self.standings().await;
-        let mut open = open.iter();
-        let found = open.find(|standing| standing.purpose == purpose);
-        let missing = || {
-            let text = format!("no standing study is open for purpose {purpose}");
-            object(
-                "QP004",
-                &text,
-                "ask the operator for one with plan = questions",
-            )
-        };
+        let found = open.iter().find(|standing| standing.purpose == purpose);
+        let names = open.iter().map(|standing| &standing.purpose);
+        let missing = || purposes::not_open(purpose.as_str(), names);
         Ok(found.ok_or_else(missing)?.contract.clone())
     }
 

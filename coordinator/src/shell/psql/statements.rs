@@ -14,6 +14,7 @@ use aquifer_shared::protocol::ask::{
 use super::reply::{Reply, Rows, object};
 use super::session::{End, Session, Stop};
 use crate::core::catalogue::Road;
+use crate::core::purposes;
 use crate::core::sql::{self, CLIENT, Change, OWN, Parameter, Statement};
 use crate::shell::front::Command;
 use crate::shell::put::{OpenStanding, Put};
@@ -52,7 +53,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 }
                 Ok(Reply::Done("DEALLOCATE".to_owned()))
             }
-            Some(statement) => self.plain(statement),
+            Some(statement) => self.plain(statement).await,
             None => {
                 let answer = self.ask(text, parameters).await?;
                 if answer.release.is_some() {
@@ -88,7 +89,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     /// A statement that asks nothing.
-    fn plain(&mut self, statement: Statement) -> Result<Reply, Stop> {
+    async fn plain(&mut self, statement: Statement) -> Result<Reply, Stop> {
         Ok(match statement {
             Statement::Set(change) => {
                 let tag = if matches!(change, Change::ResetAll) {
@@ -96,13 +97,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 } else {
                     "SET"
                 };
-                self.options.set(change)?;
+                self.change(change).await?;
                 Reply::Done(tag.to_owned())
             }
             Statement::Show(name) => Reply::Rows(self.show(&name)),
             Statement::Transaction(tag) => Reply::Done(self.transaction(tag).to_owned()),
             Statement::Empty | Statement::Query(_) | Statement::Explain { .. } => Reply::Empty,
         })
+    }
+
+    /// Carries out a change of a setting. A purpose for which nothing may be asked is refused here, not at the first question.
+    pub(super) async fn change(&mut self, change: Change) -> Result<(), Stop> {
+        if let Change::Purpose(Some(purpose)) = &change {
+            check_purpose(purpose, &self.standings().await)?;
+        }
+        Ok(self.options.set(change)?)
     }
 
     /// Transactions change nothing but what clients believe about them.
@@ -148,7 +157,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     /// Asks the hub, and waits for the answer unless the client gives up or leaves; the question goes on without it.
     async fn ask(&mut self, text: &str, parameters: &[Parameter]) -> Result<Answer, Stop> {
-        let purpose = self.purpose()?;
+        let purpose = self.purpose().await?;
         let wake = self.called.wake.clone();
         let given_up = wake.notified();
         tokio::pin!(given_up);
@@ -183,14 +192,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     /// Why the session asks.
-    pub(super) fn purpose(&self) -> Result<Name, Stop> {
-        let hint = "SET aquifer.purpose = '...'";
+    pub(super) async fn purpose(&self) -> Result<Name, Stop> {
+        let open = self.standings().await;
+        let names = open.iter().map(|standing| &standing.purpose);
         let Some(purpose) = &self.options.own.purpose else {
-            return Err(object("55000", "no purpose is stated", hint).into());
+            return Err(purposes::not_stated(names).into());
         };
         let named = purpose.parse();
-        named.map_err(|_| object("QP004", "the purpose is not a name", hint).into())
+        named.map_err(|_| purposes::not_open(purpose, names).into())
     }
+}
+
+/// Whether anything may be asked for a purpose.
+///
+/// # Errors
+///
+/// No standing study is open for it.
+pub(super) fn check_purpose(purpose: &str, open: &[OpenStanding]) -> Result<(), Box<Objection>> {
+    let names = || open.iter().map(|standing| &standing.purpose);
+    if names().any(|name| name.as_str() == purpose) {
+        return Ok(());
+    }
+    Err(purposes::not_open(purpose, names()))
 }
 
 /// Columns of `SHOW`.

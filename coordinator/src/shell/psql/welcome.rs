@@ -24,6 +24,7 @@ use super::line::{Line, LineFault, opening};
 use super::reply::{self, fatal};
 use super::session::{Called, Session};
 use super::startup::Options;
+use super::statements::check_purpose;
 use crate::core::psql::frontend::{Frontend, Malformed, Opening, Proof, sasl_initial};
 use crate::core::psql::scram::{Exchange, SCRAM, SCRAM_PLUS, Verifier};
 use crate::shell::store::{Party, SqlPassword};
@@ -77,7 +78,7 @@ pub(super) async fn greet(
         None => by_password(shared, &user, &mut line, &tls.end_point.0).await?,
     };
     let opened = match admitted {
-        Ok((party, pass)) => enter(shared, party, pass, &parameters),
+        Ok((party, pass)) => enter(shared, party, pass, &parameters).await,
         Err(no) => Err(no),
     };
     match opened {
@@ -239,7 +240,7 @@ struct Made {
 }
 
 /// Gives a party that has proved who it is a place.
-fn enter(
+async fn enter(
     shared: &Arc<Shared>,
     party: Party,
     pass: Pass,
@@ -255,6 +256,13 @@ fn enter(
         state: refusal.state,
         text: format!("{} ({})", refusal.message, refusal.hint),
     })?;
+    if let Some(purpose) = &options.own.purpose {
+        let known = check_purpose(purpose, &shared.front.open().await);
+        known.map_err(|objection| No {
+            text: format!("{} ({})", objection.message, objection.hint),
+            state: "QP004",
+        })?;
+    }
     let many = || {
         no(
             "53300",

@@ -8,7 +8,9 @@ use sqlparser::ast::{
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 
-use crate::core::sql::{Refusal, Rule};
+use super::expressions::ENGINE;
+use crate::core::catalogue::functions::FUNCTIONS;
+use crate::core::sql::{Refusal, Rule, nearest};
 
 pub(super) fn text(text: &str) -> Expr {
     Expr::Value(Value::SingleQuotedString(text.to_owned()).into())
@@ -129,7 +131,17 @@ pub(super) fn relation(text: &str) -> Option<TableFactor> {
 pub fn no_function(name: &str) -> Refusal {
     let name: String = name.chars().take(80).collect();
     let message = format!("there is no function {name:?} in the catalogue");
-    let hint =
-        "the catalogue has the functions that psql, DBeaver, Metabase and drivers ask it for";
-    *super::refusal("42883", Rule::Names, message, hint)
+    let own = FUNCTIONS.iter().map(|(own, _)| *own);
+    let known: Vec<&str> = own.chain(ENGINE).collect();
+    let hint = format!(
+        "perhaps {}; the catalogue has the functions that psql, DBeaver, Metabase and drivers ask it for",
+        nearest(&name, &known)
+    );
+    *super::refusal("42883", Rule::Names, message, &hint)
+}
+
+/// The refusal of a function that is called with other values than it takes.
+pub(super) fn other_values(name: &str, takes: &str) -> Box<Refusal> {
+    let message = format!("function {name} of the catalogue is called with other values than it takes");
+    super::refusal("42883", Rule::Names, message, &format!("write {takes}"))
 }

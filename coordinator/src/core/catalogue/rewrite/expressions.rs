@@ -162,7 +162,8 @@ impl<'a> Expressions<'a> {
                 let (Some(AnswerValue::Text(name)), Some(AnswerValue::Text(value))) =
                     (fold(0), fold(1))
                 else {
-                    return Err(Box::new(build::no_function("set_config")));
+                    let takes = "set_config('aquifer.purpose', 'reporting', false)";
+                    return Err(build::other_values("set_config", takes));
                 };
                 self.changes.push((name, value.clone()));
                 return Ok(Some(build::text(&value)));
@@ -190,7 +191,10 @@ impl<'a> Expressions<'a> {
             Some(AnswerValue::Text(name)) => name,
             // A parameter that has no value yet.
             Some(AnswerValue::Null) => return Ok(build::null()),
-            _ => return Err(Box::new(build::no_function("current_setting"))),
+            _ => {
+                let takes = "current_setting('aquifer.purpose')";
+                return Err(build::other_values("current_setting", takes));
+            }
         };
         match (self.session.setting)(&name) {
             Some(value) => Ok(build::text(&value)),
