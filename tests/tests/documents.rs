@@ -94,7 +94,9 @@ fn every_command_of_the_guides_works() {
 /// The guides' question about shops came out as figures for each of them.
 fn check_says_something(printed: &str) {
     for (shop, expected) in [("north", 3_000.0), ("south", 1_000.0), ("web", 2_000.0)] {
-        let mut rows = printed.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let mut rows = printed
+            .lines()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>());
         let found = rows.find(|row| row.len() == 8 && row[0] == shop && row[7] == "false");
         let row = found.unwrap_or_else(|| panic!("no figures for {shop} in:\n{printed}"));
         let [orders, amount] = [1, 4].map(|place| row[place].parse::<f64>().unwrap());

@@ -48,7 +48,11 @@ fn listed<'a>(open: impl Iterator<Item = &'a Name>) -> Vec<&'a Name> {
 }
 
 fn there_are(open: &[&Name]) -> String {
-    let shown: Vec<&str> = open.iter().take(SHOWN_MAX).map(|name| name.as_str()).collect();
+    let shown: Vec<&str> = open
+        .iter()
+        .take(SHOWN_MAX)
+        .map(|name| name.as_str())
+        .collect();
     match open.len().checked_sub(SHOWN_MAX) {
         _ if open.is_empty() => "none is open for any other".to_owned(),
         Some(more) if more > 0 => format!("there are {}, and {more} more", shown.join(", ")),
@@ -85,7 +89,10 @@ mod tests {
     fn check(found: &str, open: usize, expected: &str) {
         let open = names(open);
         let refusal = not_open(found, open.iter().chain(&open));
-        assert_eq!(refusal.message, format!("no standing study is open for purpose {expected}"));
+        assert_eq!(
+            refusal.message,
+            format!("no standing study is open for purpose {expected}")
+        );
         assert!(refusal.hint.contains("operator") && refusal.sqlstate == "QP004");
     }
 
@@ -102,10 +109,21 @@ mod tests {
     fn whoever_states_none_is_shown_how() {
         let open = names(2);
         let refusal = not_stated(open.iter());
-        assert_eq!(refusal.message, "no purpose is stated; there are purpose-0, purpose-1");
-        assert!(refusal.hint.starts_with("SET aquifer.purpose = 'purpose-0'"));
+        assert_eq!(
+            refusal.message,
+            "no purpose is stated; there are purpose-0, purpose-1"
+        );
+        assert!(
+            refusal
+                .hint
+                .starts_with("SET aquifer.purpose = 'purpose-0'")
+        );
         assert!(not_stated([].iter()).hint.contains("'...'"));
         let refusal = not_named("weekly", &open[0], open.iter());
-        assert!(refusal.message.ends_with("purpose purpose-0; open are purpose-0, purpose-1"));
+        assert!(
+            refusal
+                .message
+                .ends_with("purpose purpose-0; open are purpose-0, purpose-1")
+        );
     }
 }

@@ -212,7 +212,13 @@ enum LedgerCommand {
 #[derive(Debug, Subcommand)]
 enum HistoryCommand {
     /// Size, checkpoints, the newest entries, and what speaks against the coordinator's history, if anything does.
+    #[command(
+        after_help = "Examples:\n  aquifer-node history show\n  aquifer-node history show --keys"
+    )]
     Show {
+        /// The keys by which an auditor checks the coordinator's log and this unit's own, instead (C2SP tlog-policy).
+        #[arg(long)]
+        keys: bool,
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -289,7 +295,10 @@ fn carry_out(command: &Command, directory: &Path) -> anyhow::Result<Outcome> {
             }
         },
         Command::History {
-            command: HistoryCommand::Show { json },
+            command: HistoryCommand::Show { keys: true, json },
+        } => history_command::keys(directory, *json),
+        Command::History {
+            command: HistoryCommand::Show { json, .. },
         } => history_command::show(directory, *json),
         Command::Completions { shell } => {
             let mut command = Arguments::command();
@@ -316,7 +325,7 @@ impl Command {
             Self::Audit { command } => command.json(),
             Self::Keys { command } => command.json(),
             Self::History {
-                command: HistoryCommand::Show { json },
+                command: HistoryCommand::Show { json, .. },
             } => *json,
             Self::Laws { command } => command.json(),
             Self::Policy { command } => command.json(),

@@ -2,11 +2,15 @@
 
 use std::path::Path;
 
-use aquifer_shared::protocol::witness::{Fork, Held};
+use aquifer_shared::base::ids::IdentityKey;
+use aquifer_shared::domain::pack::{LogPolicy, VerifierKey};
+use aquifer_shared::protocol::witness::{Fork, Held, coordinator_origin, node_origin};
 use aquifer_shared::shell::history::{Entry, History};
 use aquifer_shared::shell::report::{Outcome, Table, print, print_json};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
+use super::at_rest;
 use super::control::ask;
 use super::history::{self, HISTORY_FOLDER};
 use super::views::{Answer, Query};
@@ -105,6 +109,53 @@ pub fn show(directory: &Path, json: bool) -> anyhow::Result<Outcome> {
     }
 }
 
+/// Prints the keys of the coordinator's log, as the ticket named it, of this unit as its witness, and of the unit's own log.
+///
+/// # Errors
+///
+/// Nobody joined from here.
+pub fn keys(directory: &Path, json: bool) -> anyhow::Result<Outcome> {
+    let joined = at_rest::identity(directory)?;
+    let (own, log) = (joined.identity().public(), joined.coordinator().release_key);
+    match json {
+        true => print_json(&keys_json(own, log))?,
+        false => print(&keys_text(own, log))?,
+    }
+    Ok(Outcome::Done)
+}
+
+/// The coordinator's log under this unit alone, and the unit's own log under nobody.
+fn policies(own: IdentityKey, log: IdentityKey) -> [LogPolicy; 2] {
+    let origin = node_origin(&own);
+    let coordinators = VerifierKey::of_log(&coordinator_origin(&log), log);
+    let witness = VerifierKey::of_witness(&origin, own);
+    [
+        LogPolicy::new(coordinators, vec![witness], 1),
+        LogPolicy::new(VerifierKey::of_log(&origin, own), Vec::new(), 0),
+    ]
+}
+
+fn keys_text(own: IdentityKey, log: IdentityKey) -> String {
+    let [coordinators, units] = policies(own, log).map(|policy| policy.to_text());
+    let units: String = units.lines().map(|line| format!("# {line}\n")).collect();
+    format!(
+        "# the coordinator's log as this unit knows it, with the unit as a witness (C2SP tlog-policy)\n{coordinators}\
+         # this unit's own log is a policy of its own: take the rest without the number signs\n{units}"
+    )
+}
+
+fn keys_json(own: IdentityKey, log: IdentityKey) -> Value {
+    let [coordinators, units] = policies(own, log);
+    json!({
+        "coordinator": {
+            "log": coordinators.log.to_text(),
+            "witness": VerifierKey::of_witness(&node_origin(&own), own).to_text(),
+            "policy": coordinators.to_text(),
+        },
+        "unit": { "log": units.log.to_text(), "policy": units.to_text() },
+    })
+}
+
 fn read(directory: &Path) -> anyhow::Result<HistoryView> {
     if !directory.join(HISTORY_FOLDER).exists() {
         anyhow::bail!("there is no history yet: it begins when the node runs for the first time");
@@ -135,14 +186,15 @@ fn print_view(view: &HistoryView) -> anyhow::Result<()> {
         );
     }
     print(&text)?;
-    let mut table = Table::new(&["entry", "kind", "severity", "payload"]);
+    let mut table = Table::new(&["ENTRY", "KIND", "SEVERITY", "PAYLOAD"]);
+    table.wrap(&[3]);
     for line in &view.newest {
         let payload = line.payload.as_deref().unwrap_or("erased");
         table.row([
             line.index.to_string(),
             line.kind.clone(),
             line.severity.clone(),
-            payload.chars().take(80).collect(),
+            payload.chars().take(200).collect(),
         ]);
     }
     table.print()
@@ -150,3 +202,26 @@ fn print_view(view: &HistoryView) -> anyhow::Result<()> {
 
 /// Entries that are shown.
 const NEWEST: u64 = 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_two_policies() {
+        let (own, log) = (IdentityKey([7; 32]), IdentityKey([9; 32]));
+        let text = keys_text(own, log);
+        let coordinators = LogPolicy::parse(&text).unwrap();
+        assert_eq!(coordinators.log.key, log);
+        assert_eq!(coordinators.witnesses[0].1.key, own);
+        let (_, rest) = text.rsplit_once("number signs\n").unwrap();
+        let units = LogPolicy::parse(&rest.replace("# ", "")).unwrap();
+        assert!(units.log.key == own && !units.has_quorum());
+        let told = keys_json(own, log);
+        let policy = |of: &str| LogPolicy::parse(told[of]["policy"].as_str().unwrap());
+        assert_eq!(
+            (policy("coordinator"), policy("unit")),
+            (Ok(coordinators), Ok(units))
+        );
+    }
+}

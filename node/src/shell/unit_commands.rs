@@ -4,9 +4,10 @@ use std::path::Path;
 
 use anyhow::Context;
 use aquifer_shared::base::ids::Hash32;
+use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::domain::contract::Contract;
 use aquifer_shared::domain::sum::TrustMode;
-use aquifer_shared::shell::report::{Outcome, Table, Tone, print, print_json, refuse};
+use aquifer_shared::shell::report::{Outcome, Table, Tone, print, print_json, refuse, short};
 
 use super::at_rest;
 use super::clock::now;
@@ -118,7 +119,7 @@ fn ask_ledger(directory: &Path, query: &Query) -> anyhow::Result<Answer> {
 
 fn print_budget(view: &BudgetView) -> anyhow::Result<()> {
     let delta = format!("epsilon at delta {:e}", view.delta);
-    let headings = ["budget", "cap", "spent", "reserved", "left", delta.as_str()];
+    let headings = ["BUDGET", "CAP", "SPENT", "RESERVED", "LEFT", delta.as_str()];
     let mut caps = Table::new(&headings);
     let contract = format!("contract {}", view.contract);
     for (name, line) in [
@@ -136,31 +137,43 @@ fn print_budget(view: &BudgetView) -> anyhow::Result<()> {
     if view.studies.is_empty() {
         return print("\nno study has been accepted yet\n");
     }
-    let mut studies = Table::new(&[
-        "study", "hash", "purpose", "trust", "spent", "epsilon", "floor", "delta", "reserved",
-        "attempts", "state",
-    ]);
-    for line in &view.studies {
-        studies.row([
-            line.name.clone(),
-            line.study[..12].to_owned(),
-            line.purpose.clone(),
-            trust(line.trust, line.honest),
-            spent(line),
-            format!("{:.4}", line.spent.epsilon),
-            floor(line.floor),
-            format!("{:e}", line.delta),
-            reserved(line),
-            line.attempts.to_string(),
-            line.state.clone(),
-        ]);
-    }
+    let [studies, spends] = budget_tables(&view.studies);
     print("\n")?;
     studies.print()?;
+    print("\n")?;
+    spends.print()?;
     print(
         "\nmicro-rho (zCDP, neighbours differ by one customer of this unit); epsilon is rounded up; floor: epsilon in \
          shared-noise if everybody else colludes or the encryption breaks\n",
     )
+}
+
+/// What studies are, and what they cost: together they would be wider than a terminal.
+fn budget_tables(lines: &[StudyLine]) -> [Table; 2] {
+    let mut studies = Table::new(&["STUDY", "HASH", "PURPOSE", "TRUST", "ATTEMPTS", "STATE"]);
+    let mut spends = Table::new(&["HASH", "SPENT", "RESERVED", "EPSILON", "FLOOR", "DELTA"]);
+    for line in lines {
+        let hash = short(&line.study);
+        studies.row([
+            line.name.clone(),
+            hash.clone(),
+            line.purpose.clone(),
+            trust(line.trust, line.honest),
+            line.attempts.to_string(),
+            line.state.clone(),
+        ]);
+        spends.row([
+            hash,
+            spent(line),
+            reserved(line),
+            format!("{:.4}", line.spent.epsilon),
+            floor(line.floor),
+            format!("{:e}", line.delta),
+        ]);
+    }
+    studies.wrap(&[0, 2, 5]);
+    spends.wrap(&[1, 2]);
+    [studies, spends]
 }
 
 /// By part; a question reads everybody and has no other part.
@@ -211,33 +224,32 @@ fn trust(mode: TrustMode, honest: u16) -> String {
     }
 }
 
-fn print_studies(studies: &[StudyView]) -> anyhow::Result<()> {
-    if studies.is_empty() {
-        return print("no study waits or runs here\n");
-    }
-    let mut table = Table::new(&[
-        "study",
-        "hash",
-        "purpose",
-        "state",
-        "trust",
-        "micro-rho",
-        "epsilon",
-        "floor",
-        "delta",
-        "sums",
-        "members",
-        "copies",
-        "hours left",
+/// What studies are, and what they would cost.
+fn studies_tables(studies: &[StudyView], now: Timestamp) -> [Table; 2] {
+    let mut terms = Table::new(&["STUDY", "HASH", "PURPOSE", "STATE", "TRUST", "HOURS LEFT"]);
+    let mut price = Table::new(&[
+        "HASH",
+        "MICRO-RHO",
+        "EPSILON",
+        "FLOOR",
+        "DELTA",
+        "SUMS",
+        "MEMBERS",
+        "COPIES",
     ]);
     for study in studies {
-        let hours = study.expires.saturating_sub(now().0) / 3_600_000;
-        table.row([
+        let hash = short(&study.study);
+        let hours = study.expires.saturating_sub(now.0) / 3_600_000;
+        terms.row([
             study.name.clone(),
-            study.study[..12].to_owned(),
+            hash.clone(),
             study.purpose.clone(),
             study.state.clone(),
             trust(study.trust, study.honest),
+            hours.to_string(),
+        ]);
+        price.row([
+            hash,
             study.price.rho_micro.to_string(),
             format!("{:.4}", study.price.epsilon),
             floor(study.floor),
@@ -245,8 +257,88 @@ fn print_studies(studies: &[StudyView]) -> anyhow::Result<()> {
             study.sums.to_string(),
             study.members.to_string(),
             study.multiplicity.to_string(),
-            hours.to_string(),
         ]);
     }
-    table.print()
+    terms.wrap(&[0, 2, 3]);
+    [terms, price]
+}
+
+fn print_studies(studies: &[StudyView]) -> anyhow::Result<()> {
+    if studies.is_empty() {
+        return print("no study waits or runs here\n");
+    }
+    let [terms, price] = studies_tables(studies, now());
+    terms.print()?;
+    print("\n")?;
+    price.print()
+}
+
+#[cfg(test)]
+mod tests {
+    use aquifer_shared::shell::report::WIDTH;
+
+    use super::*;
+
+    const AMOUNT: Amount = Amount {
+        rho_micro: 2_242_490,
+        epsilon: 10.1234,
+    };
+
+    #[track_caller]
+    fn check_fits(tables: &[Table]) {
+        let text: String = tables.iter().map(Table::to_text).collect();
+        for line in text.lines() {
+            assert!(line.chars().count() <= usize::from(WIDTH), "{line}\n{text}");
+        }
+        let hash = "0123456789ab";
+        assert_eq!(text.matches(hash).count(), 2, "{text}");
+        assert!(text.contains("shared-noise, 12 honest"), "{text}");
+    }
+
+    #[test]
+    fn budgets_fit_a_terminal_of_a_hundred_columns() {
+        check_fits(&budget_tables(&[StudyLine {
+            study: "0123456789abcdef".repeat(4),
+            name: "churn-of-the-second-half-of-2026".to_owned(),
+            purpose: "marketing.churn.train".to_owned(),
+            spent_training: 1_234_567,
+            spent_holdout: 1_234_567,
+            spent_everyone: 0,
+            reserved_training: 123_456,
+            reserved_holdout: 123_456,
+            reserved_everyone: 0,
+            spent: AMOUNT,
+            trust: TrustMode::SharedNoise,
+            honest: 12,
+            floor: Some(AMOUNT),
+            delta: 1e-6,
+            multiplicity: 1,
+            attempts: 1_000,
+            state: "the study has expired before all sums were released".to_owned(),
+        }]));
+    }
+
+    #[test]
+    fn studies_fit_a_terminal_of_a_hundred_columns() {
+        let study = StudyView {
+            study: "0123456789abcdef".repeat(4),
+            name: "churn-of-the-second-half-of-2026".to_owned(),
+            purpose: "marketing.churn.train".to_owned(),
+            state: "accepted".to_owned(),
+            price: AMOUNT,
+            floor: None,
+            tolerates: (1, 1),
+            delta: 1e-6,
+            sums: 1_234,
+            members: 256,
+            multiplicity: 16,
+            trust: TrustMode::SharedNoise,
+            honest: 12,
+            expires: 10 * 3_600_000,
+            synthetic: false,
+        };
+        let tables = studies_tables(&[study], Timestamp(3_600_000));
+        assert!(tables[0].to_text().contains("  9\n"));
+        check_fits(&tables);
+    }
 }

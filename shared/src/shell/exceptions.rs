@@ -164,6 +164,7 @@ pub fn print(held: &[Held], now: Timestamp) -> anyhow::Result<()> {
             report::printable(&exception.reason),
         ]);
     }
+    table.wrap(&[0, 4, 5]);
     table.print()
 }
 

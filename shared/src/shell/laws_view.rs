@@ -52,35 +52,39 @@ pub fn list(
         report::print_json(&pack_json(&found.pack))?;
         return Ok(Outcome::Done);
     }
-    let mut table = Table::new(&[
-        "RULE",
-        "VALUE",
-        "ORIGIN",
-        "REFERENCE",
-        "UNTIL",
-        "CONFIDENCE",
-        "REVIEWER",
-    ]);
-    for rule in found.pack.rules() {
-        let one = &rule.provenance;
-        table.row([
-            rule.id(asked),
-            rule.written(),
-            one.origin.to_string(),
-            one.reference.clone(),
-            until(one),
-            one.confidence.to_string(),
-            one.reviewer.clone().unwrap_or_else(|| "none".to_owned()),
-        ]);
-    }
     report::print(&format!(
         "{}\ndigest {}\n\n{}",
         found.pack.title(),
         found.pack.digest(),
-        table.to_text()
+        rules_table(&found.pack).to_text()
     ))?;
     report::note(NOTICE);
     Ok(Outcome::Done)
+}
+
+/// Every value of a pack, with what it rests on beneath it.
+fn rules_table(pack: &Pack) -> Table {
+    let mut table = Table::new(&[
+        "RULE",
+        "VALUE, ORIGIN AND REFERENCE, CONFIDENCE, REVIEWER AND LAST DAY",
+    ]);
+    for rule in pack.rules() {
+        let one = &rule.provenance;
+        let reviewer = one.reviewer.as_deref().unwrap_or("none");
+        table.row([
+            rule.id(pack.id().as_str()),
+            format!(
+                "{}\n{}: {}\n{}, reviewer {reviewer}, until {}",
+                rule.written(),
+                one.origin,
+                one.reference,
+                one.confidence,
+                until(one)
+            ),
+        ]);
+    }
+    table.wrap(&[1]);
+    table
 }
 
 fn list_packs(as_json: bool, held: &[Held]) -> anyhow::Result<Outcome> {
@@ -89,6 +93,12 @@ fn list_packs(as_json: bool, held: &[Held]) -> anyhow::Result<Outcome> {
         report::print_json(&json!({ "packs": packs }))?;
         return Ok(Outcome::Done);
     }
+    packs_table(held).print()?;
+    report::note(NOTICE);
+    Ok(Outcome::Done)
+}
+
+fn packs_table(held: &[Held]) -> Table {
     let mut table = Table::new(&["PACK", "KIND", "RULES", "PLACES", "TITLE"]);
     for Held { pack, .. } in held {
         table.row([
@@ -99,9 +109,8 @@ fn list_packs(as_json: bool, held: &[Held]) -> anyhow::Result<Outcome> {
             pack.title().to_owned(),
         ]);
     }
-    table.print()?;
-    report::note(NOTICE);
-    Ok(Outcome::Done)
+    table.wrap(&[3, 4]);
+    table
 }
 
 /// Prints what nobody has reviewed, what has expired and what soon will; refused if something has expired.
@@ -251,6 +260,30 @@ fn status_json(pack: &Pack, status: &Status) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[track_caller]
+    fn check_fits(table: &Table, expected: &[&str]) {
+        let text = table.to_text();
+        for line in text.lines() {
+            assert!(line.chars().count() <= usize::from(report::WIDTH), "{line}");
+        }
+        for words in expected {
+            assert!(text.contains(words), "{words}\n{text}");
+        }
+    }
+
+    #[test]
+    fn tables_fit_a_terminal_of_a_hundred_columns() {
+        let held = law_packs::all(None).unwrap();
+        check_fits(
+            &packs_table(&held),
+            &["uk-gdpr", "AT BE BG", "General Data"],
+        );
+        for one in &held {
+            let first = one.pack.rules()[0].id(one.pack.id().as_str());
+            check_fits(&rules_table(&one.pack), &[&first, "reviewer none"]);
+        }
+    }
 
     #[test]
     fn every_value_is_shown_with_its_provenance() {

@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use comfy_table::{Attribute, Cell, Color, ContentArrangement, presets};
+use comfy_table::{Attribute, Cell, Color, ColumnConstraint, ContentArrangement, presets};
 use serde::Serialize;
 
 /// How a command ended, if nothing failed.
@@ -117,10 +117,29 @@ pub struct Table {
 }
 
 impl Table {
-    /// An empty table with these headings.
+    /// An empty table with these headings, in capitals as everywhere.
     #[must_use]
     pub fn new(headings: &[&str]) -> Self {
         Self::with_colours(headings, colours())
+    }
+
+    /// An empty table whose headings are names that somebody chose: they stay as they are.
+    #[must_use]
+    pub fn of_names(names: &[&str]) -> Self {
+        Self::headed(names.iter().map(|name| (*name).to_owned()), colours())
+    }
+
+    /// Lets the texts of these columns wrap between words, and the others never: the table is as wide as the terminal at most, and
+    /// [`WIDTH`] where there is none.
+    pub fn wrap(&mut self, columns: &[usize]) {
+        if self.table.width().is_none() {
+            self.table.set_width(WIDTH);
+        }
+        for (place, column) in self.table.column_iter_mut().enumerate() {
+            if !columns.contains(&place) {
+                column.set_constraint(ColumnConstraint::ContentWidth);
+            }
+        }
     }
 
     /// Adds a row of plain cells.
@@ -161,6 +180,10 @@ impl Table {
     }
 
     fn with_colours(headings: &[&str], coloured: bool) -> Self {
+        Self::headed(headings.iter().map(|text| text.to_uppercase()), coloured)
+    }
+
+    fn headed(headings: impl Iterator<Item = String>, coloured: bool) -> Self {
         let mut table = comfy_table::Table::new();
         table
             .load_preset(presets::NOTHING)
@@ -168,7 +191,7 @@ impl Table {
         if coloured {
             table.enforce_styling();
         }
-        table.set_header(headings.iter().map(|text| {
+        table.set_header(headings.map(|text| {
             let cell = Cell::new(text);
             if coloured {
                 cell.add_attribute(Attribute::Bold)
@@ -182,6 +205,16 @@ impl Table {
         Self { table, coloured }
     }
 }
+
+/// The first digits of a digest or a key, for a table: enough for people and for commands that take the start of one; `--json` has all.
+#[must_use]
+pub fn short(digest: &str) -> String {
+    digest.chars().take(DIGEST_DIGITS).collect()
+}
+
+/// Columns of a printed table that does not go to a terminal.
+pub const WIDTH: u16 = 100;
+const DIGEST_DIGITS: usize = 12;
 
 /// An error with its causes on one line, outermost first.
 #[must_use]
@@ -232,6 +265,41 @@ mod tests {
             lines,
             ["NAME        ROLE", "north       node", "south-east  node"]
         );
+    }
+
+    #[test]
+    fn headings_are_in_capitals_unless_somebody_chose_them() {
+        let first = |table: Table| table.to_text().lines().next().unwrap().to_owned();
+        assert_eq!(first(Table::new(&["left", "micro-rho"])), "LEFT  MICRO-RHO");
+        assert_eq!(first(Table::of_names(&["Shop", "n_low"])), "Shop  n_low");
+    }
+
+    #[test]
+    fn long_texts_wrap_between_words_and_names_stay_whole() {
+        let mut table = Table::with_colours(&["NAME", "TEXT"], false);
+        let name = "a-name-of-thirty-letters-and-x";
+        table.row([name.to_owned(), "some words ".repeat(30)]);
+        assert!(
+            table
+                .to_text()
+                .lines()
+                .any(|line| line.chars().count() > 100)
+        );
+        table.wrap(&[1]);
+        let text = table.to_text();
+        assert!(
+            text.lines()
+                .all(|line| line.chars().count() <= usize::from(WIDTH)),
+            "{text}"
+        );
+        assert!(text.contains(name), "{text}");
+        assert_eq!(
+            text.split_whitespace()
+                .filter(|word| *word == "words")
+                .count(),
+            30
+        );
+        assert_eq!(short(&"ab".repeat(32)), "abababababab");
     }
 
     #[test]

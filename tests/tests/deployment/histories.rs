@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use aquifer_shared::domain::pack::{LogPolicy, VerifierKey};
+use aquifer_shared::domain::tlog::SignedNote;
 use aquifer_tests::processes::wait_for;
 use aquifer_tests::study::state;
 use serde_json::Value;
@@ -77,6 +79,7 @@ fn what_a_study_did_is_in_both_histories_and_proved() {
     })
     .unwrap();
     assert!(cosigned.starts_with("aquifer/coordinator/"));
+    check_keys(&small, &cosigned);
     let printed = small
         .node(0, &["history", "show", "--json"])
         .success()
@@ -88,6 +91,28 @@ fn what_a_study_did_is_in_both_histories_and_proved() {
     }
     assert_eq!(view["fork"], Value::Null);
     assert!(view["coordinator"]["size"].as_u64() > Some(0));
+}
+
+/// What coordinator and units print for auditors is the same, and what the checkpoint was signed with; other keys are not.
+fn check_keys(small: &Small, cosigned: &str) {
+    let show = ["history", "show", "--keys"];
+    let printed = small.cluster.aquifer(show).unwrap().success().unwrap();
+    let policy = LogPolicy::parse(&printed).unwrap();
+    let note = SignedNote::parse(cosigned).unwrap();
+    assert_eq!(policy.log.signed(&note), Some(true));
+    let signed = policy.witnesses.iter();
+    let signed = signed.filter(|(_, key)| key.signed(&note) == Some(true));
+    let signed: Vec<&str> = signed.map(|(name, _)| &**name).collect();
+    assert_eq!(signed.len(), 3);
+    assert!(policy.is_quorum(&signed[..2]) && !policy.is_quorum(&signed[..1]));
+    for node in 0..3 {
+        let printed = small.node(node, &show).success().unwrap();
+        let own = LogPolicy::parse(&printed).unwrap();
+        assert_eq!(own.log, policy.log);
+        assert!(policy.witnesses.contains(&own.witnesses[0]), "{printed}");
+    }
+    let twin = VerifierKey::of_log(&policy.log.name, policy.witnesses[0].1.key);
+    assert_eq!(twin.signed(&note), None, "another key is another log");
 }
 
 #[test]

@@ -218,7 +218,11 @@ fn what_is_refused_is_refused_with_its_reason() {
         "SET aquifer.purpose = 'marketing'",
         "SELECT set_config('aquifer.purpose', 'marketing', false)",
     ] {
-        let words = ["QP004", "purpose \"marketing\"; there are reporting", "HINT:"];
+        let words = [
+            "QP004",
+            "purpose \"marketing\"; there are reporting",
+            "HINT:",
+        ];
         refused(&[set], &words);
     }
     let kept = [PURPOSE, "RESET aquifer.purpose", "SHOW aquifer.purpose"];

@@ -125,12 +125,15 @@ pub(crate) enum Command {
 pub(crate) enum HistoryCommand {
     /// Show entries, the newest unless one is named
     #[command(
-        after_help = "Examples:\n  aquifer history show\n  aquifer history show --from 0 --json"
+        after_help = "Examples:\n  aquifer history show\n  aquifer history show --from 0 --json\n  aquifer history show --keys > keys.txt"
     )]
     Show {
         /// The first entry to show
         #[arg(long, value_name = "INDEX")]
         from: Option<u64>,
+        /// The keys of the log and its witnesses instead, as `aquifer audit verify --policy` takes them (C2SP tlog-policy)
+        #[arg(long, conflicts_with = "from")]
+        keys: bool,
     },
     /// Print the newest checkpoint with the signatures of the nodes that saw it (a C2SP note)
     #[command(after_help = "Example:\n  aquifer history checkpoint > checkpoint")]

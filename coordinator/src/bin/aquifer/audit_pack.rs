@@ -245,7 +245,7 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
 }
 
 /// The log's key as the ticket named it; all units as witnesses.
-fn policy(key: &IdentityKey, nodes: &[NodeEntry]) -> LogPolicy {
+pub(crate) fn policy(key: &IdentityKey, nodes: &[NodeEntry]) -> LogPolicy {
     let units = nodes
         .iter()
         .filter(|node| node.role == Role::Node && !node.revoked);

@@ -8,10 +8,12 @@ use crate::args::{AnswerFormat, ReleaseCommand};
 use crate::client::{Session, not_expected};
 use crate::query::{self, text, value_json};
 
-/// A list, and those of its columns that fit a terminal.
+/// A list, and those of its columns that fit a terminal, each under its heading.
 pub(crate) struct List {
     what: Look,
-    shown: &'static [&'static str],
+    shown: &'static [(&'static str, &'static str)],
+    /// Place of the one whose texts may be long.
+    long: usize,
     /// Where it is empty.
     nothing: &'static str,
 }
@@ -20,41 +22,44 @@ pub(crate) struct List {
 pub(crate) const COLUMNS: List = List {
     what: Look::Columns,
     shown: &[
-        "purpose",
-        "table_name",
-        "column_name",
-        "data_type",
-        "low",
-        "high",
-        "levels",
+        ("purpose", "PURPOSE"),
+        ("table_name", "TABLE"),
+        ("column_name", "COLUMN"),
+        ("data_type", "TYPE"),
+        ("low", "LOW"),
+        ("high", "HIGH"),
+        ("levels", "LEVELS"),
     ],
+    long: 6,
     nothing: "no standing study is open: nothing may be asked; ask an operator",
 };
 /// Shares.
 pub(crate) const BUDGET: List = List {
     what: Look::Budget,
     shown: &[
-        "purpose",
-        "standing_study",
-        "window",
-        "share_urho",
-        "used_urho",
-        "left_urho",
-        "questions_left",
+        ("purpose", "PURPOSE"),
+        ("standing_study", "STANDING STUDY"),
+        ("window", "WINDOW"),
+        ("share_urho", "SHARE"),
+        ("used_urho", "USED"),
+        ("left_urho", "LEFT"),
+        ("questions_left", "QUESTIONS LEFT"),
     ],
+    long: 1,
     nothing: "no standing study is open: there is no share; ask an operator",
 };
 const RELEASES: List = List {
     what: Look::Releases,
     shown: &[
-        "release_id",
-        "purpose",
-        "table_name",
-        "epsilon",
-        "trust_mode",
-        "units_in_sum",
-        "created",
+        ("release_id", "RELEASE"),
+        ("purpose", "PURPOSE"),
+        ("table_name", "TABLE"),
+        ("epsilon", "EPSILON"),
+        ("trust_mode", "TRUST"),
+        ("units_in_sum", "UNITS"),
+        ("created", "CREATED"),
     ],
+    long: 2,
     nothing: "there are no past answers under standing studies that are open",
 };
 
@@ -68,17 +73,22 @@ pub(crate) async fn list(
     list: &List,
     format: AnswerFormat,
 ) -> anyhow::Result<Outcome> {
-    let mut answer = match looked(session, list.what).await? {
+    let answer = match looked(session, list.what).await? {
         Ok(answer) => answer,
         Err(other) => return not_expected(other, session.json),
     };
-    if !session.json && format == AnswerFormat::Table {
-        if answer.rows.is_empty() {
-            report::note(list.nothing);
-        }
-        narrow(&mut answer, list.shown);
+    if session.json || format != AnswerFormat::Table {
+        query::print(session, format, &answer)?;
+        return Ok(Outcome::Done);
     }
-    query::print(session, format, &answer)?;
+    if answer.rows.is_empty() {
+        report::note(list.nothing);
+    }
+    list.table(&answer).print()?;
+    answer
+        .notices
+        .iter()
+        .for_each(|notice| report::note(&report::printable(notice)));
     Ok(Outcome::Done)
 }
 
@@ -151,17 +161,41 @@ fn chosen<'a>(answer: &'a Answer, start: &str) -> Result<&'a Vec<AnswerValue>, S
     }
 }
 
-/// Only these columns, in this order.
-fn narrow(answer: &mut Answer, shown: &[&str]) {
-    let place = |name: &&str| answer.columns.iter().position(|own| own.name == **name);
-    let places: Vec<usize> = shown.iter().filter_map(place).collect();
-    let columns = places.iter().map(|place| answer.columns[*place].clone());
-    let columns = columns.collect();
-    let row = |row: &Vec<AnswerValue>| places.iter().map(|place| row[*place].clone()).collect();
-    answer.rows = answer.rows.iter().map(row).collect();
-    answer.columns = columns;
+impl List {
+    /// The columns that are shown, in their order; of a digest the start, of a time the minute.
+    fn table(&self, answer: &Answer) -> Table {
+        let place = |name: &str| answer.columns.iter().position(|own| own.name == name);
+        let shown = self.shown.iter();
+        let shown: Vec<(usize, &str, &str)> = shown
+            .filter_map(|(name, heading)| Some((place(name)?, *name, *heading)))
+            .collect();
+        let headings: Vec<&str> = shown.iter().map(|(_, _, heading)| *heading).collect();
+        let mut table = Table::new(&headings);
+        for row in &answer.rows {
+            table.row(
+                shown
+                    .iter()
+                    .map(|(place, name, _)| cell(name, &row[*place])),
+            );
+        }
+        table.wrap(&[self.long]);
+        table
+    }
 }
 
+fn cell(column: &str, value: &AnswerValue) -> String {
+    let text = report::printable(&query::shown(value));
+    match column {
+        "release_id" => report::short(&text),
+        // A list without a space would break anywhere.
+        "levels" => text.replace(',', ", "),
+        "created" => text.chars().take(MINUTE_LETTERS).collect(),
+        _ => text,
+    }
+}
+
+/// Letters of a time up to its minute.
+const MINUTE_LETTERS: usize = 16;
 /// As with studies.
 const ID_DIGITS_MIN: usize = 6;
 
@@ -206,9 +240,55 @@ mod tests {
 
     #[test]
     fn a_terminal_gets_the_columns_that_fit() {
-        let mut narrowed = answer(&["abcdef01"]);
-        narrow(&mut narrowed, &["purpose", "elsewhere"]);
-        assert_eq!(narrowed.columns.len(), 1);
-        assert_eq!(narrowed.rows, [[AnswerValue::Null]]);
+        let id = "abcdef01".repeat(8);
+        let mut answer = answer(&[&id]);
+        let created = AnswerColumn {
+            name: "created".to_owned(),
+            kind: AnswerKind::Text,
+        };
+        answer.columns.push(created);
+        answer.rows[0][1] = AnswerValue::Text("marketing-and-reporting".to_owned());
+        answer.rows[0].push(AnswerValue::Text("2026-11-26T12:30:59Z".to_owned()));
+        let table = RELEASES.table(&answer).to_text();
+        let lines: Vec<&str> = table.lines().collect();
+        assert!(lines[0].starts_with("RELEASE"), "{table}");
+        let cells: Vec<&str> = lines[1].split_whitespace().collect();
+        assert_eq!(
+            cells,
+            [
+                "abcdef01abcd",
+                "marketing-and-reporting",
+                "2026-11-26T12:30"
+            ]
+        );
+    }
+
+    #[test]
+    fn every_list_fits_a_hundred_columns() {
+        for list in [&COLUMNS, &BUDGET, &RELEASES] {
+            let column = |(name, _): &(&str, &str)| AnswerColumn {
+                name: (*name).to_owned(),
+                kind: AnswerKind::Text,
+            };
+            let value = |(name, _): &(&str, &str)| {
+                let text = match *name {
+                    "release_id" => "f".repeat(64),
+                    "levels" => "{month,year,".repeat(20),
+                    "created" => "2026-11-26T12:30:59Z".to_owned(),
+                    "standing_study" => "a long name ".repeat(3),
+                    _ => "marketing".to_owned(),
+                };
+                AnswerValue::Text(text)
+            };
+            let answer = Answer {
+                columns: list.shown.iter().map(column).collect(),
+                rows: vec![list.shown.iter().map(value).collect()],
+                notices: Vec::new(),
+                release: None,
+            };
+            for line in list.table(&answer).to_text().lines() {
+                assert!(line.chars().count() <= usize::from(report::WIDTH), "{line}");
+            }
+        }
     }
 }

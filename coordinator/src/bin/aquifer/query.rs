@@ -96,7 +96,7 @@ pub(crate) fn print(
 
 fn table(answer: &Answer) -> Table {
     let names: Vec<&str> = answer.columns.iter().map(|column| &*column.name).collect();
-    let mut table = Table::new(&names);
+    let mut table = Table::of_names(&names);
     for row in &answer.rows {
         table.row(row.iter().map(|value| report::printable(&shown(value))));
     }
@@ -104,7 +104,7 @@ fn table(answer: &Answer) -> Table {
 }
 
 /// A value in a table for people: six figures of a number, which is more than noise leaves; `csv` and `json` have all of them.
-fn shown(value: &AnswerValue) -> String {
+pub(crate) fn shown(value: &AnswerValue) -> String {
     let AnswerValue::Number(number) = value else {
         return text(value);
     };

@@ -212,9 +212,8 @@ fn unreadable(text: &str, problem: &ParserError) -> Refusal {
     let hint = "the catalogue takes one SELECT, as PostgreSQL writes it";
     let said = match problem {
         ParserError::RecursionLimitExceeded => {
-            let message = format!(
-                "the catalogue statement is nested more than {CATALOGUE_DEPTH_MAX} deep"
-            );
+            let message =
+                format!("the catalogue statement is nested more than {CATALOGUE_DEPTH_MAX} deep");
             return refusal("42601", Rule::Grammar, message, "nest less");
         }
         ParserError::ParserError(said) | ParserError::TokenizerError(said) => said,
@@ -223,7 +222,9 @@ fn unreadable(text: &str, problem: &ParserError) -> Refusal {
         Some((said, place)) => (said, position(text, place)),
         None => (&**said, None),
     };
-    let said = said.strip_prefix("Expected: ").and_then(|said| said.split_once(", found: "));
+    let said = said
+        .strip_prefix("Expected: ")
+        .and_then(|said| said.split_once(", found: "));
     let message = match said {
         Some((expected, found)) => format!(
             "the catalogue statement cannot be read: found {}, expected {}",
@@ -350,7 +351,10 @@ mod tests {
         for word in words {
             assert!(told.contains(word), "{told}");
         }
-        assert!(!told.contains("sql parser") && !told.contains("Line:"), "{told}");
+        assert!(
+            !told.contains("sql parser") && !told.contains("Line:"),
+            "{told}"
+        );
     }
 
     #[test]
@@ -358,7 +362,11 @@ mod tests {
         check_told(
             "SELECT * FROM aquifer.budgets",
             None,
-            &["aquifer.budgets", "perhaps aquifer.budget;", "information_schema.tables"],
+            &[
+                "aquifer.budgets",
+                "perhaps aquifer.budget;",
+                "information_schema.tables",
+            ],
         );
         check_told("SELECT * FROM pg_clas", None, &["perhaps pg_class;"]);
         check_told(

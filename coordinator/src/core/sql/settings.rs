@@ -179,7 +179,11 @@ pub(super) fn change(setting: Setting) -> Result<Change, Refusal> {
         position,
     } = setting;
     let wrong = |expected: &str| {
-        let found: String = value.iter().flat_map(|text| text.chars()).take(80).collect();
+        let found: String = value
+            .iter()
+            .flat_map(|text| text.chars())
+            .take(80)
+            .collect();
         let message = format!("the value {found:?} of {name} is out of range");
         Err(Refusal::at(
             position,

@@ -15,9 +15,11 @@ pub(super) fn objection(error: &DataFusionError) -> Box<Objection> {
         DataFusionError::SchemaError(error, _) => named(error),
         DataFusionError::Plan(text) => planned(&text.to_lowercase()),
         DataFusionError::ArrowError(error, _) => computed(error),
-        DataFusionError::Execution(_) => {
-            told("22000", "a value of the catalogue statement cannot be computed", TYPES)
-        }
+        DataFusionError::Execution(_) => told(
+            "22000",
+            "a value of the catalogue statement cannot be computed",
+            TYPES,
+        ),
         DataFusionError::ResourcesExhausted(_) => {
             let text = format!(
                 "the catalogue statement needs more than {} MiB of memory",
@@ -54,12 +56,20 @@ fn named(error: &SchemaError) -> Box<Objection> {
         }
         SchemaError::AmbiguousReference { field } => {
             let name = short(&field.name);
-            let text = format!("more than one table of the catalogue statement has a column {name:?}");
-            told("42702", text, &format!("name the table before it: t.{name}"))
+            let text =
+                format!("more than one table of the catalogue statement has a column {name:?}");
+            told(
+                "42702",
+                text,
+                &format!("name the table before it: t.{name}"),
+            )
         }
         SchemaError::DuplicateQualifiedField { name, .. }
         | SchemaError::DuplicateUnqualifiedField { name } => {
-            let text = format!("two columns or tables of the catalogue statement are both {:?}", short(name));
+            let text = format!(
+                "two columns or tables of the catalogue statement are both {:?}",
+                short(name)
+            );
             told("42712", text, "give one of them another name: AS other")
         }
     }
@@ -73,13 +83,27 @@ fn planned(text: &str) -> Box<Objection> {
     }
     if says(&["group by", "aggregate function"]) {
         let hint = "group by every column that is not inside an aggregate; conditions on aggregates stand in HAVING";
-        return told("42803", "the catalogue statement mixes columns with aggregates of them", hint);
+        return told(
+            "42803",
+            "the catalogue statement mixes columns with aggregates of them",
+            hint,
+        );
     }
     if says(&["number of columns"]) {
         let text = "the parts of the catalogue statement have different numbers of columns";
-        return told("42601", text, "give each SELECT of a UNION, and each row of VALUES, as many");
+        return told(
+            "42601",
+            text,
+            "give each SELECT of a UNION, and each row of VALUES, as many",
+        );
     }
-    if says(&["coerc", "no function matches", "does not support", "common type", "common argument type"]) {
+    if says(&[
+        "coerc",
+        "no function matches",
+        "does not support",
+        "common type",
+        "common argument type",
+    ]) {
         let text = "the catalogue statement puts values of types together that do not go together";
         return told("42804", text, TYPES);
     }
@@ -101,7 +125,11 @@ fn computed(error: &ArrowError) -> Box<Objection> {
             let text = "a text of the catalogue statement is not of the type that it is cast to or compared with";
             told("22P02", text, TYPES)
         }
-        _ => told("22000", "a value of the catalogue statement cannot be computed", TYPES),
+        _ => told(
+            "22000",
+            "a value of the catalogue statement cannot be computed",
+            TYPES,
+        ),
     }
 }
 
@@ -146,7 +174,8 @@ fn told(state: &str, message: impl Into<String>, hint: &str) -> Box<Objection> {
 }
 
 const LESS: &str = "ask for less at a time";
-const TYPES: &str = "compare and compute values of one type; casts make them so: ::text, ::int8, ::float8";
+const TYPES: &str =
+    "compare and compute values of one type; casts make them so: ::text, ::int8, ::float8";
 const COLUMNS: &str = "information_schema.columns lists columns";
 const TABLES: &str = "information_schema.tables lists tables; \\dv aquifer.* shows Aquifer's own";
 const FORMS: &str = "it takes one SELECT with joins, subqueries, WITH, CASE, GROUP BY, HAVING, window functions, UNION, ORDER BY and LIMIT; no recursion";

@@ -76,13 +76,28 @@ async fn the_engine_holds_no_published_table() {
 /// SQLSTATE, what was found, and the hint of a statement that is refused.
 #[track_caller]
 fn check_words(objection: &aquifer_shared::protocol::ask::Objection, sql: &str, expected: &[&str]) {
-    let told = format!("{} {} | {}", objection.sqlstate, objection.message, objection.hint);
+    let told = format!(
+        "{} {} | {}",
+        objection.sqlstate, objection.message, objection.hint
+    );
     for words in expected {
         assert!(told.contains(words), "{sql}\n{told}\n{words}");
     }
     for foreign in [
-        "DataFusion", "Error during", "Schema error", "Arrow", "Valid fields", "Did you mean", "sql parser",
-        "not implemented", "Invalid function", "catalogue.public", "coerc", "aq_", "Int64", "Utf8",
+        "DataFusion",
+        "Error during",
+        "Schema error",
+        "Arrow",
+        "Valid fields",
+        "Did you mean",
+        "sql parser",
+        "not implemented",
+        "Invalid function",
+        "catalogue.public",
+        "coerc",
+        "aq_",
+        "Int64",
+        "Utf8",
     ] {
         assert!(!told.contains(foreign), "{sql}\n{told}");
     }
@@ -93,21 +108,63 @@ fn check_words(objection: &aquifer_shared::protocol::ask::Objection, sql: &str, 
 async fn refusals_are_in_words_of_our_own() {
     let (engine, ready) = (engine(), ready());
     for (sql, expected) in [
-        ("SELECT relnam FROM pg_class", &["42703", "\"relnam\"", "perhaps relname;"][..]),
-        ("SELECT c.nspname FROM pg_class c", &["42703", "\"nspname\"", "information_schema.columns"]),
-        ("SELECT oid FROM pg_class a, pg_type b", &["42702", "more than one table", "t.oid"]),
-        ("SELECT relkind, count(*) FROM pg_class", &["42803", "aggregates"]),
-        ("SELECT relname FROM pg_class WHERE count(*) > 1", &["42803", "HAVING"]),
-        ("SELECT oid, relname FROM pg_class UNION SELECT oid FROM pg_type", &["42601", "UNION"]),
+        (
+            "SELECT relnam FROM pg_class",
+            &["42703", "\"relnam\"", "perhaps relname;"][..],
+        ),
+        (
+            "SELECT c.nspname FROM pg_class c",
+            &["42703", "\"nspname\"", "information_schema.columns"],
+        ),
+        (
+            "SELECT oid FROM pg_class a, pg_type b",
+            &["42702", "more than one table", "t.oid"],
+        ),
+        (
+            "SELECT relkind, count(*) FROM pg_class",
+            &["42803", "aggregates"],
+        ),
+        (
+            "SELECT relname FROM pg_class WHERE count(*) > 1",
+            &["42803", "HAVING"],
+        ),
+        (
+            "SELECT oid, relname FROM pg_class UNION SELECT oid FROM pg_type",
+            &["42601", "UNION"],
+        ),
         ("SELECT 1 / 0 FROM pg_class", &["22012", "NULLIF"]),
-        ("SELECT CAST(relname AS int8) FROM pg_class", &["22P02", "::int8"]),
-        ("SELECT relnamee FROM pg_class a JOIN pg_type b ON a.oid = b.oid", &["42703"]),
-        ("WITH RECURSIVE t AS (SELECT oid FROM pg_type UNION ALL SELECT oid FROM t) SELECT * FROM t", &["0A000", "no recursion"]),
-        ("SELECT lowwer(relname) FROM pg_class", &["42883", "\"lowwer\"", "perhaps lower;"]),
-        ("SELECT 1 FROM pg_class, customers", &["0A000", "table customers", "aquifer.last_answer"]),
-        ("SELECT 1 FROM pg_class, invoices", &["42P01", "\"invoices\"", "information_schema.tables"]),
-        ("SELECT set_config(relname, 'x', false) FROM pg_class", &["42883", "write set_config"]),
-        ("SELECT FROM pg_catalog.pg_class WHERE (", &["42601", "expected"]),
+        (
+            "SELECT CAST(relname AS int8) FROM pg_class",
+            &["22P02", "::int8"],
+        ),
+        (
+            "SELECT relnamee FROM pg_class a JOIN pg_type b ON a.oid = b.oid",
+            &["42703"],
+        ),
+        (
+            "WITH RECURSIVE t AS (SELECT oid FROM pg_type UNION ALL SELECT oid FROM t) SELECT * FROM t",
+            &["0A000", "no recursion"],
+        ),
+        (
+            "SELECT lowwer(relname) FROM pg_class",
+            &["42883", "\"lowwer\"", "perhaps lower;"],
+        ),
+        (
+            "SELECT 1 FROM pg_class, customers",
+            &["0A000", "table customers", "aquifer.last_answer"],
+        ),
+        (
+            "SELECT 1 FROM pg_class, invoices",
+            &["42P01", "\"invoices\"", "information_schema.tables"],
+        ),
+        (
+            "SELECT set_config(relname, 'x', false) FROM pg_class",
+            &["42883", "write set_config"],
+        ),
+        (
+            "SELECT FROM pg_catalog.pg_class WHERE (",
+            &["42601", "expected"],
+        ),
     ] {
         match asked(&engine, &ready, sql, &[]).await {
             Ok(answer) => panic!("{sql}: {} rows", answer.rows.len()),

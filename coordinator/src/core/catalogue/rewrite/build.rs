@@ -142,6 +142,7 @@ pub fn no_function(name: &str) -> Refusal {
 
 /// The refusal of a function that is called with other values than it takes.
 pub(super) fn other_values(name: &str, takes: &str) -> Box<Refusal> {
-    let message = format!("function {name} of the catalogue is called with other values than it takes");
+    let message =
+        format!("function {name} of the catalogue is called with other values than it takes");
     super::refusal("42883", Rule::Names, message, &format!("write {takes}"))
 }
