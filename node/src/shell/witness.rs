@@ -42,10 +42,12 @@ pub enum WitnessFault {
         source: io::Error,
     },
     /// Nothing in it can be read.
-    #[error("the witness file {} holds no valid line", path.display())]
+    #[error("the witness file {} has {bytes} bytes and no valid line, expected one at least of its two lines of {LINE_BYTES} bytes", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
+        /// Its length.
+        bytes: u64,
     },
 }
 
@@ -68,6 +70,7 @@ impl Witness {
         let newest = lines.into_iter().flatten().max_by_key(|line| line.0.seq);
         let (head, line) = newest.ok_or_else(|| WitnessFault::Unreadable {
             path: path.to_owned(),
+            bytes: file.metadata().map_or(0, |facts| facts.len()),
         })?;
         let (path, turn) = (path.to_owned(), AtomicU64::new(line + 1));
         Ok(Some((Self { file, path, turn }, head)))

@@ -60,7 +60,9 @@ pub enum TicketError {
         got: usize,
     },
     /// Characters are missing, added or changed.
-    #[error("the ticket is damaged: copy the whole line again")]
+    #[error(
+        "the ticket is damaged: its check sum is not that of its text, expected the whole line as it was printed; copy it again"
+    )]
     Damaged,
     /// The checksum fits, but the fields do not.
     #[error("the ticket's fields cannot be read")]

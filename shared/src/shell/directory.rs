@@ -65,7 +65,7 @@ pub enum DirectoryFault {
         source: io::Error,
     },
     /// The coordinator's file is malformed.
-    #[error("{} is malformed at line {}, column {}", path.display(), source.line(), source.column())]
+    #[error("{} is malformed at line {}, column {}, expected it as `join` wrote it: put it back from a backup", path.display(), source.line(), source.column())]
     Coordinator {
         /// The file.
         path: PathBuf,

@@ -21,5 +21,39 @@ pub fn read_document(path: &Path) -> anyhow::Result<String> {
         bytes.len()
     );
     let text = String::from_utf8(bytes);
-    text.map_err(|_| anyhow::anyhow!("{} is not text in UTF-8", path.display()))
+    text.map_err(|error| {
+        let place = error.utf8_error().valid_up_to() + 1;
+        anyhow::anyhow!(
+            "{} is not text in UTF-8: byte {place} is part of no letter, expected a file of text",
+            path.display()
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(bytes: &[u8], expected: Result<&str, &str>) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        fs::write(&path, bytes).unwrap();
+        let read = read_document(&path).map_err(|error| error.to_string());
+        match (read, expected) {
+            (Ok(found), Ok(expected)) => assert_eq!(found, expected),
+            (Err(found), Err(expected)) => assert!(found.contains(expected), "{found}"),
+            (found, _) => panic!("{found:?}"),
+        }
+    }
+
+    #[test]
+    fn files_of_text_are_read_and_others_named_with_the_place() {
+        check("a = \"ä\"".as_bytes(), Ok("a = \"ä\""));
+        check(
+            b"a = \xff",
+            Err("byte 5 is part of no letter, expected a file of text"),
+        );
+        check(&[b'x'; DOCUMENT_BYTES_MAX + 1], Err("are allowed"));
+    }
 }

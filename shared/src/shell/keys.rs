@@ -56,14 +56,27 @@ pub enum KeyFault {
         length: u64,
     },
     /// The bytes are not an Ed25519 key.
-    #[error("{} does not hold an Ed25519 key (PKCS#8)", path.display())]
+    #[error("{} holds {found}, expected an Ed25519 key (PKCS#8, DER)", path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
+        /// What it looks like; nothing of it is repeated.
+        found: &'static str,
     },
     /// The operating system gave no randomness, or the library refused to make or use a key.
     #[error("could not make or use a key: no randomness, or the library refused")]
     Library,
+}
+
+/// What bytes that are no key look like.
+fn looks_like(bytes: &[u8]) -> &'static str {
+    match bytes {
+        [] => "nothing",
+        _ if bytes.starts_with(b"-----BEGIN") => "text in PEM form",
+        // A sequence in DER.
+        [0x30, ..] => "a key of another kind, or a damaged one",
+        _ => "something else, or a damaged key",
+    }
 }
 
 /// A party's Ed25519 identity: outlives certificates, signs updates, approvals and join requests.
@@ -106,6 +119,7 @@ impl Identity {
     pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self, KeyFault> {
         let pair = Ed25519KeyPair::from_pkcs8(bytes).map_err(|_| KeyFault::Malformed {
             path: path.to_owned(),
+            found: looks_like(bytes),
         })?;
         Ok(Self { pair })
     }
@@ -321,6 +335,10 @@ mod tests {
             Identity::load(&path),
             Err(KeyFault::Malformed { .. })
         ));
+        let said = |bytes: &[u8]| Identity::from_bytes(bytes, &path).unwrap_err().to_string();
+        assert!(said(b"-----BEGIN X").contains("holds text in PEM form, expected an Ed25519 key"));
+        assert!(said(b"").contains("holds nothing,") && said(b"CANARY").contains("something else"));
+        assert!(!said(b"CANARY").contains("CANARY"));
         let long = dir.path().join("long.key");
         write_private(&long, &[0; KEY_FILE_BYTES_MAX as usize + 1]).unwrap();
         assert!(matches!(

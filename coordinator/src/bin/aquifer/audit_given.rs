@@ -57,12 +57,16 @@ pub(crate) fn tests(file: Option<&Path>) -> anyhow::Result<BTreeMap<String, bool
     let results: BTreeMap<String, String> =
         serde_json::from_slice(&bytes).with_context(could_not)?;
     let known = |(id, result): (String, String)| match &*result {
-        _ if !is_id(&id) => bail!(could_not()),
+        _ if !is_id(&id) => bail!("{}; found the id {:?}", could_not(), short(&id)),
         "passed" => Ok((id, true)),
         "failed" => Ok((id, false)),
-        _ => bail!(could_not()),
+        _ => bail!("{}; found {id} {:?}", could_not(), short(&result)),
     };
     results.into_iter().map(known).collect()
+}
+
+fn short(text: &str) -> String {
+    text.chars().take(HISTORY_KEY_BYTES_MAX).collect()
 }
 
 fn is_id(text: &str) -> bool {

@@ -97,8 +97,9 @@ pub(super) fn each(
             let read = BufReader::new(file).read_to_string(&mut text);
             read.with_context(|| format!("{shown} is not text in UTF-8"))?;
             // What a parser quotes may be a value.
-            let Ok(value) = serde_json::from_str::<Value>(&text) else {
-                bail!("{shown} is not JSON");
+            let value = match serde_json::from_str::<Value>(&text) {
+                Ok(value) => value,
+                Err(error) => bail!("{shown} is not JSON: {}", stops(&error)),
             };
             let objects = match &value {
                 Value::Array(objects) => &objects[..],
@@ -114,6 +115,18 @@ pub(super) fn each(
             Ok(())
         }
     }
+}
+
+/// Where a text stops being JSON, without a word of it.
+fn stops(error: &serde_json::Error) -> String {
+    let found = match error.is_eof() {
+        true => "the file ends",
+        false => "something else was found",
+    };
+    let (line, column) = (error.line(), error.column());
+    format!(
+        "{found} at line {line}, column {column}, expected one object, or an array of them, and nothing behind"
+    )
 }
 
 fn each_csv(
@@ -133,7 +146,7 @@ fn each_csv(
     let headers = reader.headers();
     let Ok(headers) = headers else {
         bail!(
-            "{} has no readable first line with the names of its columns",
+            "{} has no readable first line: it is not text in UTF-8, expected the names of its columns, with commas between",
             path.display()
         );
     };
@@ -150,8 +163,9 @@ fn each_csv(
     for column in needed {
         ensure!(
             places.contains_key(*column),
-            "{} has no column {column:?}, which the mapping names",
-            path.display()
+            "{} has no column {column:?} among its {}, expected every column that the mapping names",
+            path.display(),
+            places.len()
         );
     }
     let width = places.len();

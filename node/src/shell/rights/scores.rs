@@ -46,7 +46,7 @@ pub(super) fn of_person(path: &Path, id: &str) -> anyhow::Result<Vec<ScoreLine>>
         match reader.read_record(&mut record) {
             Ok(false) => return Ok(found),
             Ok(true) => {}
-            Err(_) => bail!("{shown}: line {number} is no line of a file of scores"),
+            Err(error) => bail!("{shown}: line {number} {}", unlike(&error, headings.len())),
         }
         if record.get(place).is_none_or(|own| own.trim() != id.trim()) {
             continue;
@@ -59,6 +59,19 @@ pub(super) fn of_person(path: &Path, id: &str) -> anyhow::Result<Vec<ScoreLine>>
         let columns = columns.filter(|(own, _)| *own != place);
         let line = columns.map(|(_, (heading, value))| (heading.to_owned(), value.to_owned()));
         found.push(ScoreLine(line.collect()));
+    }
+}
+
+/// What is wrong with a line, without a word of it.
+fn unlike(error: &csv::Error, expected: usize) -> String {
+    match error.kind() {
+        csv::ErrorKind::UnequalLengths { len, .. } => {
+            format!("has {len} fields, expected {expected} as in the first line")
+        }
+        csv::ErrorKind::Utf8 { .. } => {
+            format!("is not text in UTF-8, expected {expected} fields of text")
+        }
+        _ => format!("cannot be read, expected {expected} fields as in the first line"),
     }
 }
 

@@ -70,7 +70,9 @@ fn no_store(problem: &str) -> TableProblem {
 fn from_file(path: &Path) -> Result<Credentials, TableProblem> {
     let bytes = read_private(path).map_err(|fault| TableProblem::of(&fault))?;
     let wrong = |problem| TableProblem::new(format!("credentials file {path:?}: {problem}"));
-    let text = str::from_utf8(&bytes).map_err(|_| wrong("it is not text"))?;
+    let text = str::from_utf8(&bytes);
+    let text =
+        text.map_err(|_| wrong("it is not text, expected a section with lines NAME = VALUE"))?;
     parsed(text).map_err(wrong)
 }
 
@@ -162,12 +164,19 @@ fn roots(config: &S3Config, directory: &Path) -> Result<RootCertStore, TableProb
     let path = directory.join(file);
     let wrong = |problem: &str| TableProblem::new(format!("ca_file {path:?}: {problem}"));
     let pem = std::fs::read(&path).map_err(|error| wrong(&error.kind().to_string()))?;
-    for certificate in CertificateDer::pem_slice_iter(&pem) {
+    for (number, certificate) in (1..).zip(CertificateDer::pem_slice_iter(&pem)) {
         let added = certificate.ok().and_then(|found| roots.add(found).ok());
-        added.ok_or_else(|| wrong("it holds something that is no certificate in PEM form"))?;
+        added.ok_or_else(|| {
+            wrong(&format!(
+                "number {number} in it is no certificate in PEM form, expected nothing else"
+            ))
+        })?;
     }
     match roots.is_empty() {
-        true => Err(wrong("it holds no certificate in PEM form")),
+        true => Err(wrong(&format!(
+            "its {} bytes hold no certificate in PEM form, expected one at least (-----BEGIN CERTIFICATE-----)",
+            pem.len()
+        ))),
         false => Ok(roots),
     }
 }

@@ -41,11 +41,13 @@ struct Group {
 }
 
 /// A text that is no policy.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("line {line}: expected {expected}")]
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("line {line}: found {found:?}, expected {expected}")]
 pub struct BadLogPolicy {
     /// From 1.
     pub line: usize,
+    /// The beginning of the line, or what is there instead of one.
+    pub found: String,
     /// What belongs there.
     pub expected: &'static str,
 }
@@ -208,7 +210,8 @@ impl LogPolicy {
     pub fn parse(text: &str) -> Result<Self, BadLogPolicy> {
         let mut reading = Reading::default();
         if text.len() > NOTE_BYTES_MAX {
-            return Err(bad(0, "at most 64 KiB"));
+            let found = format!("{} bytes", text.len());
+            return Err(bad(0, &found, "at most 64 KiB"));
         }
         let mut last = 1;
         for (place, line) in text.lines().enumerate() {
@@ -216,13 +219,13 @@ impl LogPolicy {
             if words.first().is_some_and(|word| !word.starts_with('#')) {
                 reading
                     .line(&words)
-                    .map_err(|expected| bad(place, expected))?;
+                    .map_err(|expected| bad(place, line, expected))?;
             }
             last = place;
         }
         Ok(Self {
-            log: reading.log.ok_or(bad(last, "a log"))?,
-            quorum: reading.quorum.ok_or(bad(last, "a quorum"))?,
+            log: reading.log.ok_or_else(|| bad(last, END, "a log"))?,
+            quorum: reading.quorum.ok_or_else(|| bad(last, END, "a quorum"))?,
             witnesses: reading.witnesses,
             groups: reading.groups,
         })
@@ -311,12 +314,65 @@ impl Reading {
     }
 }
 
-fn bad(place: usize, expected: &'static str) -> BadLogPolicy {
+fn bad(place: usize, found: &str, expected: &'static str) -> BadLogPolicy {
     BadLogPolicy {
         line: place + 1,
+        found: found.chars().take(FOUND_MAX).collect(),
         expected,
     }
 }
 
+/// Letters of a line that are repeated.
+const FOUND_MAX: usize = 60;
+/// What is found behind the last line.
+const END: &str = "the end";
 const LOG_TYPE: u8 = 1;
 const WITNESS_TYPE: u8 = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text() -> String {
+        let witness = VerifierKey::of_witness("north", IdentityKey([2; 32]));
+        LogPolicy::new(
+            VerifierKey::of_log("log", IdentityKey([1; 32])),
+            vec![witness],
+            1,
+        )
+        .to_text()
+    }
+
+    #[track_caller]
+    fn check_refused(text: &str, line: usize, found: &str, expected: &str) {
+        let bad = LogPolicy::parse(text).unwrap_err();
+        assert_eq!((bad.line, bad.found.as_str()), (line, found));
+        assert!(bad.to_string().contains(expected), "{bad}");
+    }
+
+    #[test]
+    fn what_is_no_policy_is_told_with_its_line_and_what_it_says() {
+        let whole = text();
+        assert_eq!(LogPolicy::parse(&whole).unwrap().to_text(), whole);
+        check_refused(
+            "# keys\nkey north\n",
+            2,
+            "key north",
+            "expected log KEY, witness NAME KEY",
+        );
+        check_refused(
+            &whole.replace("quorum quorum", "quorum none\nquorum none"),
+            5,
+            "quorum none",
+            "once",
+        );
+        let (without, _) = whole.rsplit_once("quorum").unwrap();
+        check_refused(without, 3, "the end", "expected a quorum");
+        check_refused(
+            &"x".repeat(NOTE_BYTES_MAX + 1),
+            1,
+            "65537 bytes",
+            "at most 64 KiB",
+        );
+    }
+}
