@@ -277,7 +277,7 @@ mod tests {
         let held = law_packs::all(None).unwrap();
         check_fits(
             &packs_table(&held),
-            &["uk-gdpr", "AT BE BG", "General Data"],
+            &["uk-gdpr", "AT BE BG", "Data Protection"],
         );
         for one in &held {
             let first = one.pack.rules()[0].id(one.pack.id().as_str());

@@ -102,6 +102,8 @@ fn catalogue_cannot_reach_data() {
             "0A000",
         ),
         ("SELECT * FROM pg_class, secrets", "42P01"),
+        ("SELECT * FROM aquifer.budgets", "perhaps aquifer.budget;"),
+        ("SELECT relnam FROM pg_class", "perhaps relname;"),
         ("SELECT pg_read_file('/etc/passwd')", "42883"),
         ("SELECT * FROM customers", "42803"),
     ];

@@ -56,7 +56,7 @@ fn every_command_of_the_guide_ends_as_it_says() {
             continue;
         }
         assert!(
-            printed.contains("largest epsilon it could falsify"),
+            printed.contains("LARGEST EPSILON IT COULD FALSIFY"),
             "{printed}"
         );
         assert!(printed.contains("3.4"), "{printed}");
