@@ -59,8 +59,7 @@ impl Home {
             Err(fault) => {
                 let why = chain(&fault.into());
                 note(&format!(
-                    "the history was not asked, so that this is by {} alone; stop the coordinator to ask it ({why})",
-                    "policy.accepted"
+                    "the history was not asked, so that this is by policy.accepted alone; stop the coordinator to ask it ({why})"
                 ));
                 return Ok(Known::default());
             }

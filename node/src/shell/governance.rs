@@ -7,10 +7,10 @@ use aquifer_shared::base::ids::{Hash32, IdentityKey};
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::domain::law::change::Accepted;
 use aquifer_shared::shell::exceptions::{self, Held};
-use aquifer_shared::shell::history::History;
+use aquifer_shared::shell::history::{History, HistoryFault};
 use aquifer_shared::shell::policy_kept::Known;
 use aquifer_shared::shell::policy_record::{Policy, Standing, Term};
-use aquifer_shared::shell::report::Outcome;
+use aquifer_shared::shell::report::{Outcome, chain, note};
 
 use super::at_rest;
 use super::clock::now;
@@ -99,7 +99,8 @@ pub fn status(directory: &Path, json: bool) -> anyhow::Result<Outcome> {
     let config = NodeConfig::load(directory)?;
     let gatekeeper = config.gatekeeper(directory)?;
     let policy = (&config, gatekeeper.as_ref());
-    let standing = standing(directory, policy, known(directory)?)?;
+    let known = known(directory).or_else(|fault| by_record(&fault).ok_or(fault))?;
+    let standing = standing(directory, policy, known)?;
     let site = at_rest::identity(directory)?.identity().public();
     let own = (&site, standing.signing());
     let held = held_exceptions(directory, own, gatekeeper.as_ref())?;
@@ -114,6 +115,19 @@ fn known(directory: &Path) -> anyhow::Result<Known> {
         Some(Answer::Refused(why)) => anyhow::bail!("the node's history was not asked: {why}"),
         Some(_) => anyhow::bail!("the running node answered something else"),
     }
+}
+
+/// Where the history cannot be asked just now, the record alone is shown; not where it is another one than was signed.
+fn by_record(fault: &anyhow::Error) -> Option<Known> {
+    let refused = fault.downcast_ref().is_some_and(HistoryFault::is_refusal);
+    if refused {
+        return None;
+    }
+    let why = chain(fault);
+    note(&format!(
+        "the history was not asked, so that this is by policy.accepted alone ({why})"
+    ));
+    Some(Known::default())
 }
 
 fn standing(
