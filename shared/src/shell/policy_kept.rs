@@ -56,13 +56,12 @@ impl Known {
 
     /// Holds the record of the file against what the history knows.
     pub(super) fn start(&self, file: Option<Accepted>) -> anyhow::Result<Start> {
+        let there = file.is_some();
         let file = file.filter(holds);
         let Some(text) = &self.kept else {
             // A site from before histories kept it, or its first start.
-            return Ok(Start {
-                before: file,
-                lost: false,
-            });
+            let lost = there && file.is_none();
+            return Ok(Start { before: file, lost });
         };
         let Some(kept) = self.record() else {
             // Kept by a version before: moment and digest alone.
@@ -103,3 +102,92 @@ fn holds(accepted: &Accepted) -> bool {
 
 /// Under which name the history keeps which policy was accepted last.
 pub(super) const KEPT: &str = "policy";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::law::change::{Override, Signed};
+    use crate::shell::keys::Identity;
+    use crate::shell::signed::line;
+
+    const FROM: Hash32 = Hash32([1; 32]);
+
+    fn record(at: u64) -> Accepted {
+        Accepted {
+            digest: Hash32([2; 32]),
+            officers: Vec::new(),
+            at: Timestamp(at),
+            signers: Vec::new(),
+            signed: None,
+            overrides: Vec::new(),
+            exceptions: Vec::new(),
+        }
+    }
+
+    /// A record that somebody signed, for a policy that may be another.
+    fn signed(policy: Hash32) -> Accepted {
+        let officer = Identity::generate().unwrap();
+        let change = change_digest(&change_from(&FROM, Timestamp(1), &policy));
+        Accepted {
+            signers: vec![officer.public()],
+            signed: Some(Signed {
+                from: FROM,
+                since: Timestamp(1),
+                lines: vec![line(&officer, &change).trim().to_owned()],
+            }),
+            ..record(5)
+        }
+    }
+
+    fn kept(accepted: &Accepted, before: Option<&Accepted>) -> Option<String> {
+        let before = before.map(|own| digest_of(own).unwrap());
+        let accepted = accepted.clone();
+        Some(serde_json::to_string(&Kept { accepted, before }).unwrap())
+    }
+
+    /// What a history keeps, what the file holds, and from when the record is that counts, if any does and the file is it.
+    #[track_caller]
+    fn check(kept: Option<String>, file: Option<Accepted>, expected: (Option<u64>, bool)) {
+        let latest = Timestamp(0);
+        let start = Known { kept, latest }.start(file).unwrap();
+        let found = start.before.map(|own| own.at.0);
+        assert_eq!((found, start.lost), expected);
+    }
+
+    #[test]
+    fn the_history_says_which_record_counts() {
+        let (old, new) = (record(5), record(9));
+        check(None, None, (None, false));
+        check(None, Some(old.clone()), (Some(5), false));
+        check(kept(&new, Some(&old)), Some(new.clone()), (Some(9), false));
+        check(kept(&new, Some(&old)), Some(old.clone()), (Some(9), false));
+        check(kept(&new, None), Some(old.clone()), (Some(9), true));
+        check(kept(&new, None), None, (Some(9), true));
+        check(kept(&new, Some(&old)), None, (Some(9), true));
+        check(kept(&old, None), Some(new.clone()), (Some(5), true));
+        let mut other = new.clone();
+        other.overrides.push(Override {
+            digest: FROM,
+            reason: "none".to_owned(),
+            at: Timestamp(9),
+        });
+        check(kept(&new, Some(&old)), Some(other), (Some(9), true));
+    }
+
+    #[test]
+    fn what_a_version_before_kept_is_held_against_the_file() {
+        let mark = |own: &Accepted| Some(format!("{} {}", own.at.0, own.digest));
+        check(mark(&record(5)), Some(record(5)), (Some(5), false));
+        check(mark(&record(9)), Some(record(5)), (None, true));
+        check(mark(&record(5)), None, (None, true));
+    }
+
+    #[test]
+    fn signatures_of_a_record_are_verified_again() {
+        check(None, Some(signed(record(5).digest)), (Some(5), false));
+        check(None, Some(signed(FROM)), (None, true));
+        let mut other = signed(record(5).digest);
+        other.signers.push(Identity::generate().unwrap().public());
+        check(None, Some(other), (None, true));
+    }
+}

@@ -106,7 +106,7 @@ impl Standing {
     /// The record, the signatures or a key of an officer cannot be read.
     pub fn of(policy: &Policy<'_>, known: Known) -> anyhow::Result<Self> {
         let start = known.start(accepted(policy.directory)?)?;
-        Self::from(policy, start, known)
+        Self::made(policy, start, known)
     }
 
     /// Holds a policy against what the running program accepted when it started, whatever has become of the record.
@@ -119,10 +119,10 @@ impl Standing {
             before: Some(accepted.clone()),
             lost: false,
         };
-        Self::from(policy, start, Known::default())
+        Self::made(policy, start, Known::default())
     }
 
-    fn from(policy: &Policy<'_>, start: Start, known: Known) -> anyhow::Result<Self> {
+    fn made(policy: &Policy<'_>, start: Start, known: Known) -> anyhow::Result<Self> {
         let Start { before, lost } = start;
         let change = change_of(before.as_ref(), &policy.digest);
         let signed = policy.directory.join(SIGNED_FILE);
@@ -160,7 +160,7 @@ impl Standing {
             officers: &self.officers,
             signers: &signers,
             reason,
-            has_past: has_past || self.known.kept.is_some(),
+            has_past: has_past || self.lost || self.known.kept.is_some(),
             lost: self.lost,
             now: self.present(now),
         };
