@@ -111,6 +111,11 @@ pub(super) async fn taken_anyway(
 }
 
 impl Step {
+    /// How many there are up to it.
+    pub(super) fn number(self) -> u64 {
+        self.number
+    }
+
     fn text(self) -> String {
         format!("{} {}", self.number, self.head)
     }
@@ -138,7 +143,7 @@ impl ConsentLedger {
         known: Option<Step>,
     ) -> Result<Result<Step, PutBack>, ConsentFault> {
         let newest = self.step()?;
-        let Some(known) = known else {
+        let Some(known) = known.filter(|known| *known != newest) else {
             return Ok(Ok(newest));
         };
         let query = "SELECT number, head FROM steps WHERE number = $1";
