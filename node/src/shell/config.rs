@@ -226,12 +226,7 @@ impl NodeConfig {
         })?;
         config.written = Written::new(text);
         let place = |key: &str| text.find(key).unwrap_or(0);
-        for approver in config
-            .policy
-            .approvers
-            .iter()
-            .chain(&config.policy.officers)
-        {
+        for approver in &config.policy.approvers {
             approver
                 .parse::<IdentityKey>()
                 .map_err(|error| wrong(path, text, place(approver), &error.to_string()))?;
