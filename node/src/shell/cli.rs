@@ -352,6 +352,7 @@ fn stopped(stopped: Stopped) -> anyhow::Result<Outcome> {
         Stopped::Distrust(Distrust::Own { signed, entries }) => {
             Err(RefusedHistory::Own { signed, entries }.into())
         }
+        Stopped::RunOut(fault) => Err(fault.into()),
         Stopped::Unfit => anyhow::bail!(
             "the ledger cannot be written: nothing was sent since; free space or repair the disk, then start the node again"
         ),

@@ -11,6 +11,8 @@ use aquifer_shared::domain::predictor::plan::Shape;
 use aquifer_shared::domain::sum::TrustMode;
 use aquifer_shared::shell::at_rest::AtRestConfig;
 use aquifer_shared::shell::noise::check_charge;
+use aquifer_shared::shell::policy_record;
+use aquifer_shared::shell::policy_text::Written;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
@@ -43,6 +45,9 @@ pub struct NodeConfig {
     /// Members that the unit knows.
     #[serde(default)]
     pub member: Vec<MemberConfig>,
+    /// The text that this was read from.
+    #[serde(skip)]
+    pub(super) written: Written,
 }
 
 /// `[ledger]`.
@@ -215,21 +220,19 @@ impl NodeConfig {
     }
 
     fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
-        let config: Self = toml::from_str(text).map_err(|error| {
+        let mut config: Self = toml::from_str(text).map_err(|error| {
             let at = error.span().map_or(0, |span| span.start);
             wrong(path, text, at, error.message())
         })?;
+        config.written = Written::new(text);
         let place = |key: &str| text.find(key).unwrap_or(0);
-        for approver in config
-            .policy
-            .approvers
-            .iter()
-            .chain(&config.policy.officers)
-        {
+        for approver in &config.policy.approvers {
             approver
                 .parse::<IdentityKey>()
                 .map_err(|error| wrong(path, text, place(approver), &error.to_string()))?;
         }
+        policy_record::officers(&config.policy.officers)
+            .map_err(|error| wrong(path, text, place("officers"), &format!("{error:#}")))?;
         if config.data.customers_max == 0 {
             let problem = "customers_max is 0, expected the unit's declared size with room";
             return Err(wrong(path, text, place("customers_max"), problem));

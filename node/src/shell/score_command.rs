@@ -80,12 +80,14 @@ pub fn run(directory: &Path, scoring: &Scoring<'_>) -> anyhow::Result<Outcome> {
     }
     let config = NodeConfig::load(directory)?;
     let gatekeeper = config.gatekeeper(directory)?;
-    if let Err(fault) = governance::stands(directory, (&config, gatekeeper.as_ref()), now()) {
-        return match fault.is::<PolicyFault>() {
-            true => refuse(scoring.json, "policy", &fault.to_string()),
-            false => Err(fault),
-        };
-    }
+    let accepted = match governance::stands(directory, (&config, gatekeeper.as_ref()), now()) {
+        Ok(accepted) => accepted,
+        Err(fault) if fault.is::<PolicyFault>() => {
+            return refuse(scoring.json, "policy", &fault.to_string());
+        }
+        Err(fault) => return Err(fault),
+    };
+    let gatekeeper = gatekeeper.map(|own| own.excepting(accepted.exceptions));
     let purpose = match purpose(gatekeeper.as_ref(), scoring.purpose) {
         Ok(purpose) => purpose,
         Err(why) => return refuse(scoring.json, "law", &why),

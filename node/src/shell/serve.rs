@@ -19,6 +19,7 @@ use aquifer_shared::shell::history::History;
 use aquifer_shared::shell::keys::{Identity, random_bytes32};
 use aquifer_shared::shell::own_program::own_program;
 use aquifer_shared::shell::platform::System;
+use aquifer_shared::shell::policy_record::{PolicyFault, Term};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
@@ -56,6 +57,8 @@ pub enum Stopped {
     Unfit,
     /// A history is not what it was: the coordinator's, or this node's own.
     Distrust(Distrust),
+    /// The policy is not in force any more: a broken glass has run out.
+    RunOut(PolicyFault),
 }
 
 pub(super) struct Node {
@@ -75,6 +78,8 @@ pub(super) struct Node {
     pub(super) gate: TaskGate,
     /// To the task that watches the coordinator's history.
     pub(super) heard: mpsc::Sender<Heard>,
+    /// How long the policy is in force.
+    term: Term,
 }
 
 /// Runs the node of a directory until it is stopped.
@@ -134,6 +139,7 @@ pub fn run(directory: &Path, break_glass: Option<&str>) -> anyhow::Result<Stoppe
         teller: teller.clone(),
         gate: TaskGate::new(witnessed),
         heard: heard.clone(),
+        term: data.term,
     };
     let stopped = runtime.block_on(async {
         let (to_loop, asked) = mpsc::channel(QUEUE_MAX);
@@ -221,6 +227,9 @@ impl Node {
             if self.participant.is_unfit() {
                 break Stopped::Unfit;
             }
+            if let Err(fault) = self.term.check(self.participant.ledger().present(now())) {
+                break Stopped::RunOut(fault);
+            }
             let event = tokio::select! {
                 Some(event) = results.recv() => event,
                 heard = link.recv() => match heard {
@@ -246,7 +255,7 @@ impl Node {
                     self.participant.serve_data(epoch);
                     Event::Tick
                 }
-                () = until(self.gate.next_wakeup(self.participant.next_wakeup())) => Event::Tick,
+                () = until(self.next_wakeup()) => Event::Tick,
                 _ = interrupted.recv() => break Stopped::Asked,
                 _ = terminated.recv() => break Stopped::Asked,
             };
@@ -264,6 +273,13 @@ impl Node {
             self.store.close().await?;
         }
         Ok(stopped)
+    }
+
+    /// Under a broken glass the clock is looked at all the time.
+    fn next_wakeup(&self) -> Option<Timestamp> {
+        let wakeup = self.gate.next_wakeup(self.participant.next_wakeup());
+        let look = self.term.ends().then(|| now().after_ms(CLOCK_LOOK_MS));
+        wakeup.into_iter().chain(look).min()
     }
 
     pub(super) async fn act(&mut self) {

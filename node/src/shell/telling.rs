@@ -12,6 +12,7 @@ use aquifer_shared::base::limits::HISTORY_GROUP_MAX;
 use aquifer_shared::domain::pack::written_proof;
 use aquifer_shared::domain::tlog::{Checkpoint, SignedNote};
 use aquifer_shared::shell::history::History;
+use aquifer_shared::shell::policy_kept::Known;
 use aquifer_shared::shell::report::{chain, note};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
@@ -137,7 +138,11 @@ impl Teller {
     pub fn takes(query: &Query) -> bool {
         matches!(
             query,
-            Query::Tell | Query::Prove { .. } | Query::Payloads { .. } | Query::Entries { .. }
+            Query::Tell
+                | Query::Policy
+                | Query::Prove { .. }
+                | Query::Payloads { .. }
+                | Query::Entries { .. }
         )
     }
 
@@ -145,6 +150,10 @@ impl Teller {
     pub async fn answer(&self, query: &Query) -> Answer {
         let answered = match query {
             Query::Tell => self.tell().await.map(|()| Answer::Told),
+            Query::Policy => {
+                let known = Known::of(&self.history).await;
+                known.map(Answer::Policy).map_err(Into::into)
+            }
             Query::Prove { entry } => self.prove(*entry).await.map(Answer::Proven),
             Query::Payloads { entries } => self.payloads(entries).await.map(Answer::Payloads),
             Query::Entries { from } => audit::copied(&self.history, *from)

@@ -236,6 +236,18 @@ impl History {
         self.ask(|reply| Ask::Read { range, reply }).await?
     }
 
+    /// When the newest entry was written down; 0 where there is none.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read.
+    pub async fn latest(&self) -> Result<Timestamp, HistoryFault> {
+        let size = self.edge.borrow().size;
+        let newest = self.read(size.saturating_sub(1)..size).await?;
+        let newest = newest.last().map(|entry| entry.leaf.recorded_at);
+        Ok(newest.unwrap_or_default())
+    }
+
     /// Removes payload and salt of an entry for good; its leaf stays. Durable on return.
     ///
     /// # Errors
