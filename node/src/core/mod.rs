@@ -20,6 +20,7 @@ pub mod policy;
 mod question;
 #[cfg(test)]
 pub(crate) mod question_fixtures;
+pub mod replay;
 pub mod rights;
 pub mod table;
 pub mod trust;

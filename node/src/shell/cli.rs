@@ -14,6 +14,7 @@ use aquifer_shared::shell::report::{Outcome, chain, finish, refuse};
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
+use super::audit::{self, AuditCommand};
 use super::config::{CONFIG_FILE, NodeConfig};
 use super::consent::{self, ConsentCommand, PutBack};
 use super::law_command::{self, LawsCommand, PolicyCommand};
@@ -143,6 +144,11 @@ enum Command {
         #[command(subcommand)]
         command: HistoryCommand,
     },
+    /// What the unit shows its auditors.
+    Audit {
+        #[command(subcommand)]
+        command: AuditCommand,
+    },
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -264,6 +270,7 @@ fn carry_out(command: &Command, directory: &Path) -> anyhow::Result<Outcome> {
         }
         Command::Consent { command } => consent::run(directory, command),
         Command::Rights { command } => rights::run(directory, command),
+        Command::Audit { command } => audit::run(directory, command),
         Command::Keys { command } => keys_command::run(
             directory,
             &at_rest::config(directory)?,
@@ -306,6 +313,7 @@ impl Command {
             Self::Studies { command } => command.query().1,
             Self::Consent { command } => command.json(),
             Self::Rights { command } => command.json(),
+            Self::Audit { command } => command.json(),
             Self::Keys { command } => command.json(),
             Self::History {
                 command: HistoryCommand::Show { json },

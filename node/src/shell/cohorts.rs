@@ -9,7 +9,7 @@ use aquifer_shared::base::ids::{AttemptId, Hash32, Name, StudyHash};
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::domain::history::{Event, Json, Kind};
 use aquifer_shared::domain::law::witness::{GateKind, Query, Run, Score, Train};
-use aquifer_shared::domain::law::{Allowed, Purpose};
+use aquifer_shared::domain::law::{Allowed, Gate, Purpose, Word as _};
 use aquifer_shared::protocol::wire::RefusalCode;
 
 use crate::core::analytics::RowTable;
@@ -31,6 +31,8 @@ pub struct Heard {
     pub events: Vec<ConsentEvent>,
     /// All notices, where the list is another.
     pub notices: Option<NoticeBook>,
+    /// The number of the last event in the ledger that was read so far.
+    pub upto: i64,
 }
 
 /// What decides who is in a sum.
@@ -47,6 +49,8 @@ pub struct Cohorts {
     cuts: BTreeMap<String, Kept>,
     /// Events and lists of notices taken so far.
     heard: u64,
+    /// The number of the last event in the ledger that was taken.
+    upto: i64,
     usage: Option<Usage>,
     /// Tables whose persons the usage ledger was told.
     tables: u64,
@@ -64,8 +68,10 @@ pub type Teller = Box<dyn FnMut(Event) + Send>;
 
 #[derive(Clone, Debug)]
 struct LastCut {
-    at: Timestamp,
+    at: i64,
+    gate: Gate,
     purpose: String,
+    columns: Vec<String>,
     decision: Hash32,
     policy: Hash32,
 }
@@ -83,6 +89,8 @@ struct Served {
 #[derive(Clone)]
 struct Masks {
     stamp: Stamp,
+    /// When the cut behind them was taken.
+    at: i64,
     persons: Arc<Bits>,
     rows: Arc<Bits>,
 }
@@ -131,6 +139,7 @@ impl Cohorts {
             published: BTreeMap::new(),
             cuts: BTreeMap::new(),
             heard: 0,
+            upto: 0,
             usage: None,
             tables: TRAINING,
             lost: false,
@@ -171,11 +180,21 @@ impl Cohorts {
         let (Some(cut), Some(teller)) = (self.last.take(), &mut self.teller) else {
             return;
         };
+        let columns = cut.columns.iter().map(|column| Json::from(column.as_str()));
+        // Too many for a payload: such a cut cannot be taken again from the history.
+        let bytes: usize = cut.columns.iter().map(|column| 4 + 2 * column.len()).sum();
+        let columns = match bytes <= COLUMNS_BYTES_MAX && cut.columns.len() <= COLUMNS_MAX {
+            true => Json::List(columns.collect()),
+            false => Json::Null,
+        };
         let payload = Json::object([
             ("attempt", Json::from(attempt.to_string())),
+            ("columns", columns),
             ("consent_events", Json::from(self.heard)),
-            ("cut_at", Json::from(cut.at.0)),
+            ("consent_upto", Json::from(self.upto)),
+            ("cut_at", Json::from(cut.at)),
             ("decision", Json::from(cut.decision.to_string())),
+            ("gate", Json::from(cut.gate.word())),
             ("purpose", Json::from(cut.purpose)),
             ("study", Json::from(study.to_string())),
         ]);
@@ -258,6 +277,7 @@ impl Cohorts {
             let persons = served.roll.eligible(&self.register, &cut);
             Masks {
                 stamp,
+                at: cut.at,
                 rows: Arc::new(table.rows_of(&persons)),
                 persons: Arc::new(persons),
             }
@@ -266,6 +286,9 @@ impl Cohorts {
             served.rows.clear();
         }
         served.rows.insert(key, masks.clone());
+        if let Some(last) = &mut self.last {
+            last.at = masks.at;
+        }
         let number = served.table;
         self.note(attempt, number, &masks.persons);
         Ok(Cohort::new(allowed, masks.rows))
@@ -309,8 +332,10 @@ impl Cohorts {
         let cut = self.cut(&gatekeeper, purpose, brief, now, stamp);
         let decision = allowed.decision();
         self.last = Some(LastCut {
-            at: now,
+            at: cut.at,
+            gate: brief.gate,
             purpose: brief.purpose.clone(),
+            columns: brief.columns.clone(),
             decision: decision.id(),
             policy: decision.policy_digest(),
         });
@@ -349,7 +374,11 @@ impl Cohorts {
     /// Until there is nothing new; `gathered` says whether the register must settle, however this ends.
     fn hear_all(&mut self, gathered: &mut bool) -> anyhow::Result<()> {
         loop {
-            let Heard { events, notices } = (self.news)()?;
+            let Heard {
+                events,
+                notices,
+                upto,
+            } = (self.news)()?;
             if let Some(notices) = notices {
                 self.notices = notices;
                 self.heard += 1;
@@ -357,6 +386,7 @@ impl Cohorts {
             if events.is_empty() {
                 return Ok(());
             }
+            self.upto = self.upto.max(upto);
             self.heard += events.len() as u64;
             self.lost = true;
             if events.len() > MANY {
@@ -408,6 +438,9 @@ impl Cohorts {
 const TRAINING: u64 = 0;
 /// Events that are sorted in at once.
 const MANY: usize = 10_000;
+/// Columns that the history is told of a cut, and their bytes.
+const COLUMNS_MAX: usize = 512;
+const COLUMNS_BYTES_MAX: usize = 8 << 10;
 /// Masks of one table that are kept.
 const KEPT_MAX: usize = 16;
 
@@ -473,7 +506,7 @@ high = 64
                 let events = events.try_iter().collect();
                 Ok(Heard {
                     events,
-                    notices: None,
+                    ..Heard::default()
                 })
             });
             let key = SubjectKey::new(&[5; 32]);

@@ -2,6 +2,7 @@
 
 pub mod at_rest;
 mod attached;
+pub mod audit;
 pub mod check_command;
 mod check_consent;
 mod check_law;

@@ -16,13 +16,18 @@ use aquifer_shared::shell::report::{chain, note};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
+<<<<<<< HEAD
 use super::clock::now;
+=======
+use super::audit;
+>>>>>>> annex
 use super::config::NodeConfig;
 use super::consent::ConsentLedger;
 use super::consent::entering::enter;
 use super::control::ask_within;
 use super::history::{self, HISTORY_FOLDER};
 use super::rights;
+use super::usage::{self, UsageLedger};
 use super::views::{Answer, Query};
 use super::witnessing::read_fork;
 
@@ -80,7 +85,23 @@ impl Teller {
             self.history.append_once(told).await?;
             told = rest;
         }
-        Ok(())
+        self.tell_cuts().await
+    }
+
+    /// Who was eligible at each cut, by a digest.
+    async fn tell_cuts(&self) -> anyhow::Result<()> {
+        loop {
+            let directory = self.directory.clone();
+            let told = tokio::task::spawn_blocking(move || usage::told(&directory));
+            let (told, last) = told.await??;
+            if told.is_empty() {
+                return Ok(());
+            }
+            self.history.append_once(told).await?;
+            let directory = self.directory.clone();
+            let heard = move || UsageLedger::open(&directory)?.heard(last);
+            tokio::task::spawn_blocking(heard).await??;
+        }
     }
 
     /// The same for consents alone, again and again: commands that could not ask the node are heard of, too. Every hour certificates are
@@ -120,7 +141,7 @@ impl Teller {
     pub fn takes(query: &Query) -> bool {
         matches!(
             query,
-            Query::Tell | Query::Prove { .. } | Query::Payloads { .. }
+            Query::Tell | Query::Prove { .. } | Query::Payloads { .. } | Query::Entries { .. }
         )
     }
 
@@ -130,6 +151,9 @@ impl Teller {
             Query::Tell => self.tell().await.map(|()| Answer::Told),
             Query::Prove { entry } => self.prove(*entry).await.map(Answer::Proven),
             Query::Payloads { entries } => self.payloads(entries).await.map(Answer::Payloads),
+            Query::Entries { from } => audit::copied(&self.history, *from)
+                .await
+                .map(Answer::Entries),
             _ => Ok(Answer::Refused("not a question about histories".to_owned())),
         };
         answered.unwrap_or_else(|fault| Answer::Refused(chain(&fault)))

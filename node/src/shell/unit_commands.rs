@@ -36,7 +36,8 @@ pub fn run(directory: &Path, query: &Query, json: bool) -> anyhow::Result<Outcom
         | Answer::History(_)
         | Answer::Told
         | Answer::Proven(_)
-        | Answer::Payloads(_) => {
+        | Answer::Payloads(_)
+        | Answer::Entries(_) => {
             anyhow::bail!("the running node answered something else; is it of this version?")
         }
         Answer::Budget(view) => {

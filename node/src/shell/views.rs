@@ -7,6 +7,7 @@ use aquifer_shared::domain::sum::{StudyTerms, TrustMode};
 use aquifer_shared::shell::noise::epsilon;
 use serde::{Deserialize, Serialize};
 
+use super::audit::Copied;
 use super::history_command::HistoryView;
 use super::ledger_view::LedgerView;
 use super::published::DataView;
@@ -49,6 +50,11 @@ pub enum Query {
         /// Their places.
         entries: Vec<u64>,
     },
+    /// Entries of the history as they are, from a place on: some of them, and none only where there are no more.
+    Entries {
+        /// The place.
+        from: u64,
+    },
 }
 
 /// The node's answer.
@@ -73,6 +79,8 @@ pub enum Answer {
     Proven(Option<Proof>),
     /// To [`Query::Payloads`]; none where one was erased.
     Payloads(Vec<Option<String>>),
+    /// To [`Query::Entries`].
+    Entries(Vec<Copied>),
     /// The rules say no.
     Refused(String),
 }
@@ -200,7 +208,11 @@ pub fn answer(node: &mut Participant, now: Timestamp, query: &Query) -> Answer {
         Query::Data | Query::Refresh => {
             Answer::Refused("only a running node has tables for analysts".to_owned())
         }
-        Query::History | Query::Tell | Query::Prove { .. } | Query::Payloads { .. } => {
+        Query::History
+        | Query::Tell
+        | Query::Prove { .. }
+        | Query::Payloads { .. }
+        | Query::Entries { .. } => {
             Answer::Refused("only a running node has its history open".to_owned())
         }
         Query::Decide { study, approve } => {

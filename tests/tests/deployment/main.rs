@@ -71,6 +71,8 @@ mod refusals;
 #[cfg(test)]
 mod release;
 #[cfg(test)]
+mod replay;
+#[cfg(test)]
 mod sessions;
 #[cfg(test)]
 mod trust;

@@ -87,6 +87,9 @@ fn c1_receipt_of_a_running_unit_verifies_offline() {
         printed["content"], first["content"],
         "the one that was issued"
     );
+    // Rules in force, in the leaf of 108 bytes.
+    let leaf = printed["leaf"].as_str().unwrap();
+    assert!(leaf[88..152].bytes().any(|digit| digit != b'0'), "{leaf}");
     let path = small.folder.path().join("receipt.json");
     fs::write(&path, &file).unwrap();
     assert_eq!(verified(&small, &path), (0, 0));

@@ -2,6 +2,7 @@
 
 mod composition;
 mod erasure;
+mod mask;
 mod meaning;
 mod ordinals;
 mod run;

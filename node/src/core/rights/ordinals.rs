@@ -12,7 +12,7 @@ pub const CHUNK: u32 = 1 << 16;
 /// Membership is about people: it has no `Debug`, and stays at the node.
 #[derive(Clone, Default, PartialEq)]
 pub struct Ordinals {
-    chunks: BTreeMap<u32, Box<[u64]>>,
+    pub(super) chunks: BTreeMap<u32, Box<[u64]>>,
 }
 
 impl Ordinals {
@@ -156,7 +156,7 @@ fn stretches(words: &[u64]) -> Vec<(u16, u16)> {
     all
 }
 
-fn empty() -> Box<[u64]> {
+pub(super) fn empty() -> Box<[u64]> {
     vec![0; BYTES / 8].into()
 }
 

@@ -4,12 +4,14 @@
 
 use std::path::Path;
 
+use aquifer_shared::base::ids::Hash32;
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::shell::history::History;
 
 use super::ledger::{ConsentFault, ConsentLedger, LEDGER_FILE};
 use super::outbox::Open;
 use super::steps::{PutBack, absent, follow, known, taken_anyway};
+use crate::shell::config::NodeConfig;
 
 /// Refuses a ledger that was deleted or put back alone from a backup, unless there is a reason to take it as it is.
 ///
@@ -67,7 +69,8 @@ pub async fn enter(history: &History, directory: &Path) -> anyhow::Result<()> {
             return Ok(());
         }
         let (gone, new): (Vec<Open>, Vec<Open>) = open.into_iter().partition(|own| own.gone);
-        let keyed = new.iter().map(Open::keyed);
+        let rules = in_force(directory);
+        let keyed = new.iter().map(|own| own.keyed(rules));
         let keyed: Vec<_> = keyed.collect::<anyhow::Result<_>>()?;
         let places = history.append_once(keyed).await?;
         let numbers = new.iter().map(|own| own.number);
@@ -79,6 +82,13 @@ pub async fn enter(history: &History, directory: &Path) -> anyhow::Result<()> {
         let settle = move |ledger: &mut ConsentLedger| ledger.settle(&entered, &dropped);
         with_ledger(directory, settle).await?;
     }
+}
+
+/// Digest of the rules in the node's files; zero where it has none that can be read.
+fn in_force(directory: &Path) -> Hash32 {
+    let config = NodeConfig::load(directory).ok();
+    let gatekeeper = config.and_then(|config| config.gatekeeper(directory).ok().flatten());
+    gatekeeper.map_or_else(Hash32::default, |own| own.book().digest())
 }
 
 /// Takes one entry out of the history, if it is there: its place may not have been noted any more.

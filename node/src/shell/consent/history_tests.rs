@@ -237,7 +237,7 @@ fn c1_a_crash_between_history_and_ledger_enters_nothing_twice() {
     let history = unit.history();
     // The history has the first, and the ledger does not know yet.
     let open = unit.ledger().open_entries().unwrap();
-    let first = vec![open[0].keyed().unwrap()];
+    let first = vec![open[0].keyed(Hash32::default()).unwrap()];
     unit.runtime.block_on(history.append_once(first)).unwrap();
     unit.enter(&history);
     let entries = unit.entries(&history);
@@ -302,7 +302,10 @@ fn erasure_finds_what_a_crash_left_in_the_history() {
     let unit = with_ada_and_ben();
     let history = unit.history();
     let open = unit.ledger().open_entries().unwrap();
-    let all = open.iter().map(|own| own.keyed().unwrap()).collect();
+    let all = open
+        .iter()
+        .map(|own| own.keyed(Hash32::default()).unwrap())
+        .collect();
     unit.runtime.block_on(history.append_once(all)).unwrap();
     check_erased(&unit, &history);
     let entries = unit.entries(&history);

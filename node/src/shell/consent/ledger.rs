@@ -108,6 +108,14 @@ pub struct Position {
     tombstone: i64,
 }
 
+impl Position {
+    /// The number of the last event that was read.
+    #[must_use]
+    pub fn events(self) -> i64 {
+        self.event
+    }
+}
+
 /// What came of an event that was to be written.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Taken {
@@ -178,6 +186,23 @@ impl ConsentLedger {
         let tombstones = tombstones.into_iter().map(|(_, tombstone)| tombstone);
         found.extend(tombstones.flat_map(Tombstone::into_events));
         Ok((found, position))
+    }
+
+    /// Events with a number above `after` and up to another, in the order in which they were written, and the number of the last: so many
+    /// that they fit into memory, and none only where there are no more. Erasures have left theirs out.
+    ///
+    /// # Errors
+    ///
+    /// As [`ConsentLedger::since`].
+    pub fn between(
+        &mut self,
+        after: i64,
+        upto: i64,
+    ) -> Result<(Vec<ConsentEvent>, i64), ConsentFault> {
+        let query =
+            "SELECT seq, bytes FROM events WHERE seq > $1 AND seq <= $3 ORDER BY seq LIMIT $2";
+        let bind = |query: Prepared| query.bind(after).bind(PAGE_EVENTS).bind(upto);
+        self.events(query, bind, after)
     }
 
     /// Events of one person.

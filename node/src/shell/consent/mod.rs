@@ -79,7 +79,12 @@ pub fn attach(directory: &Path) -> anyhow::Result<News> {
         });
         let (events, last) = ledger.since(seen)?;
         seen = last;
-        Ok(Heard { events, notices })
+        let upto = last.events();
+        Ok(Heard {
+            events,
+            notices,
+            upto,
+        })
     }))
 }
 

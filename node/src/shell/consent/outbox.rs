@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 
+use aquifer_shared::base::ids::Hash32;
 use aquifer_shared::domain::history::{ActorKind, ActorRole, BadPayload, Event, Json, Kind};
 use aquifer_shared::shell::keys::random_bytes32;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
@@ -45,14 +46,17 @@ pub(super) struct Open {
 }
 
 impl Open {
-    /// The event, and its key.
-    pub(super) fn keyed(&self) -> anyhow::Result<Keyed> {
+    /// The event under the rules in force, and its key.
+    pub(super) fn keyed(&self, rules: Hash32) -> anyhow::Result<Keyed> {
         let none = || anyhow::anyhow!("consent.db, outbox {}: not an event", self.number);
         let kind = u16::try_from(self.kind).ok().and_then(Kind::of_code);
         let payload = self.payload.as_deref().map(Json::parse);
         let payload = payload.and_then(Result::ok).ok_or_else(none)?;
         let event = Event::of_program(kind.ok_or_else(none)?, payload);
-        let event = event.by(ActorKind::Person, ActorRole::Unit);
+        let event = Event {
+            policy: rules,
+            ..event.by(ActorKind::Person, ActorRole::Unit)
+        };
         Ok((self.key.clone(), event))
     }
 

@@ -78,6 +78,20 @@ impl ConsentLedger {
             .map_err(|source| fault(&self.path, "read", source))
     }
 
+    /// Everybody who was ever erased.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read.
+    ///
+    /// # Privacy
+    ///
+    /// By keyed references, which stay at the node.
+    pub fn erased(&mut self) -> Result<Vec<SubjectRef>, ConsentFault> {
+        let tombstones = self.tombstones(0)?;
+        Ok(tombstones.into_iter().map(|(_, own)| own.subject).collect())
+    }
+
     /// Tombstones after a number, with theirs.
     pub(super) fn tombstones(&mut self, after: i64) -> Result<Vec<(i64, Tombstone)>, ConsentFault> {
         let query =

@@ -172,7 +172,7 @@ const BUSY_WAIT: std::time::Duration = std::time::Duration::from_secs(30);
 const DURABLE: &str = "PRAGMA synchronous = FULL";
 const IN_ORDER: &str = "PRAGMA synchronous = NORMAL";
 /// Numbers of persons are never given again.
-const SCHEMA: [&str; 12] = [
+const SCHEMA: [&str; 14] = [
     "CREATE TABLE IF NOT EXISTS position (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL, hash BLOB NOT NULL) STRICT",
     "CREATE TABLE IF NOT EXISTS persons (ordinal INTEGER PRIMARY KEY AUTOINCREMENT, subject BLOB NOT NULL UNIQUE) STRICT",
     "CREATE TABLE IF NOT EXISTS kept_out (subject BLOB PRIMARY KEY, until INTEGER NOT NULL) STRICT, WITHOUT ROWID",
@@ -188,6 +188,10 @@ const SCHEMA: [&str; 12] = [
     "CREATE TABLE IF NOT EXISTS requests (request BLOB PRIMARY KEY, subject BLOB, received_at INTEGER NOT NULL, \
      over INTEGER NOT NULL, bytes BLOB NOT NULL) STRICT",
     "CREATE INDEX IF NOT EXISTS requests_of_subject ON requests (subject)",
+    "CREATE TABLE IF NOT EXISTS masks (number INTEGER PRIMARY KEY AUTOINCREMENT, run BLOB NOT NULL, digest BLOB NOT NULL, \
+     added BLOB NOT NULL, absent BLOB NOT NULL, UNIQUE (run, digest)) STRICT",
+    "CREATE TABLE IF NOT EXISTS cuts (number INTEGER PRIMARY KEY AUTOINCREMENT, attempt BLOB NOT NULL UNIQUE, mask INTEGER NOT NULL, \
+     told INTEGER NOT NULL) STRICT",
     "CREATE TABLE IF NOT EXISTS certificates (digest BLOB PRIMARY KEY, request BLOB NOT NULL, text TEXT NOT NULL) STRICT",
     "CREATE TABLE IF NOT EXISTS models (study BLOB PRIMARY KEY, bytes BLOB NOT NULL) STRICT",
 ];

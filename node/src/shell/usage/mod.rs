@@ -6,6 +6,7 @@
 mod entries;
 mod ledger;
 mod look;
+mod masks;
 mod persons;
 #[cfg(test)]
 pub(in crate::shell) mod tests;
@@ -13,4 +14,5 @@ mod writer;
 
 pub use ledger::{USAGE_FILE, UsageFault, UsageLedger};
 pub use look::{Lost, UsedRun};
+pub use masks::{KeptMask, told};
 pub use writer::{News, Usage, UsageThread, start};

@@ -18,6 +18,7 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::entries;
 use super::ledger::{UsageFault, UsageLedger, fault};
+use super::masks;
 use super::persons::Persons;
 use crate::core::consent::SubjectRef;
 use crate::core::ledger::{ENTRY_BYTES_MAX, Entry, Ledger};
@@ -129,6 +130,8 @@ struct Cut {
 struct Held {
     all: Ordinals,
     last: Option<Cut>,
+    /// The number of the set of that cut.
+    mask: Option<i64>,
 }
 
 impl Writer {
@@ -290,7 +293,7 @@ impl State {
                 Ok(())
             }
             Step::Cut(attempt, cut) => match entries::settle(connection, &attempt).await? {
-                Some(run) => self.add(connection, run, cut).await,
+                Some(run) => self.add(connection, (run, attempt), cut).await,
                 None => {
                     self.keep(attempt, cut);
                     Ok(())
@@ -322,7 +325,7 @@ impl State {
                 };
                 entries::charge(connection, &run, (part, urho, at)).await?;
                 match self.cuts.remove(&attempt) {
-                    Some(cut) => self.add(connection, run, cut).await,
+                    Some(cut) => self.add(connection, (run, attempt), cut).await,
                     None if live => entries::uncut(connection, &attempt, &run).await,
                     None => entries::everybody(connection, &run).await,
                 }
@@ -341,11 +344,11 @@ impl State {
         }
     }
 
-    /// Adds those of a cut to a run.
+    /// Adds those of the cut of an attempt to a run.
     async fn add(
         &mut self,
         connection: &mut SqliteConnection,
-        run: StudyHash,
+        (run, attempt): (StudyHash, AttemptId),
         cut: Cut,
     ) -> Result<(), sqlx::Error> {
         let Some(persons) = self.tables.get_mut(&cut.table) else {
@@ -360,6 +363,7 @@ impl State {
             None => Held {
                 all: super::look::all_of(connection, &run).await?,
                 last: None,
+                mask: None,
             },
         };
         let is_new = held.last.as_ref().is_none_or(|last| {
@@ -369,10 +373,18 @@ impl State {
         if is_new {
             let at = i64::try_from(crate::shell::clock::now().0).unwrap_or(i64::MAX);
             let numbers = persons.numbers_of(connection, &cut.eligible, at).await?;
+            let mut mask = Ordinals::default();
+            mask.add(numbers.iter().copied());
+            let added = mask.without(&held.all);
             for chunk in held.all.add(numbers) {
                 super::look::write_chunk(connection, &run, chunk, &held.all.chunk(chunk)).await?;
             }
-            held.last = Some(cut);
+            let absent = held.all.without(&mask);
+            let number = masks::note(connection, (&run, &mask), (&added, &absent)).await?;
+            (held.last, held.mask) = (Some(cut), Some(number));
+        }
+        if let Some(mask) = held.mask {
+            masks::cut(connection, &attempt, mask).await?;
         }
         self.runs.insert(run, held);
         Ok(())
