@@ -16,7 +16,7 @@ use super::config::NodeConfig;
 use super::store::{Store, StoreFault};
 use super::telling::Teller;
 use super::witnessing::Heard;
-use crate::core::chronicle::entered;
+use crate::core::chronicle::Chronicler;
 
 /// The history cannot be brought up to date.
 #[derive(Debug, thiserror::Error)]
@@ -61,7 +61,9 @@ pub async fn open(config: &NodeConfig, directory: &Path) -> anyhow::Result<Histo
 /// One of them cannot be used.
 pub async fn catch_up(history: &History, store: &mut Store) -> Result<(), CatchUpFault> {
     let links = store.links_after(0, usize::MAX).await?;
-    let mut events: Vec<_> = links.iter().flat_map(|link| entered(link)).collect();
+    let mut chronicler = Chronicler::default();
+    let told = links.iter().flat_map(|link| chronicler.entered(link));
+    let mut events: Vec<_> = told.collect();
     while !events.is_empty() {
         let rest = events.split_off(events.len().min(HISTORY_GROUP_MAX));
         history.append_once(events).await?;

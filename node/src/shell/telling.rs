@@ -16,11 +16,8 @@ use aquifer_shared::shell::report::{chain, note};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
-<<<<<<< HEAD
-use super::clock::now;
-=======
 use super::audit;
->>>>>>> annex
+use super::clock::now;
 use super::config::NodeConfig;
 use super::consent::ConsentLedger;
 use super::consent::entering::enter;
@@ -141,7 +138,11 @@ impl Teller {
     pub fn takes(query: &Query) -> bool {
         matches!(
             query,
-            Query::Tell | Query::Prove { .. } | Query::Payloads { .. } | Query::Entries { .. }
+            Query::Tell
+                | Query::Prove { .. }
+                | Query::Payloads { .. }
+                | Query::Published { .. }
+                | Query::Entries { .. }
         )
     }
 
@@ -151,6 +152,10 @@ impl Teller {
             Query::Tell => self.tell().await.map(|()| Answer::Told),
             Query::Prove { entry } => self.prove(*entry).await.map(Answer::Proven),
             Query::Payloads { entries } => self.payloads(entries).await.map(Answer::Payloads),
+            Query::Published { from } => {
+                let notes = audit::published(&self.history, *from).await;
+                notes.map(Answer::Published)
+            }
             Query::Entries { from } => audit::copied(&self.history, *from)
                 .await
                 .map(Answer::Entries),

@@ -50,6 +50,11 @@ pub enum Query {
         /// Their places.
         entries: Vec<u64>,
     },
+    /// Checkpoints of the history that were published, the last of each of some days from this one on (days since 1970).
+    Published {
+        /// The first day.
+        from: u64,
+    },
     /// Entries of the history as they are, from a place on: some of them, and none only where there are no more.
     Entries {
         /// The place.
@@ -79,6 +84,8 @@ pub enum Answer {
     Proven(Option<Proof>),
     /// To [`Query::Payloads`]; none where one was erased.
     Payloads(Vec<Option<String>>),
+    /// To [`Query::Published`].
+    Published(Vec<String>),
     /// To [`Query::Entries`].
     Entries(Vec<Copied>),
     /// The rules say no.
@@ -212,6 +219,7 @@ pub fn answer(node: &mut Participant, now: Timestamp, query: &Query) -> Answer {
         | Query::Tell
         | Query::Prove { .. }
         | Query::Payloads { .. }
+        | Query::Published { .. }
         | Query::Entries { .. } => {
             Answer::Refused("only a running node has its history open".to_owned())
         }

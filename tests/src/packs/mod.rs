@@ -24,8 +24,8 @@ use aquifer_shared::base::ids::{Hash32, IdentityKey};
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::domain::history::{ActorKind, ActorRole, Json, Kind, Leaf, payload_commit};
 use aquifer_shared::domain::pack::{
-    Body, Book, CannotBuild, Entry, Files, Ledger, LogPolicy, Made, Programs, Quarter, Spend,
-    Statement, VerifierKey, cosigned_text, demands_programs, draft, envelope, sbom,
+    Body, Book, COORDINATOR, CannotBuild, Entry, Files, Ledger, LogPolicy, Made, NODE, Programs,
+    Quarter, Spend, Statement, VerifierKey, cosigned_text, demands_programs, draft, envelope, sbom,
     signed_statement,
 };
 use aquifer_shared::domain::tlog::{
@@ -260,6 +260,11 @@ impl Log {
         let leaves = self.entries.iter().take(size as usize);
         let leaves = leaves.map(|entry| entry.leaf.as_slice());
         let mut statement = Statement {
+            name: match self.log.key.is_of_unit() {
+                true => NODE,
+                false => COORDINATOR,
+            }
+            .to_owned(),
             program: Hash32([0x5a; 32]),
             version: "0.1.0".to_owned(),
             platform: "x86_64-linux".to_owned(),

@@ -7,11 +7,12 @@ use std::path::Path;
 use anyhow::{Context, anyhow, ensure};
 use aquifer_shared::base::limits::{NOTE_BYTES_MAX, RECEIPT_BYTES_MAX};
 use aquifer_shared::domain::pack::{
-    Against, Checked, Files, Finding, LogPolicy, Pack, SAMPLE_FILE, State, Verdict, open, sample,
+    Against, Checked, Files, LogPolicy, Pack, SAMPLE_FILE, State, Verdict, open, sample,
     verify, verify_receipt,
 };
 use aquifer_shared::shell::pack_folder;
-use aquifer_shared::shell::report::{self, Outcome, Table, Tone, printable};
+use aquifer_shared::shell::pack_made::in_words;
+use aquifer_shared::shell::report::{self, Outcome, Table, Tone};
 use serde_json::{Value, json};
 
 use crate::audit_args::AuditCommand;
@@ -118,15 +119,6 @@ fn show(session: &Session, verdict: &Verdict) -> anyhow::Result<()> {
         table.toned_row([number, name, (state, tone), (found.join("\n"), Tone::Plain)]);
     }
     table.print()
-}
-
-/// A finding with its place.
-pub(crate) fn in_words(finding: &Finding) -> String {
-    let file = printable(&finding.file);
-    match finding.index {
-        Some(index) => format!("{file} entry {index}: {}", finding.what),
-        None => format!("{file}: {}", finding.what),
-    }
 }
 
 fn as_json(checked: &Checked) -> Value {
