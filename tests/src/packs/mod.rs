@@ -16,6 +16,8 @@ mod python;
 mod receipts;
 #[cfg(test)]
 mod tampering;
+#[cfg(test)]
+mod units;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -37,6 +39,8 @@ use crate::random::Seeded;
 
 /// Name of the log.
 pub const ORIGIN: &str = "coordinator.example/log";
+/// Name of a unit's log.
+pub const UNIT_ORIGIN: &str = "aquifer/node/0123456789abcdef";
 /// Witnesses, of which three are needed.
 pub const WITNESSES: [&str; 4] = ["north", "south", "east", "west"];
 /// A rule pack with two clocks.
@@ -172,6 +176,29 @@ impl Log {
             every: entries.div_ceil(checkpoints),
             cosigning: WITNESSES.len(),
         }
+    }
+
+    /// The log of a unit: about persons too, and without witnesses.
+    #[must_use]
+    pub fn of_unit(entries: u64, checkpoints: u64) -> Self {
+        let mut log = Self::new(entries, checkpoints);
+        log.log = Signer::of_log(UNIT_ORIGIN, 9);
+        log.witnesses.clear();
+        log.cosigning = 0;
+        for entry in &mut log.entries {
+            let kind = match entry.index % 16 {
+                5..=8 => Kind::RoundCut,
+                10 => Kind::ConsentWithdrawn,
+                11 => Kind::ImportBatch,
+                12 => Kind::RequestReceived,
+                13 => Kind::RequestFulfilled,
+                _ => continue,
+            };
+            entry.leaf[4..6].copy_from_slice(&kind.code().to_be_bytes());
+            entry.leaf[42] = kind.retention() as u8;
+            entry.leaf[43] = kind.persons() as u8;
+        }
+        log
     }
 
     /// Whom to believe.
