@@ -180,7 +180,10 @@ fn spent(charge: &Spend, stated: Option<&Stated>) -> Vec<Field> {
         times: 1,
         delta_pico: stated.delta_pico,
     });
-    named(own).into_iter().chain(counted_fields(counted)).collect()
+    named(own)
+        .into_iter()
+        .chain(counted_fields(counted))
+        .collect()
 }
 
 /// What was written off counts for everybody, under a study that none has.
@@ -339,10 +342,15 @@ mod tests {
         assert_eq!((charge.times, lost.rho_micro), (1, 77));
         let year = pack::Figures::of(&spends).unwrap().year.unwrap();
         let copies = charge.multiplicity;
-        assert!(year.rho_micro >= charge.rho_micro && year.rho_micro <= copies * charge.rho_micro + 77);
+        assert!(
+            year.rho_micro >= charge.rho_micro && year.rho_micro <= copies * charge.rho_micro + 77
+        );
         let ledger = Ledger::open(links[..1].iter().map(Vec::as_slice)).unwrap();
         let mut behind = Chronicler::behind(&ledger);
-        let rest: Vec<Keyed> = links[1..].iter().flat_map(|link| behind.entered(link)).collect();
+        let rest: Vec<Keyed> = links[1..]
+            .iter()
+            .flat_map(|link| behind.entered(link))
+            .collect();
         assert_eq!(rest, said[2..]);
     }
 
@@ -350,7 +358,10 @@ mod tests {
     fn what_is_over_is_forgotten() {
         let links = links(|ledger, study| ledger.give_back(NOW, study, EndReason::Aborted));
         let mut chronicler = Chronicler::default();
-        let said: Vec<Keyed> = links.iter().flat_map(|link| chronicler.entered(link)).collect();
+        let said: Vec<Keyed> = links
+            .iter()
+            .flat_map(|link| chronicler.entered(link))
+            .collect();
         assert_eq!(said.len(), 3);
         assert!(chronicler.studies.is_empty());
     }

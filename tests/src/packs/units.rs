@@ -110,7 +110,9 @@ fn r1_counts_of_requests_that_were_changed_are_found() {
         let text = String::from_utf8(bytes.clone()).unwrap();
         let from = "\"request.received\":";
         assert!(text.contains(from), "{text}");
-        *bytes = text.replacen(from, "\"request.received\":1", 1).into_bytes();
+        *bytes = text
+            .replacen(from, "\"request.received\":1", 1)
+            .into_bytes();
     });
     check_found(&fewer, None, Check::Extracts, RIGHTS, None);
 }

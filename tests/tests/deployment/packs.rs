@@ -122,12 +122,23 @@ fn relist(pack: &Path) {
 fn of_unit(small: &Small, name: &str) -> Option<PathBuf> {
     let out = small.folder.path().join(name);
     let place = out.to_str().unwrap();
-    let made = small.node(0, &["audit", "pack", "--quarter", &quarter(), "--out", place]);
+    let made = small.node(
+        0,
+        &["audit", "pack", "--quarter", &quarter(), "--out", place],
+    );
     if made.code == Some(1) {
-        check_says(&made, 1, &["no checkpoint covers an entry", "publish_every_minutes"]);
+        check_says(
+            &made,
+            1,
+            &["no checkpoint covers an entry", "publish_every_minutes"],
+        );
         return None;
     }
-    check_says(&made, 0, &["SHA-256 of its manifest", "it stays at the unit"]);
+    check_says(
+        &made,
+        0,
+        &["SHA-256 of its manifest", "it stays at the unit"],
+    );
     assert!(!made.stderr.contains("will fail"), "{}", made.stderr);
     Some(out)
 }

@@ -7,8 +7,8 @@ use std::path::Path;
 use anyhow::{Context, anyhow, ensure};
 use aquifer_shared::base::limits::{NOTE_BYTES_MAX, RECEIPT_BYTES_MAX};
 use aquifer_shared::domain::pack::{
-    Against, Checked, Files, LogPolicy, Pack, SAMPLE_FILE, State, Verdict, open, sample,
-    verify, verify_receipt,
+    Against, Checked, Files, LogPolicy, Pack, SAMPLE_FILE, State, Verdict, open, sample, verify,
+    verify_receipt,
 };
 use aquifer_shared::shell::pack_folder;
 use aquifer_shared::shell::pack_made::in_words;

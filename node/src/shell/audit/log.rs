@@ -214,11 +214,7 @@ fn of_files(directory: &Path, days: Range<u64>) -> anyhow::Result<Read> {
     })
 }
 
-async fn read_open(
-    history: &History,
-    directory: &Path,
-    days: Range<u64>,
-) -> anyhow::Result<Read> {
+async fn read_open(history: &History, directory: &Path, days: Range<u64>) -> anyhow::Result<Read> {
     Teller::new(history.clone(), directory).tell().await?;
     let mut checkpoints = Vec::new();
     for from in firsts(days) {

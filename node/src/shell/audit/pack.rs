@@ -42,7 +42,7 @@ pub(super) fn run(
     let books = books(directory)?;
     let copy = LogCopy::read(directory, days(quarter))?;
     let policy = LogPolicy::new(VerifierKey::of_log(&copy.origin, copy.key), Vec::new(), 0);
-    let files = match packed(directory, (&copy, quarter), (&policy, &books)) {
+    let files = match packed(directory, (&copy, quarter), (&policy, &books[..])) {
         Ok(files) => files,
         Err(error) => match error.downcast_ref() {
             Some(none @ CannotBuild::NoCheckpoint) => {
@@ -87,11 +87,7 @@ fn packed(
 }
 
 /// What this program says of itself, signed with the key of the history.
-fn made(
-    directory: &Path,
-    origin: &str,
-    (tree, size): (&PackTree, u64),
-) -> anyhow::Result<Made> {
+fn made(directory: &Path, origin: &str, (tree, size): (&PackTree, u64)) -> anyhow::Result<Made> {
     let root = root(tree, 0..size).context("hashes of the tree are missing")?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

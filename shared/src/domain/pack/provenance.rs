@@ -58,7 +58,10 @@ impl Statement {
             ("sourceRevision", self.revision()),
             ("version", self.version.as_str().into()),
         ]);
-        let subjects = vec![subject(&self.name, &self.program), subject(SBOM, &self.sbom)];
+        let subjects = vec![
+            subject(&self.name, &self.program),
+            subject(SBOM, &self.sbom),
+        ];
         Json::object([
             ("_type", STATEMENT_TYPE.into()),
             ("predicate", predicate),
