@@ -83,7 +83,7 @@ pub struct LogCopy {
 }
 
 impl LogCopy {
-    /// Enters what is written down and not entered yet, and copies the history, with checkpoints of days (since 1970) and a month more.
+    /// Enters what is written down and not entered yet, and copies the history, with the checkpoints of some days (since 1970).
     ///
     /// # Errors
     ///
