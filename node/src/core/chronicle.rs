@@ -9,7 +9,7 @@ use aquifer_shared::base::hash::sha256;
 use aquifer_shared::base::ids::{Name, StudyHash};
 use aquifer_shared::domain::history::{ActorKind, ActorRole, Event, Json, Kind};
 use aquifer_shared::domain::pack;
-use aquifer_shared::domain::sum::{Part, StudyTerms, TrustMode};
+use aquifer_shared::domain::sum::{Part, Plan, StudyTerms, TrustMode};
 use aquifer_shared::protocol::chain::Link;
 use aquifer_shared::protocol::codec::decode;
 use aquifer_shared::protocol::wire::{Refusal, RefusalCode, Verdict};
@@ -32,6 +32,7 @@ struct Stated {
     purpose: Name,
     mode: TrustMode,
     delta_pico: u64,
+    synthetic: bool,
 }
 
 impl Stated {
@@ -41,6 +42,7 @@ impl Stated {
             mode: terms.mode,
             // Rounded up: what is stated is never below what is spent.
             delta_pico: (terms.delta.get() * 1e12).ceil() as u64,
+            synthetic: is_made_up(terms),
         }
     }
 }
@@ -130,6 +132,7 @@ fn reserved(reserve: &Reserve) -> Vec<Told> {
         ("by_person", Json::from(reserve.by_person)),
         ("purpose", Json::from(terms.purpose.as_str())),
         ("study", of(&study)),
+        ("synthetic", Json::from(is_made_up(&terms))),
     ];
     let parts = [
         ("everyone_rho_micro", Json::from(reserve.parts.everyone.0)),
@@ -145,6 +148,11 @@ fn reserved(reserve: &Reserve) -> Vec<Told> {
         (Kind::StudyApproved, role, named(common)),
         (Kind::BudgetReserved, ActorRole::None, budget),
     ]
+}
+
+/// What the coordinator calls made up does not matter: whoever's table is read.
+fn is_made_up(terms: &StudyTerms) -> bool {
+    matches!(terms.plan, Plan::Synthetic { .. })
 }
 
 fn spent(charge: &Spend, stated: Option<&Stated>) -> Vec<Field> {
@@ -165,6 +173,7 @@ fn spent(charge: &Spend, stated: Option<&Stated>) -> Vec<Field> {
         ("round", Json::from(charge.round)),
         ("sigma", Json::from(charge.sigma_share)),
     ];
+    let made_up = stated.map(|stated| ("synthetic", Json::from(stated.synthetic)));
     // A charge without its study is in no ledger that opens.
     let counted = stated.map(|stated| pack::Spend {
         purpose: stated.purpose.as_str().to_owned(),
@@ -180,7 +189,7 @@ fn spent(charge: &Spend, stated: Option<&Stated>) -> Vec<Field> {
         times: 1,
         delta_pico: stated.delta_pico,
     });
-    named(own)
+    named(own.into_iter().chain(made_up))
         .into_iter()
         .chain(counted_fields(counted))
         .collect()
