@@ -18,7 +18,7 @@ use crate::domain::pack::{Against, Book, Check, Files, Finding, LogPolicy, State
 pub fn lacking(files: &Files, policy: &LogPolicy, books: &[Book]) -> anyhow::Result<Vec<String>> {
     let against = Against {
         policy: Some(policy),
-        previous: None,
+        ..Against::default()
     };
     let mut lacking = Vec::new();
     for checked in verify(files, &against).0 {

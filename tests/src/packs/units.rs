@@ -2,6 +2,7 @@
 
 use aquifer_shared::domain::history::{Json, Kind, LEAF_BYTES};
 use aquifer_shared::domain::pack::{Against, COORDINATOR, Check, Files, State, verify};
+use aquifer_shared::domain::tlog::root;
 
 use super::tampering::{check_found, relisted, with};
 use super::{Log, ORIGIN, Signer, python};
@@ -30,7 +31,14 @@ fn r1_python_agrees_on_packs_of_a_unit() {
     for (pack, previous) in [(&third, None), (&fourth, None), (&fourth, Some(&third))] {
         let policy = log.policy();
         for policy in [None, Some(&policy)] {
-            let verdict = verify(pack, &Against { policy, previous });
+            let verdict = verify(
+                pack,
+                &Against {
+                    policy,
+                    previous,
+                    coordinator: None,
+                },
+            );
             assert_eq!(verdict.code(), 0, "{verdict:?}");
             for check in [Check::PersonalData, Check::Witnesses] {
                 let state = verdict.of(check).unwrap().state;
@@ -101,6 +109,64 @@ fn r1_alter_drop_reorder_fork_located_at_a_unit() {
     let code = i32::from(verdict.code());
     let found = python::verify(&other, Some(&pack));
     assert_eq!(found, (python::said(&verdict), code));
+}
+
+/// A pack of a coordinator that was shown these checkpoints of the unit.
+fn shown(unit: &Log, sizes: &[u64]) -> Log {
+    let mut log = Log::new(1_000, 10);
+    let kind = Kind::CheckpointPublished;
+    for (size, place) in sizes.iter().zip(900..) {
+        let root = root(&unit.tree(), 0..*size).unwrap();
+        let payload = Json::object([
+            ("log", unit.log.key.key.to_string().into()),
+            ("root", root.to_string().into()),
+            ("size", (*size).into()),
+        ]);
+        log.say(place, &payload);
+        let leaf = &mut log.entries[place].leaf;
+        leaf[4..6].copy_from_slice(&kind.code().to_be_bytes());
+        leaf[42] = kind.retention() as u8;
+    }
+    log
+}
+
+/// Both verifiers hold a pack of a unit against one of the coordinator, and find this: index, or nothing.
+#[track_caller]
+fn check_held(pack: &Files, coordinator: &Files, expected: Option<Option<u64>>) {
+    let against = Against {
+        coordinator: Some(coordinator),
+        ..Against::default()
+    };
+    let verdict = verify(pack, &against);
+    let checked = verdict.of(Check::Held).unwrap();
+    let found = checked.findings.first().map(|one| one.index);
+    assert_eq!(found, expected, "{checked:?}");
+    let state = match expected {
+        Some(_) => State::Failed,
+        None => State::Passed,
+    };
+    assert_eq!(checked.state, state);
+    let (told, code) = python::verify_with(pack, Some(("--coordinator", coordinator)));
+    assert_eq!(told, python::said(&verdict));
+    assert_eq!(code, i32::from(verdict.code()));
+}
+
+#[test]
+fn r1_a_unit_that_makes_its_log_again_is_found_by_what_the_coordinator_holds() {
+    let log = unit();
+    let pack = log.pack("2026Q4").unwrap();
+    let coordinator = shown(&log, &[2_500, 4_000]).pack("2026Q4").unwrap();
+    check_held(&pack, &coordinator, None);
+    let mut again = unit();
+    again.say(3_000, &Json::object([("subject", "somebody else".into())]));
+    let again = again.pack("2026Q4").unwrap();
+    assert_eq!(verify(&again, &Default::default()).code(), 0);
+    check_held(&again, &coordinator, Some(Some(4_000)));
+    let earlier = shown(&log, &[2_500]).pack("2026Q4").unwrap();
+    check_held(&pack, &earlier, Some(Some(4_000)));
+    let mut alone = shown(&log, &[2_500, 4_000]);
+    alone.cosigning = 2;
+    check_held(&pack, &alone.pack("2026Q4").unwrap(), Some(None));
 }
 
 #[test]

@@ -175,6 +175,25 @@ fn check_unit(pack: &Path) {
     assert_eq!(mode & 0o777, 0o700);
 }
 
+/// A pack of the coordinator that is made later holds the checkpoints of the unit's.
+fn check_held(small: &Small, unit: &Path) {
+    let held = small.folder.path().join("held");
+    wait_for("the coordinator to hold the checkpoint", STEP_MS, || {
+        if held.exists() {
+            fs::remove_dir_all(&held)?;
+        }
+        pack(small, "held");
+        let mut verify = command("aquifer", ["audit", "verify"]);
+        let outcome = run(verify.arg(unit).arg("--coordinator").arg(&held))?;
+        Ok((outcome.code == Some(0)).then_some(()))
+    })
+    .unwrap();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/verify-audit");
+    let mut verify = Command::new("python3");
+    let outcome = run(verify.arg(script).arg(unit).arg("--coordinator").arg(&held)).unwrap();
+    check_says(&outcome, 0, &["held"]);
+}
+
 #[test]
 fn r1_a_unit_makes_its_own_pack_and_both_verifiers_agree() {
     let mut small = Small::prepared(&policy());
@@ -192,6 +211,7 @@ fn r1_a_unit_makes_its_own_pack_and_both_verifiers_agree() {
     let pack = of_whole_unit(&small);
     check_unit(&pack);
     assert_eq!(verified(&pack), 0);
+    check_held(&small, &pack);
     // The same history, by a command alone: the same bytes.
     let mut process = small.cluster.nodes[0].process.take().unwrap();
     process.stop().unwrap();

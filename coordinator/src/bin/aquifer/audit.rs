@@ -46,7 +46,11 @@ pub(crate) async fn run(session: &Session, command: &AuditCommand) -> anyhow::Re
             path,
             policy,
             previous,
-        } => check(session, path, policy.as_deref(), previous.as_deref()),
+            coordinator,
+        } => {
+            let packs = (previous.as_deref(), coordinator.as_deref());
+            check(session, path, policy.as_deref(), packs)
+        }
         AuditCommand::Sample { pack, seed, count } => draw(session, pack, seed, *count),
         AuditCommand::Prove { index, pack, out } => {
             let text = opened(pack)?.1.prove(*index);
@@ -67,16 +71,18 @@ fn check(
     session: &Session,
     path: &Path,
     policy: Option<&Path>,
-    previous: Option<&Path>,
+    (previous, coordinator): (Option<&Path>, Option<&Path>),
 ) -> anyhow::Result<Outcome> {
     let policy = policy.map(read_policy).transpose()?;
     let verdict = match path.is_dir() {
         true => {
             let files = pack_folder::read(path)?;
             let previous = previous.map(pack_folder::read).transpose()?;
+            let coordinator = coordinator.map(pack_folder::read).transpose()?;
             let against = Against {
                 policy: policy.as_ref(),
                 previous: previous.as_ref(),
+                coordinator: coordinator.as_ref(),
             };
             verify(&files, &against)
         }

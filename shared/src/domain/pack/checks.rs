@@ -44,6 +44,7 @@ checks! {
     Provenance 27 "provenance" "The log signed which program made this very pack, of which parts.";
     Extracts 28 "extracts" "Clocks are those of the rules, alarms those of the log.";
     Programs 29 "programs" "Every sum that names programs of nodes names the program of each of its nodes, once.";
+    Held 30 "held" "The coordinator's log holds the checkpoints of a unit's.";
 }
 
 impl Check {

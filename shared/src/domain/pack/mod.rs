@@ -12,6 +12,7 @@ mod entry;
 mod epsilon;
 mod extracts;
 mod files;
+mod held;
 mod layout;
 mod log_policy;
 mod open;
