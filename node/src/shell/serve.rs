@@ -42,7 +42,7 @@ use super::telling::Teller;
 use super::usage::{self, News as Used, Usage};
 use super::witnessing::{Distrust, Heard, Witnessing};
 use super::worker::Workers;
-use crate::core::chronicle::entered;
+use crate::core::chronicle::{Chronicler, Keyed};
 use crate::core::ledger::{Batch, Ledger};
 use crate::core::participant::{Audit, Effect, Event, Fresh, Judges, Outgoing, Participant, Sign};
 
@@ -63,6 +63,7 @@ pub enum Stopped {
 
 pub(super) struct Node {
     pub(super) participant: Participant,
+    chronicler: Chronicler,
     store: Store,
     workers: Workers,
     outgoing: mpsc::Sender<Queued>,
@@ -125,6 +126,7 @@ pub fn run(directory: &Path, break_glass: Option<&str>) -> anyhow::Result<Stoppe
         (usize::from(config.history.dishonest_max), distrust),
     )?;
     let node = Node {
+        chronicler: Chronicler::behind(participant.ledger()),
         participant,
         store,
         workers: data.workers,
@@ -371,9 +373,10 @@ impl Node {
     async fn write(&mut self, batch: Batch) -> Event {
         match self.store.append(&batch).await {
             Ok(head) => {
-                let said = batch.records.iter();
-                self.note(said.flat_map(|record| entered(&record.bytes)))
-                    .await;
+                let records = batch.records.iter();
+                let said = records.flat_map(|record| self.chronicler.entered(&record.bytes));
+                let said: Vec<Keyed> = said.collect();
+                self.note(said).await;
                 let links = batch.records.into_iter().map(|record| record.bytes);
                 self.usage.tell(Used::Entries(links.collect()));
                 self.head.send_replace(head);

@@ -142,6 +142,7 @@ impl Teller {
                 | Query::Policy
                 | Query::Prove { .. }
                 | Query::Payloads { .. }
+                | Query::Published { .. }
                 | Query::Entries { .. }
         )
     }
@@ -156,6 +157,10 @@ impl Teller {
             }
             Query::Prove { entry } => self.prove(*entry).await.map(Answer::Proven),
             Query::Payloads { entries } => self.payloads(entries).await.map(Answer::Payloads),
+            Query::Published { from } => {
+                let notes = audit::published(&self.history, *from).await;
+                notes.map(Answer::Published)
+            }
             Query::Entries { from } => audit::copied(&self.history, *from)
                 .await
                 .map(Answer::Entries),

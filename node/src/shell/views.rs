@@ -53,6 +53,11 @@ pub enum Query {
     },
     /// What the history knows of the policy.
     Policy,
+    /// Checkpoints of the history that were published, the last of each of some days from this one on (days since 1970).
+    Published {
+        /// The first day.
+        from: u64,
+    },
     /// Entries of the history as they are, from a place on: some of them, and none only where there are no more.
     Entries {
         /// The place.
@@ -84,6 +89,8 @@ pub enum Answer {
     Payloads(Vec<Option<String>>),
     /// To [`Query::Policy`].
     Policy(Known),
+    /// To [`Query::Published`].
+    Published(Vec<String>),
     /// To [`Query::Entries`].
     Entries(Vec<Copied>),
     /// The rules say no.
@@ -218,6 +225,7 @@ pub fn answer(node: &mut Participant, now: Timestamp, query: &Query) -> Answer {
         | Query::Policy
         | Query::Prove { .. }
         | Query::Payloads { .. }
+        | Query::Published { .. }
         | Query::Entries { .. } => {
             Answer::Refused("only a running node has its history open".to_owned())
         }

@@ -19,6 +19,7 @@ mod loopback;
 pub mod noise;
 pub mod own_program;
 pub mod pack_folder;
+pub mod pack_made;
 pub mod platform;
 pub mod policy_kept;
 pub mod policy_record;

@@ -144,7 +144,14 @@ impl Log {
         let mut whole: Option<Self> = None;
         for (place, files) in packs.iter().enumerate() {
             let previous = place.checked_sub(1).and_then(|before| packs.get(before));
-            let own = Self::of_pack(files, &Against { policy, previous })?;
+            let own = Self::of_pack(
+                files,
+                &Against {
+                    policy,
+                    previous,
+                    coordinator: None,
+                },
+            )?;
             whole = Some(match whole {
                 None => own,
                 Some(before) => before.continued(own),

@@ -279,6 +279,19 @@ impl History {
         self.kept(work::PUBLISHED).await
     }
 
+    /// The last checkpoint of each of some days (days since 1970) that was published with padding.
+    ///
+    /// # Errors
+    ///
+    /// They cannot be read.
+    pub async fn published_in(&self, days: Range<u64>) -> Result<Vec<String>, HistoryFault> {
+        let mut notes = Vec::new();
+        for day in days {
+            notes.extend(self.kept(&work::published_on(day)).await?);
+        }
+        Ok(notes)
+    }
+
     /// Keeps a short text beside the log under a name; durable on return.
     ///
     /// # Errors
