@@ -16,11 +16,8 @@ use aquifer_shared::shell::report::{chain, note};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
-<<<<<<< HEAD
-use super::clock::now;
-=======
 use super::audit;
->>>>>>> annex
+use super::clock::now;
 use super::config::NodeConfig;
 use super::consent::ConsentLedger;
 use super::consent::entering::enter;
