@@ -4,7 +4,7 @@
 use aquifer_shared::base::hash::sha256;
 use aquifer_shared::base::ids::StudyHash;
 use aquifer_shared::domain::history::{ActorKind, ActorRole, Event, Json, Kind};
-use aquifer_shared::domain::sum::Part;
+use aquifer_shared::domain::sum::{Part, Plan};
 use aquifer_shared::protocol::chain::Link;
 use aquifer_shared::protocol::codec::decode;
 use aquifer_shared::protocol::wire::{Refusal, RefusalCode, Verdict};
@@ -68,11 +68,14 @@ fn reserved(reserve: &Reserve) -> Vec<Told> {
     let Ok((study, terms)) = read_terms(&reserve.terms) else {
         return Vec::new();
     };
+    // What the coordinator calls made up does not matter: whoever's table is read.
+    let is_made_up = matches!(terms.plan, Plan::Synthetic { .. });
     let named = || {
         vec![
             ("by_person", Json::from(reserve.by_person)),
             ("purpose", Json::from(terms.purpose.as_str())),
             ("study", of(&study)),
+            ("synthetic", Json::from(is_made_up)),
         ]
     };
     let mut budget = named();

@@ -14,9 +14,10 @@ use aquifer_shared::shell::report::{Outcome, chain, finish, refuse};
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
-use super::audit::{self, AuditCommand};
+use super::audit::{self, AuditCommand, NotVerified};
 use super::config::{CONFIG_FILE, NodeConfig};
 use super::consent::{self, ConsentCommand, PutBack};
+use super::facts_command::{self, FactsCommand};
 use super::law_command::{self, LawsCommand, PolicyCommand};
 use super::link::LinkFault;
 use super::rights::{self, RightsCommand};
@@ -149,6 +150,11 @@ enum Command {
         #[command(subcommand)]
         command: AuditCommand,
     },
+    /// Documents of the unit, out of its own history alone.
+    Facts {
+        #[command(subcommand)]
+        command: FactsCommand,
+    },
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -271,6 +277,7 @@ fn carry_out(command: &Command, directory: &Path) -> anyhow::Result<Outcome> {
         Command::Consent { command } => consent::run(directory, command),
         Command::Rights { command } => rights::run(directory, command),
         Command::Audit { command } => audit::run(directory, command),
+        Command::Facts { command } => facts_command::run(directory, command),
         Command::Keys { command } => keys_command::run(
             directory,
             &at_rest::config(directory)?,
@@ -314,6 +321,7 @@ impl Command {
             Self::Consent { command } => command.json(),
             Self::Rights { command } => command.json(),
             Self::Audit { command } => command.json(),
+            Self::Facts { command } => command.json(),
             Self::Keys { command } => command.json(),
             Self::History {
                 command: HistoryCommand::Show { json },
@@ -382,6 +390,9 @@ fn refusal(error: &anyhow::Error) -> Option<&'static str> {
     }
     if error.is::<RefusedHistory>() {
         return Some("history");
+    }
+    if error.is::<NotVerified>() {
+        return Some("log");
     }
     if let Some(fault) = error.downcast_ref::<HistoryFault>() {
         return fault.is_refusal().then_some("history");

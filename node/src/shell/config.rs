@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use aquifer_shared::base::ids::{Hash32, IdentityKey, Name, StudyHash};
 use aquifer_shared::base::units::{Delta, MicroRho};
 use aquifer_shared::domain::contract::Contract;
+use aquifer_shared::domain::facts::FactsConfig;
 use aquifer_shared::domain::pack::epsilon_micro;
 use aquifer_shared::domain::predictor::plan::Shape;
 use aquifer_shared::domain::sum::TrustMode;
@@ -34,6 +35,8 @@ pub struct NodeConfig {
     pub policy: PolicyConfig,
     /// What the unit declares of its customers; without it, only synthetic studies are taken.
     pub people: Option<PeopleConfig>,
+    /// What the unit's record of processing says; without it, there is none.
+    pub facts: Option<FactsConfig>,
     /// Where the key is under which files are encrypted.
     #[serde(default)]
     pub at_rest: AtRestConfig,
@@ -474,6 +477,16 @@ trust = ["node-noise", "shared-noise"] # trust modes that the unit takes; leave 
 # plan = ["contract", "payment"]
 # [people.basis]                      # why the data may be used, by purpose; consent records are asked where it is "consent", objections always
 # "churn.train" = "contract"
+
+# What the unit's record of processing says (`aquifer-node facts ropa`, docs/facts.md). It enters the history: offices and mailboxes, no people.
+# [facts]
+# controller = "North Ltd"
+# controller_contact = "privacy@north.example"
+# processor = "Head office"           # who runs the coordinator
+# processor_contact = "data@example.org"
+# dpo = "dpo@north.example"
+# role = "controller"                 # or joint_controllers, processor
+# authority = "the authority of the state"
 
 # Only for "shared-noise", which relies on other members: without what follows, such studies are refused.
 # honest_min = 2                      # fewest honest noise shares that a study must make certain

@@ -7,4 +7,4 @@ mod replay;
 mod tests;
 
 pub use command::{AuditCommand, run};
-pub use log::{Copied, LogCopy, copied};
+pub use log::{Copied, LogCopy, NotVerified, copied};

@@ -457,7 +457,12 @@ pub(super) fn show_certificate(
     Ok(Outcome::Done)
 }
 
-fn write_new(path: &Path, text: &str) -> anyhow::Result<()> {
+/// Writes a new file for its owner alone.
+///
+/// # Errors
+///
+/// It is there, or cannot be written.
+pub(in crate::shell) fn write_new(path: &Path, text: &str) -> anyhow::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true).mode(0o600);
     let written = options

@@ -16,6 +16,7 @@ mod tests;
 mod usage;
 
 pub use access::{Asked, Found, look};
+pub(in crate::shell) use command::write_new;
 pub use command::{RightsCommand, run};
 pub use erase::{Erased, Erasure, Why, erase};
 pub use models::{learn, renew};
