@@ -20,6 +20,7 @@ use super::consent::{self, ConsentCommand, PutBack};
 use super::facts_command::{self, FactsCommand};
 use super::law_command::{self, LawsCommand, PolicyCommand};
 use super::link::LinkFault;
+use super::review_command::{self, Review};
 use super::rights::{self, RightsCommand};
 use super::score_command::{self, Scoring};
 use super::serve::{self, Stopped};
@@ -110,6 +111,11 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Write down what a reviewer made of a file of scores: how many decisions were looked at and changed, and how long that took.
+    #[command(
+        after_help = "Example:\n  aquifer-node review scores.csv --reviewed 120 --overridden 4 --minutes 90 --dir north"
+    )]
+    Review(Review),
     /// Consent, objections and withdrawals of the unit's customers: imports, and what the desk does for one person.
     Consent {
         #[command(subcommand)]
@@ -274,6 +280,7 @@ fn carry_out(command: &Command, directory: &Path) -> anyhow::Result<Outcome> {
                 },
             )
         }
+        Command::Review(review) => review_command::run(directory, review),
         Command::Consent { command } => consent::run(directory, command),
         Command::Rights { command } => rights::run(directory, command),
         Command::Audit { command } => audit::run(directory, command),
@@ -317,6 +324,7 @@ impl Command {
             | Self::Refresh { json }
             | Self::Budget { json }
             | Self::Score { json, .. } => *json,
+            Self::Review(review) => review.json,
             Self::Studies { command } => command.query().1,
             Self::Consent { command } => command.json(),
             Self::Rights { command } => command.json(),

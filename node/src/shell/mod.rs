@@ -36,6 +36,7 @@ mod parity;
 pub mod people;
 pub mod published;
 pub mod refresh_command;
+pub mod review_command;
 pub mod rights;
 mod say;
 pub mod score_command;
