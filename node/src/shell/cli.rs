@@ -16,7 +16,7 @@ use clap_complete::Shell;
 
 use super::audit::{self, AuditCommand, NotVerified};
 use super::config::{CONFIG_FILE, NodeConfig};
-use super::consent::{self, ConsentCommand, PutBack};
+use super::consent::{self, ConsentCommand};
 use super::facts_command::{self, FactsCommand};
 use super::law_command::{self, LawsCommand, PolicyCommand};
 use super::link::LinkFault;
@@ -25,6 +25,7 @@ use super::rights::{self, RightsCommand};
 use super::score_command::{self, Scoring};
 use super::serve::{self, Stopped};
 use super::serve_history::RefusedHistory;
+use super::steps::PutBack;
 use super::store::StoreFault;
 use super::views::Query;
 use super::witnessing::Distrust;
@@ -68,8 +69,8 @@ enum Command {
     },
     /// Attach the data and take part in studies until stopped.
     Run {
-        /// Start under a changed policy that two officers have not signed yet, for a day, or with a ledger of consents that was put back
-        /// from a backup: why. It is written down.
+        /// Start under a changed policy that two officers have not signed yet, for a day, or with a ledger of consents or of
+        /// usage that was put back from a backup: why. It is written down.
         #[arg(long, value_name = "REASON")]
         break_glass: Option<String>,
     },
@@ -408,8 +409,8 @@ fn refusal(error: &anyhow::Error) -> Option<&'static str> {
     if error.is::<PolicyFault>() {
         return Some("policy");
     }
-    if error.is::<PutBack>() {
-        return Some("consent");
+    if let Some(put_back) = error.downcast_ref::<PutBack>() {
+        return Some(put_back.code());
     }
     if let Some(fault) = error.downcast_ref::<JoinFault>() {
         return fault.is_refusal().then_some("ticket");

@@ -47,6 +47,7 @@ mod serve_answer;
 pub mod serve_history;
 pub mod source;
 pub mod source_error;
+pub mod steps;
 pub mod store;
 pub mod subject_key;
 pub mod telling;
