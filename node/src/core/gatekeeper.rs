@@ -10,8 +10,8 @@ use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::domain::law::exception::{Granted, signers_of};
 use aquifer_shared::domain::law::proxy::categories_of;
 use aquifer_shared::domain::law::{
-    About, Basis, Category, Decision, Dpia, Facts, Gate, Key, Person, Place, Purpose, Request, Rulebook,
-    Run, Set, Spend, Transfer, Verdict, decide,
+    About, Basis, Category, Decision, Dpia, Facts, Gate, Key, Person, Place, Purpose, Request,
+    Rulebook, Run, Set, Spend, Transfer, Verdict, decide,
 };
 
 use super::consent::Defaults;

@@ -31,7 +31,9 @@ pub(in crate::shell) fn unit(transfer: Transfer) -> Gatekeeper {
         place: "DE".parse().unwrap(),
         adult: true,
         transfer,
-        basis: basis.map(|(own, basis)| (own.parse().unwrap(), basis)).into(),
+        basis: basis
+            .map(|(own, basis)| (own.parse().unwrap(), basis))
+            .into(),
         categories: Set::of(&[Category::Contract]),
         columns: Default::default(),
         dpia_current: Vec::new(),

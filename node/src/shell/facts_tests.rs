@@ -100,10 +100,16 @@ fn t1_processing_that_a_unit_did_not_declare_is_an_alarm() {
         ..study(1, "a")
     };
     let (_, alarms) = lines([declarations(), charged(&other)].concat());
-    assert!(alarms[0].contains("made.up") && alarms.len() == 1, "{alarms:?}");
+    assert!(
+        alarms[0].contains("made.up") && alarms.len() == 1,
+        "{alarms:?}"
+    );
     // Declared too late.
     let (_, alarms) = lines([charged(&study(1, "a")), declarations()].concat());
-    assert!(alarms[0].contains("before purpose churn.train"), "{alarms:?}");
+    assert!(
+        alarms[0].contains("before purpose churn.train"),
+        "{alarms:?}"
+    );
     // A file of scores.
     let decision = unit(Transfer::Within).score("retention.score", &["tenure"], None, TODAY);
     let denied = exporting("customers", &decision);
@@ -113,7 +119,10 @@ fn t1_processing_that_a_unit_did_not_declare_is_an_alarm() {
     };
     fields.insert("verdict".to_owned(), "allow".into());
     let (_, alarms) = lines([declarations(), vec![denied]].concat());
-    assert!(alarms.is_empty(), "what is denied is no processing: {alarms:?}");
+    assert!(
+        alarms.is_empty(),
+        "what is denied is no processing: {alarms:?}"
+    );
     let (_, alarms) = lines([declarations(), vec![allowed]].concat());
     assert!(alarms[0].contains("retention.score"), "{alarms:?}");
 }

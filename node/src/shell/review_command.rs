@@ -44,8 +44,7 @@ pub struct Review {
 pub fn run(directory: &Path, review: &Review) -> anyhow::Result<Outcome> {
     let Some(kept) = of_file(directory, &review.file)? else {
         let file = review.file.display();
-        let why =
-            format!("{file} is no file of scores that this unit wrote; name it as --out did");
+        let why = format!("{file} is no file of scores that this unit wrote; name it as --out did");
         return refuse(review.json, "file", &why);
     };
     let at = i64::try_from(now().0).unwrap_or(i64::MAX);

@@ -57,7 +57,14 @@ fn t2_an_erasure_cannot_be_undone_by_an_older_usage_ledger() {
     stop(&mut small);
     let copy = copied(&node, "usage.db");
     let erase = [
-        "rights", "erase", "--subject", &id, "--ground", "child", "--verified-by", "desk",
+        "rights",
+        "erase",
+        "--subject",
+        &id,
+        "--ground",
+        "child",
+        "--verified-by",
+        "desk",
     ];
     check_says(&small.node(0, &erase), 0, &["certificate"]);
     let newest = copied(&node, "usage.db");

@@ -42,7 +42,14 @@ fn t1_a_running_unit_makes_its_record_of_processing() {
     let score = ["score", "--model", "churn", "--out", &out.to_string_lossy()];
     check_says(&small.node(0, &score), 0, &["delete it by"]);
     let review = [
-        "review", &out.to_string_lossy(), "--reviewed", "3", "--overridden", "1", "--minutes", "5",
+        "review",
+        &out.to_string_lossy(),
+        "--reviewed",
+        "3",
+        "--overridden",
+        "1",
+        "--minutes",
+        "5",
     ];
     check_says(&small.node(0, &review), 1, &["without --reviewer"]);
     let table = wait_for("what was done to be published", PUBLISHED_MS, || {

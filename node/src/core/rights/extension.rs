@@ -35,7 +35,9 @@ pub struct Clocks {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum NotExtended {
     /// No rule has such a clock.
-    #[error("no rule in force at this unit lets a request take longer: see `aquifer-node laws list`")]
+    #[error(
+        "no rule in force at this unit lets a request take longer: see `aquifer-node laws list`"
+    )]
     NoRule,
     /// It is answered.
     #[error("the erasure is at {0}: it needs no more time")]

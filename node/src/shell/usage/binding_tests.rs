@@ -73,11 +73,7 @@ impl Unit {
 
 /// A copy of the ledger is made; what comes `since` is known to the history; the copy is put back, and something happens `then`.
 #[track_caller]
-fn check_put_back(
-    since: impl Fn(&mut Unit),
-    then: impl Fn(&mut Unit),
-    expected: Option<&str>,
-) {
+fn check_put_back(since: impl Fn(&mut Unit), then: impl Fn(&mut Unit), expected: Option<&str>) {
     let mut unit = Unit::new();
     unit.charges(1);
     unit.bind().unwrap();

@@ -135,11 +135,7 @@ impl FactsConfig {
     /// # Errors
     ///
     /// A word that is none, a text that claims what no log can show, or no rule that says how long scores are kept.
-    pub fn events(
-        &self,
-        site: &Site<'_>,
-        purposes: &Based<'_>,
-    ) -> Result<Vec<Event>, FactsError> {
+    pub fn events(&self, site: &Site<'_>, purposes: &Based<'_>) -> Result<Vec<Event>, FactsError> {
         let wrong = |problem: String| FactsError::new(site.file, problem);
         self.check(site.book).map_err(wrong)?;
         let days = site.retention_days;
@@ -247,9 +243,7 @@ impl FactsConfig {
 /// A text as documents take it.
 fn plain(text: &str) -> Result<(), String> {
     if let Some(word) = forbidden(text) {
-        return Err(format!(
-            "a text says {word:?}, which no document may claim"
-        ));
+        return Err(format!("a text says {word:?}, which no document may claim"));
     }
     let fits = (1..=TEXT_BYTES_MAX).contains(&text.len()) && !text.contains(char::is_control);
     match fits {
