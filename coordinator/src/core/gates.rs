@@ -13,8 +13,8 @@ use aquifer_shared::domain::law::exception::{Granted, signers_of};
 use aquifer_shared::domain::law::proxy::categories_of;
 use aquifer_shared::domain::law::witness::{GateKind, Query, Release, Run, Score, Train};
 use aquifer_shared::domain::law::{
-    self, About, Action, Allowed, Category, Decision, Dpia, Facts, Gate, Key, Limits, Place,
-    Refused, Request, Rulebook, Set, Spend, Transfer, decide,
+    self, About, Action, Allowed, Category, Decision, Dpia, Facts, Gate, Key, Place, Refused,
+    Request, Rulebook, Set, Spend, Transfer, decide,
 };
 use aquifer_shared::domain::question::Question;
 use aquifer_shared::domain::sum::{Plan, StudyTerms};

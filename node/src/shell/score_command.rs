@@ -234,7 +234,7 @@ impl Scribe {
         let told = move |event| drop(told.send(event));
         Self {
             directory: directory.to_owned(),
-            doorman: Doorman::new(gatekeeper, told, (now, Timestamp(0))),
+            doorman: Doorman::new(gatekeeper, told, (now as fn() -> Timestamp, Timestamp(0))),
             said,
             say,
         }

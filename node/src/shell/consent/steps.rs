@@ -28,7 +28,7 @@ impl ConsentLedger {
         &mut self,
         known: Option<Step>,
     ) -> Result<Result<Step, PutBack>, ConsentFault> {
-        let found = CONSENT.goes_on(&mut self.connection, (&self.path, known));
+        let found = CONSENT.goes_on(&mut self.connection, (self.path.as_path(), known));
         let found = self.runtime.block_on(found);
         found.map_err(|source| fault(&self.path, "read", source))
     }

@@ -84,7 +84,7 @@ impl UsageLedger {
     }
 
     fn goes_on(&mut self, known: Option<Step>) -> Result<Result<Step, PutBack>, UsageFault> {
-        let found = USAGE.goes_on(&mut self.connection, (&self.path, known));
+        let found = USAGE.goes_on(&mut self.connection, (self.path.as_path(), known));
         let found = self.runtime.block_on(found);
         found.map_err(|source| fault(&self.path, "read", source))
     }

@@ -135,7 +135,11 @@ impl FactsConfig {
     /// # Errors
     ///
     /// A word that is none, a text that claims what no log can show, or no rule that says how long scores are kept.
-    pub fn events(&self, site: &Site<'_>, purposes: &Based<'_>) -> Result<Vec<Event>, FactsError> {
+    pub fn events(
+        &self,
+        site: &Site<'_>,
+        purposes: &[(&Purpose, LegalBasis)],
+    ) -> Result<Vec<Event>, FactsError> {
         let wrong = |problem: String| FactsError::new(site.file, problem);
         self.check(site.book).map_err(wrong)?;
         let days = site.retention_days;
