@@ -289,13 +289,13 @@ pub fn modelled(
     (key, Event::of_program(kind, payload))
 }
 
-/// People ended the use of a model; why is told where it is known.
+/// People ended the use of a model; who did it last and why is told where it is known.
 #[must_use]
 pub fn ended_use(
     (name, version): (&Name, u32),
     study: &StudyHash,
     recalled: bool,
-    why: Option<&str>,
+    told: Option<(Role, &str)>,
 ) -> Keyed {
     let kind = match recalled {
         true => Kind::ModelRecalled,
@@ -305,9 +305,10 @@ pub fn ended_use(
         ("model", Json::from(name.as_str())),
         ("study", Json::from(study.to_string())),
         ("version", Json::from(version)),
-        ("why", why.map_or(Json::Null, Json::from)),
+        ("why", told.map_or(Json::Null, |(_, why)| Json::from(why))),
     ]);
-    let event = Event::of_program(kind, payload).by(ActorKind::Person, Role::Approver);
+    let by = told.map_or(Role::Approver, |(role, _)| role);
+    let event = Event::of_program(kind, payload).by(ActorKind::Person, by);
     (format!("{kind}/{name}/{version}"), event)
 }
 

@@ -183,6 +183,18 @@ impl Hub {
         }
     }
 
+    /// Enters an event, and waits for the disk: nothing that could say it again is kept of it. False where there is no history, or it fails.
+    pub(super) async fn enter_history(&self, said: Keyed) -> bool {
+        let Some(chronicle) = self.front.chronicle() else {
+            return false;
+        };
+        let entered = chronicle.history.append_once(vec![said]).await;
+        if let Err(fault) = &entered {
+            tracing::error!(%fault, "the history was not written");
+        }
+        entered.is_ok()
+    }
+
     /// What these records say, once they are durable.
     pub(super) async fn note_records(&self, live: &Live, records: &[Vec<u8>]) {
         let mut reported = Reported::new();

@@ -116,7 +116,7 @@ impl Hub {
             (&model.name, model.version),
             &model.study,
             recall,
-            Some(why),
+            Some((party.role, why)),
         );
         self.note_history(Some(said)).await;
         self.tell_lives().await;
@@ -156,7 +156,10 @@ impl Hub {
             .audit(now(), party.name.as_str(), "audit", &model.named())
             .await?;
         let said = audited((&model.name, model.version), party.role, found);
-        self.note_history(Some(said)).await;
+        if !self.enter_history(said).await {
+            let text = "the record is not in the history, which could not be written: look into the coordinator's log, then enter it again";
+            return Ok(refused("history", text.into()));
+        }
         Ok(Response::Done(format!(
             "{}: {}",
             model.named(),
@@ -304,6 +307,7 @@ mod tests {
         check(|own| own.falsified = 1, Some("does not follow"));
         check(|own| own.falsified = 2, Some("neither 0 nor 1"));
         check(|own| own.guesses = 5_000, Some("more guesses"));
+        check(|own| own.canaries = 1 << 53, Some("above 10^12"));
         check(|own| own.ceiling_micro = 1, Some("above its ceiling"));
         check(|own| (own.tested, own.threshold) = (0, 0), None);
         check(|own| own.threshold = 0, Some("without a threshold"));

@@ -60,6 +60,8 @@ pub struct Cohorts {
     warned: bool,
     /// The last cut: when, and by which decision.
     last: Option<LastCut>,
+    /// When somebody last looked.
+    looked: Timestamp,
     teller: Option<Teller>,
 }
 
@@ -145,6 +147,7 @@ impl Cohorts {
             lost: false,
             warned: false,
             last: None,
+            looked: Timestamp(0),
             teller: None,
         }
     }
@@ -346,10 +349,11 @@ impl Cohorts {
         })
     }
 
-    /// The clock, and never before what is written down: setting it back brings no consent back.
-    fn present(&self) -> Timestamp {
+    /// The clock, and never before what is written down or an earlier look: setting it back brings no consent back, nor one that ended.
+    fn present(&mut self) -> Timestamp {
         let latest = u64::try_from(self.register.latest()).unwrap_or(0);
-        (self.clock)().max(Timestamp(latest))
+        self.looked = (self.clock)().max(Timestamp(latest)).max(self.looked);
+        self.looked
     }
 
     fn hear(&mut self) -> Result<(), RefusalCode> {
@@ -446,6 +450,7 @@ const KEPT_MAX: usize = 16;
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
     use std::sync::mpsc::{Sender, channel};
 
     use aquifer_shared::base::units::MicroRho;
@@ -587,6 +592,16 @@ high = 64
         assert_eq!(unit.sum(), [COUNT; 3]);
         unit.happens("nobody of the table", EventKind::Objected, 3);
         assert_eq!(unit.sum(), [COUNT; 3]);
+    }
+
+    #[test]
+    fn a_clock_that_steps_back_goes_on_from_the_last_look() {
+        static TIME: AtomicU64 = AtomicU64::new(0);
+        let mut unit = Unit::new(|| Timestamp(TIME.load(Ordering::Relaxed)));
+        for (clock, present) in [(5, 5), (3, 5), (9, 9), (1, 9)] {
+            TIME.store(clock, Ordering::Relaxed);
+            assert_eq!(unit.cohorts.present(), Timestamp(present));
+        }
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub(in crate::shell) struct Bound {
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(in crate::shell) struct Step {
     /// From 1; 0 where there is none yet.
-    pub(in crate::shell) number: u64,
+    number: u64,
     head: Hash32,
 }
 
@@ -60,6 +60,11 @@ impl PutBack {
 }
 
 impl Step {
+    /// How many there are up to it.
+    pub(in crate::shell) fn number(self) -> u64 {
+        self.number
+    }
+
     fn text(self) -> String {
         format!("{} {}", self.number, self.head)
     }
@@ -185,7 +190,7 @@ impl Bound {
         (path, known): (&Path, Option<Step>),
     ) -> Result<Result<Step, PutBack>, sqlx::Error> {
         let newest = newest(connection).await?;
-        let Some(known) = known else {
+        let Some(known) = known.filter(|known| *known != newest) else {
             return Ok(Ok(newest));
         };
         let query = "SELECT number, head FROM steps WHERE number = $1";

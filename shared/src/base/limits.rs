@@ -160,6 +160,8 @@ pub const DOCUMENT_BYTES_MAX: usize = 1 << 20;
 pub const MODEL_AGE_DAYS: u64 = 90;
 /// Models of one message that tells nodes how long each is used; older ones first fall out.
 pub const MODELS_TOLD_MAX: usize = 1_024;
+/// Largest figure of an audit's record: what a history can write as a number, by far.
+pub const AUDIT_FIGURE_MAX: u64 = 1_000_000_000_000;
 /// Characters of the reason why a model is retired or recalled.
 pub const MODEL_WHY_CHARS_MAX: usize = 200;
 /// Bytes of a model file.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::wire::{Message, message};
 use crate::base::ids::{Hash32, Name, StudyHash};
-use crate::base::limits::{MODELS_TOLD_MAX, NAME_BYTES_MAX};
+use crate::base::limits::{AUDIT_FIGURE_MAX, MODELS_TOLD_MAX, NAME_BYTES_MAX};
 use crate::base::time::Timestamp;
 use crate::domain::predictor::model::Life;
 
@@ -101,10 +101,21 @@ impl CanaryRecord {
     #[must_use]
     pub fn fault(&self) -> Option<&'static str> {
         let flags = [self.falsified, self.noise_shared, self.tested];
+        let figures = [
+            self.canaries,
+            self.ceiling_micro,
+            self.claim_micro,
+            self.delta_pico,
+            self.falsified_up_to_micro,
+        ];
         let wrong = [
             (
                 flags.iter().any(|flag| *flag > 1),
                 "a flag that is neither 0 nor 1",
+            ),
+            (
+                figures.iter().any(|figure| *figure > AUDIT_FIGURE_MAX),
+                "a figure above 10^12",
             ),
             (
                 self.guesses == 0 || self.guesses > self.canaries,

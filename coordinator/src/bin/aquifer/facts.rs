@@ -6,6 +6,7 @@ use aquifer_shared::base::ids::IdentityKey;
 use aquifer_shared::domain::facts::{
     Assessment, Card, Dossier, Form, Log, NoDocument, NoDossier, Record, notice,
 };
+use aquifer_shared::domain::law::change::change_digest;
 use aquifer_shared::shell::documents::read_document;
 use aquifer_shared::shell::exceptions::SIGNED;
 use aquifer_shared::shell::pack_folder;
@@ -125,7 +126,8 @@ fn assessed(file: &Path) -> anyhow::Result<Result<(Assessment, Vec<IdentityKey>)
         false => String::new(),
     };
     let read = Assessment::parse(&text).map(|own| {
-        let signers = signers(&lines, &own.digest());
+        // What `aquifer policy sign DIGEST` signs.
+        let signers = signers(&lines, &change_digest(&own.digest()));
         (own, signers)
     });
     Ok(read.map_err(|problem| format!("{}: {problem}", file.display())))

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use aquifer_shared::base::ids::Name;
 use aquifer_shared::domain::law::{Age, Basis, Consent, Person, Place, Purpose};
 
-use super::event::{AgeSaid, ConsentEvent, Scope};
+use super::event::{AgeSaid, ConsentEvent, Effect, Scope};
 use super::fold::{NOTHING, State, Thread};
 use super::notice::NoticeBook;
 use super::subject::{SubjectRef, Subjects};
@@ -212,8 +212,11 @@ impl Register {
         let mut state = State::default();
         let mut whole = true;
         let mut take = |event: &Thread| {
-            if event.event_at > at || event.recorded_at > at {
-                whole = false;
+            let ahead = event.event_at > at;
+            whole &= !ahead && event.recorded_at <= at;
+            // Clocks of sources differ: what ends or blocks counts as soon as it is written down, whatever they say.
+            let at_once = matches!(event.kind.effect(), Effect::End | Effect::Block);
+            if event.recorded_at > at || ahead && !at_once {
                 return;
             }
             let bit = bits[usize::from(event.scope)];

@@ -196,6 +196,21 @@ fn c2_withdrawn_is_in_no_later_cut() {
 }
 
 #[test]
+fn c2_withdrawn_ahead_of_time_counts_at_once() {
+    for kind in [Withdrawn, Objected] {
+        let mut ahead = event(kind, NOW + 40_000);
+        ahead.recorded_at = NOW;
+        check(vec![event(Given, NOW - DAY), ahead.clone()], false);
+        let mut given = event(Given, NOW + 20_000);
+        given.recorded_at = NOW;
+        let mut world = World::with(vec![given, ahead]);
+        for later in [0, 30_000, 50_000] {
+            assert!(!world.is_eligible(1, "churn.train", NOW + later), "{later}");
+        }
+    }
+}
+
+#[test]
 fn c2_tie_goes_to_withdrawal() {
     for order in [1, 7, 9] {
         let mut withdrawn = event(Withdrawn, NOW - DAY);

@@ -39,11 +39,15 @@ pub(in crate::shell) fn at_the_desk(
         return report::refuse(json, "purpose", &why);
     }
     let (key, mut ledger) = open(directory)?;
+    let subject = key.subject(subject);
     let at = ledger.latest()?.max(moment());
+    // After all that is known of the person: a source whose clock is ahead does not have the last word.
+    let said = ledger.of_person(subject)?;
+    let at = said.iter().map(|event| event.event_at).fold(at, i64::max);
     let number = Hash32(random_bytes32()?);
     let event_key = EventKey::of(&key, DESK, &number.to_string());
     let event = ConsentEvent {
-        subject: key.subject(subject),
+        subject,
         scope,
         kind,
         explicit: false,

@@ -206,8 +206,8 @@ fn payload(entry: &Entry) -> Option<String> {
 fn c1_what_is_written_down_is_in_the_history_once() {
     let unit = Unit::new();
     unit.import(3);
-    unit.says("ada", EventKind::Given, 100);
-    unit.says("ada", EventKind::Withdrawn, 101);
+    unit.says("ada-lovelace", EventKind::Given, 100);
+    unit.says("ada-lovelace", EventKind::Withdrawn, 101);
     let history = unit.history();
     unit.enter(&history);
     let expected = ["import.batch", "consent.given", "consent.withdrawn"];
@@ -219,7 +219,10 @@ fn c1_what_is_written_down_is_in_the_history_once() {
     assert!(withdrawn.contains(r#""kind":"withdrawn""#), "{withdrawn}");
     for entry in &entries {
         let text = payload(entry).unwrap();
-        assert!(!text.contains("canary") && !text.contains("ada"), "{text}");
+        assert!(
+            !text.contains("canary") && !text.contains("ada-lovelace"),
+            "{text}"
+        );
     }
     // Again, and after a restart: nothing more.
     unit.enter(&history);
@@ -232,7 +235,7 @@ fn c1_what_is_written_down_is_in_the_history_once() {
 #[test]
 fn c1_a_crash_between_history_and_ledger_enters_nothing_twice() {
     let unit = Unit::new();
-    unit.says("ada", EventKind::Given, 1);
+    unit.says("ada-lovelace", EventKind::Given, 1);
     unit.says("ben", EventKind::Given, 2);
     let history = unit.history();
     // The history has the first, and the ledger does not know yet.
@@ -248,7 +251,7 @@ fn c1_a_crash_between_history_and_ledger_enters_nothing_twice() {
 /// Erases `ada`, of whom there is a consent and a receipt, when the history knows this much of them.
 #[track_caller]
 fn check_erased(unit: &Unit, history: &History) {
-    let subject = unit.subject("ada");
+    let subject = unit.subject("ada-lovelace");
     let erased = unit.ledger().erase(subject, AT, AT + DAY).unwrap();
     assert_eq!((erased.events, erased.receipts, erased.entries), (1, 1, 2));
     unit.enter(history);
@@ -277,9 +280,9 @@ fn check_erased(unit: &Unit, history: &History) {
 
 fn with_ada_and_ben() -> Unit {
     let unit = Unit::new();
-    unit.says("ada", EventKind::Given, 1);
+    unit.says("ada-lovelace", EventKind::Given, 1);
     unit.says("ben", EventKind::Given, 2);
-    let subject = unit.subject("ada");
+    let subject = unit.subject("ada-lovelace");
     let issued = issue(&mut unit.counter(), subject, Some("churn.train"), &[]);
     assert_eq!(issued.unwrap().len(), 1);
     unit
@@ -328,7 +331,7 @@ fn r1_tree_size_hides_consent_count() {
         let unit = Unit::new();
         unit.import(customers);
         for number in 0..said {
-            unit.says("ada", EventKind::Withdrawn, 10_000 + number);
+            unit.says("ada-lovelace", EventKind::Withdrawn, 10_000 + number);
         }
         let history = unit.history();
         unit.enter(&history);
@@ -340,20 +343,27 @@ fn r1_tree_size_hides_consent_count() {
 #[test]
 fn c1_receipt_is_proved_once_the_history_is_published_and_keeps_its_bytes() {
     let unit = Unit::new();
-    unit.says("ada", EventKind::Given, 1);
-    unit.says("ada", EventKind::Withdrawn, 2);
+    unit.says("ada-lovelace", EventKind::Given, 1);
+    unit.says("ada-lovelace", EventKind::Withdrawn, 2);
     let history = unit.history();
-    let (_, early) = unit.receipt("ada", &history);
+    let (_, early) = unit.receipt("ada-lovelace", &history);
     assert!(early.is_none(), "no checkpoint of it is published");
     assert_eq!(unit.publish(&history), 256);
     let file = |(issued, proof): (Issued, Option<Proof>)| {
         signed(&issued, proof.unwrap(), &unit.identity()).unwrap()
     };
-    let first = file(unit.receipt("ada", &history));
+    let first = file(unit.receipt("ada-lovelace", &history));
     let verdict = verify_receipt(first.as_bytes(), None);
     assert_eq!(verdict.code(), 0, "{verdict:?}");
-    assert!(!first.contains("ada") && !first.contains(&format!("{:032x}", unit.subject("ada").0)));
-    assert_eq!(file(unit.receipt("ada", &history)), first, "the same bytes");
+    assert!(
+        !first.contains("ada-lovelace")
+            && !first.contains(&format!("{:032x}", unit.subject("ada-lovelace").0))
+    );
+    assert_eq!(
+        file(unit.receipt("ada-lovelace", &history)),
+        first,
+        "the same bytes"
+    );
     // One receipt was issued, however often it was asked for.
     let issued = |entries: &[Entry]| {
         let receipts = entries
@@ -367,8 +377,8 @@ fn c1_receipt_is_proved_once_the_history_is_published_and_keeps_its_bytes() {
     assert_eq!(entry, 2);
     assert!(checkpoint.contains("\n256\n"), "{checkpoint}");
     // Something else is said: another receipt, to be published first.
-    unit.says("ada", EventKind::Given, 3);
-    let (_, later) = unit.receipt("ada", &history);
+    unit.says("ada-lovelace", EventKind::Given, 3);
+    let (_, later) = unit.receipt("ada-lovelace", &history);
     assert!(later.is_none());
     assert_eq!(issued(&unit.entries(&history)), 2);
 }
@@ -376,11 +386,11 @@ fn c1_receipt_is_proved_once_the_history_is_published_and_keeps_its_bytes() {
 #[test]
 fn c1_any_flipped_byte_of_an_issued_receipt_fails() {
     let unit = Unit::new();
-    unit.says("ada", EventKind::Given, 1);
+    unit.says("ada-lovelace", EventKind::Given, 1);
     let history = unit.history();
-    unit.receipt("ada", &history);
+    unit.receipt("ada-lovelace", &history);
     unit.publish(&history);
-    let (issued, proof) = unit.receipt("ada", &history);
+    let (issued, proof) = unit.receipt("ada-lovelace", &history);
     let file = signed(&issued, proof.unwrap(), &unit.identity()).unwrap();
     for place in 0..file.len() {
         let mut flipped = file.clone().into_bytes();
@@ -388,7 +398,7 @@ fn c1_any_flipped_byte_of_an_issued_receipt_fails() {
         assert_ne!(verify_receipt(&flipped, None).code(), 0, "byte {place}");
     }
     // Another key, another content: nothing is signed that does not hold.
-    let (issued, proof) = unit.receipt("ada", &history);
+    let (issued, proof) = unit.receipt("ada-lovelace", &history);
     assert!(
         signed(
             &issued,
@@ -419,9 +429,9 @@ fn c1_every_iri_is_known() {
     let mut found = Vec::new();
     for (number, kind) in (0..).zip(EventKind::ALL) {
         let unit = Unit::new();
-        unit.says("ada", EventKind::Given, number);
-        unit.says("ada", *kind, 100 + number);
-        let subject = unit.subject("ada");
+        unit.says("ada-lovelace", EventKind::Given, number);
+        unit.says("ada-lovelace", *kind, 100 + number);
+        let subject = unit.subject("ada-lovelace");
         let mut counter = unit.counter();
         for due in issue(&mut counter, subject, None, &[]).unwrap() {
             let of = (due.purpose.as_str(), &due.facts);
@@ -442,7 +452,7 @@ fn c1_every_iri_is_known() {
 fn check_verified(statement: &'static str, expected: [u64; 6]) {
     let unit = Unit::new();
     unit.import(2_000);
-    unit.says("ada", EventKind::Withdrawn, 9_000);
+    unit.says("ada-lovelace", EventKind::Withdrawn, 9_000);
     let history = unit.history();
     unit.enter(&history);
     let mut ledger = unit.ledger();
@@ -506,7 +516,7 @@ fn hold_it(unit: &Unit, history: &History, reason: Option<&str>) -> anyhow::Resu
 #[track_caller]
 fn check_put_back(since: impl Fn(&Unit), then: impl Fn(&Unit), expected: Option<&str>) {
     let unit = Unit::new();
-    unit.says("ada", EventKind::Given, 1);
+    unit.says("ada-lovelace", EventKind::Given, 1);
     let history = unit.history();
     unit.enter(&history);
     let ledger = unit.path().join(LEDGER_FILE);
@@ -535,9 +545,9 @@ fn check_put_back(since: impl Fn(&Unit), then: impl Fn(&Unit), expected: Option<
 #[test]
 fn c2_a_ledger_that_was_put_back_alone_is_refused() {
     let nothing = |_: &Unit| {};
-    let withdraws = |unit: &Unit| unit.says("ada", EventKind::Withdrawn, 2);
+    let withdraws = |unit: &Unit| unit.says("ada-lovelace", EventKind::Withdrawn, 2);
     let erased = |unit: &Unit| {
-        let subject = unit.subject("ada");
+        let subject = unit.subject("ada-lovelace");
         unit.ledger().erase(subject, AT, AT + DAY).unwrap();
     };
     let goes_on = |unit: &Unit| (3..9).for_each(|at| unit.says("ben", EventKind::Given, at));
@@ -558,7 +568,7 @@ fn c2_a_ledger_that_was_put_back_alone_is_refused() {
 #[test]
 fn c2_a_ledger_that_was_put_back_is_taken_with_a_reason_that_the_history_keeps() {
     let unit = Unit::new();
-    unit.says("ada", EventKind::Given, 1);
+    unit.says("ada-lovelace", EventKind::Given, 1);
     let history = unit.history();
     unit.enter(&history);
     std::fs::remove_file(unit.path().join(LEDGER_FILE)).unwrap();
@@ -580,7 +590,7 @@ fn c2_a_ledger_that_was_put_back_is_taken_with_a_reason_that_the_history_keeps()
 #[test]
 fn a_ledger_that_is_replaced_under_a_running_node_is_not_read_on() {
     let unit = Unit::new();
-    unit.says("ada", EventKind::Given, 1);
+    unit.says("ada-lovelace", EventKind::Given, 1);
     let mut news = super::attach(unit.path()).unwrap();
     assert_eq!(news().unwrap().events.len(), 1);
     let ledger = unit.path().join(LEDGER_FILE);
@@ -589,4 +599,21 @@ fn a_ledger_that_is_replaced_under_a_running_node_is_not_read_on() {
     std::fs::rename(&copy, &ledger).unwrap();
     let fault = news().err().unwrap().to_string();
     assert!(fault.contains("replaced while it is in use"), "{fault}");
+}
+
+#[test]
+fn c2_a_ledger_that_is_written_over_under_a_running_node_is_not_read_on() {
+    let unit = Unit::new();
+    unit.says("ada-lovelace", EventKind::Given, 1);
+    let ledger = unit.path().join(LEDGER_FILE);
+    let (backup, log) = (unit.path().join("copy.db"), ledger.with_extension("db-wal"));
+    // The last to close it writes everything into the file.
+    assert!(!log.exists());
+    std::fs::copy(&ledger, &backup).unwrap();
+    unit.says("ada-lovelace", EventKind::Withdrawn, 2);
+    let mut news = super::attach(unit.path()).unwrap();
+    assert_eq!(news().unwrap().events.len(), 2);
+    std::fs::copy(&backup, &ledger).unwrap();
+    unit.says("ada-lovelace", EventKind::Objected, 3);
+    assert!(news().is_err(), "the objection has a number that was read");
 }

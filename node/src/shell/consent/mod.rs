@@ -57,6 +57,7 @@ pub fn attach(directory: &Path) -> anyhow::Result<News> {
     };
     let mut open = there()?;
     let (mut seen, mut listed) = (Position::default(), NoticeBook::default());
+    let mut step = None;
     Ok(Box::new(move || {
         if open.is_none() {
             open = there()?;
@@ -70,14 +71,17 @@ pub fn attach(directory: &Path) -> anyhow::Result<News> {
             "{} was deleted or replaced while it is in use: start again",
             path.display()
         );
+        // A copy that was written over it gives out numbers again that were read.
+        step = Some(ledger.goes_on(step)??).filter(|step| step.number() > 0);
         // Notices before events, which name them.
         let notices = ledger.notices()?;
+        let (events, last) = ledger.since(seen)?;
+        seen = last;
+        // Nothing fails from here on: what is not handed over now would not be handed over again.
         let notices = (notices != listed).then(|| {
             listed = notices.clone();
             notices
         });
-        let (events, last) = ledger.since(seen)?;
-        seen = last;
         let upto = last.events();
         Ok(Heard {
             events,

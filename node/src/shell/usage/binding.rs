@@ -103,7 +103,7 @@ impl UsageLedger {
                 USAGE.advance(&mut transaction, &drawn).await?;
             }
             sqlx::query("DELETE FROM steps WHERE number < $1")
-                .bind(known.map_or(0, |step| step.number.cast_signed()))
+                .bind(known.map_or(0, |step| step.number().cast_signed()))
                 .execute(&mut *transaction)
                 .await?;
             let newest = newest(&mut transaction).await?;

@@ -189,7 +189,7 @@ fn steps_are_made_of_changes_alone_and_old_ones_go() {
         unit.charges(number);
         unit.bind().unwrap();
     }
-    assert_eq!(unit.step().number, first.number + 5);
+    assert_eq!(unit.step().number(), first.number() + 5);
     unit.world.stop();
     let mut ledger = UsageLedger::open(unit.world.path()).unwrap();
     let count = sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM steps");

@@ -90,9 +90,8 @@ impl UsageLedger {
         let key = vault.database(at_rest::USAGE);
         let opened = runtime.block_on(async {
             let mut connection = open_sqlite(&path, &key, Shape::Shared(BUSY_WAIT)).await?;
-            for statement in SCHEMA.into_iter().chain([synchronous]) {
-                sqlx::query(statement).execute(&mut connection).await?;
-            }
+            sqlx::query(synchronous).execute(&mut connection).await?;
+            prepare(&mut connection).await?;
             Ok(connection)
         });
         let connection = opened.map_err(|source| fault(&path, "open", source))?;
@@ -170,6 +169,20 @@ pub(in crate::shell) fn fault(path: &Path, what: &'static str, source: sqlx::Err
         path: path.to_owned(),
         source,
     }
+}
+
+/// Makes what is missing, at once: each piece on its own would write the same pages again and wait for the disk.
+async fn prepare(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    let there = "SELECT COUNT(*) AS pieces FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'";
+    let there = sqlx::query(there).fetch_one(&mut *connection).await?;
+    if there.get::<i64, _>("pieces") == SCHEMA.len() as i64 {
+        return Ok(());
+    }
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    for statement in SCHEMA {
+        sqlx::query(statement).execute(&mut *transaction).await?;
+    }
+    transaction.commit().await
 }
 
 /// Name of the ledger in a node's directory.
