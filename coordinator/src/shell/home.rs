@@ -11,6 +11,7 @@ use std::sync::Arc;
 use aquifer_shared::base::ids::Name;
 use aquifer_shared::base::limits::DOCUMENT_BYTES_MAX;
 use aquifer_shared::base::time::Timestamp;
+use aquifer_shared::domain::facts::FactsError;
 use aquifer_shared::domain::history::Event;
 use aquifer_shared::shell::at_rest::{AtRestFault, KEY_FILE, KEYRING_FILE, Vault};
 use aquifer_shared::shell::certificates::{CertificateAuthority, CertificateFault};
@@ -19,7 +20,7 @@ use aquifer_shared::shell::policy_text::Written;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::config::{Config, ConfigError};
-use super::declarations::{self, FactsError};
+use super::declarations;
 use super::lawful::LawError;
 use super::server_certificate::SERVER_DAYS;
 use super::store::{Store, StoreFault, sqlite_file};

@@ -19,6 +19,7 @@ use super::clock::now;
 use super::cohorts::Cohorts;
 use super::config::NodeConfig;
 use super::consent;
+use super::declarations::declared;
 use super::doorman::Doorman;
 use super::governance::{self, InForce};
 use super::holdout_key;
@@ -101,7 +102,7 @@ impl Data {
     }
 }
 
-/// The rules of the policy in force, with its exceptions; the history has them before any rule does.
+/// The rules of the policy in force, with its exceptions; the history is told of both, and of what is declared where that changed.
 fn in_force(
     directory: &Path,
     (config, site): (&NodeConfig, (&IdentityKey, u64)),
@@ -117,6 +118,9 @@ fn in_force(
             "node.toml has no [people]: nothing is declared of customers, so no table is read and only synthetic studies are taken"
         );
     }
+    // Before any table is read: what is declared later is processing that was not.
+    let declared = declared(config.facts.as_ref(), gatekeeper.as_ref(), now())?;
+    runtime.block_on(history.declare(declared))?;
     let exceptions = held.accepted.exceptions.clone();
     Ok((gatekeeper.map(|own| own.excepting(exceptions)), held))
 }

@@ -186,11 +186,13 @@ fn books(
     );
     let database = at_rest::vault(directory)?.database(at_rest::LEDGER);
     let (mut store, ledger) = runtime.block_on(Store::open(&ledger, &witness, &database))?;
+    let history = runtime.block_on(attach(directory, config, &mut store))?;
+    runtime.block_on(hold(&history, directory, (break_glass, now())))?;
+    runtime.block_on(usage::hold(&history, directory, (break_glass, now())))?;
+    // Only then is anything written to the usage ledger.
     let used = usage::start(directory, &ledger, |after| {
         Ok(runtime.block_on(store.links_after(after, usize::MAX))?)
     })?;
-    let history = runtime.block_on(attach(directory, config, &mut store))?;
-    runtime.block_on(hold(&history, directory, (break_glass, now())))?;
     let teller = Teller::new(history, directory);
     if let Err(fault) = runtime.block_on(teller.tell()) {
         tracing::error!("something is not in the history yet: {fault:#}");

@@ -74,6 +74,7 @@ impl Teller {
     pub async fn tell(&self) -> anyhow::Result<()> {
         let _turn = self.turn.lock().await;
         enter(&self.history, &self.directory).await?;
+        usage::bind(&self.history, &self.directory).await?;
         let directory = self.directory.clone();
         let told = tokio::task::spawn_blocking(move || rights::told(&directory));
         let mut told = told.await??;
@@ -119,6 +120,12 @@ impl Teller {
                 tracing::error!(
                     fault = format!("{fault:#}"),
                     "consents are not in the history yet"
+                );
+            }
+            if let Err(fault) = usage::bind(&self.history, &self.directory).await {
+                tracing::error!(
+                    fault = format!("{fault:#}"),
+                    "the history does not know the usage ledger as it is"
                 );
             }
         }

@@ -7,8 +7,9 @@ use std::time::Duration;
 use anyhow::{Context as _, bail, ensure};
 use aquifer_shared::base::ids::IdentityKey;
 use aquifer_shared::base::limits::HISTORY_DAYS_SHOWN_MAX;
+use aquifer_shared::domain::facts::{Log, NoDocument};
 use aquifer_shared::domain::history::{Json, Leaf, payload_commit};
-use aquifer_shared::domain::pack::VerifierKey;
+use aquifer_shared::domain::pack::{Body, Entry as Packed, VerifierKey};
 use aquifer_shared::domain::tlog::{Checkpoint, Frontier, SignedNote, leaf_hash};
 use aquifer_shared::protocol::witness::node_origin;
 use aquifer_shared::shell::history::{Entry, History};
@@ -102,8 +103,27 @@ impl LogCopy {
             checkpoints: read.checkpoints,
             entries: read.entries,
         };
-        copy.verify()?;
+        copy.verify().context(NotVerified)?;
         Ok(copy)
+    }
+
+    /// What was published of it, as the source of documents; none where nothing was yet.
+    ///
+    /// # Errors
+    ///
+    /// It is not what was published.
+    pub fn documented(&self) -> Result<Option<Log>, NoDocument> {
+        let Some(note) = &self.published else {
+            return Ok(None);
+        };
+        let signed = SignedNote::parse(note).ok();
+        let checkpoint = signed.and_then(|signed| Checkpoint::parse(&signed.text).ok());
+        // A note that is none is refused below, by name.
+        let size = checkpoint.map_or(0, |checkpoint| checkpoint.size);
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
+        let entries = self.entries.iter().take(size).map(packed);
+        let key = VerifierKey::of_log(&self.origin, self.key);
+        Log::verified(entries, note, &key).map(Some)
     }
 
     /// The payload of an entry; none where it was erased.
@@ -158,6 +178,26 @@ struct Read {
     checkpoints: Vec<String>,
     entries: Vec<Entry>,
 }
+/// Why nothing is made of a history; the cause says what is wrong.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the history of this node does not verify")]
+pub struct NotVerified;
+
+fn packed(entry: &Entry) -> Packed {
+    let body = match &entry.opening {
+        Some((salt, payload)) => Body::Kept {
+            salt: *salt,
+            payload: payload.clone(),
+        },
+        None => Body::Erased,
+    };
+    Packed {
+        index: entry.leaf.seq,
+        leaf: entry.leaf.to_bytes(),
+        body,
+    }
+}
+
 
 fn of_running(directory: &Path, days: Range<u64>) -> anyhow::Result<Read> {
     let mut checkpoints = Vec::new();

@@ -8,4 +8,4 @@ mod replay;
 mod tests;
 
 pub use command::{AuditCommand, run};
-pub use log::{Copied, LogCopy, copied, published};
+pub use log::{Copied, LogCopy, NotVerified, copied, published};

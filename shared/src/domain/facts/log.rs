@@ -60,6 +60,20 @@ pub enum NoDocument {
     Word(&'static str),
 }
 
+impl NoDocument {
+    /// The word for programs.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotVerified(_) => "log",
+            Self::Missing { .. } => "missing",
+            Self::Contradicted { .. } => "contradicted",
+            Self::UnknownTerm(_) => "term",
+            Self::Word(_) => "word",
+        }
+    }
+}
+
 impl Log {
     /// Checks a whole log, from its first entry to its last, against a note that its key signed.
     ///

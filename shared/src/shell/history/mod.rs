@@ -4,6 +4,7 @@
 //! in memory is the right edge of the tree; complete tiles are read back when a proof needs them. Opening hashes at most the edge again,
 //! and holds it against the second place: a log that was deleted, cut or put back to an older copy is not opened.
 
+mod declare;
 #[cfg(test)]
 mod documents;
 mod export;
