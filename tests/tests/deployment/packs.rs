@@ -87,6 +87,7 @@ fn r1_a_pack_names_the_program_that_runs_and_both_verifiers_agree() {
     let pack = pack(&small, "pack");
     check_program(&pack);
     assert_eq!(verified(&pack), 0);
+    check_keys(&small, &pack);
     // Another signature under the statement: first the manifest tells, then, with a manifest that fits, the log's key.
     let path = pack.join("provenance.dsse.json");
     let statement = fs::read_to_string(&path).unwrap();
@@ -96,14 +97,36 @@ fn r1_a_pack_names_the_program_that_runs_and_both_verifiers_agree() {
     assert_eq!(verified(&pack), 27);
 }
 
+/// Keys from elsewhere than the pack, as coordinator and units print them; those of another log do not fit.
+fn check_keys(small: &Small, pack: &Path) {
+    let keys = small.folder.path().join("keys.txt");
+    let with = |text: &str| {
+        fs::write(&keys, text).unwrap();
+        verified_with(pack, &["--policy", keys.to_str().unwrap()])
+    };
+    let show = ["history", "show", "--keys"];
+    let printed = small.cluster.aquifer(show).unwrap().success().unwrap();
+    assert_eq!(with(&printed), 0);
+    assert_eq!(with(&small.node(0, &show).success().unwrap()), 0);
+    let units = small.node(0, &["history", "show", "--keys", "--json"]);
+    let units: Value = serde_json::from_str(&units.success().unwrap()).unwrap();
+    assert_eq!(with(units["unit"]["policy"].as_str().unwrap()), 13);
+}
+
 /// What both verifiers end with.
 fn verified(pack: &Path) -> u64 {
+    verified_with(pack, &[])
+}
+
+fn verified_with(pack: &Path, more: &[&str]) -> u64 {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/verify-audit");
-    let rust = run(command("aquifer", ["audit", "verify", "--json"]).arg(pack)).unwrap();
+    let mut verify = command("aquifer", ["audit", "verify", "--json"]);
+    let rust = run(verify.arg(pack).args(more)).unwrap();
     let python = Command::new("python3")
         .arg(&script)
         .arg("--json")
         .arg(pack)
+        .args(more)
         .output()
         .unwrap();
     let told = [rust.stdout.as_bytes(), &python.stdout]

@@ -115,7 +115,17 @@ fn what_is_refused_is_refused_with_its_reason() {
         json!({"sqlstate": "42P01"}),
     );
     let other = json!({"purpose": "marketing"});
-    refused(BY_CONTRACT, other, 403, json!({"sqlstate": "QP004"}));
+    let found = "no standing study is open for purpose \"marketing\"; there are reporting";
+    let members = json!({"sqlstate": "QP004", "detail": found, "rule": "policy.purpose"});
+    refused(BY_CONTRACT, other, 403, members);
+    let named = json!({"standing": "weekly"});
+    let found = "no standing study \"weekly\" is open for purpose reporting; open are reports";
+    refused(
+        BY_CONTRACT,
+        named,
+        403,
+        json!({"sqlstate": "QP004", "detail": found}),
+    );
     refused(
         BY_CONTRACT,
         json!({"rho_micro": 50_001}),
