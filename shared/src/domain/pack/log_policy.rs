@@ -220,7 +220,7 @@ impl LogPolicy {
         let mut reading = Reading::default();
         if text.len() > NOTE_BYTES_MAX {
             let found = format!("{} bytes", text.len());
-            return Err(bad(0, &found, "at most 64 KiB"));
+            return Err(bad(0, &found, "at most 256 KiB"));
         }
         let mut last = 1;
         for (place, line) in text.lines().enumerate() {
@@ -331,6 +331,7 @@ fn bad(place: usize, found: &str, expected: &'static str) -> BadLogPolicy {
     }
 }
 
+const _: () = assert!(NOTE_BYTES_MAX == 256 << 10, "as the refusal says");
 /// Letters of a line that are repeated.
 const FOUND_MAX: usize = 60;
 /// What is found behind the last line.
@@ -380,8 +381,8 @@ mod tests {
         check_refused(
             &"x".repeat(NOTE_BYTES_MAX + 1),
             1,
-            "65537 bytes",
-            "at most 64 KiB",
+            "262145 bytes",
+            "at most 256 KiB",
         );
     }
 }
