@@ -164,7 +164,6 @@ pub fn print(held: &[Held], now: Timestamp) -> anyhow::Result<()> {
             report::printable(&exception.reason),
         ]);
     }
-    table.wrap(&[0, 4, 5]);
     table.print()
 }
 

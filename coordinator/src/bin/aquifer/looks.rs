@@ -12,8 +12,8 @@ use crate::query::{self, text, value_json};
 pub(crate) struct List {
     what: Look,
     shown: &'static [(&'static str, &'static str)],
-    /// Place of the one whose texts may be long.
-    long: usize,
+    /// Places of those whose texts may be long.
+    long: &'static [usize],
     /// Where it is empty.
     nothing: &'static str,
 }
@@ -30,7 +30,7 @@ pub(crate) const COLUMNS: List = List {
         ("high", "HIGH"),
         ("levels", "LEVELS"),
     ],
-    long: 6,
+    long: &[0, 1, 2, 6],
     nothing: "no standing study is open: nothing may be asked; ask an operator",
 };
 /// Shares.
@@ -45,7 +45,7 @@ pub(crate) const BUDGET: List = List {
         ("left_urho", "LEFT"),
         ("questions_left", "QUESTIONS LEFT"),
     ],
-    long: 1,
+    long: &[0, 1],
     nothing: "no standing study is open: there is no share; ask an operator",
 };
 const RELEASES: List = List {
@@ -59,7 +59,7 @@ const RELEASES: List = List {
         ("units_in_sum", "UNITS"),
         ("created", "CREATED"),
     ],
-    long: 2,
+    long: &[1, 2],
     nothing: "there are no past answers under standing studies that are open",
 };
 
@@ -178,7 +178,7 @@ impl List {
                     .map(|(place, name, _)| cell(name, &row[*place])),
             );
         }
-        table.wrap(&[self.long]);
+        table.wrap(self.long);
         table
     }
 }
