@@ -213,7 +213,13 @@ mod tests {
     #[test]
     fn halving_misses_no_threshold() {
         for guesses in [1, 2, 3, 40, 101, 250] {
-            for (epsilon, delta) in [(0.0, 0.0), (0.3, 1e-5), (1.0, 1e-4), (2.0, 1e-6), (4.0, 0.01)] {
+            for (epsilon, delta) in [
+                (0.0, 0.0),
+                (0.3, 1e-5),
+                (1.0, 1e-4),
+                (2.0, 1e-6),
+                (4.0, 0.01),
+            ] {
                 let claim = Claim {
                     epsilon,
                     delta,
@@ -221,7 +227,8 @@ mod tests {
                 };
                 let found = threshold(claim, guesses);
                 assert_eq!(found, one_by_one(claim, guesses), "{claim:?} {guesses}");
-                let all = (0..=guesses).filter(|correct| chance(claim, guesses, *correct) <= SIGNIFICANCE);
+                let all = (0..=guesses)
+                    .filter(|correct| chance(claim, guesses, *correct) <= SIGNIFICANCE);
                 assert_eq!(all.min(), found, "what is above falsifies too");
             }
         }

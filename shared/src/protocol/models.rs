@@ -171,6 +171,7 @@ impl CanaryRecord {
             return Some(what.to_owned());
         }
         let own = is_falsified_up_to(claim, guesses, correct, self.falsified_up_to_micro);
-        (!own).then(|| "a largest falsified epsilon that is not that of its right guesses".to_owned())
+        (!own)
+            .then(|| "a largest falsified epsilon that is not that of its right guesses".to_owned())
     }
 }

@@ -136,8 +136,13 @@ fn s3_a_list_that_was_changed_or_left_out_is_found() {
 fn without_proof(pack: Files, index: usize) -> Files {
     with(&pack, INCLUSION, |bytes| {
         let text = String::from_utf8(bytes.clone()).unwrap();
-        let lines = text.lines().filter(|line| !line.starts_with(&format!("{index} ")));
-        *bytes = lines.flat_map(|line| [line, "\n"]).collect::<String>().into_bytes();
+        let lines = text
+            .lines()
+            .filter(|line| !line.starts_with(&format!("{index} ")));
+        *bytes = lines
+            .flat_map(|line| [line, "\n"])
+            .collect::<String>()
+            .into_bytes();
     })
 }
 
@@ -145,7 +150,7 @@ fn without_proof(pack: Files, index: usize) -> Files {
 #[test]
 fn s3_a_program_that_was_not_demanded_is_told() {
     let kind = Kind::PackLoaded.code().to_be_bytes();
-    let mut log = spoken();
+    let mut log = listed(None);
     let declare = |log: &mut Log, index: usize, programs: &[Hash32]| {
         log.say(index, &demands_programs(programs).payload);
         log.entries[index].leaf[4..6].copy_from_slice(&kind);
