@@ -2,6 +2,7 @@
 
 use aquifer_shared::base::ids::IdentityKey;
 use aquifer_shared::base::limits::{MODEL_WHY_CHARS_MAX, MODELS_TOLD_MAX, RECALL_WISH_DAYS};
+use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::domain::predictor::model::{Fate, ModelFile, day, last_use};
 use aquifer_shared::protocol::ask::{CanaryRecord, Response};
 use aquifer_shared::protocol::wire::{CloseReason, ModelLife, ModelLives, frame};
