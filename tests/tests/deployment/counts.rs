@@ -40,13 +40,13 @@ impl Exact {
         Self(all)
     }
 
-    /// Whole words of digits; durations are none.
+    /// Whole words that are numbers; durations are none.
     fn in_text(&self, text: &str) -> Option<u64> {
         let words = text.split(|own: char| !(own.is_ascii_alphanumeric() || "_.=".contains(own)));
-        let number = |word: &str| match word.rsplit_once('=') {
-            Some((name, _)) if name.ends_with("_ms") => None,
-            Some((_, value)) => value.parse().ok(),
-            None => word.parse().ok(),
+        let number = |word: &str| {
+            let (name, value) = word.rsplit_once('=').unwrap_or(("", word));
+            let value = value.parse::<f64>().ok()?;
+            (value.fract() == 0.0 && !name.ends_with("_ms")).then_some(value as u64)
         };
         words.filter_map(number).find(|own| self.0.contains(own))
     }
@@ -196,6 +196,7 @@ fn a4_no_exact_count_in_coordinator_after_sums() {
     for said in [
         format!("sum: {number}, done"),
         format!("rows={number} took_ms=3"),
+        format!("a total of {number}.0"),
     ] {
         assert_eq!(exact.in_text(&said), Some(*number), "{said}");
     }
