@@ -70,6 +70,7 @@ mod questions;
 mod receipts;
 #[cfg(test)]
 mod records;
+#[cfg(test)]
 mod refusals;
 #[cfg(test)]
 mod release;
