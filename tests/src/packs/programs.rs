@@ -201,7 +201,7 @@ fn s3_a_sum_that_leaves_a_node_out_or_names_it_twice_is_found() {
     let whole = Json::Object(fields.clone());
     fields.remove("programs");
     check_bad(&Json::Object(fields));
-    let mut log = log();
+    let mut log = listed(None);
     log.say(SUM, &whole);
     check_evidence(&log, "evidence missing");
 }

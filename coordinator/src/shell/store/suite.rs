@@ -553,7 +553,7 @@ async fn check_store(url: &str, dir: &Path) {
     questions::the_last_program_of_a_node_is_kept(&store).await;
     store.close().await;
     let again = Store::open(url, dir, &key()).await.unwrap();
-    assert_eq!(again.models().await.unwrap().len(), 1);
+    assert_eq!(again.models().await.unwrap().len(), 2);
     assert!(!again.is_empty().await.unwrap());
     sqlx::query("UPDATE schema_version SET number = number + 1")
         .execute(&again.pool)
