@@ -188,20 +188,21 @@ fn summed(
     record: &Record,
     reported: &mut Reported,
 ) -> Option<Keyed> {
+    let groups = terms.groups().len();
     let ((round, group, attempt), cells) = match record {
         Record::Result {
             round,
             attempt,
             cells,
             ..
-        } => ((*round, 0, *attempt), cells),
+        } => ((*round, (groups < 2).then_some(0), *attempt), cells),
         Record::GroupSum {
             round,
             group,
             attempt,
             cells,
             ..
-        } => ((*round, *group, *attempt), cells),
+        } => ((*round, Some(*group), *attempt), cells),
         _ => return None,
     };
     let members = members(terms, record)?;
@@ -214,7 +215,10 @@ fn summed(
     let sum = sha256(&encode(cells)).to_string();
     let own = [
         ("attempt", Json::from(attempt)),
-        ("group", Json::from(u32::from(group))),
+        match group {
+            Some(group) => ("group", Json::from(u32::from(group))),
+            None => ("groups", Json::from(groups as u64)),
+        },
         ("members", Json::from(members.len() as u64)),
         ("round", Json::from(round)),
         ("study", Json::from(study.to_string())),
@@ -222,7 +226,9 @@ fn summed(
     ];
     let own = own.map(|(key, value)| (key.to_owned(), value));
     let payload = Json::Object(own.into_iter().chain(programs.fields()).collect());
-    let key = format!("round.aggregated/{study}/{round}/{group}/{attempt}");
+    // What all groups come to is no group's sum, though its attempt is one of theirs.
+    let which = group.map_or_else(|| "all".to_owned(), |group| group.to_string());
+    let key = format!("round.aggregated/{study}/{round}/{which}/{attempt}");
     Some((key, Event::of_program(Kind::RoundAggregated, payload)))
 }
 
@@ -408,6 +414,7 @@ mod tests {
     use aquifer_shared::domain::history::Persons;
     use aquifer_shared::domain::predictor::model::SumRecord;
     use aquifer_shared::domain::predictor::model::privacy::quoted;
+    use aquifer_shared::protocol::aggregation::MemberSet;
     use aquifer_shared::protocol::wire::RefusalCode;
 
     use super::super::ending::Abort;
@@ -500,6 +507,50 @@ mod tests {
             })
             .collect();
         assert!(keys[0] != keys[1] && keys[1] != keys[2]);
+    }
+
+    /// Keys and payloads of what a round of two groups says: theirs, and what they come to.
+    fn of_two_groups(attempts: [u32; 3]) -> Vec<Keyed> {
+        let mut terms = terms();
+        terms.mode = TrustMode::SharedNoise;
+        let keys = 0..=GROUP_MAX;
+        terms.roster = keys.map(|key| IdentityKey([key as u8; 32])).collect();
+        assert_eq!(terms.groups().len(), 2);
+        let [first, second, all] = attempts;
+        let summed = |group, attempt| Record::GroupSum {
+            round: 3,
+            group,
+            attempt,
+            dealers: MemberSet::of([1, 2]),
+            cells: vec![3, -4],
+            at: Timestamp(5),
+        };
+        let total = Record::Result {
+            round: 3,
+            attempt: all,
+            members: vec![0, 1, 100, 101],
+            cells: vec![6, -8],
+            at: Timestamp(5),
+        };
+        let records = [summed(0, first), summed(1, second), total];
+        let said = |record| recorded(&STUDY, &terms, false, record, &mut Vec::new());
+        records.iter().flat_map(said).collect()
+    }
+
+    #[test]
+    fn what_groups_come_to_is_told_beside_their_sums() {
+        for attempts in [[0, 0, 0], [0, 1, 1], [1, 0, 1]] {
+            let said = of_two_groups(attempts);
+            let keys: BTreeMap<_, _> = said.iter().map(|(key, event)| (key, event)).collect();
+            assert_eq!(keys.len(), 3, "{keys:?}");
+            let group = |at: usize| said[at].1.payload.get("group").and_then(Json::as_u64);
+            assert_eq!([group(0), group(1), group(2)], [Some(0), Some(1), None]);
+            let groups = said[2].1.payload.get("groups").and_then(Json::as_u64);
+            assert_eq!(groups, Some(2));
+        }
+        // Histories that were kept before go on with the keys of one group.
+        let said = recorded(&STUDY, &terms(), false, &result(3), &mut Vec::new());
+        assert_eq!(said[0].0, format!("round.aggregated/{STUDY}/3/0/1"));
     }
 
     /// What the entry of a sum says of programs, with what its nodes reported in front of it.

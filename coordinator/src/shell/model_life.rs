@@ -1,8 +1,9 @@
 //! How long models are used: who asks to predict with one, who ends its use, and what nodes hear of it.
 
 use aquifer_shared::base::ids::IdentityKey;
-use aquifer_shared::base::limits::{MODEL_WHY_CHARS_MAX, MODELS_TOLD_MAX};
-use aquifer_shared::domain::predictor::model::{Fate, ModelFile};
+use aquifer_shared::base::limits::{MODEL_WHY_CHARS_MAX, MODELS_TOLD_MAX, RECALL_WISH_DAYS};
+use aquifer_shared::base::time::Timestamp;
+use aquifer_shared::domain::predictor::model::{Fate, ModelFile, day, last_use};
 use aquifer_shared::protocol::ask::{CanaryRecord, Response};
 use aquifer_shared::protocol::wire::{CloseReason, ModelLife, ModelLives, frame};
 use aquifer_shared::shell::quic::close;
@@ -73,39 +74,23 @@ impl Hub {
             Ok(model) => model,
             Err(no) => return Ok(no),
         };
-        let at = now();
+        let at = self.front.law.present(now());
         let what = if recall { "recall" } else { "retire" };
         self.store
             .audit(at, party.name.as_str(), what, &model.named())
             .await?;
         let own = (&model.name, model.version);
+        let by = (&party.name, &party.identity);
         let done = match recall {
-            true => self.store.recall_model(own, &party.name, at).await?,
+            true => self.store.recall_model(own, by, at).await?,
             false => match self.store.retire_model(own, at).await? {
                 true => Recall::Done,
                 false => Recall::NotReleased,
             },
         };
         let which = model.named();
-        match done {
-            Recall::Done => {}
-            Recall::Asked => {
-                let text = format!(
-                    "{which}: recall waits for a second person (operator, approver or dpo), who enters the same command; until then it \
-                     predicts: an approver may retire it at once"
-                );
-                return Ok(Response::Done(text));
-            }
-            Recall::SamePerson => {
-                let text = format!(
-                    "{which}: you have asked for its recall; a recall takes two people: ask another operator, approver or dpo"
-                );
-                return Ok(refused("two-people", text));
-            }
-            Recall::NotReleased => {
-                let text = format!("{which} is not in use: see `aquifer model list`");
-                return Ok(refused("not-in-use", text));
-            }
+        if let Some(undone) = undone(&which, done, at) {
+            return Ok(undone);
         }
         let fate = if recall {
             Fate::Recalled
@@ -214,6 +199,32 @@ fn life(model: &StoredModel) -> Option<ModelLife> {
     })
 }
 
+/// The answer where the use of a model has not ended by this step.
+fn undone(which: &str, done: Recall, now: Timestamp) -> Option<Response> {
+    match done {
+        Recall::Done => None,
+        Recall::Asked => {
+            let until = day(last_use(now, RECALL_WISH_DAYS));
+            let text = format!(
+                "{which}: recall waits until {until} for a second person (operator, approver or dpo), who enters the same command; until \
+                 then it predicts: an approver may retire it at once. The wish lapses on that day, and with your role"
+            );
+            Some(Response::Done(text))
+        }
+        Recall::SamePerson => {
+            let text = format!(
+                "{which}: you have asked for its recall less than {RECALL_WISH_DAYS} days ago; a recall takes two people: ask another \
+                 operator, approver or dpo"
+            );
+            Some(refused("two-people", text))
+        }
+        Recall::NotReleased => {
+            let text = format!("{which} is not in use: see `aquifer model list`");
+            Some(refused("not-in-use", text))
+        }
+    }
+}
+
 /// What the history says of a stored model whose use people ended, for where a crash lost it.
 pub(super) fn ended(model: &StoredModel) -> Option<Keyed> {
     let recalled = match model.fate {
@@ -258,24 +269,42 @@ fn reason(why: &str) -> Result<&str, Response> {
 
 #[cfg(test)]
 mod tests {
+    use aquifer_shared::domain::audit_bound::{Claim, ceiling, falsified_up_to, threshold};
+
     use super::*;
     use crate::core::finished::finished;
 
+    /// What an audit of the sample model's claim comes to.
     fn record() -> CanaryRecord {
         let (file, _) = finished();
+        let claim = Claim {
+            epsilon: file.privacy().epsilon(),
+            delta: file.privacy().delta(),
+            canaries: 4_000,
+        };
+        let claim = claim.rounded();
         CanaryRecord {
             canaries: 4_000,
-            ceiling_micro: 5_110_000,
-            claim_micro: (file.privacy().epsilon() * 1e6).round() as u64,
+            ceiling_micro: (ceiling(claim, 500) * 1e6) as u64,
+            claim_micro: (claim.epsilon * 1e6).round() as u64,
             correct: 250,
-            delta_pico: (file.privacy().delta() * 1e12).round() as u64,
+            delta_pico: (claim.delta * 1e12).round() as u64,
             falsified: 0,
             falsified_up_to_micro: 0,
             guesses: 500,
             noise_shared: 0,
             tested: 1,
-            threshold: 383,
+            threshold: threshold(claim, 500).unwrap() as u64,
         }
+    }
+
+    /// The same with so many right guesses.
+    fn with_right(own: &mut CanaryRecord, correct: u64) {
+        let claim = Claim::of_integers(own.claim_micro, own.delta_pico, 4_000);
+        let largest = falsified_up_to(claim, 500, correct as usize);
+        own.correct = correct;
+        own.falsified_up_to_micro = (largest * 1e6) as u64;
+        own.falsified = u8::from(correct >= own.threshold);
     }
 
     #[track_caller]
@@ -283,7 +312,7 @@ mod tests {
         let mut found = record();
         change(&mut found);
         let no = match found.fault() {
-            Some(fault) => Some(fault.to_owned()),
+            Some(fault) => Some(fault),
             None => uncovered(&finished().0, &found).map(|no| format!("{no:?}")),
         };
         match (no, expected) {
@@ -293,24 +322,69 @@ mod tests {
         }
     }
 
+    /// Whole records of another claim are held against the model's.
+    #[track_caller]
+    fn check_claim(epsilon: f64, delta: f64, expected: &str) {
+        let claim = Claim {
+            epsilon,
+            delta,
+            canaries: 4_000,
+        };
+        let own = claim.rounded();
+        let bound = threshold(own, 500);
+        let change = |record: &mut CanaryRecord| {
+            record.claim_micro = (own.epsilon * 1e6).round() as u64;
+            record.delta_pico = (own.delta * 1e12).round() as u64;
+            record.ceiling_micro = (ceiling(own, 500) * 1e6) as u64;
+            record.threshold = bound.map_or(0, |found| found as u64);
+            record.tested = u8::from(bound.is_some());
+        };
+        check(change, Some(expected));
+    }
+
     #[test]
     fn r3_a_record_counts_for_the_claim_that_it_tested() {
+        let own = finished().0;
+        let (epsilon, delta) = (own.privacy().epsilon(), own.privacy().delta());
         check(|_| {}, None);
-        check(
-            |own| own.claim_micro += own.claim_micro / 100,
-            Some("--claims"),
-        );
-        check(|own| own.delta_pico *= 10, Some("--delta"));
+        check_claim(epsilon * 1.01, delta, "--claims");
+        check_claim(epsilon, delta * 10.0, "--delta");
         check(|own| own.correct = 501, Some("more right guesses"));
-        check(|own| own.correct = 400, Some("does not follow"));
-        check(|own| (own.correct, own.falsified) = (400, 1), None);
+        check(|own| own.correct = 499, Some("does not follow"));
+        check(|own| with_right(own, 500), None);
         check(|own| own.falsified = 1, Some("does not follow"));
         check(|own| own.falsified = 2, Some("neither 0 nor 1"));
         check(|own| own.guesses = 5_000, Some("more guesses"));
         check(|own| own.canaries = 1 << 53, Some("above 10^12"));
+        check(|own| own.canaries = 100_001, Some("more than 100000"));
         check(|own| own.ceiling_micro = 1, Some("above its ceiling"));
-        check(|own| (own.tested, own.threshold) = (0, 0), None);
         check(|own| own.threshold = 0, Some("without a threshold"));
+    }
+
+    /// Whoever enters a record does not say what it is held to.
+    #[test]
+    fn r3_a_record_is_held_to_the_threshold_of_its_claim() {
+        check(|own| own.threshold += 1, Some("is falsified from"));
+        check(|own| own.threshold -= 1, Some("is falsified from"));
+        check(
+            |own| {
+                let due = own.threshold;
+                own.threshold = 500;
+                with_right(own, due);
+            },
+            Some("is falsified from"),
+        );
+        check(
+            |own| (own.tested, own.threshold) = (0, 0),
+            Some("a threshold of 0"),
+        );
+        // Nor does another run's bound do.
+        check(|own| own.guesses = 400, Some("is falsified from"));
+        check(|own| own.ceiling_micro += 10, Some("a ceiling"));
+        check(
+            |own| own.falsified_up_to_micro = 10,
+            Some("a largest falsified epsilon"),
+        );
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use aquifer_shared::base::hash::sha256;
 use aquifer_shared::base::ids::{Hash32, IdentityKey, Role, StudyHash};
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::domain::predictor::model::{Fate, ModelFile};
@@ -135,7 +136,7 @@ fn party(name: &str, role: Role, identity: IdentityKey) -> Party {
 }
 
 async fn register(store: &Store, party: &Party) {
-    let (secret, expires) = (Hash32([1; 32]), Timestamp(100));
+    let (secret, expires) = (sha256(party.name.as_str().as_bytes()), Timestamp(100));
     let ticket = Ticketed {
         name: party.name.clone(),
         role: party.role,
@@ -410,6 +411,8 @@ async fn t2_a_model_past_its_date_is_not_predicted_with() {
         by,
     );
     // Two people, whoever they are; one twice is one.
+    let eve = party("eve", Role::Dpo, world.person.public());
+    register(&world.hub.store, &eve).await;
     check_done(
         world.ask_as("eve", Role::Dpo, end("churn@2", true)).await,
         "second person",
@@ -432,6 +435,27 @@ async fn t2_a_model_past_its_date_is_not_predicted_with() {
         "out-of-use",
         "churn@3 was retired",
     );
+}
+
+#[tokio::test]
+async fn a_recall_needs_two_people_who_may_when_the_second_asks() {
+    let mut world = World::new().await;
+    release(&world, 1, now().0).await;
+    let recall = || Request::ModelEnd {
+        model: "churn@1".to_owned(),
+        recall: true,
+        why: "drift".to_owned(),
+    };
+    let eve = party("eve", Role::Approver, world.person.public());
+    register(&world.hub.store, &eve).await;
+    let asked = world.ask_as("eve", Role::Approver, recall()).await;
+    check_done(asked, "waits until");
+    assert!(world.hub.store.revoke(&eve.name).await.unwrap());
+    let second = world.ask_as("ops", Role::Operator, recall()).await;
+    check_done(second, "waits until");
+    let used = Request::ModelUse("churn@1".to_owned());
+    let used = world.ask(Role::Analyst, used).await;
+    assert!(matches!(used, Response::Model(_)), "{used:?}");
 }
 
 #[tokio::test]

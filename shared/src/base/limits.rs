@@ -160,6 +160,10 @@ pub const DOCUMENT_BYTES_MAX: usize = 1 << 20;
 pub const MODEL_AGE_DAYS: u64 = 90;
 /// Models of one message that tells nodes how long each is used; older ones first fall out.
 pub const MODELS_TOLD_MAX: usize = 1_024;
+/// Days for which one person's wish to recall a model stands: a second person joins it by then, or it is entered anew.
+pub const RECALL_WISH_DAYS: u64 = 7;
+/// Canaries of an audit.
+pub const AUDIT_CANARIES_MAX: u64 = 100_000;
 /// Largest figure of an audit's record: what a history can write as a number, by far.
 pub const AUDIT_FIGURE_MAX: u64 = 1_000_000_000_000;
 /// Characters of the reason why a model is retired or recalled.

@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::wire::{Message, message};
 use crate::base::ids::{Hash32, Name, StudyHash};
-use crate::base::limits::{AUDIT_FIGURE_MAX, MODELS_TOLD_MAX, NAME_BYTES_MAX};
+use crate::base::limits::{AUDIT_CANARIES_MAX, AUDIT_FIGURE_MAX, MODELS_TOLD_MAX, NAME_BYTES_MAX};
 use crate::base::time::Timestamp;
+use crate::domain::audit_bound::{Claim, is_falsified_up_to, threshold};
 use crate::domain::predictor::model::Life;
 
 message!(34, ModelLives, MODELS_TOLD_MAX * (NAME_BYTES_MAX + 96));
@@ -97,9 +98,16 @@ impl CanaryRecord {
         }
     }
 
-    /// What of it contradicts the rest; none where it fits together.
+    /// What of it contradicts the rest, or the bound that its claim has by the specification; none where it fits together.
+    ///
+    /// A record states its threshold, and is held to the one that follows from its claim: nobody is let off by another.
     #[must_use]
-    pub fn fault(&self) -> Option<&'static str> {
+    pub fn fault(&self) -> Option<String> {
+        let misfit = self.misfit().map(str::to_owned);
+        misfit.or_else(|| self.other_bound())
+    }
+
+    fn misfit(&self) -> Option<&'static str> {
         let flags = [self.falsified, self.noise_shared, self.tested];
         let figures = [
             self.canaries,
@@ -118,6 +126,10 @@ impl CanaryRecord {
                 "a figure above 10^12",
             ),
             (
+                self.canaries > AUDIT_CANARIES_MAX,
+                "more than 100000 canaries",
+            ),
+            (
                 self.guesses == 0 || self.guesses > self.canaries,
                 "more guesses than canaries, or none",
             ),
@@ -125,14 +137,10 @@ impl CanaryRecord {
                 self.correct > self.guesses,
                 "more right guesses than guesses",
             ),
-            (
-                self.threshold > self.guesses,
-                "a threshold above the guesses",
-            ),
             (self.claim_micro == 0, "no claim"),
             (
-                self.tested == 1 && self.threshold == 0,
-                "a test without a threshold",
+                (self.tested == 1) != (self.threshold > 0),
+                "a test without a threshold, or a threshold without a test",
             ),
             (
                 self.tested == 1 && self.ceiling_micro < self.claim_micro,
@@ -144,5 +152,26 @@ impl CanaryRecord {
             ),
         ];
         wrong.into_iter().find(|(is, _)| *is).map(|(_, what)| what)
+    }
+
+    /// Figures that are not those of the claim, its canaries and guesses.
+    fn other_bound(&self) -> Option<String> {
+        let size = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        let (guesses, correct) = (size(self.guesses), size(self.correct));
+        let claim = Claim::of_integers(self.claim_micro, self.delta_pico, size(self.canaries));
+        let expected = threshold(claim, guesses).map_or(0, |found| found as u64);
+        if self.threshold != expected {
+            return Some(format!(
+                "a threshold of {} right guesses, where its claim is falsified from {expected} of {} on (0: never)",
+                self.threshold, self.guesses
+            ));
+        }
+        if !is_falsified_up_to(claim, guesses, guesses, self.ceiling_micro) {
+            let what = "a ceiling that is not what its guesses could falsify, all right";
+            return Some(what.to_owned());
+        }
+        let own = is_falsified_up_to(claim, guesses, correct, self.falsified_up_to_micro);
+        (!own)
+            .then(|| "a largest falsified epsilon that is not that of its right guesses".to_owned())
     }
 }

@@ -4,13 +4,13 @@ use std::error::Error;
 use std::fmt;
 
 use anyhow::{Context, Result};
+use aquifer_shared::base::limits::AUDIT_CANARIES_MAX;
 use aquifer_shared::base::units::{Delta, Epsilon};
+use aquifer_shared::domain::audit_bound::{Claim, ceiling};
 use aquifer_shared::domain::predictor::arithmetic::COUNT;
 use aquifer_shared::domain::predictor::plan::{Shape, additive_rounds, clip_for, total_sigma};
 use aquifer_shared::domain::sum::{NoiseShare, Part, RoundTerms, Thresholds, TrustMode};
 use aquifer_shared::shell::noise::largest_urho;
-
-use super::bound::{Claim, ceiling};
 
 /// Shape and size of an audit.
 #[derive(Clone, Copy, Debug)]
@@ -145,14 +145,15 @@ impl Design {
         })
     }
 
-    /// The claim as the bound wants it.
+    /// The claim as the bound wants it, and as records say it.
     #[must_use]
     pub fn claim(&self, epsilon: f64) -> Claim {
-        Claim {
+        let claim = Claim {
             epsilon,
             delta: self.delta.get(),
             canaries: self.canaries,
-        }
+        };
+        claim.rounded()
     }
 
     fn check(&self) -> Result<(), BadDesign> {
@@ -163,7 +164,12 @@ impl Design {
         for (what, got, least, most) in [
             ("the number of features", self.features, 1, 256),
             ("the number of levels", self.levels, 2, 1_000),
-            ("the number of canaries", self.canaries, 2, 100_000),
+            (
+                "the number of canaries",
+                self.canaries,
+                2,
+                AUDIT_CANARIES_MAX as usize,
+            ),
             ("the number of guesses", self.guesses, 2, self.canaries),
             ("the number of nodes", self.nodes, nodes_min, 128),
             (

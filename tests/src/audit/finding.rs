@@ -2,9 +2,9 @@
 //!
 //! It says `falsified`, `not falsified at this sample size`, or that the sample is too small to say either. Nothing else.
 
+use aquifer_shared::domain::audit_bound::{ceiling, chance, falsified_up_to, threshold};
 pub use aquifer_shared::protocol::ask::CanaryRecord as CanaryResult;
 
-use super::bound::{ceiling, chance, falsified_up_to, threshold};
 use super::correlation::Correlation;
 use super::design::{Design, Study};
 

@@ -6,7 +6,6 @@
 //! alone: no shipped program can plant one.
 
 mod attack;
-pub mod bound;
 mod correlation;
 mod design;
 mod fault;

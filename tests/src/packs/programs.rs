@@ -4,11 +4,15 @@ use aquifer_shared::base::ids::Hash32;
 use aquifer_shared::domain::history::{Json, Kind};
 use aquifer_shared::domain::pack::{Check, Files, demands_programs, verify};
 
-use super::tampering::check_found;
+use super::tampering::{check_found, with};
 use super::{Log, PROGRAM, python};
 
 /// The place of a sum whose nodes all run the same.
 const SUM: usize = 1_606;
+/// The place of the list of programs, in the quarter before.
+const LIST: usize = 9;
+const EARLIER: &str = "log/earlier";
+const INCLUSION: &str = "proofs/inclusion";
 
 fn log() -> Log {
     Log::new(2_000, 20)
@@ -71,16 +75,82 @@ fn s3_digest_in_round_record_is_told_by_both_verifiers() {
         (text("sha256"), text("demanded"))
     };
     let found: Vec<_> = rows.iter().map(row).collect();
-    let own = |program: u8| (Hash32([program; 32]).to_string(), "no list".to_owned());
+    // The list is from the quarter before: it stands until another is entered.
+    let own = |program: u8| (Hash32([program; 32]).to_string(), "yes".to_owned());
     assert_eq!(found, [own(0xa1), own(0xa2)]);
     check_evidence(&spoken(), "evidence present");
+}
+
+/// A log whose list of the quarter before is this, or that has none.
+fn listed(programs: Option<&[Hash32]>) -> Log {
+    let mut log = spoken();
+    let payload = match programs {
+        Some(programs) => demands_programs(programs).payload,
+        None => Json::object([("declares", "measures".into())]),
+    };
+    log.say(LIST, &payload);
+    log
+}
+
+#[track_caller]
+fn check_list(programs: Option<&[Hash32]>, expected: &str, row: &str) {
+    let rows = check_evidence(&listed(programs), expected).to_text();
+    assert!(rows.contains(row), "{rows}");
+}
+
+#[test]
+fn s3_a_list_of_an_earlier_quarter_stands_in_the_next() {
+    let other = Hash32([0xee; 32]);
+    let (present, contradicted) = ("evidence present", "evidence contradicted");
+    check_list(Some(&[PROGRAM, other]), present, "\"demanded\":\"yes\"");
+    check_list(Some(&[other]), contradicted, "\"demanded\":\"no\"");
+    check_list(Some(&[]), present, "\"demanded\":\"no list\"");
+    check_list(None, present, "\"demanded\":\"no list\"");
+}
+
+/// The pack with another list from before it: one that nobody entered, none, or two.
+#[test]
+fn s3_a_list_that_was_changed_or_left_out_is_found() {
+    let other = Hash32([0xee; 32]);
+    let log = listed(Some(&[other]));
+    let (third, pack) = (log.pack("2026Q3").unwrap(), log.pack("2026Q4").unwrap());
+    let index = Some(LIST as u64);
+    let earlier = |pack: &Files| String::from_utf8(pack.get(EARLIER).unwrap().to_vec()).unwrap();
+    let text = earlier(&pack);
+    let line = text.lines().find(|line| line.contains("declares")).unwrap();
+    let with_text = |text: String| with(&pack, EARLIER, |bytes| *bytes = text.into_bytes());
+    // Changed: not what the leaf commits to.
+    let own = text.replace(&other.to_string(), &PROGRAM.to_string());
+    check_found(&with_text(own), None, Check::Payloads, EARLIER, index);
+    // Left out: the pack before tells.
+    let none = text.replace(&format!("{line}\n"), "");
+    let none = without_proof(with_text(none), LIST);
+    check_found(&none, Some(&third), Check::Previous, EARLIER, index);
+    // A pack of a log that has another list from before.
+    let fork = listed(Some(&[PROGRAM])).pack("2026Q4").unwrap();
+    let forged = with_text(earlier(&fork));
+    check_found(&forged, None, Check::Proofs, INCLUSION, index);
+}
+
+/// The pack without the proof of an entry.
+fn without_proof(pack: Files, index: usize) -> Files {
+    with(&pack, INCLUSION, |bytes| {
+        let text = String::from_utf8(bytes.clone()).unwrap();
+        let lines = text
+            .lines()
+            .filter(|line| !line.starts_with(&format!("{index} ")));
+        *bytes = lines
+            .flat_map(|line| [line, "\n"])
+            .collect::<String>()
+            .into_bytes();
+    })
 }
 
 /// The list stands in the pack before any of its sums, or changes between them.
 #[test]
 fn s3_a_program_that_was_not_demanded_is_told() {
     let kind = Kind::PackLoaded.code().to_be_bytes();
-    let mut log = spoken();
+    let mut log = listed(None);
     let declare = |log: &mut Log, index: usize, programs: &[Hash32]| {
         log.say(index, &demands_programs(programs).payload);
         log.entries[index].leaf[4..6].copy_from_slice(&kind);
@@ -131,7 +201,7 @@ fn s3_a_sum_that_leaves_a_node_out_or_names_it_twice_is_found() {
     let whole = Json::Object(fields.clone());
     fields.remove("programs");
     check_bad(&Json::Object(fields));
-    let mut log = log();
+    let mut log = listed(None);
     log.say(SUM, &whole);
     check_evidence(&log, "evidence missing");
 }

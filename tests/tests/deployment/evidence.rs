@@ -23,8 +23,8 @@ use super::questions::{BY_CONTRACT, STANDING};
 
 const DOCUMENT: &str = include_str!("../../../docs/facts.md");
 
-/// Units that learn and answer; a model is released, and a question answered.
-fn deployment() -> Small {
+/// Units that learn and answer; a model is released, and a question answered. And a data protection officer.
+fn deployment() -> (Small, PathBuf) {
     let mut company = Company::synthetic(11, 6_000);
     company.keep_units(4);
     publish_customers(&mut company).unwrap();
@@ -34,6 +34,7 @@ fn deployment() -> Small {
         ..Policy::default()
     };
     let mut small = Small::of(company, &policy);
+    let officer = small.cluster.add_person("dora", "dpo").unwrap();
     small.cluster.start_nodes().unwrap();
     let last = small.cluster.run_study(&small.study(""), STEP_MS).unwrap();
     assert_eq!(state(&last), "published", "{last}");
@@ -42,11 +43,11 @@ fn deployment() -> Small {
     let mut asked = command("aquifer", ["query", BY_CONTRACT, "--purpose", PURPOSE]);
     let answered = run(asked.arg("--dir").arg(analyst)).unwrap();
     check_says(&answered, 0, &["month"]);
-    small
+    (small, officer)
 }
 
 /// All entries of the coordinator's log.
-fn entries(small: &Small) -> Vec<Value> {
+pub fn entries(small: &Small) -> Vec<Value> {
     let mut all: Vec<Value> = Vec::new();
     loop {
         let from = all.len().to_string();
@@ -166,9 +167,43 @@ fn commands() -> Vec<&'static str> {
         .lines()
         .filter_map(|line| line.strip_prefix("    "));
     let lines: Vec<&str> = lines.filter(|line| line.starts_with("aquifer ")).collect();
-    assert_eq!(lines.len(), 6);
+    assert_eq!(lines.len(), 7);
     lines
 }
+
+/// What an officer concludes of the model's file: it counts once it is signed.
+fn assess(small: &Small, file: &Value, officer: &Path) {
+    let folder = small.folder.path();
+    let text = format!(
+        "model = \"churn\"\nversion = 1\nfile_sha256 = {file}\nconclusion = \"{CONCLUSION}\"\nreference = \"folder 7\"\n"
+    );
+    fs::write(folder.join("churn-1.toml"), text).unwrap();
+    let line = commands()
+        .into_iter()
+        .find(|line| line.contains("--assessment"));
+    let line = line.unwrap();
+    let asks = "`aquifer policy sign ";
+    let unsigned = typed(small, line);
+    check_says(
+        &unsigned,
+        1,
+        &["no dpo of the log signed", "1 are registered", asks],
+    );
+    let said = format!("{}{}", unsigned.stdout, unsigned.stderr);
+    let digest = said.split_once(asks).unwrap().1.get(..64).unwrap();
+    let sign = |folder: &Path| {
+        let mut asked = command("aquifer", ["policy", "sign", digest, "--dir"]);
+        run(asked.arg(folder)).unwrap().success().unwrap()
+    };
+    let signatures = folder.join("churn-1.signed");
+    // Another role's signature is none of an officer.
+    let other = small.cluster.add_person("otto", "auditor").unwrap();
+    fs::write(&signatures, sign(&other)).unwrap();
+    check_says(&typed(small, line), 1, &["no dpo of the log signed"]);
+    fs::write(&signatures, sign(officer)).unwrap();
+}
+
+const CONCLUSION: &str = "about nobody, at this bound and with this access";
 
 /// The documents, by name; each command is run twice and gives the same bytes.
 fn documents(small: &Small) -> Vec<(&'static str, String)> {
@@ -228,6 +263,13 @@ fn check_documents(documents: &[(&str, String)], rho_micro: u64) {
     ] {
         assert!(dossier.contains(part), "{part}: {dossier}");
     }
+    let assessed = text("assessed.html");
+    for part in ["assessed", CONCLUSION, "folder 7"] {
+        assert!(
+            assessed.contains(part) && !dossier.contains(CONCLUSION),
+            "{part}: {assessed}"
+        );
+    }
     let notice = text("notice.md");
     for word in ["privacy@units.example", "churn.train", "reporting", "[log "] {
         assert!(notice.contains(word), "{word}: {notice}");
@@ -259,7 +301,7 @@ fn check_altered(small: &Small, pack: &Path) {
 
 #[test]
 fn t1_packs_recompute_epsilon_and_documents_are_made_of_them() {
-    let mut small = deployment();
+    let (mut small, officer) = deployment();
     // What nobody waits for is on disk a moment later.
     let all = wait_for("the answer to be entered", STEP_MS, || {
         let all = entries(&small);
@@ -281,9 +323,12 @@ fn t1_packs_recompute_epsilon_and_documents_are_made_of_them() {
     check_verified(&pack);
     check_report(&small, &pack, &study);
     let rho = released[0]["disclosure"]["rho_micro"].as_u64().unwrap();
+    assess(&small, &released[0]["file_sha256"], &officer);
     let documents = documents(&small);
     check_documents(&documents, rho);
-    let of_processor = &documents.last().unwrap().1;
+    let mut made = documents.iter().map(|(_, text)| text);
+    let of_processor = made.nth(5).unwrap();
+    assert_eq!(documents[5].0, "record.jsonld");
     for node in &small.cluster.nodes {
         assert!(of_processor.contains(&node.name), "{}", node.name);
     }

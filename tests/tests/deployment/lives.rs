@@ -3,12 +3,19 @@
 use std::fs;
 use std::path::Path;
 
+use aquifer_shared::domain::audit_bound::{Claim, ceiling, threshold};
+use aquifer_shared::shell::at_rest::{AtRestConfig, Shape, Vault, open_sqlite};
 use aquifer_tests::processes::{Outcome, command, run, wait_for};
 use aquifer_tests::study::state;
 use serde_json::{Value, json};
+use sqlx::Connection as _;
+use tokio::runtime::Builder;
 
-use super::fixture::{STEP_MS, Small, check_says, policy};
+use super::fixture::{STEP_MS, Small, check_says, company, has_program, policy};
 use super::histories::of_coordinator;
+use super::https::client::{Client, Reply, free_port};
+use super::psql::Door;
+use super::questions::Reports;
 
 const INPUT: &str =
     r#"{"tenure": 2, "monthly_charge": 90, "contract": "month", "payment": "invoice"}"#;
@@ -69,11 +76,19 @@ fn check_audit(small: &Small, file: &Value) {
         .parse()
         .unwrap();
     let delta: f64 = file["privacy"]["delta"].as_str().unwrap().parse().unwrap();
-    let record = |claim: f64| {
+    let record = |claim: f64, lenient: usize| {
+        let (canaries, guesses) = (80_000, 40_000);
+        let own = Claim {
+            epsilon: claim,
+            delta,
+            canaries,
+        };
+        let own = own.rounded();
         let record = json!([{
-            "canaries": 4_000, "ceiling_micro": 99_000_000, "claim_micro": (claim * 1e6).round() as u64,
-            "correct": 250, "delta_pico": (delta * 1e12).round() as u64, "falsified": 0,
-            "falsified_up_to_micro": 0, "guesses": 500, "noise_shared": 0, "tested": 1, "threshold": 499,
+            "canaries": canaries, "ceiling_micro": (ceiling(own, guesses) * 1e6) as u64,
+            "claim_micro": (own.epsilon * 1e6).round() as u64, "correct": guesses / 2,
+            "delta_pico": (own.delta * 1e12).round() as u64, "falsified": 0, "falsified_up_to_micro": 0,
+            "guesses": guesses, "noise_shared": 0, "tested": 1, "threshold": threshold(own, guesses).unwrap() + lenient,
         }]);
         fs::write(&path, record.to_string()).unwrap();
     };
@@ -82,9 +97,11 @@ fn check_audit(small: &Small, file: &Value) {
         let mut asked = command("aquifer", audit);
         run(asked.arg(&path).arg("--dir").arg(folder)).unwrap()
     };
-    record(claim / 2.0);
+    record(claim / 2.0, 0);
     check_says(&by(&auditor), 1, &["--claims"]);
-    record(claim);
+    record(claim, 1);
+    check_says(&by(&auditor), 1, &["a threshold of", "is falsified from"]);
+    record(claim, 0);
     let shown = path.to_string_lossy();
     let operator = [&audit[..], &[&*shown]].concat();
     let operator = small.cluster.aquifer(operator).unwrap();
@@ -93,7 +110,7 @@ fn check_audit(small: &Small, file: &Value) {
     let entry = entered(small, "audit.canary_result");
     assert_eq!(
         (&entry["model"], &entry["guesses"]),
-        (&json!("churn"), &json!(500))
+        (&json!("churn"), &json!(40_000))
     );
 }
 
@@ -101,7 +118,11 @@ fn check_recall(small: &Small) {
     let recall = ["model", "recall", "churn@1", "--why", "a column was wrong"];
     let operator = || small.cluster.aquifer(recall).unwrap();
     let approver = || small.cluster.as_approver(recall).unwrap();
-    check_says(&operator(), 0, &["waits for a second person"]);
+    check_says(
+        &operator(),
+        0,
+        &["recall waits until", "for a second person"],
+    );
     check_says(&operator(), 1, &["takes two people"]);
     check_says(&predict(small, &["--model", "churn"]), 0, &[]);
     check_says(&approver(), 0, &["recalled"]);
@@ -113,6 +134,114 @@ fn check_recall(small: &Small) {
     check_says(&approver, 1, &["is not in use"]);
     let entry = entered(small, "model.recalled");
     assert_eq!(entry["why"], "a column was wrong");
+}
+
+/// The model of a stopped coordinator, made so long ago that it is out of date.
+fn aged(small: &Small, card: &Value) {
+    let folder = small.cluster.coordinator_folder();
+    let vault = Vault::open(&folder, &AtRestConfig::default()).unwrap();
+    let (made, by) = (
+        card["created"].as_u64().unwrap(),
+        card["retire_by"].as_u64().unwrap(),
+    );
+    let age = by - made + 24 * 3_600 * 1_000;
+    let dated = |key: &str, moment: u64| format!("\"{key}\":{moment}");
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let key = vault.database("store");
+        let opened = open_sqlite(&folder.join("store.sqlite"), &key, Shape::Exclusive).await;
+        let mut opened = opened.unwrap();
+        let older = "UPDATE models SET file = replace(replace(file, $1, $2), $3, $4) WHERE instr(file, $1) AND instr(file, $3)";
+        let older = sqlx::query(older)
+            .bind(dated("created", made))
+            .bind(dated("created", made - age))
+            .bind(dated("retire_by", by))
+            .bind(dated("retire_by", by - age));
+        let done = older.execute(&mut opened).await.unwrap();
+        assert_eq!(done.rows_affected(), 1);
+        opened.close().await.unwrap();
+    });
+}
+
+/// The ways to predict with the model, and what each says once it may not be used.
+struct Ways {
+    door: Door,
+    client: Client,
+}
+
+impl Ways {
+    fn open() -> Self {
+        let port = free_port();
+        let https = format!("127.0.0.1:{port}");
+        let door = Door::of(|init| {
+            let init = [init, &["--listen-https", &https]].concat();
+            let mut small = Small::on(company(), &policy(), &init);
+            small.cluster.start_nodes().unwrap();
+            let last = small.cluster.run_study(&small.study(""), STEP_MS).unwrap();
+            assert_eq!(state(&last), "published", "{last}");
+            let analyst = small.cluster.add_person("ada", "analyst").unwrap();
+            Reports { small, analyst }
+        });
+        let client = Client::of(port, &door.reports.analyst);
+        Self { door, client }
+    }
+
+    fn in_sql(&self, model: &str) -> Outcome {
+        let sql =
+            format!("SELECT probability FROM predict('{model}', tenure => 5, contract => 'month')");
+        self.door.asks(&[&sql])
+    }
+
+    fn in_https(&self, model: &str) -> Reply {
+        let ask = format!("/v1/predict?model={model}&input=hypothetical");
+        self.client.post(&ask, "application/json", INPUT)
+    }
+
+    #[track_caller]
+    fn check_used(&self) {
+        check_says(&self.in_sql("churn"), 0, &["(1 row)"]);
+        assert_eq!(self.in_https("churn").status, 200);
+        check_says(
+            &predict(&self.door.reports.small, &["--model", "churn"]),
+            0,
+            &[],
+        );
+    }
+
+    #[track_caller]
+    fn check_refused(&self, why: &str) {
+        for model in ["churn", "churn@1"] {
+            let sql = self.in_sql(model);
+            check_says(&sql, 1, &["QP009", why, "aquifer.models says until when"]);
+            let https = self.in_https(model);
+            https.is_problem(403, json!({"type": "urn:aquifer:problem:out-of-use"}));
+            assert!(https.text.contains(why), "{https:?}");
+            let small = &self.door.reports.small;
+            check_says(&predict(small, &["--model", model]), 1, &[why]);
+        }
+    }
+}
+
+#[test]
+fn t2_a_model_past_its_date_is_refused_to_every_client() {
+    if !(has_program("psql") && has_program("curl")) {
+        return;
+    }
+    let mut ways = Ways::open();
+    ways.check_used();
+    let file = ways.client.get("/v1/models/churn@1").json();
+    ways.door
+        .reports
+        .small
+        .cluster
+        .coordinator()
+        .stop()
+        .unwrap();
+    aged(&ways.door.reports.small, &file["card"]);
+    ways.door.reports.small.cluster.start_coordinator().unwrap();
+    ways.check_refused("was to be retired by");
+    let state = "SELECT state FROM aquifer.models WHERE model = 'churn'";
+    check_says(&ways.door.asks(&[state]), 0, &["expired"]);
 }
 
 #[test]

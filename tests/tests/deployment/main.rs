@@ -19,6 +19,8 @@ mod clocks;
 #[cfg(test)]
 mod consent;
 #[cfg(test)]
+mod counts;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod digests;

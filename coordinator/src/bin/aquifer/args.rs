@@ -224,7 +224,7 @@ pub(crate) enum ModelCommand {
         after_help = "Example:\n  aquifer model retire churn@2 --why \"replaced by churn@3\""
     )]
     Retire(EndArguments),
-    /// Recall a released model, which should not have been used; takes two people (operators, approvers, dpo)
+    /// Recall a released model, which should not have been used; takes two people within 7 days (operators, approvers, dpo)
     #[command(
         after_help = "Example, entered by one person and then by another:\n  aquifer model recall churn@2 --why \"a column was wrong at one unit\""
     )]

@@ -1,6 +1,7 @@
 //! Released and held models, by name and version.
 
-use aquifer_shared::base::ids::{Hash32, Name, StudyHash};
+use aquifer_shared::base::ids::{Hash32, IdentityKey, Name, StudyHash};
+use aquifer_shared::base::limits::RECALL_WISH_DAYS;
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::domain::law::Allowed;
 use aquifer_shared::domain::law::witness::{Release, Run};
@@ -211,34 +212,37 @@ impl Store {
         Ok(done.rows_affected() > 0)
     }
 
-    /// Writes down that this person wants a released model recalled; once another wants so, it is.
+    /// Writes down that this person wants a released model recalled; once another wants so too, it is.
+    ///
+    /// The first wish counts for [`RECALL_WISH_DAYS`], and as long as whoever entered it is registered with the same key in a role that
+    /// may: then it is as if nobody had asked.
     ///
     /// # Errors
     ///
     /// If the store fails.
     pub async fn recall_model(
         &self,
-        (name, version): (&Name, u32),
-        by: &Name,
+        which: (&Name, u32),
+        by: (&Name, &IdentityKey),
         now: Timestamp,
     ) -> Result<Recall, StoreFault> {
-        // One statement each, so that two who ask at once are not both the first.
-        let recalled = self.recall_step((name, version), RECALL_SECOND, (by, now));
-        if recalled.await? {
-            return Ok(Recall::Done);
-        }
-        let asked = self.recall_step((name, version), RECALL_FIRST, (by, now));
-        if asked.await? {
-            return Ok(Recall::Asked);
+        // One statement each, so that two who ask at once are not both the first; whoever of them comes late looks again.
+        for _ in 0..2 {
+            if self.recall_step(which, RECALL_SECOND, by, now).await? {
+                return Ok(Recall::Done);
+            }
+            if self.recall_step(which, RECALL_FIRST, by, now).await? {
+                return Ok(Recall::Asked);
+            }
         }
         let own: Option<i64> = sqlx::query_scalar(
             "SELECT version FROM models WHERE name = $1 AND version = $2 AND state = $3 AND fate <> $4 AND recall_by = $5",
         )
-        .bind(name.as_str().to_owned())
-        .bind(i64::from(version))
+        .bind(which.0.as_str().to_owned())
+        .bind(i64::from(which.1))
         .bind(PUBLISHED)
         .bind(RECALLED)
-        .bind(by.as_str().to_owned())
+        .bind(by.0.as_str().to_owned())
         .fetch_optional(&self.pool)
         .await
         .map_err(fault("recall a model"))?;
@@ -252,8 +256,10 @@ impl Store {
         &self,
         (name, version): (&Name, u32),
         statement: &'static str,
-        (by, now): (&Name, Timestamp),
+        (by, key): (&Name, &IdentityKey),
+        now: Timestamp,
     ) -> Result<bool, StoreFault> {
+        let since = now.0.saturating_sub(RECALL_WISH_DAYS * DAY_MS);
         let done = sqlx::query(statement)
             .bind(name.as_str().to_owned())
             .bind(i64::from(version))
@@ -261,6 +267,8 @@ impl Store {
             .bind(RECALLED)
             .bind(by.as_str().to_owned())
             .bind(now.0 as i64)
+            .bind(key.to_string())
+            .bind(since as i64)
             .execute(&self.pool)
             .await
             .map_err(fault("recall a model"))?;
@@ -291,12 +299,30 @@ fn read_model(row: &AnyRow) -> Result<StoredModel, StoreFault> {
     })
 }
 
-/// Somebody else has asked before.
-const RECALL_SECOND: &str = "UPDATE models SET fate = $4, fate_since = $6 WHERE name = $1 AND version = $2 AND state = $3 \
-     AND fate <> $4 AND recall_by <> '' AND recall_by <> $5";
-/// Nobody has. The moment is in it so that both statements take the same values.
-const RECALL_FIRST: &str = "UPDATE models SET recall_by = $5 WHERE name = $1 AND version = $2 AND state = $3 \
-     AND fate <> $4 AND recall_by = '' AND $6 >= 0";
+/// A model, and whether the wish for its recall stands: it is young enough, and whoever entered it may still.
+macro_rules! recall_where {
+    ($stands:literal, $more:literal) => {
+        concat!(
+            " WHERE name = $1 AND version = $2 AND state = $3 AND fate <> $4 AND ",
+            $stands,
+            " (recall_at >= $8 AND EXISTS (SELECT 1 FROM parties WHERE parties.name = models.recall_by \
+             AND parties.identity = models.recall_key AND parties.revoked = 0 \
+             AND parties.role IN ('operator', 'approver', 'dpo')))",
+            $more
+        )
+    };
+}
+/// Somebody else has asked before. The key is in it so that both statements take the same values.
+const RECALL_SECOND: &str = concat!(
+    "UPDATE models SET fate = $4, fate_since = $6",
+    recall_where!("", " AND recall_by <> $5 AND $7 <> ''")
+);
+/// Nobody has whose wish stands.
+const RECALL_FIRST: &str = concat!(
+    "UPDATE models SET recall_by = $5, recall_at = $6, recall_key = $7",
+    recall_where!("NOT", "")
+);
+const DAY_MS: u64 = 24 * 3_600 * 1_000;
 const MODEL_OF: &str = "SELECT name, version, study, state, file, created, fate, fate_since FROM models WHERE study = $1";
 const HELD: i64 = 0;
 const PUBLISHED: i64 = 1;

@@ -5,10 +5,10 @@
 use super::{Store, StoreFault, fault};
 
 /// Raised with every change of [`TABLES`] and with every entry of [`CHANGES`].
-const SCHEMA: i64 = 9;
+const SCHEMA: i64 = 10;
 
 /// What tables have learned since they were first made, and with which number: older stores are brought up with these.
-const CHANGES: [(i64, &str); 9] = [
+const CHANGES: [(i64, &str); 11] = [
     (
         5,
         "ALTER TABLE answers ADD COLUMN attempts BIGINT NOT NULL DEFAULT 1",
@@ -44,6 +44,14 @@ const CHANGES: [(i64, &str); 9] = [
     (
         9,
         "ALTER TABLE models ADD COLUMN recall_by TEXT NOT NULL DEFAULT ''",
+    ),
+    (
+        10,
+        "ALTER TABLE models ADD COLUMN recall_key TEXT NOT NULL DEFAULT ''",
+    ),
+    (
+        10,
+        "ALTER TABLE models ADD COLUMN recall_at BIGINT NOT NULL DEFAULT 0",
     ),
 ];
 

@@ -6,6 +6,7 @@ mod secure;
 use std::path::Path;
 
 use aquifer_shared::base::ids::{Hash32, IdentityKey, Name, Role, StudyHash};
+use aquifer_shared::base::limits::RECALL_WISH_DAYS;
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::domain::predictor::model::Fate;
 use aquifer_shared::shell::at_rest::DatabaseKey;
@@ -333,15 +334,16 @@ async fn a_held_model_is_published_or_dropped_for_good(store: &Store) {
 
 async fn a_released_model_is_retired_once_and_recalled_by_two(store: &Store) {
     let churn = model(5, 1).name;
-    let [ada, bob]: [Name; 2] = ["ada", "bob"].map(|name| name.parse().unwrap());
+    let [ada, bob] = [("ada", 0xa1), ("bob", 0xb2)].map(|(name, key)| Recaller::new(name, key));
+    ada.enrolled(store, Role::Dpo).await;
     let fates = async || {
         let models = store.models().await.unwrap().into_iter();
         models
             .map(|own| (own.fate, own.fate_since.0))
             .collect::<Vec<_>>()
     };
-    let recall = async |version, by, at| {
-        let asked = store.recall_model((&churn, version), by, Timestamp(at));
+    let recall = async |version, by: &Recaller, at| {
+        let asked = store.recall_model((&churn, version), (&by.name, &by.key), Timestamp(at));
         asked.await.unwrap()
     };
     // The second version was dropped: nothing of it is used.
@@ -378,6 +380,75 @@ async fn a_released_model_is_retired_once_and_recalled_by_two(store: &Store) {
             .await
             .unwrap()
     );
+}
+
+/// Somebody who may want a model recalled.
+struct Recaller {
+    name: Name,
+    key: IdentityKey,
+}
+
+impl Recaller {
+    fn new(name: &str, key: u8) -> Self {
+        let (name, key) = (name.parse().unwrap(), IdentityKey([key; 32]));
+        Self { name, key }
+    }
+
+    async fn enrolled(&self, store: &Store, role: Role) {
+        let mut secret = self.key.0;
+        secret[31] = role as u8;
+        let ticket = Ticketed {
+            name: self.name.clone(),
+            role,
+            expires: Timestamp(100),
+            used_by: None,
+        };
+        store.add_ticket(Hash32(secret), &ticket).await.unwrap();
+        let party = Party {
+            role,
+            ..named(self.name.as_str(), self.key.0[0], self.key.0[0])
+        };
+        let done = store.redeem(Hash32(secret), &party, Timestamp(1)).await;
+        check(done.unwrap(), Redeemed::Done);
+    }
+}
+
+async fn a_wish_to_recall_lapses_with_time_key_and_role(store: &Store) {
+    let churn = model(5, 1).name;
+    let allowed = Some(allowed_to_release());
+    store.add_model(&model(9, 9), allowed).await.unwrap();
+    let [ada, bob, eve] =
+        [("ada", 0xa3), ("bob", 0xb2), ("eve", 0xe5)].map(|(name, key)| Recaller::new(name, key));
+    let recall = async |by: &Recaller, at| {
+        let asked = store.recall_model((&churn, 9), (&by.name, &by.key), Timestamp(at));
+        asked.await.unwrap()
+    };
+    let end = 1_000 + RECALL_WISH_DAYS * 24 * 3_600 * 1_000;
+    // Nobody with this key is registered: the wish waits for nobody.
+    assert_eq!(recall(&eve, 1_000).await, Recall::Asked);
+    bob.enrolled(store, Role::Operator).await;
+    assert_eq!(recall(&bob, 1_000).await, Recall::Asked, "eve is nobody");
+    assert_eq!(recall(&bob, end).await, Recall::SamePerson);
+    assert_eq!(recall(&bob, end + 1).await, Recall::Asked, "entered anew");
+    // Whoever has gone since, or came back with another key or role, wants nothing any more.
+    assert!(store.revoke(&bob.name).await.unwrap());
+    eve.enrolled(store, Role::Approver).await;
+    assert_eq!(recall(&eve, end + 2).await, Recall::Asked, "bob is gone");
+    assert!(store.revoke(&eve.name).await.unwrap());
+    Recaller::new("eve", 0xe6)
+        .enrolled(store, Role::Approver)
+        .await;
+    assert_eq!(recall(&bob, end + 3).await, Recall::Asked, "another eve");
+    Recaller::new("bob", 0xb2)
+        .enrolled(store, Role::Auditor)
+        .await;
+    let ada_was = party(store, "ada").await.unwrap();
+    assert!(store.revoke(&ada_was.name).await.unwrap());
+    ada.enrolled(store, Role::Dpo).await;
+    assert_eq!(recall(&ada, end + 4).await, Recall::Asked, "bob may not");
+    // A wish that stands is joined to its last millisecond.
+    let last = end + 4 + RECALL_WISH_DAYS * 24 * 3_600 * 1_000;
+    assert_eq!(recall(&eve, last).await, Recall::Done);
 }
 
 async fn a_password_is_kept_until_it_is_withdrawn(store: &Store) {
@@ -464,6 +535,7 @@ async fn check_store(url: &str, dir: &Path) {
     a_study_has_one_model_and_a_number_one_study(&store).await;
     a_held_model_is_published_or_dropped_for_good(&store).await;
     a_released_model_is_retired_once_and_recalled_by_two(&store).await;
+    a_wish_to_recall_lapses_with_time_key_and_role(&store).await;
     secure::what_dealers_dealt_lives_as_long_as_its_attempt(&store).await;
     secure::a_spool_is_written_with_its_records_or_not_at_all(&store).await;
     secure::a_mirror_follows_its_node(&store).await;
@@ -481,7 +553,7 @@ async fn check_store(url: &str, dir: &Path) {
     questions::the_last_program_of_a_node_is_kept(&store).await;
     store.close().await;
     let again = Store::open(url, dir, &key()).await.unwrap();
-    assert_eq!(again.models().await.unwrap().len(), 1);
+    assert_eq!(again.models().await.unwrap().len(), 2);
     assert!(!again.is_empty().await.unwrap());
     sqlx::query("UPDATE schema_version SET number = number + 1")
         .execute(&again.pool)
@@ -630,6 +702,8 @@ async fn an_older_store_is_brought_up_to_date() {
         ("models", "fate"),
         ("models", "fate_since"),
         ("models", "recall_by"),
+        ("models", "recall_key"),
+        ("models", "recall_at"),
     ] {
         let younger = sqlx::AssertSqlSafe(format!("ALTER TABLE {table} DROP COLUMN {column}"));
         sqlx::raw_sql(younger).execute(&store.pool).await.unwrap();
@@ -640,7 +714,7 @@ async fn an_older_store_is_brought_up_to_date() {
     let store = open().await.unwrap();
     assert_eq!(store.spool(&StudyHash([5; 32])).await.unwrap(), []);
     assert!(store.ticket(Hash32([1; 32])).await.unwrap().is_some());
-    assert_eq!(store.schema().await.unwrap(), Some(9));
+    assert_eq!(store.schema().await.unwrap(), Some(10));
 }
 
 #[tokio::test]

@@ -257,11 +257,8 @@ fn put_proofs(files: &mut Files, hashes: &impl Hashes, chosen: &Chosen) -> Resul
 
 fn put_spends(files: &mut Files, chosen: &Chosen, quarter: Quarter) -> Result<(), CannotBuild> {
     let mut lines = Vec::new();
-    let own = chosen
-        .entries
-        .iter()
-        .filter(|entry| is_spend_of(entry, quarter.year()));
-    for entry in chosen.earlier.iter().chain(own) {
+    let all = chosen.earlier.iter().chain(&chosen.entries);
+    for entry in all.filter(|entry| is_spend_of(entry, quarter.year())) {
         if let Body::Kept { payload, .. } = &entry.body {
             lines.extend(format!("{} ", entry.index).as_bytes());
             lines.extend(payload);

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::checks::Finding;
 use super::files::Files;
-use super::layout::{CHECKPOINTS, LEAVES, REPORT, checkpoint_path};
+use super::layout::{CHECKPOINTS, EARLIER, LEAVES, REPORT, checkpoint_path};
 use super::open::{Contents, Pack, open};
+use super::range::{is_list, list_of};
 use super::tree::PackTree;
 use crate::base::ids::Hash32;
 use crate::domain::tlog::leaf_hash;
@@ -45,9 +46,27 @@ pub(super) fn check(pack: &Pack, previous: &Files) -> Vec<Finding> {
         );
         findings.push(Finding::of(CHECKPOINTS, Some(old.end), what));
     }
+    findings.extend(left_out(own, old));
     findings.extend(same_sizes(own, old));
     findings.extend(overlap(own, old));
     findings
+}
+
+/// A list of programs that the pack before has and that stood when this one begins.
+fn left_out(own: &Contents, old: &Contents) -> Option<Finding> {
+    let leaves = (old.first..).zip(old.leaves.iter().zip(&old.bodies));
+    let listed = leaves.filter(|(_, (leaf, (_, body)))| list_of(leaf, body).is_some());
+    let known = newest_list(old).into_iter();
+    let known = known.chain(listed.map(|(index, _)| index));
+    let stood = known.filter(|index| *index < own.first).max()?;
+    let what = "the list of programs that stood when the pack begins is in the pack before, and not in this one";
+    (newest_list(own) < Some(stood)).then(|| Finding::of(EARLIER, Some(stood), what))
+}
+
+/// The list that a pack has from before its first entry.
+fn newest_list(contents: &Contents) -> Option<u64> {
+    let list = contents.earlier.iter().rfind(|entry| is_list(entry));
+    list.map(|entry| entry.index)
 }
 
 /// Two roots of one size: two histories.

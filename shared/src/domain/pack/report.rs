@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::budget::{Figures, Spend};
 use super::checks::Finding;
-use super::entry::{Body, raw};
+use super::entry::{Body, Entry, raw};
 use super::layout::{EARLIER, FORMAT, PAYLOADS, REPORT, hex};
 use super::open::Contents;
 use super::provenance::Statement;
@@ -40,7 +40,9 @@ impl<'a> Logged<'a> {
 
 /// All spends of a year that the log has: those listed from before the pack, and the pack's own.
 pub(super) fn logged(contents: &Contents, year: i32) -> Vec<Logged<'_>> {
-    let earlier = contents.earlier.iter().map(|entry| Logged {
+    let is_spend = |entry: &&Entry| raw::kind(&entry.leaf) == Kind::BudgetSpent.code();
+    let earlier = contents.earlier.iter().filter(is_spend);
+    let earlier = earlier.map(|entry| Logged {
         index: entry.index,
         file: EARLIER,
         body: Some(&entry.body),

@@ -1,4 +1,5 @@
-//! Sums of a pack and the programs that their nodes reported: each in form, and held against what the settings demanded by then.
+//! Sums of a pack and the programs that their nodes reported: each in form, and held against what the settings demanded by then, which may
+//! have been entered before the pack begins.
 //!
 //! A program that was not demanded is no fault of the log: it is told in the report, as evidence that is contradicted.
 
@@ -9,6 +10,7 @@ use super::entry::{Body, raw};
 use super::layout::PAYLOADS;
 use super::open::Contents;
 use super::programs::{BadPrograms, Programs, demanded_programs};
+use super::range::list_of;
 use crate::base::limits::PACK_PROGRAMS_TOLD_MAX;
 use crate::domain::history::{Json, Kind};
 
@@ -25,7 +27,9 @@ pub(super) struct Sums {
 
 impl Sums {
     pub(super) fn of(contents: &Contents) -> Self {
-        let (mut sums, mut demanded) = (Self::default(), BTreeSet::new());
+        let earlier = contents.earlier.iter().rev();
+        let mut lists = earlier.filter_map(|entry| list_of(&entry.leaf, &entry.body));
+        let (mut sums, mut demanded) = (Self::default(), lists.next().unwrap_or_default());
         let entries = (contents.first..).zip(contents.leaves.iter().zip(&contents.bodies));
         for (index, (leaf, (_, body))) in entries {
             let code = raw::kind(leaf);

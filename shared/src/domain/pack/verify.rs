@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::book;
 use super::budget::Figures;
 use super::checks::{Check, Checked, Finding, Verdict};
-use super::entry::raw;
+use super::entry::{Entry, raw};
 use super::files::Files;
 use super::layout::{
     BUNDLE, EARLIER, LEAVES, MANIFEST, PAGE, REPORT, SAMPLE_FILE, SPENDS, VERIFY, VERIFY_TEXT,
@@ -13,7 +13,7 @@ use super::layout::{
 };
 use super::log_policy::LogPolicy;
 use super::open::{Contents, Pack, open};
-use super::quarter::year_of;
+use super::range::{is_list, is_spend_of};
 use super::sums::Sums;
 use super::{extracts, held, page, previous, provenance, report, sample, sbom, verify_log};
 use crate::base::hash::sha256;
@@ -112,20 +112,24 @@ fn read_manifest(bytes: &[u8]) -> Option<BTreeMap<String, String>> {
     lines(bytes)?.into_iter().map(read).collect()
 }
 
+/// What is from before the pack: spends of the year, and one list of programs.
+fn earlier(contents: &Contents, year: i32) -> Vec<Finding> {
+    let list = contents.earlier.iter().rfind(|entry| is_list(entry));
+    let fits = |entry: &Entry| {
+        let counts = is_spend_of(entry, year) || list == Some(entry);
+        counts && raw::seq(&entry.leaf) == entry.index && entry.index < contents.first
+    };
+    let others = contents.earlier.iter().filter(|entry| !fits(entry));
+    let what = "neither a spend of the year nor the one list of programs, from before the first entry of the pack";
+    others
+        .map(|entry| Finding::of(EARLIER, Some(entry.index), what))
+        .collect()
+}
+
 /// Spends against the log, and figures against spends.
 fn budget(pack: &Pack, figures: &Result<Figures, Vec<Finding>>) -> Vec<Finding> {
     let (contents, year) = (&pack.contents, pack.quarter.year());
-    let mut findings = Vec::new();
-    for entry in &contents.earlier {
-        let fits = raw::kind(&entry.leaf) == Kind::BudgetSpent.code()
-            && year_of(raw::recorded_at(&entry.leaf)) == year
-            && raw::seq(&entry.leaf) == entry.index
-            && entry.index < contents.first;
-        if !fits {
-            let what = "not a spend of the year, from before the first entry of the pack";
-            findings.push(Finding::of(EARLIER, Some(entry.index), what));
-        }
-    }
+    let mut findings = earlier(contents, year);
     let logged = report::logged(contents, year);
     let expected: BTreeMap<u64, &[u8]> = logged
         .iter()

@@ -1,6 +1,6 @@
 //! Clients of the HTTPS door: real `curl`, real tokens, and a checker of the description.
 
-mod client;
+pub mod client;
 mod described;
 mod gone;
 mod limits;

@@ -2,7 +2,7 @@
 //!
 //! Steinke, Nasr and Jagielski 2023: of r guesses about m independent fair coins, whoever sees the output of a program that is
 //! (epsilon, delta)-private for adding or removing one customer gets more than v right with at most the chance that
-//! Binomial(r, e^epsilon / (1 + e^epsilon)) does, and a term in delta.
+//! Binomial(r, e^epsilon / (1 + e^epsilon)) does, and a term in delta. Whoever audits and whoever enters an audit compute it here.
 
 /// A chance of this much, or less, that a true claim would give so many right guesses falsifies the claim.
 pub const SIGNIFICANCE: f64 = 0.05;
@@ -18,6 +18,25 @@ pub struct Claim {
     pub canaries: usize,
 }
 
+impl Claim {
+    /// The claim as a record says it.
+    #[must_use]
+    pub fn of_integers(epsilon_micro: u64, delta_pico: u64, canaries: usize) -> Self {
+        Self {
+            epsilon: epsilon_micro as f64 / MICRO,
+            delta: delta_pico as f64 / PICO,
+            canaries,
+        }
+    }
+
+    /// The same in the integers of a record, so that whoever reads the record finds the same figures.
+    #[must_use]
+    pub fn rounded(self) -> Self {
+        let (epsilon, delta) = (self.epsilon * MICRO, self.delta * PICO);
+        Self::of_integers(epsilon.round() as u64, delta.round() as u64, self.canaries)
+    }
+}
+
 /// The largest chance that the claim leaves to `correct` or more right of `guesses`, at most 1.
 #[must_use]
 pub fn chance(claim: Claim, guesses: usize, correct: usize) -> f64 {
@@ -28,8 +47,34 @@ pub fn chance(claim: Claim, guesses: usize, correct: usize) -> f64 {
 #[must_use]
 pub fn threshold(claim: Claim, guesses: usize) -> Option<usize> {
     let table = Guesses::of(claim, guesses);
-    let falsify = |correct: &usize| table.chance(claim, *correct) <= SIGNIFICANCE;
-    (0..=guesses).rev().take_while(falsify).last()
+    // The chance falls from the most likely number on, and is far above the bound in front of it.
+    let (mut least, mut most) = (0, guesses + 1);
+    while least < most {
+        let middle = usize::midpoint(least, most);
+        if table.chance(claim, middle) <= SIGNIFICANCE {
+            most = middle;
+        } else {
+            least = middle + 1;
+        }
+    }
+    (least <= guesses).then_some(least)
+}
+
+/// Whether this is the largest epsilon, in whole millionths, that `correct` right of `guesses` falsify.
+#[must_use]
+pub fn is_falsified_up_to(
+    claim: Claim,
+    guesses: usize,
+    correct: usize,
+    epsilon_micro: u64,
+) -> bool {
+    let falsify = |micro: u64| {
+        let epsilon = micro as f64 / MICRO;
+        chance(Claim { epsilon, ..claim }, guesses, correct) <= SIGNIFICANCE
+    };
+    // A millionth to either side, as halving stops where doubles do.
+    let holds = epsilon_micro == 0 || falsify(epsilon_micro - 1);
+    holds && !falsify(epsilon_micro.saturating_add(2))
 }
 
 /// The largest epsilon that `correct` right of `guesses` falsify; 0 where they falsify none.
@@ -101,6 +146,8 @@ impl Guesses {
     }
 }
 
+const MICRO: f64 = 1e6;
+const PICO: f64 = 1e12;
 /// No study states more.
 const EPSILON_MAX: f64 = 64.0;
 /// Of the range of epsilon, to the last bit of a double.
@@ -155,6 +202,62 @@ mod tests {
         assert_eq!(ceiling(pure(0.0), 1), 0.0);
         assert!(chance(pure(1.0), 100, 0) >= 1.0 - 1e-12);
         assert_eq!(threshold(pure(64.0), 100), None);
+    }
+
+    /// The threshold that a look at every number gives.
+    fn one_by_one(claim: Claim, guesses: usize) -> Option<usize> {
+        let falsify = |correct: &usize| chance(claim, guesses, *correct) <= SIGNIFICANCE;
+        (0..=guesses).rev().take_while(falsify).last()
+    }
+
+    #[test]
+    fn halving_misses_no_threshold() {
+        for guesses in [1, 2, 3, 40, 101, 250] {
+            for (epsilon, delta) in [
+                (0.0, 0.0),
+                (0.3, 1e-5),
+                (1.0, 1e-4),
+                (2.0, 1e-6),
+                (4.0, 0.01),
+            ] {
+                let claim = Claim {
+                    epsilon,
+                    delta,
+                    canaries: 1_000,
+                };
+                let found = threshold(claim, guesses);
+                assert_eq!(found, one_by_one(claim, guesses), "{claim:?} {guesses}");
+                let all = (0..=guesses)
+                    .filter(|correct| chance(claim, guesses, *correct) <= SIGNIFICANCE);
+                assert_eq!(all.min(), found, "what is above falsifies too");
+            }
+        }
+    }
+
+    #[test]
+    fn a_largest_epsilon_is_known_from_its_neighbours() {
+        let claim = Claim {
+            delta: 1e-6,
+            canaries: 4_000,
+            ..pure(1.0)
+        };
+        for correct in [200, 260, 383, 450, 500] {
+            let largest = (falsified_up_to(claim, 500, correct) * 1e6).floor() as u64;
+            assert!(is_falsified_up_to(claim, 500, correct, largest));
+            assert!(!is_falsified_up_to(claim, 500, correct, largest + 3));
+            assert!(largest < 3 || !is_falsified_up_to(claim, 500, correct, largest - 3));
+        }
+    }
+
+    #[test]
+    fn a_claim_in_integers_is_read_as_it_is_written() {
+        let claim = Claim {
+            epsilon: 1.0 / 3.0,
+            delta: 1e-5 / 3.0,
+            canaries: 7,
+        };
+        assert_eq!(claim.rounded(), Claim::of_integers(333_333, 3_333_333, 7));
+        assert_eq!(claim.rounded().rounded(), claim.rounded());
     }
 
     #[test]
