@@ -13,8 +13,8 @@ use aquifer_shared::domain::law::exception::{Granted, signers_of};
 use aquifer_shared::domain::law::proxy::categories_of;
 use aquifer_shared::domain::law::witness::{GateKind, Query, Release, Run, Score, Train};
 use aquifer_shared::domain::law::{
-    self, About, Action, Allowed, Category, Decision, Dpia, Facts, Gate, Key, Limits, Place,
-    Refused, Request, Rulebook, Set, Spend, Transfer, decide,
+    self, About, Action, Allowed, Category, Decision, Dpia, Facts, Gate, Key, Place, Refused,
+    Request, Rulebook, Set, Spend, Transfer, decide,
 };
 use aquifer_shared::domain::question::Question;
 use aquifer_shared::domain::sum::{Plan, StudyTerms};
@@ -176,15 +176,7 @@ impl Gates {
     pub fn limit(&self, key: Key, now: Timestamp) -> Option<u64> {
         let Content { book, declared, .. } = &**self.0.as_ref()?;
         let day = i32::try_from(now.0 / (24 * 3_600 * 1_000)).ok()?;
-        let mut joined: Option<Limits> = None;
-        for place in &declared.places {
-            let packs = (0..).zip(book.packs());
-            for (number, pack) in packs.filter(|(_, pack)| pack.applies_at(*place)) {
-                let own = Limits::of_pack(pack, number, *place, day);
-                joined = Some(joined.map_or(own, |joined| joined.join(own)));
-            }
-        }
-        joined?.value(key)
+        book.strictest(&declared.places, key, day)
     }
 
     /// Whether a study may run; `epsilon` is what it may cost a subject in all.

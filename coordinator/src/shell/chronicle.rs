@@ -1,6 +1,5 @@
 //! The coordinator's history in the running program: opened at start, brought up to date from the store, told what happens.
 
-use aquifer_shared::base::hash::sha256;
 use aquifer_shared::base::limits::{ANSWERS_TOLD_AGAIN, FRAME_BYTES_MAX, HISTORY_GROUP_MAX};
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::history::Event;
@@ -106,17 +105,7 @@ impl Hub {
             return Ok(());
         };
         declare_programs(&chronicle.history, self.front.demanded.as_ref()).await?;
-        let texts = declared.iter().map(|event| {
-            let policy = event.policy;
-            format!("{policy} {}\n", event.payload.to_text())
-        });
-        let digest = sha256(texts.collect::<String>().as_bytes()).to_string();
-        let known = chronicle.history.kept(DECLARED).await?;
-        if declared.is_empty() || known.as_ref() == Some(&digest) {
-            return Ok(());
-        }
-        chronicle.history.append(declared).await?;
-        Ok(chronicle.history.keep(DECLARED, digest).await?)
+        Ok(chronicle.history.declare(declared).await?)
     }
 
     /// Enters what a question without an answer has cost, and waits for the disk: nothing that could say it again is kept of it.
@@ -244,8 +233,6 @@ fn answered(answer: &StoredAnswer) -> Vec<Keyed> {
 pub const HISTORY_FOLDER: &str = "history";
 /// Role of the history among the databases of the directory.
 const HISTORY: &str = "history";
-/// Beside the history: digest of what was declared last.
-const DECLARED: &str = "declared";
 /// Its newest checkpoint, unless the configuration names another place.
 pub const HISTORY_MARK: &str = "history.checkpoint";
 

@@ -212,7 +212,7 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<Outcome> {
         Command::Policy {
             command: PolicyCommand::Status { json },
         } => match load(dir, json)? {
-            Ok(home) => broken(json, home.policy_status(json)),
+            Ok(home) => broken(json, home.policy_status(json).await),
             Err(no) => Ok(no),
         },
         Command::Invite(invite) => match load(dir, invite.json)? {

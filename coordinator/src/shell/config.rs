@@ -9,11 +9,12 @@ use std::path::PathBuf;
 
 use aquifer_shared::base::limits::DOCUMENT_BYTES_MAX;
 use aquifer_shared::base::units::OutOfRange;
+use aquifer_shared::domain::facts::FactsConfig;
 use aquifer_shared::protocol::ticket::{is_address, is_host};
 use aquifer_shared::shell::at_rest::AtRestConfig;
+use aquifer_shared::shell::policy_record;
 use serde::Deserialize;
 
-use super::declarations::FactsConfig;
 use super::demanded::{self, NodesConfig};
 use super::lawful::LawConfig;
 
@@ -135,6 +136,11 @@ impl Config {
                 config.listen
             );
             return Err(error_at(text, 0, problem));
+        }
+        if let Some(law) = &config.law {
+            let place = text.find("officers").unwrap_or(0);
+            policy_record::officers(law.officers())
+                .map_err(|error| error_at(text, place, format!("{error:#}")))?;
         }
         Ok(config)
     }

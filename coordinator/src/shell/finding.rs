@@ -1,6 +1,6 @@
 //! A study by what a person calls it.
 
-use aquifer_shared::base::ids::{Role, StudyHash};
+use aquifer_shared::base::ids::{IdentityKey, Role, StudyHash};
 use aquifer_shared::protocol::ask::{Response, StudyStatus};
 
 use super::hub::Hub;
@@ -34,6 +34,10 @@ impl Hub {
             )),
             _ => Err(self.unread(which)),
         }
+    }
+
+    pub(super) fn is_connected(&self, key: &IdentityKey) -> bool {
+        self.sessions.contains_key(key)
     }
 
     /// Whether a person may see a study: what analysts ask is for themselves, and for those who watch over the system.

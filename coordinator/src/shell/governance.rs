@@ -7,18 +7,20 @@ use anyhow::Context as _;
 use aquifer_shared::base::ids::{Hash32, IdentityKey};
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::domain::law::Rulebook;
-use aquifer_shared::shell::documents::read_document;
 use aquifer_shared::shell::history::History;
-use aquifer_shared::shell::policy_record::{self, KEPT, Policy, Standing};
-use aquifer_shared::shell::report::Outcome;
+use aquifer_shared::shell::policy_kept::Known;
+use aquifer_shared::shell::policy_record::{Policy, PolicyFault, Standing, Term};
+use aquifer_shared::shell::policy_text::Written;
+use aquifer_shared::shell::report::{Outcome, chain, note};
 
 use super::clock::now;
 use super::home::{CONFIG, Home};
+use super::hub::Hub;
 use super::lawful::LawConfig;
 use crate::core::gates::Gates;
 
 impl Home {
-    /// Gates of the policy that is in force, with its exceptions; the history has both before any gate does.
+    /// Gates of the policy that is in force, with its exceptions, and how long; the history has both before any gate does.
     ///
     /// # Errors
     ///
@@ -28,10 +30,10 @@ impl Home {
         gates: Gates,
         history: &History,
         reason: Option<&str>,
-    ) -> anyhow::Result<Gates> {
-        let standing = |kept: Option<&str>| self.standing(&gates, kept);
-        let accepted = hold(standing, history, (reason, now())).await?;
-        self.excepting(gates, &accepted, history).await
+    ) -> anyhow::Result<(Gates, Term)> {
+        let standing = |known: Known| self.standing(&gates, known);
+        let (officers, term) = hold(standing, history, (reason, now())).await?;
+        Ok((self.excepting(gates, &officers, history).await?, term))
     }
 
     /// Prints the digest of the policy of the files, and what is accepted.
@@ -39,57 +41,91 @@ impl Home {
     /// # Errors
     ///
     /// A file that cannot be read.
-    pub fn policy_status(&self, json: bool) -> anyhow::Result<Outcome> {
+    pub async fn policy_status(&self, json: bool) -> anyhow::Result<Outcome> {
         let gates = self.gates()?;
-        let standing = self.standing(&gates, None)?;
-        let held = self.exceptions(&gates, &self.officers()?)?;
+        let standing = self.standing(&gates, self.known().await?)?;
+        let held = self.exceptions(&gates, standing.signing())?;
         standing.print(&self.release.public(), (&held, now()), json)
     }
 
-    fn standing(&self, gates: &Gates, kept: Option<&str>) -> anyhow::Result<Standing> {
-        let officers = self
-            .config
-            .law
-            .as_ref()
-            .map_or(&[][..], LawConfig::officers);
-        standing(&self.dir, gates, officers, kept)
+    /// What the history knows; nothing before the first start.
+    async fn known(&self) -> anyhow::Result<Known> {
+        if !self.history_place().folder.exists() {
+            return Ok(Known::default());
+        }
+        let history = match self.history().await {
+            Ok(history) => history,
+            Err(fault) if fault.is_refusal() => return Err(fault.into()),
+            Err(fault) => {
+                let why = chain(&fault.into());
+                note(&format!(
+                    "the history was not asked, so that this is by policy.accepted alone; stop the coordinator to ask it ({why})"
+                ));
+                return Ok(Known::default());
+            }
+        };
+        let known = Known::of(&history).await;
+        history.close().await;
+        Ok(known?)
+    }
+
+    fn standing(&self, gates: &Gates, known: Known) -> anyhow::Result<Standing> {
+        let law = self.config.law.as_ref();
+        let officers = law.map_or(&[][..], LawConfig::officers);
+        standing((&self.dir, &self.written), gates, officers, known)
     }
 }
 
+impl Hub {
+    /// The same, which ends when the policy is not in force any more.
+    pub(super) fn within(mut self, term: Term) -> Self {
+        self.term = Some(term);
+        self
+    }
+
+    /// Closes connections that are not welcome any more; all end with a policy that is not in force any more.
+    ///
+    /// # Errors
+    ///
+    /// A broken glass has run out.
+    pub(super) async fn look_around(&self) -> Result<(), PolicyFault> {
+        let now = self.front.law.present(now());
+        if let Some(term) = &self.term {
+            term.check(now)?;
+        }
+        self.front.close_unwelcome().await;
+        Ok(())
+    }
+}
+
+/// Of what was read: the file is not looked at again.
 fn standing(
-    directory: &Path,
+    (directory, written): (&Path, &Written),
     gates: &Gates,
     officers: &[String],
-    kept: Option<&str>,
+    known: Known,
 ) -> anyhow::Result<Standing> {
-    let text = read_document(&directory.join(CONFIG))?;
     let book = gates.book().map_or(Hash32::default(), Rulebook::digest);
     let policy = Policy {
         program: "aquifer-coordinator",
         directory,
-        digest: policy_record::digest(&text, &PLACES, book).context(CONFIG)?,
+        digest: written.digest(&PLACES, book).context(CONFIG)?,
         officers,
     };
-    Standing::of(&policy, kept).context(CONFIG)
+    Standing::of(&policy, known).context(CONFIG)
 }
 
 /// Accepts the policy, tells the history, and lets it know what was accepted last.
 async fn hold(
-    standing: impl FnOnce(Option<&str>) -> anyhow::Result<Standing>,
+    standing: impl FnOnce(Known) -> anyhow::Result<Standing>,
     history: &History,
     (reason, now): (Option<&str>, Timestamp),
-) -> anyhow::Result<Vec<IdentityKey>> {
-    let kept = history.kept(KEPT).await?;
-    let standing = standing(kept.as_deref())?;
-    let accepted = standing.accept(kept.is_some(), reason, now)?;
-    // Told before it is kept: a crash in between tells it twice, and never not at all.
-    let said = standing.said(&accepted);
-    if !said.is_empty() {
-        history.append_once(said).await?;
-    }
-    standing.keep(&accepted)?;
-    history.keep(KEPT, policy_record::mark(&accepted)).await?;
-    Ok(accepted.officers)
+) -> anyhow::Result<(Vec<IdentityKey>, Term)> {
+    let standing = standing(Known::of(history).await?)?;
+    let accepted = standing.accept(false, reason, now)?;
+    standing.settle(&accepted, [], history).await?;
+    let term = standing.term(&accepted, now);
+    Ok((accepted.officers, term))
 }
 
 /// What one person may change: where the coordinator listens and is found, and where its files are.

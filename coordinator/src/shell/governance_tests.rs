@@ -4,12 +4,13 @@ use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 
 use aquifer_shared::domain::history::{Json, Kind};
-use aquifer_shared::domain::law::change::{OVERRIDE_MS, change_digest, change_of};
+use aquifer_shared::domain::law::change::{Accepted, OVERRIDE_MS, change_digest, change_of};
 use aquifer_shared::protocol::witness::coordinator_origin;
 use aquifer_shared::shell::at_rest::DatabaseKey;
 use aquifer_shared::shell::history::{LogSigner, Place};
 use aquifer_shared::shell::keys::Identity;
-use aquifer_shared::shell::policy_record::PolicyFault;
+use aquifer_shared::shell::policy_record::{self, PolicyFault};
+use aquifer_shared::shell::policy_text;
 use aquifer_shared::shell::signed::line;
 use tempfile::TempDir;
 
@@ -63,18 +64,46 @@ impl Site {
 
     /// A start.
     async fn starts(&self, reason: Option<&str>, now: Timestamp) -> anyhow::Result<()> {
-        let (path, officers) = (self.folder.path(), self.written());
-        let standing = |kept: Option<&str>| standing(path, &Gates::undeclared(), &officers, kept);
-        hold(standing, &self.history, (reason, now)).await?;
+        self.term(reason, now).await?;
         Ok(())
+    }
+
+    /// A start, and how long what it runs under is in force.
+    async fn term(&self, reason: Option<&str>, now: Timestamp) -> anyhow::Result<Term> {
+        let (path, officers) = (self.folder.path(), self.written());
+        let text = Written::new(&fs::read_to_string(path.join(CONFIG))?);
+        let standing = |known| standing((path, &text), &Gates::undeclared(), &officers, known);
+        let (_, term) = hold(standing, &self.history, (reason, now)).await?;
+        Ok(term)
+    }
+
+    fn record(&self) -> std::path::PathBuf {
+        self.folder.path().join("policy.accepted")
     }
 
     /// A line for the change from what was accepted to what is written.
     fn signs(&self, signer: &Identity) {
         let text = fs::read_to_string(self.folder.path().join(CONFIG)).unwrap();
-        let digest = policy_record::digest(&text, &PLACES, Hash32::default()).unwrap();
+        let digest = policy_text::digest(&text, &PLACES, Hash32::default()).unwrap();
         let accepted = policy_record::accepted(self.folder.path()).unwrap();
-        let change = change_digest(&change_of(accepted.as_ref(), &digest));
+        self.signs_from(signer, accepted.as_ref(), &digest);
+    }
+
+    /// A line for a change of what the history knows, where the record is gone.
+    async fn signs_lost(&self, signer: &Identity) {
+        let known = Known::of(&self.history).await.unwrap();
+        let (path, officers) = (self.folder.path(), self.written());
+        let text = Written::new(&fs::read_to_string(path.join(CONFIG)).unwrap());
+        let standing = standing((path, &text), &Gates::undeclared(), &officers, known).unwrap();
+        self.puts(signer, &standing.change());
+    }
+
+    fn signs_from(&self, signer: &Identity, before: Option<&Accepted>, digest: &Hash32) {
+        self.puts(signer, &change_of(before, digest));
+    }
+
+    fn puts(&self, signer: &Identity, change: &Hash32) {
+        let change = change_digest(change);
         let path = self.folder.path().join("policy.signed");
         let mut file = OpenOptions::new().create(true).append(true).open(path);
         let file = file.as_mut().unwrap();
@@ -198,4 +227,173 @@ async fn s1_where_the_coordinator_listens_is_for_one_person() {
     site.starts(None, NOW).await.unwrap();
     fs::write(&path, format!("{places}{text}places = [\"DE\"]\n")).unwrap();
     Site::refused(site.starts(None, NOW).await, "0 of its officers");
+}
+
+/// Somebody changes the record of three officers, and starts the coordinator; why it is refused, if it is.
+async fn check_record(edit: impl FnOnce(&std::path::Path), expected: Option<&str>) {
+    let site = Site::new().await;
+    site.starts(None, NOW).await.unwrap();
+    edit(&site.record());
+    let ended = site.starts(None, NOW).await;
+    match expected {
+        Some(expected) => Site::refused(ended, expected),
+        None => ended.unwrap(),
+    }
+}
+
+/// The record with another value.
+fn changed(path: &std::path::Path, key: &str, value: serde_json::Value) {
+    let text = fs::read_to_string(path).unwrap();
+    let mut record: serde_json::Value = serde_json::from_str(&text).unwrap();
+    record[key] = value;
+    fs::write(path, record.to_string()).unwrap();
+}
+
+#[tokio::test]
+async fn s1_a_record_that_the_history_does_not_know_counts_for_nothing() {
+    let json = |text: &str| serde_json::from_str(text).unwrap();
+    let gone = "not the one that the history knows";
+    check_record(|_| {}, None).await;
+    check_record(|path| fs::remove_file(path).unwrap(), Some(gone)).await;
+    check_record(|path| changed(path, "officers", json("[]")), Some(gone)).await;
+    check_record(|path| changed(path, "at", json("9")), Some(gone)).await;
+    let later = json("1890000000000");
+    check_record(|path| changed(path, "at", later), Some(gone)).await;
+    let digest = serde_json::to_value(Hash32([9; 32])).unwrap();
+    let own = serde_json::json!({"digest": digest, "reason": "none", "at": 1});
+    let overridden = serde_json::json!([own]);
+    check_record(|path| changed(path, "overrides", overridden), Some(gone)).await;
+}
+
+#[tokio::test]
+async fn s1_an_old_record_gives_no_officer_back() {
+    let site = Site::new().await;
+    site.starts(None, NOW).await.unwrap();
+    let old = fs::read(site.record()).unwrap();
+    // The first two, then the first alone with the second gone, sign what comes next.
+    site.says(1, 2);
+    site.signs(&site.officers[1]);
+    site.signs(&site.officers[2]);
+    site.starts(None, NOW).await.unwrap();
+    let second = fs::read(site.record()).unwrap();
+    let text = String::from_utf8(second.clone()).unwrap();
+    assert!(
+        text.contains("lines"),
+        "signatures stay in the record: {text}"
+    );
+    site.says(2, 2);
+    site.signs(&site.officers[0]);
+    site.signs(&site.officers[1]);
+    site.starts(None, NOW).await.unwrap();
+    // Back to where the third was an officer: they sign with the first, and it counts for nothing.
+    fs::write(site.record(), &old).unwrap();
+    site.says(3, 3);
+    site.signs(&site.officers[2]);
+    site.signs(&site.officers[0]);
+    Site::refused(site.starts(None, NOW).await, "not the one");
+    // What a crash between history and file leaves is the record before: the history's counts.
+    fs::write(site.record(), &second).unwrap();
+    Site::refused(site.starts(None, NOW).await, "0 of its officers");
+}
+
+#[tokio::test]
+async fn s1_two_officers_mend_a_lost_record() {
+    let site = Site::new().await;
+    site.starts(None, NOW).await.unwrap();
+    fs::remove_file(site.record()).unwrap();
+    site.signs_lost(&site.officers[0]).await;
+    Site::refused(site.starts(None, NOW).await, "missing");
+    site.signs_lost(&site.officers[1]).await;
+    site.starts(None, NOW).await.unwrap();
+    site.starts(None, NOW).await.unwrap();
+    let told = site.told().await;
+    assert_eq!((told.len(), told[0].0), (1, Kind::PackChanged));
+}
+
+#[tokio::test]
+async fn s1_a_lost_record_and_a_broken_glass_are_no_change_for_good() {
+    let site = Site::new().await;
+    site.starts(None, NOW).await.unwrap();
+    site.says(2, 0);
+    fs::remove_file(site.record()).unwrap();
+    let term = site.term(Some("the disk is gone"), NOW).await.unwrap();
+    assert!(term.ends());
+    let end = NOW.after_ms(OVERRIDE_MS);
+    assert!(term.check(end).is_ok());
+    assert!(term.check(end.after_ms(1)).is_err(), "while it runs");
+    let told = site.told().await;
+    assert_eq!((told.len(), told[0].0), (1, Kind::OverrideGranted));
+    let late = end.after_ms(1);
+    Site::refused(site.starts(None, late).await, "run out");
+    Site::refused(site.starts(Some("again"), late).await, "run out");
+    // The officers of before sign the next change.
+    site.says(3, 3);
+    site.signs(&site.officers[1]);
+    site.signs(&site.officers[2]);
+    site.starts(None, late).await.unwrap();
+}
+
+#[tokio::test]
+async fn s1_a_glass_is_broken_once_and_a_clock_brings_no_day_back() {
+    let site = Site::new().await;
+    site.starts(None, NOW).await.unwrap();
+    site.says(2, 3);
+    // The clock of the day is a month ahead of the history's.
+    let broken = NOW.after_ms(30 * OVERRIDE_MS);
+    assert!(site.term(Some("fire"), broken).await.unwrap().ends());
+    // Started again with the reason: the same day.
+    let within = broken.after_ms(OVERRIDE_MS - 5);
+    let term = site.term(Some("fire"), within).await.unwrap();
+    assert!(term.check(broken.after_ms(OVERRIDE_MS)).is_ok());
+    assert!(term.check(broken.after_ms(OVERRIDE_MS + 1)).is_err());
+    assert_eq!(site.told().await.len(), 1);
+    // A clock that is set back before what the history has: the day counts from there.
+    site.says(4, 3);
+    let term = site.term(Some("flood"), Timestamp(5)).await.unwrap();
+    assert!(term.check(NOW).is_ok());
+    let end = NOW.after_ms(OVERRIDE_MS + 1);
+    assert!(term.check(end).is_err());
+}
+
+#[test]
+fn an_officer_is_named_once() {
+    let key = Identity::generate().unwrap().public();
+    let text = |keys: &[String]| {
+        format!(
+            "address = \"a:1\"\naddress_join = \"a:2\"\n[law]\ncontroller = \"DE\"\nplaces = [\"DE\"]\n\
+             purposes = \"p\"\ncategories = []\nofficers = {keys:?}\n"
+        )
+    };
+    let own = key.to_string();
+    let parsed = super::super::config::Config::parse;
+    assert!(parsed(&text(std::slice::from_ref(&own))).is_ok());
+    let twice = parsed(&text(&[own.clone(), own])).unwrap_err();
+    assert!(twice.to_string().contains("named twice"), "{twice}");
+}
+
+#[tokio::test]
+async fn s1_what_is_digested_is_what_was_read() {
+    let site = Site::new().await;
+    let officers = site.written();
+    let path = site.folder.path();
+    let text = Written::new(&fs::read_to_string(path.join(CONFIG)).unwrap());
+    // Exchanged after it was read.
+    site.says(9, 0);
+    let read = standing(
+        (path, &text),
+        &Gates::undeclared(),
+        &officers,
+        Known::default(),
+    )
+    .unwrap();
+    site.says(1, 3);
+    let now = Written::new(&fs::read_to_string(path.join(CONFIG)).unwrap());
+    let same = standing(
+        (path, &now),
+        &Gates::undeclared(),
+        &officers,
+        Known::default(),
+    )
+    .unwrap();
+    assert_eq!(read.change(), same.change());
 }

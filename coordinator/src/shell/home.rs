@@ -11,14 +11,16 @@ use std::sync::Arc;
 use aquifer_shared::base::ids::Name;
 use aquifer_shared::base::limits::DOCUMENT_BYTES_MAX;
 use aquifer_shared::base::time::Timestamp;
+use aquifer_shared::domain::facts::FactsError;
 use aquifer_shared::domain::history::Event;
 use aquifer_shared::shell::at_rest::{AtRestFault, KEY_FILE, KEYRING_FILE, Vault};
 use aquifer_shared::shell::certificates::{CertificateAuthority, CertificateFault};
 use aquifer_shared::shell::keys::{Identity, KeyFault, write_private};
+use aquifer_shared::shell::policy_text::Written;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::config::{Config, ConfigError};
-use super::declarations::{self, FactsError};
+use super::declarations;
 use super::lawful::LawError;
 use super::server_certificate::SERVER_DAYS;
 use super::store::{Store, StoreFault, sqlite_file};
@@ -39,6 +41,8 @@ pub struct Home {
     pub dir: PathBuf,
     /// How it runs.
     pub config: Config,
+    /// The text that it was read from.
+    pub(super) written: Written,
     /// Issues certificates.
     pub authority: Arc<CertificateAuthority>,
     /// Signs releases.
@@ -167,7 +171,9 @@ impl Home {
             return Err(HomeFault::Missing { path });
         }
         let path = dir.join(CONFIG);
-        let config = Config::parse(&read_text(&path)?);
+        let text = read_text(&path)?;
+        let written = Written::new(&text);
+        let config = Config::parse(&text);
         let config = config.map_err(|source| HomeFault::Config { path, source })?;
         config.at_rest.check(dir)?;
         let vault = Vault::open(dir, &config.at_rest)?;
@@ -183,6 +189,7 @@ impl Home {
                 &dir.join(RELEASE_KEY),
             )?),
             config,
+            written,
             vault: Arc::new(vault),
         })
     }

@@ -14,6 +14,7 @@ use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::protocol::ask::{Request, Response, StudyStatus};
 use aquifer_shared::protocol::wire::{CloseReason, Hello, ModelLife, Verdict, frame};
 use aquifer_shared::shell::keys::Identity;
+use aquifer_shared::shell::policy_record::Term;
 use aquifer_shared::shell::quic::close;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
@@ -72,6 +73,8 @@ pub struct Hub {
     pub(super) retry_at: Option<Instant>,
     /// What no retry can mend.
     pub(super) broken: Option<StoreFault>,
+    /// How long the policy is in force; none: for good.
+    pub(super) term: Option<Term>,
 }
 
 /// A node's session.
@@ -105,6 +108,7 @@ impl Hub {
             frames: Frames::default(),
             retry_at: None,
             broken: None,
+            term: None,
         }
     }
 
@@ -112,7 +116,7 @@ impl Hub {
     ///
     /// # Errors
     ///
-    /// Only what no retry can mend.
+    /// Only what no retry can mend, and a policy that is not in force any more.
     pub async fn run(mut self, mut commands: mpsc::Receiver<Command>) -> anyhow::Result<()> {
         let mut poll = interval(REGISTRY_POLL);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -139,7 +143,7 @@ impl Hub {
                 },
                 () = sleep_until(wakeup) => self.tick().await,
                 _ = poll.tick() => self.poll_registry().await,
-                _ = expiry.tick() => self.front.close_unwelcome().await,
+                _ = expiry.tick() => self.look_around().await?,
             }
         }
     }
@@ -482,10 +486,6 @@ impl Hub {
         // Fails only where the asker has gone.
         let _ = answers.try_send(study_response(&status));
         Ok(())
-    }
-
-    pub(super) fn is_connected(&self, key: &IdentityKey) -> bool {
-        self.sessions.contains_key(key)
     }
 
     async fn ask(&mut self, party: &Party, request: Request, answers: mpsc::Sender<Response>) {

@@ -236,7 +236,7 @@ impl Law {
     /// The history cannot be read.
     pub async fn told(gates: Gates, history: History) -> Result<Self, HistoryFault> {
         announce(&gates);
-        let latest = latest(&history).await?;
+        let latest = history.latest().await?;
         let listener = move |decided: &Decided| {
             log(decided);
             history.tell(None, policy_decision(decided));
@@ -346,14 +346,6 @@ impl std::fmt::Debug for Law {
             .field("gates", &self.gates)
             .finish_non_exhaustive()
     }
-}
-
-/// When the newest entry of a history was written down; 0 where there is none.
-async fn latest(history: &History) -> Result<Timestamp, HistoryFault> {
-    let size = history.edge().borrow().size;
-    let newest = history.read(size.saturating_sub(1)..size).await?;
-    let newest = newest.last().map(|entry| entry.leaf.recorded_at);
-    Ok(newest.unwrap_or_default())
 }
 
 /// Tells in the log which gates are declared.

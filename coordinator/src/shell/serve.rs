@@ -40,7 +40,7 @@ use super::witnesses::{NEWS_MAX, WitnessNews, show};
 pub async fn serve(home: Home, break_glass: Option<&str>, json: bool) -> anyhow::Result<Outcome> {
     let store = home.store().await?;
     let history = home.history().await?;
-    let gates = home.in_force(home.gates()?, &history, break_glass).await?;
+    let (gates, term) = home.in_force(home.gates()?, &history, break_glass).await?;
     let registry = Registry::load(store.clone()).await?;
     let (commands, queue) = mpsc::channel(COMMANDS_MAX);
     let (copies, copied) = mpsc::channel(COPIES_MAX);
@@ -59,6 +59,7 @@ pub async fn serve(home: Home, break_glass: Option<&str>, json: bool) -> anyhow:
     let front = Arc::new(front.under(law).demanding(home.config.demanded()));
     let shown = attach(&front, &history);
     let hub = Hub::load(front.clone(), store.clone(), home.release.clone()).await?;
+    let hub = hub.within(term);
     hub.declare(declared).await?;
     hub.catch_up().await?;
     let server_name = home.config.server_name.as_str();

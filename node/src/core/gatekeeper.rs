@@ -10,8 +10,8 @@ use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::domain::law::exception::{Granted, signers_of};
 use aquifer_shared::domain::law::proxy::categories_of;
 use aquifer_shared::domain::law::{
-    About, Basis, Category, Decision, Dpia, Facts, Gate, Person, Place, Purpose, Request, Rulebook,
-    Run, Set, Spend, Transfer, Verdict, decide,
+    About, Basis, Category, Decision, Dpia, Facts, Gate, Key, Person, Place, Purpose, Request,
+    Rulebook, Run, Set, Spend, Transfer, Verdict, decide,
 };
 
 use super::consent::Defaults;
@@ -110,6 +110,13 @@ impl Gatekeeper {
     #[must_use]
     pub fn purpose(&self, name: &str) -> Option<&Purpose> {
         self.0.book.purpose(name)
+    }
+
+    /// The strictest value of the rules in force at the unit's place.
+    #[must_use]
+    pub fn limit(&self, key: Key, now: Timestamp) -> Option<u64> {
+        let day = i32::try_from(now.0 / DAY_MS).ok()?;
+        self.0.book.strictest(&[self.0.people.place], key, day)
     }
 
     /// What holds for customers of whom no event says otherwise.
@@ -266,6 +273,8 @@ impl Gatekeeper {
         categories_of(columns, people.categories, &people.columns)
     }
 }
+
+const DAY_MS: u64 = 24 * 3_600 * 1_000;
 
 #[cfg(test)]
 mod tests {

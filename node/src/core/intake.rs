@@ -266,6 +266,16 @@ impl Shut {
     }
 }
 
+/// Leave to write a file of scores, or that there is none, as the history says it.
+#[must_use]
+pub fn exporting(table: &str, decision: &Decision) -> Event {
+    let mut event = decided(table, decision);
+    if let Json::Object(fields) = &mut event.payload {
+        fields.insert("export".to_owned(), Json::Flag(true));
+    }
+    event
+}
+
 /// A decision about a run as the history says it.
 fn decided(table: &str, decision: &Decision) -> Event {
     let causes = decision.causes().iter();

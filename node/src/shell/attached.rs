@@ -11,7 +11,7 @@ use aquifer_shared::base::secret::Secret;
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::shell::history::History;
 use aquifer_shared::shell::noise::OpenDpNoise;
-use aquifer_shared::shell::policy_record;
+use aquifer_shared::shell::policy_record::Term;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 
@@ -19,8 +19,9 @@ use super::clock::now;
 use super::cohorts::Cohorts;
 use super::config::NodeConfig;
 use super::consent;
+use super::declarations::declared;
 use super::doorman::Doorman;
-use super::governance;
+use super::governance::{self, InForce};
 use super::holdout_key;
 use super::published::{Refresher, Shelf, first};
 use super::subject_key;
@@ -39,6 +40,8 @@ pub(super) struct Data {
     pub(super) refresher: Refresher,
     pub(super) epochs: watch::Receiver<Option<Name>>,
     pub(super) results: mpsc::Receiver<Event>,
+    /// How long the policy is in force.
+    pub(super) term: Term,
 }
 
 impl Data {
@@ -53,7 +56,8 @@ impl Data {
         let site = (&own, ledger.durable().seq);
         let key = holdout_key::load(directory, site.1)?;
         let split = split_of(key.expose());
-        let gatekeeper = in_force(directory, (config, site), (history, runtime), break_glass)?;
+        let (gatekeeper, held) =
+            in_force(directory, (config, site), (history, runtime), break_glass)?;
         let time = (now as fn() -> Timestamp, ledger.present(Timestamp(0)));
         let doorman = Doorman::of_node(gatekeeper.clone(), history, time);
         let (contract, table, intake) = doorman.training(&config.data, directory)?;
@@ -73,7 +77,7 @@ impl Data {
         let refresher = Refresher::new(
             directory,
             (node_key, subjects.clone()),
-            (contract.hash(), doorman),
+            (contract.hash(), held.accepted, doorman),
             shelf.clone(),
             failed,
         );
@@ -93,33 +97,32 @@ impl Data {
             refresher,
             epochs,
             results: results_heard,
+            term: held.term,
         })
     }
 }
 
-/// The rules of the policy in force, with its exceptions, of which the history is told.
+/// The rules of the policy in force, with its exceptions; the history is told of both, and of what is declared where that changed.
 fn in_force(
     directory: &Path,
     (config, site): (&NodeConfig, (&IdentityKey, u64)),
     (history, runtime): (&History, &Runtime),
     break_glass: Option<&str>,
-) -> anyhow::Result<Option<Gatekeeper>> {
+) -> anyhow::Result<(Option<Gatekeeper>, InForce)> {
     let gatekeeper = config.gatekeeper(directory)?;
     let policy = (config, gatekeeper.as_ref());
-    let kept = runtime.block_on(history.kept(policy_record::KEPT))?;
-    let found = (break_glass, kept.as_deref(), now());
-    let held = governance::hold(directory, policy, site, found)?;
-    let mark = policy_record::mark(&held.accepted);
-    runtime.block_on(history.keep(policy_record::KEPT, mark))?;
-    for (key, event) in held.said {
-        history.tell(Some(key), event);
-    }
+    let found = (break_glass, history, now());
+    let held = runtime.block_on(governance::hold(directory, policy, site, found))?;
     if gatekeeper.is_none() {
         tracing::warn!(
             "node.toml has no [people]: nothing is declared of customers, so no table is read and only synthetic studies are taken"
         );
     }
-    Ok(gatekeeper.map(|own| own.excepting(held.accepted.exceptions)))
+    // Before any table is read: what is declared later is processing that was not.
+    let declared = declared(config.facts.as_ref(), gatekeeper.as_ref(), now())?;
+    runtime.block_on(history.declare(declared))?;
+    let exceptions = held.accepted.exceptions.clone();
+    Ok((gatekeeper.map(|own| own.excepting(exceptions)), held))
 }
 
 /// Sums that may wait for the loop.

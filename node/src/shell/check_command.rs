@@ -12,6 +12,7 @@ use super::check_law::LawReport;
 use super::check_published::{TableReport, reports};
 use super::clock::now;
 use super::config::NodeConfig;
+use super::declarations::declared;
 use super::encode::inspect;
 use super::score_exports::expired;
 use super::source::DataConfig;
@@ -51,6 +52,7 @@ struct Report {
 /// Whatever is wrong with files or mapping.
 pub fn run(config: &NodeConfig, directory: &Path, json: bool) -> anyhow::Result<ExitCode> {
     let gatekeeper = config.gatekeeper(directory)?;
+    drop(declared(config.facts.as_ref(), gatekeeper.as_ref(), now())?);
     let report = report(&config.data, gatekeeper.as_ref(), directory)?;
     let text = if json {
         serde_json::to_string_pretty(&report)? + "\n"

@@ -14,15 +14,18 @@ use aquifer_shared::shell::report::{Outcome, chain, finish, refuse};
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
-use super::audit::{self, AuditCommand};
+use super::audit::{self, AuditCommand, NotVerified};
 use super::config::{CONFIG_FILE, NodeConfig};
-use super::consent::{self, ConsentCommand, PutBack};
+use super::consent::{self, ConsentCommand};
+use super::facts_command::{self, FactsCommand};
 use super::law_command::{self, LawsCommand, PolicyCommand};
 use super::link::LinkFault;
+use super::review_command::{self, Review};
 use super::rights::{self, RightsCommand};
 use super::score_command::{self, Scoring};
 use super::serve::{self, Stopped};
 use super::serve_history::RefusedHistory;
+use super::steps::PutBack;
 use super::store::StoreFault;
 use super::views::Query;
 use super::witnessing::Distrust;
@@ -66,8 +69,8 @@ enum Command {
     },
     /// Attach the data and take part in studies until stopped.
     Run {
-        /// Start under a changed policy that two officers have not signed yet, for a day, or with a ledger of consents that was put back
-        /// from a backup: why. It is written down.
+        /// Start under a changed policy that two officers have not signed yet, for a day, or with a ledger of consents or of
+        /// usage that was put back from a backup: why. It is written down.
         #[arg(long, value_name = "REASON")]
         break_glass: Option<String>,
     },
@@ -109,6 +112,11 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Write down what a reviewer made of a file of scores: how many decisions were looked at and changed, and how long that took.
+    #[command(
+        after_help = "Example:\n  aquifer-node review scores.csv --reviewed 120 --overridden 4 --minutes 90 --dir north"
+    )]
+    Review(Review),
     /// Consent, objections and withdrawals of the unit's customers: imports, and what the desk does for one person.
     Consent {
         #[command(subcommand)]
@@ -148,6 +156,11 @@ enum Command {
     Audit {
         #[command(subcommand)]
         command: AuditCommand,
+    },
+    /// Documents of the unit, out of its own history alone.
+    Facts {
+        #[command(subcommand)]
+        command: FactsCommand,
     },
     /// Print a completion script for a shell.
     Completions {
@@ -268,9 +281,11 @@ fn carry_out(command: &Command, directory: &Path) -> anyhow::Result<Outcome> {
                 },
             )
         }
+        Command::Review(review) => review_command::run(directory, review),
         Command::Consent { command } => consent::run(directory, command),
         Command::Rights { command } => rights::run(directory, command),
         Command::Audit { command } => audit::run(directory, command),
+        Command::Facts { command } => facts_command::run(directory, command),
         Command::Keys { command } => keys_command::run(
             directory,
             &at_rest::config(directory)?,
@@ -310,10 +325,12 @@ impl Command {
             | Self::Refresh { json }
             | Self::Budget { json }
             | Self::Score { json, .. } => *json,
+            Self::Review(review) => review.json,
             Self::Studies { command } => command.query().1,
             Self::Consent { command } => command.json(),
             Self::Rights { command } => command.json(),
             Self::Audit { command } => command.json(),
+            Self::Facts { command } => command.json(),
             Self::Keys { command } => command.json(),
             Self::History {
                 command: HistoryCommand::Show { json },
@@ -352,6 +369,7 @@ fn stopped(stopped: Stopped) -> anyhow::Result<Outcome> {
         Stopped::Distrust(Distrust::Own { signed, entries }) => {
             Err(RefusedHistory::Own { signed, entries }.into())
         }
+        Stopped::RunOut(fault) => Err(fault.into()),
         Stopped::Unfit => anyhow::bail!(
             "the ledger cannot be written: nothing was sent since; free space or repair the disk, then start the node again"
         ),
@@ -383,14 +401,17 @@ fn refusal(error: &anyhow::Error) -> Option<&'static str> {
     if error.is::<RefusedHistory>() {
         return Some("history");
     }
+    if error.is::<NotVerified>() {
+        return Some("log");
+    }
     if let Some(fault) = error.downcast_ref::<HistoryFault>() {
         return fault.is_refusal().then_some("history");
     }
     if error.is::<PolicyFault>() {
         return Some("policy");
     }
-    if error.is::<PutBack>() {
-        return Some("consent");
+    if let Some(put_back) = error.downcast_ref::<PutBack>() {
+        return Some(put_back.code());
     }
     if let Some(fault) = error.downcast_ref::<JoinFault>() {
         return fault.is_refusal().then_some("ticket");

@@ -6,11 +6,14 @@ use std::path::{Path, PathBuf};
 use aquifer_shared::base::ids::{Hash32, IdentityKey, Name, StudyHash};
 use aquifer_shared::base::units::{Delta, MicroRho};
 use aquifer_shared::domain::contract::Contract;
+use aquifer_shared::domain::facts::FactsConfig;
 use aquifer_shared::domain::pack::epsilon_micro;
 use aquifer_shared::domain::predictor::plan::Shape;
 use aquifer_shared::domain::sum::TrustMode;
 use aquifer_shared::shell::at_rest::AtRestConfig;
 use aquifer_shared::shell::noise::check_charge;
+use aquifer_shared::shell::policy_record;
+use aquifer_shared::shell::policy_text::Written;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
@@ -34,6 +37,8 @@ pub struct NodeConfig {
     pub policy: PolicyConfig,
     /// What the unit declares of its customers; without it, only synthetic studies are taken.
     pub people: Option<PeopleConfig>,
+    /// What the unit's record of processing says; without it, there is none.
+    pub facts: Option<FactsConfig>,
     /// Where the key is under which files are encrypted.
     #[serde(default)]
     pub at_rest: AtRestConfig,
@@ -43,6 +48,9 @@ pub struct NodeConfig {
     /// Members that the unit knows.
     #[serde(default)]
     pub member: Vec<MemberConfig>,
+    /// The text that this was read from.
+    #[serde(skip)]
+    pub(super) written: Written,
 }
 
 /// `[ledger]`.
@@ -215,21 +223,19 @@ impl NodeConfig {
     }
 
     fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
-        let config: Self = toml::from_str(text).map_err(|error| {
+        let mut config: Self = toml::from_str(text).map_err(|error| {
             let at = error.span().map_or(0, |span| span.start);
             wrong(path, text, at, error.message())
         })?;
+        config.written = Written::new(text);
         let place = |key: &str| text.find(key).unwrap_or(0);
-        for approver in config
-            .policy
-            .approvers
-            .iter()
-            .chain(&config.policy.officers)
-        {
+        for approver in &config.policy.approvers {
             approver
                 .parse::<IdentityKey>()
                 .map_err(|error| wrong(path, text, place(approver), &error.to_string()))?;
         }
+        policy_record::officers(&config.policy.officers)
+            .map_err(|error| wrong(path, text, place("officers"), &format!("{error:#}")))?;
         if config.data.customers_max == 0 {
             let problem = "customers_max is 0, expected the unit's declared size with room";
             return Err(wrong(path, text, place("customers_max"), problem));
@@ -428,72 +434,7 @@ fn colluders_min() -> u16 {
 pub const CONFIG_FILE: &str = "node.toml";
 
 /// What `join` writes: every key with its meaning.
-pub const SAMPLE: &str = r#"# aquifer-node: the unit's data, ledger and policy. Paths are relative to this file. Unknown keys are refused.
-
-[data]
-contract = "contract.toml"            # the data contract that all units share
-query = "SELECT * FROM customers"     # SQL that maps the unit's tables to the contract, one row per customer
-basis = "legitimate interest, assessment LIA-0"   # why the data may be used; printed in statements
-customers_max = 100000                # public: declared with room, never the true count; a bigger table is refused
-# holdout_column = "split"            # optional column of the mapped table: "test" or true = kept for evaluation
-# epoch = "2026-11-01"                # needed for tables for analysts: public name of the state that they show
-
-# [data.published]                    # SQL for each table that the contract publishes to analysts
-# orders = "SELECT customer_id, shop, amount FROM orders"
-
-[data.tables]                         # CSV, Parquet or NDJSON, file or folder; PostgreSQL and S3: see docs/sources.md
-customers = "customers.csv"
-
-[ledger]
-# file = "ledger.sqlite"              # spending record; back it up, never restore an older copy
-witness = "../witness/ledger.witness" # on another path, best on another volume: notices an older ledger
-
-[policy]
-# Budget caps in millionths of rho (zCDP); no defaults. 224249 is epsilon 3 at delta 1e-5.
-# A study sets its price and that of its spare attempts aside; what it has not charged comes back when it ends.
-rho_micro_per_contract = 224249       # for all studies on this contract (by name), for good
-rho_micro_per_year = 224249           # for all studies in any 365 days
-purposes = ["churn.train"]            # what the unit serves
-approvers = []                        # identity keys (64 hexadecimal digits) whose approval counts
-officers = []                         # identity keys of people of whom two sign changes of this policy; fewer than two: one person can change it
-approval = "automatic"                # or "person": studies wait for `aquifer-node studies approve`
-members_min = 1                       # smallest number of units in a study
-allow_synthetic = false               # studies marked synthetic (made-up data only)
-trust = ["node-noise", "shared-noise"] # trust modes that the unit takes; leave one out to insist on the other
-
-# What the unit declares of its customers; without it, only synthetic studies are taken. Laws and purposes: docs/laws.md, consent: docs/consent.md.
-# [people]
-# controller = "DE"                   # where the unit is: a country (DE), or a region of one (US-CA)
-# place = "DE"                        # where its customers live, where no consent record says otherwise
-# age = "adult"                       # all customers are of age; left out: nobody knows, and who has no record that says so is left out
-# transfer = "within"                 # noisy sums go to the coordinator within the place, or under: tool, contract_terms, bare
-# purposes = "purposes.toml"          # declared purposes
-# packs = "packs"                     # folder of rule packs in front of those that come along
-# categories = ["contract"]           # what the columns are about that [people.columns] does not name
-# [people.columns]
-# plan = ["contract", "payment"]
-# [people.basis]                      # why the data may be used, by purpose; consent records are asked where it is "consent", objections always
-# "churn.train" = "contract"
-
-# Only for "shared-noise", which relies on other members: without what follows, such studies are refused.
-# honest_min = 2                      # fewest honest noise shares that a study must make certain
-# colluders_min = 1                   # fewest colluders that it must tolerate
-# colluders_max = 16                  # most colluders that it may tolerate; default: any number that fits
-# operator = "north-it"               # who operates this node: one team with administrator rights is one operator
-# coordinator_operator = "head-office-it"       # who operates the coordinator
-# floor_rho_micro_per_contract = 1500000        # cap on what is lost if all other members collude; default: none
-#
-# Every member, with its operator. `aquifer nodes --pins` prints these lines; check each key by voice.
-# [[member]]
-# name = "south"
-# key = "0000000000000000000000000000000000000000000000000000000000000000"
-# operator = "south-it"
-
-[at_rest]                             # the key under which ledgers and secret files are encrypted; name one place
-# key_file = "at-rest.key"            # made at the first start; move it to another volume or a secret store and name it here
-# key_env = "AQUIFER_NODE_KEY"        # or: a variable of the environment, 64 hexadecimal digits
-# key_command = ["pass", "show", "aquifer/north"]   # or: what a command prints
-"#;
+pub const SAMPLE: &str = include_str!("node.sample.toml");
 
 #[cfg(test)]
 mod tests {

@@ -6,16 +6,17 @@ use anyhow::Context as _;
 use aquifer_shared::base::ids::{Hash32, IdentityKey};
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::domain::law::change::Accepted;
-use aquifer_shared::shell::documents::read_document;
 use aquifer_shared::shell::exceptions::{self, Held};
-use aquifer_shared::shell::policy_record::{self, Policy, Standing};
-use aquifer_shared::shell::report::Outcome;
+use aquifer_shared::shell::history::{History, HistoryFault};
+use aquifer_shared::shell::policy_kept::Known;
+use aquifer_shared::shell::policy_record::{Policy, Standing, Term};
+use aquifer_shared::shell::report::{Outcome, chain, note};
 
 use super::at_rest;
 use super::clock::now;
 use super::config::{CONFIG_FILE, NodeConfig};
-use super::history::HISTORY_FOLDER;
-use crate::core::chronicle::Keyed;
+use super::telling::ask_history;
+use super::views::{Answer, Query};
 use crate::core::gatekeeper::Gatekeeper;
 
 /// A policy that is in force.
@@ -23,50 +24,69 @@ use crate::core::gatekeeper::Gatekeeper;
 pub struct InForce {
     /// What is kept of it.
     pub accepted: Accepted,
-    /// What the history is told: changes and exceptions from rules, once each.
-    pub said: Vec<Keyed>,
+    /// How long.
+    pub term: Term,
 }
 
-/// Accepts the policy of the files with its exceptions, or says what is missing. `entries` are those of the ledger.
+/// Accepts the policy of the files with its exceptions, or says what is missing; the history has both on return. `entries` are those of
+/// the ledger.
 ///
 /// # Errors
 ///
-/// `PolicyFault`, or a file that cannot be read or written.
-pub fn hold(
+/// `PolicyFault`, or a file or a history that cannot be read or written.
+pub async fn hold(
     directory: &Path,
     policy: (&NodeConfig, Option<&Gatekeeper>),
     (site, entries): (&IdentityKey, u64),
-    (reason, kept, now): (Option<&str>, Option<&str>, Timestamp),
+    (reason, history, now): (Option<&str>, &History, Timestamp),
 ) -> anyhow::Result<InForce> {
-    let standing = standing(directory, policy, kept)?;
+    let standing = standing(directory, policy, Known::of(history).await?)?;
     let mut accepted = standing.accept(entries > 0, reason, now)?;
     let (_, gatekeeper) = policy;
     // By the officers of the policy that was accepted: who breaks the glass brings none of their own.
     let held = held_exceptions(directory, (site, &accepted.officers), gatekeeper)?;
     accepted.exceptions = exceptions::granted(&held);
-    standing.keep(&accepted)?;
     let granted = accepted.exceptions.iter();
     let granted = granted.map(|granted| exceptions::said(granted, book(gatekeeper)));
-    let said = standing.said(&accepted).into_iter().chain(granted);
+    standing.settle(&accepted, granted, history).await?;
     Ok(InForce {
-        said: said.collect(),
+        term: standing.term(&accepted, now),
         accepted,
     })
 }
 
-/// Whether the policy of the files is in force, for whoever reads them beside a start: what two officers have not signed counts for none.
+/// The policy of the files, if it is in force, for whoever reads them beside a start: what two officers have not signed counts for none,
+/// nor does a record that the history does not know.
 ///
 /// # Errors
 ///
-/// `PolicyFault`, or a file that cannot be read.
+/// `PolicyFault`, a file that cannot be read, or a node that does not answer.
 pub fn stands(
     directory: &Path,
     policy: (&NodeConfig, Option<&Gatekeeper>),
     now: Timestamp,
+) -> anyhow::Result<Accepted> {
+    let (config, _) = policy;
+    // The ledger is made by the first start.
+    let has_past = config.ledger_path(directory).exists();
+    let standing = standing(directory, policy, known(directory)?)?;
+    Ok(standing.accept(has_past, None, now)?)
+}
+
+/// Whether what the files say now is in force beside a running node: what it accepted at its start, or a change of that which two officers
+/// signed. What has become of the record meanwhile changes nothing.
+///
+/// # Errors
+///
+/// `PolicyFault`, or signatures that cannot be read.
+pub fn still_stands(
+    directory: &Path,
+    (config, gatekeeper): (&NodeConfig, Option<&Gatekeeper>),
+    (accepted, now): (&Accepted, Timestamp),
 ) -> anyhow::Result<()> {
-    // A unit with a history has accepted a policy before: who takes the record away does not begin anew.
-    let has_past = directory.join(HISTORY_FOLDER).exists();
-    standing(directory, policy, None)?.accept(has_past, None, now)?;
+    let digest = digest(config, gatekeeper)?;
+    let standing = Standing::under(&policy(directory, config, digest), accepted);
+    standing.context(CONFIG_FILE)?.accept(true, None, now)?;
     Ok(())
 }
 
@@ -74,32 +94,64 @@ pub fn stands(
 ///
 /// # Errors
 ///
-/// A file that cannot be read.
+/// A file that cannot be read, or a history that cannot be asked.
 pub fn status(directory: &Path, json: bool) -> anyhow::Result<Outcome> {
     let config = NodeConfig::load(directory)?;
     let gatekeeper = config.gatekeeper(directory)?;
-    let standing = standing(directory, (&config, gatekeeper.as_ref()), None)?;
+    let policy = (&config, gatekeeper.as_ref());
+    let known = known(directory).or_else(|fault| by_record(&fault).ok_or(fault))?;
+    let standing = standing(directory, policy, known)?;
     let site = at_rest::identity(directory)?.identity().public();
-    let accepted = policy_record::accepted(directory)?;
-    let officers = accepted.map_or(Vec::new(), |own| own.officers);
-    let held = held_exceptions(directory, (&site, &officers), gatekeeper.as_ref())?;
+    let own = (&site, standing.signing());
+    let held = held_exceptions(directory, own, gatekeeper.as_ref())?;
     standing.print(&site, (&held, now()), json)
+}
+
+/// What the history knows, asked of the running node, or of the history where none runs.
+fn known(directory: &Path) -> anyhow::Result<Known> {
+    match ask_history(directory, &Query::Policy)? {
+        None => Ok(Known::default()),
+        Some(Answer::Policy(known)) => Ok(known),
+        Some(Answer::Refused(why)) => anyhow::bail!("the node's history was not asked: {why}"),
+        Some(_) => anyhow::bail!("the running node answered something else"),
+    }
+}
+
+/// Where the history cannot be asked just now, the record alone is shown; not where it is another one than was signed.
+fn by_record(fault: &anyhow::Error) -> Option<Known> {
+    let refused = fault.downcast_ref().is_some_and(HistoryFault::is_refusal);
+    if refused {
+        return None;
+    }
+    let why = chain(fault);
+    note(&format!(
+        "the history was not asked, so that this is by policy.accepted alone ({why})"
+    ));
+    Some(Known::default())
 }
 
 fn standing(
     directory: &Path,
     (config, gatekeeper): (&NodeConfig, Option<&Gatekeeper>),
-    kept: Option<&str>,
+    known: Known,
 ) -> anyhow::Result<Standing> {
-    let text = read_document(&directory.join(CONFIG_FILE))?;
-    let digest = policy_record::digest(&text, &PLACES, book(gatekeeper));
-    let policy = Policy {
+    let digest = digest(config, gatekeeper)?;
+    Standing::of(&policy(directory, config, digest), known).context(CONFIG_FILE)
+}
+
+fn policy<'a>(directory: &'a Path, config: &'a NodeConfig, digest: Hash32) -> Policy<'a> {
+    Policy {
         program: "aquifer-node",
         directory,
-        digest: digest.context(CONFIG_FILE)?,
+        digest,
         officers: &config.policy.officers,
-    };
-    Standing::of(&policy, kept).context(CONFIG_FILE)
+    }
+}
+
+/// Of what was read: the file is not looked at again.
+fn digest(config: &NodeConfig, gatekeeper: Option<&Gatekeeper>) -> anyhow::Result<Hash32> {
+    let digest = config.written.digest(&PLACES, book(gatekeeper));
+    digest.context(CONFIG_FILE)
 }
 
 fn held_exceptions(
@@ -118,3 +170,7 @@ fn book(gatekeeper: Option<&Gatekeeper>) -> Hash32 {
 /// What one person may change: where the ledger is, and the name of the state of the tables. Everything else of `[data]` decides which rows
 /// are read.
 const PLACES: [&str; 2] = ["ledger", "data.epoch"];
+
+#[cfg(test)]
+#[path = "governance_tests.rs"]
+mod tests;

@@ -17,7 +17,7 @@ use super::config::NodeConfig;
 use super::store::{Store, StoreFault};
 use super::telling::Teller;
 use super::witnessing::Heard;
-use crate::core::chronicle::entered;
+use crate::core::chronicle::Chronicler;
 
 /// The history cannot be brought up to date.
 #[derive(Debug, thiserror::Error)]
@@ -84,7 +84,9 @@ pub fn with_files<T>(
 /// One of them cannot be used.
 pub async fn catch_up(history: &History, store: &mut Store) -> Result<(), CatchUpFault> {
     let links = store.links_after(0, usize::MAX).await?;
-    let mut events: Vec<_> = links.iter().flat_map(|link| entered(link)).collect();
+    let mut chronicler = Chronicler::default();
+    let told = links.iter().flat_map(|link| chronicler.entered(link));
+    let mut events: Vec<_> = told.collect();
     while !events.is_empty() {
         let rest = events.split_off(events.len().min(HISTORY_GROUP_MAX));
         history.append_once(events).await?;

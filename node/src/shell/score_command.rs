@@ -3,14 +3,17 @@
 //! Fetches a signed model, believes it only with the pinned release key and the unit's own contract, and writes a file that
 //! only its owner can read. Nothing about a customer is sent. Who objected or did not agree is suppressed: no score of theirs is shown.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use aquifer_shared::base::ids::Name;
+use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::domain::contract::Contract;
-use aquifer_shared::domain::law::witness::Score;
-use aquifer_shared::domain::law::{Action, Gate};
+use aquifer_shared::domain::history::Event;
+use aquifer_shared::domain::law::witness::{Run, Score};
+use aquifer_shared::domain::law::{Action, Gate, Obligation};
 use aquifer_shared::domain::predictor::model::ModelFile;
 use aquifer_shared::domain::predictor::prediction::Predictor;
 use aquifer_shared::protocol::ask::{Request, Response};
@@ -26,16 +29,18 @@ use super::at_rest;
 use super::clock::now;
 use super::cohorts::Cohorts;
 use super::config::NodeConfig;
+use super::consent::{ConsentLedger, Told};
+use super::doorman::Doorman;
 use super::encode::encode_for_scoring;
 use super::governance;
 use super::mapped::read_contract;
 use super::score_exports::Exported;
 use super::score_file::{self, Format, Points, Scored};
-use super::telling::told_now;
+use super::telling::{tell_soon, told_now};
 use super::{consent, subject_key};
 use crate::core::cohort::Cohort;
 use crate::core::gatekeeper::{Figures, Gatekeeper};
-use crate::core::intake::{Intake, Wanted};
+use crate::core::intake::{Intake, Wanted, exporting};
 use crate::core::lawful::Brief;
 use crate::core::model::scores;
 use crate::core::table::Table;
@@ -80,32 +85,25 @@ pub fn run(directory: &Path, scoring: &Scoring<'_>) -> anyhow::Result<Outcome> {
     }
     let config = NodeConfig::load(directory)?;
     let gatekeeper = config.gatekeeper(directory)?;
-    if let Err(fault) = governance::stands(directory, (&config, gatekeeper.as_ref()), now()) {
-        return match fault.is::<PolicyFault>() {
-            true => refuse(scoring.json, "policy", &fault.to_string()),
-            false => Err(fault),
-        };
-    }
+    let accepted = match governance::stands(directory, (&config, gatekeeper.as_ref()), now()) {
+        Ok(accepted) => accepted,
+        Err(fault) if fault.is::<PolicyFault>() => {
+            return refuse(scoring.json, "policy", &fault.to_string());
+        }
+        Err(fault) => return Err(fault),
+    };
+    let gatekeeper = gatekeeper.map(|own| own.excepting(accepted.exceptions));
     let purpose = match purpose(gatekeeper.as_ref(), scoring.purpose) {
         Ok(purpose) => purpose,
         Err(why) => return refuse(scoring.json, "law", &why),
     };
     let identity = at_rest::identity(directory)?;
-    let file = match fetch(&identity, scoring.model)? {
+    let contract = read_contract(&directory.join(&config.data.contract))?;
+    let fetched = fetch(&identity, scoring.model)?;
+    let file = match fetched.and_then(|file| on_contract(file, &contract)) {
         Ok(file) => file,
         Err((code, why)) => return refuse(scoring.json, &code, &why),
     };
-    let contract = read_contract(&directory.join(&config.data.contract))?;
-    if contract.hash() != file.model().contract_hash {
-        let why = format!(
-            "the model is for contract {}, whose hash is not that of this unit's {} version {}; ask the operator for a model \
-             on your contract",
-            file.card().contract,
-            contract.name,
-            contract.version
-        );
-        return refuse(scoring.json, "contract-differs", &why);
-    }
     let brief = Brief {
         gate: Gate::Score,
         purpose,
@@ -117,17 +115,23 @@ pub fn run(directory: &Path, scoring: &Scoring<'_>) -> anyhow::Result<Outcome> {
         let why = format!("nobody is scored: {}", chain(&why));
         return refuse(scoring.json, "consent", &why);
     }
-    let intake = match intake(gatekeeper.as_ref(), &brief, &contract) {
+    let mut scribe = Scribe::of(directory, gatekeeper.clone());
+    let admitted = intake(gatekeeper.as_ref(), (&brief, &contract), &scribe);
+    scribe.write(now())?;
+    let intake = match admitted {
         Ok(intake) => intake,
         Err(why) => return refuse(scoring.json, "law", &why),
     };
     let (_, table) = encode_for_scoring(&config.data, directory, &intake)?;
+    scribe.doorman.registered(&intake, &contract, None);
+    scribe.write(now())?;
     let cohort = cohort(directory, (gatekeeper, &brief), (&table, intake))?;
     let suppressed = write((&table, &cohort), &file, scoring, format)?;
     let name = format!("{}@{}", file.card().name, file.card().version);
     let kept = Exported::of(&cohort, scoring, &name, now());
     kept.note(directory)?;
-    kept.tell(directory, suppressed, now())?;
+    let to_review = must_review(&cohort).then(|| table.rows() - suppressed);
+    kept.tell(directory, (to_review, suppressed), now())?;
     tell(
         scoring,
         (&file, &name, &brief.purpose),
@@ -202,17 +206,73 @@ fn columns(file: &ModelFile, contract: &Contract) -> Vec<String> {
     features.chain([contract.label.column.clone()]).collect()
 }
 
+/// The model, if it is for the unit's contract; else the refusal: code and message.
+fn on_contract(file: ModelFile, contract: &Contract) -> Result<ModelFile, (String, String)> {
+    if contract.hash() == file.model().contract_hash {
+        return Ok(file);
+    }
+    let why = format!(
+        "the model is for contract {}, whose hash is not that of this unit's {} version {}; ask the operator for a model \
+         on your contract",
+        file.card().contract,
+        contract.name,
+        contract.version
+    );
+    Err(("contract-differs".to_owned(), why))
+}
+
+/// Writes down for the history what was decided and what was read; the running node enters it, or the next that has the history open.
+struct Scribe {
+    directory: PathBuf,
+    doorman: Doorman,
+    said: Receiver<Event>,
+    say: Sender<Event>,
+}
+
+impl Scribe {
+    fn of(directory: &Path, gatekeeper: Option<Gatekeeper>) -> Self {
+        let (say, said) = channel();
+        let told = say.clone();
+        // The other end is in the same hands.
+        let told = move |event| drop(told.send(event));
+        Self {
+            directory: directory.to_owned(),
+            doorman: Doorman::new(gatekeeper, told, (now as fn() -> Timestamp, Timestamp(0))),
+            said,
+            say,
+        }
+    }
+
+    fn write(&mut self, now: Timestamp) -> anyhow::Result<()> {
+        let at = i64::try_from(now.0).unwrap_or(i64::MAX);
+        let mut ledger = ConsentLedger::open(&self.directory)?;
+        for event in self.said.try_iter() {
+            let told = Told {
+                kind: event.kind,
+                subject: None,
+                payload: event.payload,
+            };
+            ledger.tell(&told, at)?;
+        }
+        tell_soon(&self.directory);
+        Ok(())
+    }
+}
+
 /// Leave to read customers for their scores, or why there is none: first whether anybody may be scored, then whether the table may be
-/// read for it.
+/// read for it. Either decision is said.
 fn intake(
     gatekeeper: Option<&Gatekeeper>,
-    brief: &Brief,
-    contract: &Contract,
+    (brief, contract): (&Brief, &Contract),
+    scribe: &Scribe,
 ) -> Result<Intake, String> {
     let gatekeeper = gatekeeper.ok_or("node.toml has no [people]: nobody is scored")?;
-    let decided = brief.allowed::<Score>(gatekeeper, now());
+    let decision = brief.decide(gatekeeper, now());
+    let _ = scribe.say.send(exporting(&contract.table, &decision));
+    let decided = decision.allowed::<Score, Run>();
     drop(decided.map_err(|refused| refused.to_string())?);
-    let admitted = gatekeeper.admit(&Wanted::scoring(contract, &brief.purpose), now());
+    let wanted = Wanted::scoring(contract, &brief.purpose);
+    let admitted = scribe.doorman.admit(&wanted);
     admitted.map_err(|shut| shut.to_string())
 }
 
@@ -233,6 +293,12 @@ fn cohort(
         }
         _ => anyhow::anyhow!("the consent ledger could not be read: nobody is scored"),
     })
+}
+
+/// Whether a person must be able to change each decision that follows.
+fn must_review(cohort: &Cohort<Score>) -> bool {
+    let obligations = cohort.allowed().decision().obligations();
+    obligations.contains(Obligation::HumanReview)
 }
 
 /// Asks the coordinator; the inner error is its refusal: code and message.

@@ -80,7 +80,8 @@ impl Exported {
         Ok(())
     }
 
-    /// Tells the history how many customers have no score in it, if there are any.
+    /// Tells the history how many customers have no score in it, if there are any; and, where somebody must review what follows of so many
+    /// scores, who.
     ///
     /// # Errors
     ///
@@ -88,31 +89,57 @@ impl Exported {
     ///
     /// # Privacy
     ///
-    /// An exact number, for the node's own history; whom it counts is said nowhere.
-    pub fn tell(&self, directory: &Path, count: usize, now: Timestamp) -> anyhow::Result<()> {
-        if count > 0 {
-            let at = i64::try_from(now.0).unwrap_or(i64::MAX);
-            let told = suppressed(self, count, at);
-            ConsentLedger::open(directory)?.tell(&told, at)?;
-            tell_soon(directory);
+    /// Exact numbers, for the node's own history; whom they count is said nowhere.
+    pub fn tell(
+        &self,
+        directory: &Path,
+        (to_review, suppressed): (Option<usize>, usize),
+        now: Timestamp,
+    ) -> anyhow::Result<()> {
+        let at = i64::try_from(now.0).unwrap_or(i64::MAX);
+        let lacking = (suppressed > 0).then(|| self.suppressed(suppressed, at));
+        let due = to_review.map(|scores| self.review(at, [("scores", Json::from(scores as u64))]));
+        let mut ledger = ConsentLedger::open(directory)?;
+        for told in lacking.iter().chain(&due) {
+            ledger.tell(told, at)?;
         }
+        tell_soon(directory);
         Ok(())
     }
-}
 
-/// What the history is told of customers without a score.
-fn suppressed(kept: &Exported, count: usize, at: i64) -> Told {
-    let payload = [
-        ("count", Json::from(count as u64)),
-        ("decision", Json::from(kept.decision.as_str())),
-        ("event_at", Json::from(at)),
-        ("model", Json::from(kept.model.as_str())),
-        ("purpose", Json::from(kept.purpose.as_str())),
-    ];
-    Told {
-        kind: Kind::ScoreSuppressed,
-        subject: None,
-        payload: Json::object(payload),
+    /// What the history is told of customers without a score.
+    fn suppressed(&self, count: usize, at: i64) -> Told {
+        let payload = [
+            ("count", Json::from(count as u64)),
+            ("decision", Json::from(self.decision.as_str())),
+            ("event_at", Json::from(at)),
+            ("model", Json::from(self.model.as_str())),
+            ("purpose", Json::from(self.purpose.as_str())),
+        ];
+        Told {
+            kind: Kind::ScoreSuppressed,
+            subject: None,
+            payload: Json::object(payload),
+        }
+    }
+
+    /// What the history is told of a review.
+    pub(super) fn review<const N: usize>(&self, at: i64, more: [(&str, Json); N]) -> Told {
+        let reviewer = self.reviewer.as_deref().map_or(Json::Null, Json::from);
+        let own = [
+            ("decision", Json::from(self.decision.as_str())),
+            ("event_at", Json::from(at)),
+            ("model", Json::from(self.model.as_str())),
+            ("purpose", Json::from(self.purpose.as_str())),
+            ("reviewer", reviewer),
+        ];
+        let fields = own.into_iter().chain(more);
+        let fields = fields.map(|(key, value)| (key.to_owned(), value));
+        Told {
+            kind: Kind::HumanReview,
+            subject: None,
+            payload: Json::Object(fields.collect()),
+        }
     }
 }
 
@@ -122,6 +149,28 @@ fn suppressed(kept: &Exported, count: usize, at: i64) -> Told {
 ///
 /// The notes cannot be read.
 pub fn expired(directory: &Path, now: Timestamp) -> anyhow::Result<Vec<Exported>> {
+    let mut found = Vec::new();
+    for (last, one) in noted(directory)? {
+        if last < day_of(now) && one.file.exists() {
+            found.push(one);
+        }
+    }
+    Ok(found)
+}
+
+/// The last file that was written under a name, by what was noted.
+///
+/// # Errors
+///
+/// The notes cannot be read.
+pub fn of_file(directory: &Path, file: &Path) -> anyhow::Result<Option<Exported>> {
+    let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    let all = noted(directory)?.into_iter().rev();
+    Ok(all.map(|(_, one)| one).find(|one| one.file == file))
+}
+
+/// All that was noted, each with its last day.
+fn noted(directory: &Path) -> anyhow::Result<Vec<(i32, Exported)>> {
     let path = directory.join(EXPORTS);
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
@@ -135,9 +184,7 @@ pub fn expired(directory: &Path, now: Timestamp) -> anyhow::Result<Vec<Exported>
         let damaged = || format!("{}: line {number} is damaged", path.display());
         let one: Exported = serde_json::from_str(line).with_context(damaged)?;
         let last = calendar::parse(&one.delete_by).with_context(damaged)?;
-        if last < day_of(now) && one.file.exists() {
-            found.push(one);
-        }
+        found.push((last, one));
     }
     Ok(found)
 }
@@ -203,12 +250,41 @@ mod tests {
     #[test]
     fn the_history_hears_how_many_have_no_score_and_not_who() {
         let one = exported(Path::new("unit"));
-        let told = suppressed(&one, 3, 7);
+        let told = one.suppressed(3, 7);
         assert_eq!((told.kind, told.subject), (Kind::ScoreSuppressed, None));
         let payload = String::from_utf8(told.payload.to_payload().unwrap()).unwrap();
         assert_eq!(
             payload,
             r#"{"count":3,"decision":"00","event_at":7,"model":"churn@1","purpose":"churn.score"}"#
         );
+    }
+
+    #[test]
+    fn l3_the_history_hears_who_reviews() {
+        let mut one = exported(Path::new("unit"));
+        one.reviewer = Some("ada".to_owned());
+        let told = one.review(7, [("scores", 5_u32.into())]);
+        assert_eq!((told.kind, told.subject), (Kind::HumanReview, None));
+        let payload = String::from_utf8(told.payload.to_payload().unwrap()).unwrap();
+        assert_eq!(
+            payload,
+            r#"{"decision":"00","event_at":7,"model":"churn@1","purpose":"churn.score","reviewer":"ada","scores":5}"#
+        );
+    }
+
+    #[test]
+    fn a_file_is_found_by_its_name_and_the_newest_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = exported(folder.path());
+        let second = Exported {
+            decision: "01".to_owned(),
+            ..first.clone()
+        };
+        first.note(folder.path()).unwrap();
+        second.note(folder.path()).unwrap();
+        let found = of_file(folder.path(), &first.file).unwrap();
+        assert_eq!(found, Some(second));
+        let other = folder.path().join("other.csv");
+        assert_eq!(of_file(folder.path(), &other).unwrap(), None);
     }
 }

@@ -19,6 +19,7 @@ use aquifer_shared::shell::history::History;
 use aquifer_shared::shell::keys::{Identity, random_bytes32};
 use aquifer_shared::shell::own_program::own_program;
 use aquifer_shared::shell::platform::System;
+use aquifer_shared::shell::policy_record::{PolicyFault, Term};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
@@ -41,7 +42,7 @@ use super::telling::Teller;
 use super::usage::{self, News as Used, Usage};
 use super::witnessing::{Distrust, Heard, Witnessing};
 use super::worker::Workers;
-use crate::core::chronicle::entered;
+use crate::core::chronicle::{Chronicler, Keyed};
 use crate::core::ledger::{Batch, Ledger};
 use crate::core::participant::{Audit, Effect, Event, Fresh, Judges, Outgoing, Participant, Sign};
 
@@ -56,10 +57,13 @@ pub enum Stopped {
     Unfit,
     /// A history is not what it was: the coordinator's, or this node's own.
     Distrust(Distrust),
+    /// The policy is not in force any more: a broken glass has run out.
+    RunOut(PolicyFault),
 }
 
 pub(super) struct Node {
     pub(super) participant: Participant,
+    chronicler: Chronicler,
     store: Store,
     workers: Workers,
     outgoing: mpsc::Sender<Queued>,
@@ -75,6 +79,8 @@ pub(super) struct Node {
     pub(super) gate: TaskGate,
     /// To the task that watches the coordinator's history.
     pub(super) heard: mpsc::Sender<Heard>,
+    /// How long the policy is in force.
+    term: Term,
 }
 
 /// Runs the node of a directory until it is stopped.
@@ -120,6 +126,7 @@ pub fn run(directory: &Path, break_glass: Option<&str>) -> anyhow::Result<Stoppe
         (usize::from(config.history.dishonest_max), distrust),
     )?;
     let node = Node {
+        chronicler: Chronicler::behind(participant.ledger()),
         participant,
         store,
         workers: data.workers,
@@ -134,6 +141,7 @@ pub fn run(directory: &Path, break_glass: Option<&str>) -> anyhow::Result<Stoppe
         teller: teller.clone(),
         gate: TaskGate::new(witnessed),
         heard: heard.clone(),
+        term: data.term,
     };
     let stopped = runtime.block_on(async {
         let (to_loop, asked) = mpsc::channel(QUEUE_MAX);
@@ -178,11 +186,13 @@ fn books(
     );
     let database = at_rest::vault(directory)?.database(at_rest::LEDGER);
     let (mut store, ledger) = runtime.block_on(Store::open(&ledger, &witness, &database))?;
+    let history = runtime.block_on(attach(directory, config, &mut store))?;
+    runtime.block_on(hold(&history, directory, (break_glass, now())))?;
+    runtime.block_on(usage::hold(&history, directory, (break_glass, now())))?;
+    // Only then is anything written to the usage ledger.
     let used = usage::start(directory, &ledger, |after| {
         Ok(runtime.block_on(store.links_after(after, usize::MAX))?)
     })?;
-    let history = runtime.block_on(attach(directory, config, &mut store))?;
-    runtime.block_on(hold(&history, directory, (break_glass, now())))?;
     let teller = Teller::new(history, directory);
     if let Err(fault) = runtime.block_on(teller.tell()) {
         tracing::error!("something is not in the history yet: {fault:#}");
@@ -221,6 +231,9 @@ impl Node {
             if self.participant.is_unfit() {
                 break Stopped::Unfit;
             }
+            if let Err(fault) = self.term.check(self.participant.ledger().present(now())) {
+                break Stopped::RunOut(fault);
+            }
             let event = tokio::select! {
                 Some(event) = results.recv() => event,
                 heard = link.recv() => match heard {
@@ -246,7 +259,7 @@ impl Node {
                     self.participant.serve_data(epoch);
                     Event::Tick
                 }
-                () = until(self.gate.next_wakeup(self.participant.next_wakeup())) => Event::Tick,
+                () = until(self.next_wakeup()) => Event::Tick,
                 _ = interrupted.recv() => break Stopped::Asked,
                 _ = terminated.recv() => break Stopped::Asked,
             };
@@ -264,6 +277,13 @@ impl Node {
             self.store.close().await?;
         }
         Ok(stopped)
+    }
+
+    /// Under a broken glass the clock is looked at all the time.
+    fn next_wakeup(&self) -> Option<Timestamp> {
+        let wakeup = self.gate.next_wakeup(self.participant.next_wakeup());
+        let look = self.term.ends().then(|| now().after_ms(CLOCK_LOOK_MS));
+        wakeup.into_iter().chain(look).min()
     }
 
     pub(super) async fn act(&mut self) {
@@ -355,9 +375,10 @@ impl Node {
     async fn write(&mut self, batch: Batch) -> Event {
         match self.store.append(&batch).await {
             Ok(head) => {
-                let said = batch.records.iter();
-                self.note(said.flat_map(|record| entered(&record.bytes)))
-                    .await;
+                let records = batch.records.iter();
+                let said = records.flat_map(|record| self.chronicler.entered(&record.bytes));
+                let said: Vec<Keyed> = said.collect();
+                self.note(said).await;
                 let links = batch.records.into_iter().map(|record| record.bytes);
                 self.usage.tell(Used::Entries(links.collect()));
                 self.head.send_replace(head);

@@ -12,6 +12,7 @@ use aquifer_shared::base::limits::HISTORY_GROUP_MAX;
 use aquifer_shared::domain::pack::written_proof;
 use aquifer_shared::domain::tlog::{Checkpoint, SignedNote};
 use aquifer_shared::shell::history::History;
+use aquifer_shared::shell::policy_kept::Known;
 use aquifer_shared::shell::report::{chain, note};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
@@ -73,6 +74,7 @@ impl Teller {
     pub async fn tell(&self) -> anyhow::Result<()> {
         let _turn = self.turn.lock().await;
         enter(&self.history, &self.directory).await?;
+        usage::bind(&self.history, &self.directory).await?;
         let directory = self.directory.clone();
         let told = tokio::task::spawn_blocking(move || rights::told(&directory));
         let mut told = told.await??;
@@ -120,6 +122,12 @@ impl Teller {
                     "consents are not in the history yet"
                 );
             }
+            if let Err(fault) = usage::bind(&self.history, &self.directory).await {
+                tracing::error!(
+                    fault = format!("{fault:#}"),
+                    "the history does not know the usage ledger as it is"
+                );
+            }
         }
     }
 
@@ -137,7 +145,12 @@ impl Teller {
     pub fn takes(query: &Query) -> bool {
         matches!(
             query,
-            Query::Tell | Query::Prove { .. } | Query::Payloads { .. } | Query::Entries { .. }
+            Query::Tell
+                | Query::Policy
+                | Query::Prove { .. }
+                | Query::Payloads { .. }
+                | Query::Published { .. }
+                | Query::Entries { .. }
         )
     }
 
@@ -145,8 +158,16 @@ impl Teller {
     pub async fn answer(&self, query: &Query) -> Answer {
         let answered = match query {
             Query::Tell => self.tell().await.map(|()| Answer::Told),
+            Query::Policy => {
+                let known = Known::of(&self.history).await;
+                known.map(Answer::Policy).map_err(Into::into)
+            }
             Query::Prove { entry } => self.prove(*entry).await.map(Answer::Proven),
             Query::Payloads { entries } => self.payloads(entries).await.map(Answer::Payloads),
+            Query::Published { from } => {
+                let notes = audit::published(&self.history, *from).await;
+                notes.map(Answer::Published)
+            }
             Query::Entries { from } => audit::copied(&self.history, *from)
                 .await
                 .map(Answer::Entries),

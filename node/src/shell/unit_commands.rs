@@ -37,6 +37,8 @@ pub fn run(directory: &Path, query: &Query, json: bool) -> anyhow::Result<Outcom
         | Answer::Told
         | Answer::Proven(_)
         | Answer::Payloads(_)
+        | Answer::Policy(_)
+        | Answer::Published(_)
         | Answer::Entries(_) => {
             anyhow::bail!("the running node answered something else; is it of this version?")
         }

@@ -5,6 +5,7 @@ use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::base::units::{Delta, MicroRho};
 use aquifer_shared::domain::sum::{StudyTerms, TrustMode};
 use aquifer_shared::shell::noise::epsilon;
+use aquifer_shared::shell::policy_kept::Known;
 use serde::{Deserialize, Serialize};
 
 use super::audit::Copied;
@@ -50,6 +51,13 @@ pub enum Query {
         /// Their places.
         entries: Vec<u64>,
     },
+    /// What the history knows of the policy.
+    Policy,
+    /// Checkpoints of the history that were published, the last of each of some days from this one on (days since 1970).
+    Published {
+        /// The first day.
+        from: u64,
+    },
     /// Entries of the history as they are, from a place on: some of them, and none only where there are no more.
     Entries {
         /// The place.
@@ -79,6 +87,10 @@ pub enum Answer {
     Proven(Option<Proof>),
     /// To [`Query::Payloads`]; none where one was erased.
     Payloads(Vec<Option<String>>),
+    /// To [`Query::Policy`].
+    Policy(Known),
+    /// To [`Query::Published`].
+    Published(Vec<String>),
     /// To [`Query::Entries`].
     Entries(Vec<Copied>),
     /// The rules say no.
@@ -210,8 +222,10 @@ pub fn answer(node: &mut Participant, now: Timestamp, query: &Query) -> Answer {
         }
         Query::History
         | Query::Tell
+        | Query::Policy
         | Query::Prove { .. }
         | Query::Payloads { .. }
+        | Query::Published { .. }
         | Query::Entries { .. } => {
             Answer::Refused("only a running node has its history open".to_owned())
         }

@@ -1,7 +1,8 @@
 //! Audit packs on disk: reads a folder within limits, writes one that is complete or not there. Follows no link.
 
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
 use std::io::{Read, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
@@ -75,6 +76,23 @@ fn read_file(path: &Path, bytes_max: u64) -> anyhow::Result<Vec<u8>> {
 ///
 /// [`Taken`], or something cannot be written.
 pub fn write(folder: &Path, files: &Files) -> anyhow::Result<()> {
+    write_with(0o777, folder, files)
+}
+
+/// Writes a pack into a new folder that its owner alone can enter.
+///
+/// # Errors
+///
+/// As [`write`].
+///
+/// # Privacy
+///
+/// For packs that are about persons.
+pub fn write_for_owner(folder: &Path, files: &Files) -> anyhow::Result<()> {
+    write_with(0o700, folder, files)
+}
+
+fn write_with(mode: u32, folder: &Path, files: &Files) -> anyhow::Result<()> {
     if folder.exists() {
         return Err(Taken(folder.to_owned()).into());
     }
@@ -84,7 +102,11 @@ pub fn write(folder: &Path, files: &Files) -> anyhow::Result<()> {
         .with_context(could_not)?
         .to_string_lossy();
     let beside = folder.with_file_name(format!(".{name}.{}.part", std::process::id()));
-    let written = write_all(&beside, files)
+    let mut builder = DirBuilder::new();
+    let made = builder.mode(mode).recursive(true).create(&beside);
+    let written = made
+        .with_context(could_not)
+        .and_then(|()| write_all(&beside, files))
         .and_then(|()| fs::rename(&beside, folder).with_context(could_not));
     if written.is_err() {
         // Whatever was written stands in nobody's way.
@@ -127,6 +149,17 @@ mod tests {
         assert_eq!(read(&pack).unwrap(), two_files());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         assert!(write(&pack, &two_files()).unwrap_err().is::<Taken>());
+    }
+
+    #[test]
+    fn a_pack_about_persons_is_for_its_owner() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let pack = folder.path().join("pack");
+        write_for_owner(&pack, &two_files()).unwrap();
+        assert_eq!(read(&pack).unwrap(), two_files());
+        let mode = fs::metadata(&pack).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
     }
 
     #[test]

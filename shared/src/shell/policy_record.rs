@@ -2,21 +2,24 @@
 //! at the coordinator.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
 
 use super::documents::read_document;
 use super::exceptions::{self, Held};
+use super::history::History;
 use super::keys::write_private;
+use super::policy_kept::{KEPT, Kept, Known, Start, digest_of};
 use super::report::{self, Outcome};
-use super::signed::signers;
-use crate::base::hash::labelled;
+use super::signed::signed_lines;
 use crate::base::ids::{Hash32, IdentityKey};
 use crate::base::time::Timestamp;
 use crate::domain::history::{ActorKind, ActorRole, Event, Json, Kind};
 use crate::domain::law::change::{
-    Accepted, Found, NotAccepted, Override, SIGNERS_MIN, accept, change_digest, change_of,
+    Accepted, Found, NotAccepted, OVERRIDE_MS, Override, SIGNERS_MIN, Signed, accept,
+    change_digest, change_of,
 };
 
 /// The policy is not in force: nothing was attached, nothing was sent.
@@ -31,20 +34,53 @@ pub struct PolicyFault {
 impl PolicyFault {
     fn remedy(&self) -> String {
         let in_directory = |file: &str| self.directory.join(file).display().to_string();
+        let program = self.program;
+        let sign = format!(
+            "`{program} policy status` prints the digest that two officers sign with `aquifer policy sign DIGEST`; put their lines into {}, or \
+             start once with --break-glass \"REASON\", which is written down and holds a day",
+            in_directory(SIGNED_FILE)
+        );
         match self.source {
-            NotAccepted::Missing => format!(
-                "put the newest copy of {} back (`{} policy status` shows whether the files are as it says); where there is none, start once \
-                 with --break-glass \"REASON\", which takes the policy of the files and is written down",
-                in_directory(ACCEPTED_FILE),
-                self.program
-            ),
-            _ => format!(
-                "`{} policy status` prints the digest that two officers sign with `aquifer policy sign DIGEST`; put their lines into {}, or \
-                 start once with --break-glass \"REASON\", which is written down and holds a day",
-                self.program,
-                in_directory(SIGNED_FILE)
-            ),
+            NotAccepted::Missing => {
+                let accepted = in_directory(ACCEPTED_FILE);
+                format!("put the newest copy of {accepted} back; where there is none, {sign}")
+            }
+            _ => sign,
         }
+    }
+}
+
+/// How long what was accepted is in force: for good, or until a broken glass runs out, by the wall's clock and by the time that the program
+/// has run.
+#[derive(Clone, Debug)]
+pub struct Term {
+    program: &'static str,
+    directory: PathBuf,
+    ends: Option<(Timestamp, Instant)>,
+}
+
+impl Term {
+    /// Whether the policy is still in force.
+    ///
+    /// # Errors
+    ///
+    /// [`PolicyFault`]: the program has to stop.
+    pub fn check(&self, now: Timestamp) -> Result<(), PolicyFault> {
+        let over = |(until, at): (Timestamp, Instant)| now > until || Instant::now() > at;
+        if !self.ends.is_some_and(over) {
+            return Ok(());
+        }
+        Err(PolicyFault {
+            program: self.program,
+            directory: self.directory.clone(),
+            source: NotAccepted::RunOut,
+        })
+    }
+
+    /// Whether it ends at all.
+    #[must_use]
+    pub fn ends(&self) -> bool {
+        self.ends.is_some()
     }
 }
 
@@ -57,8 +93,12 @@ pub struct Standing {
     /// What officers sign.
     change: Hash32,
     officers: Vec<IdentityKey>,
-    signers: Vec<IdentityKey>,
+    /// Who signed the change, each with the line.
+    signed: Vec<(IdentityKey, String)>,
     before: Option<Accepted>,
+    /// Whether the record beside the files is not what the history knows.
+    lost: bool,
+    known: Known,
 }
 
 /// A policy as it was read: of which program, where, its digest, and the officers that it names.
@@ -78,13 +118,31 @@ pub struct Policy<'a> {
 pub type Keyed = (String, Event);
 
 impl Standing {
-    /// Holds a policy against the record of what was accepted, or what the history `kept` of that, if it knows more.
+    /// Holds a policy against the record of what was accepted, and that against what the history knows.
     ///
     /// # Errors
     ///
     /// The record, the signatures or a key of an officer cannot be read.
-    pub fn of(policy: &Policy<'_>, kept: Option<&str>) -> anyhow::Result<Self> {
-        let before = accepted(policy.directory)?.map(|before| newest(before, kept));
+    pub fn of(policy: &Policy<'_>, known: Known) -> anyhow::Result<Self> {
+        let start = known.start(accepted(policy.directory)?)?;
+        Self::made(policy, start, known)
+    }
+
+    /// Holds a policy against what the running program accepted when it started, whatever has become of the record.
+    ///
+    /// # Errors
+    ///
+    /// The signatures or a key of an officer cannot be read.
+    pub fn under(policy: &Policy<'_>, accepted: &Accepted) -> anyhow::Result<Self> {
+        let start = Start {
+            before: Some(accepted.clone()),
+            lost: false,
+        };
+        Self::made(policy, start, Known::default())
+    }
+
+    fn made(policy: &Policy<'_>, start: Start, known: Known) -> anyhow::Result<Self> {
+        let Start { before, lost } = start;
         let change = change_of(before.as_ref(), &policy.digest);
         let signed = policy.directory.join(SIGNED_FILE);
         let lines = match signed.exists() {
@@ -97,12 +155,14 @@ impl Standing {
             digest: policy.digest,
             change,
             officers: officers(policy.officers)?,
-            signers: signers(&lines, &change_digest(&change)),
+            signed: signed_lines(&lines, &change_digest(&change)),
             before,
+            lost,
+            known,
         })
     }
 
-    /// The record to keep, or what is missing. `has_past` says whether the site accepted a policy before, whatever became of the record.
+    /// The record to keep, or what is missing. `has_past` says whether the site has a past beside what its history knows of policies.
     ///
     /// # Errors
     ///
@@ -113,32 +173,126 @@ impl Standing {
         reason: Option<&str>,
         now: Timestamp,
     ) -> Result<Accepted, PolicyFault> {
+        let signers = self.signers();
         let found = Found {
             digest: self.digest,
             officers: &self.officers,
-            signers: &self.signers,
+            signers: &signers,
             reason,
-            has_past,
-            now,
+            has_past: has_past || self.lost || self.known.kept.is_some(),
+            lost: self.lost,
+            now: self.present(now),
         };
-        accept(self.before.as_ref(), &found).map_err(|source| PolicyFault {
+        let accepted = accept(self.before.as_ref(), &found).map_err(|source| PolicyFault {
             program: self.program,
             directory: self.directory.clone(),
             source,
-        })
+        })?;
+        Ok(self.with_signatures(accepted))
     }
 
-    /// Writes down what was accepted, and tells the log of it.
+    /// Tells the history what was accepted, with more that is said of it, and writes it down: in the history first, so that a crash leaves
+    /// the record before beside the files, which the history knows.
     ///
     /// # Errors
     ///
-    /// The record cannot be written.
-    pub fn keep(&self, accepted: &Accepted) -> anyhow::Result<()> {
+    /// History or record cannot be written.
+    pub async fn settle(
+        &self,
+        accepted: &Accepted,
+        more: impl IntoIterator<Item = Keyed>,
+        history: &History,
+    ) -> anyhow::Result<()> {
+        // Told before it is kept: a crash in between tells it twice, and never not at all.
+        let said: Vec<Keyed> = self.said(accepted).into_iter().chain(more).collect();
+        if !said.is_empty() {
+            history.append_once(said).await?;
+        }
+        // Where the history knows nothing yet, a record that it does not know is taken: here the file comes first.
+        let first = self.known.kept.is_none();
+        if first {
+            self.keep(accepted)?;
+        }
+        if self.known.record().map(|kept| kept.accepted).as_ref() != Some(accepted) {
+            let before = self.before.as_ref().map(digest_of).transpose()?;
+            let accepted = accepted.clone();
+            let kept = serde_json::to_string(&Kept { accepted, before })?;
+            history.keep(KEPT, kept).await?;
+        }
+        match first {
+            true => Ok(()),
+            false => self.keep(accepted),
+        }
+    }
+
+    /// How long it is in force in the program that starts now.
+    #[must_use]
+    pub fn term(&self, accepted: &Accepted, now: Timestamp) -> Term {
+        let now = self.present(now);
+        let from = Instant::now();
+        let end = |until: Timestamp| {
+            let left = until.since_ms(now).min(OVERRIDE_MS);
+            (until, from + Duration::from_millis(left))
+        };
+        Term {
+            program: self.program,
+            directory: self.directory.clone(),
+            ends: accepted.until(&self.digest).map(end),
+        }
+    }
+
+    /// What officers sign.
+    #[must_use]
+    pub fn change(&self) -> Hash32 {
+        self.change
+    }
+
+    /// Officers who sign the next change: of what was accepted last, as far as that is known.
+    #[must_use]
+    pub fn signing(&self) -> &[IdentityKey] {
+        let before = self.before.as_ref();
+        before.map_or(&self.officers[..], |before| &before.officers)
+    }
+
+    /// Now, and not before anything that was written down.
+    fn present(&self, now: Timestamp) -> Timestamp {
+        now.max(self.known.latest)
+    }
+
+    fn signers(&self) -> Vec<IdentityKey> {
+        self.signed.iter().map(|(key, _)| *key).collect()
+    }
+
+    /// The signatures with a change that was made just now.
+    fn with_signatures(&self, accepted: Accepted) -> Accepted {
+        let Some(before) = &self.before else {
+            return accepted;
+        };
+        // A broken glass leaves the signatures of the policy before as they are.
+        let same = accepted == *before || accepted.overrides != before.overrides;
+        if same || accepted.signers.is_empty() || accepted.signed.is_some() {
+            return accepted;
+        }
+        let own = self.signed.iter();
+        let own = own.filter(|(key, _)| accepted.signers.contains(key));
+        let signed = Signed {
+            from: before.digest,
+            since: before.at,
+            lines: own.map(|(_, line)| line.clone()).collect(),
+        };
+        Accepted {
+            signed: Some(signed),
+            ..accepted
+        }
+    }
+
+    /// Writes down what was accepted, and tells the log of it.
+    fn keep(&self, accepted: &Accepted) -> anyhow::Result<()> {
         if self.officers.len() < SIGNERS_MIN {
             let program = self.program;
             tracing::warn!("{program}: fewer than two officers: one person can change the policy");
         }
-        if self.before.as_ref() != Some(accepted) {
+        if self::accepted(&self.directory)?.as_ref() != Some(accepted) {
             tracing::info!(
                 policy = %self.digest, signers = accepted.signers.len(), exceptions = accepted.exceptions.len(), "another policy is in force"
             );
@@ -191,7 +345,16 @@ impl Standing {
 
     fn in_force(&self) -> bool {
         let before = self.before.as_ref();
-        before.is_some_and(|before| before.digest == self.digest)
+        !self.lost && before.is_some_and(|before| before.digest == self.digest)
+    }
+
+    /// Officers who signed, each once.
+    fn counting(&self) -> usize {
+        let mut own = self.signers();
+        own.retain(|key| self.signing().contains(key));
+        own.sort_unstable();
+        own.dedup();
+        own.len()
     }
 
     fn as_json(&self, site: &IdentityKey, (held, now): (&[Held], Timestamp)) -> Value {
@@ -206,7 +369,8 @@ impl Standing {
             "digest": self.change.to_string(),
             "accepted": before.map(|before| before.digest.to_string()),
             "in_force": self.in_force(),
-            "signed_by": texts(&self.signers),
+            "record_lost": self.lost,
+            "signed_by": texts(&self.signers()),
             "officers": before.map(|before| texts(&before.officers)),
             "overrides": before.map(overrides),
         })
@@ -222,9 +386,13 @@ impl Standing {
             ("of the files", self.digest.to_string()),
             ("accepted", known),
             ("officers who sign the next change", officers.to_string()),
-            ("signatures that count", self.signers.len().to_string()),
+            ("signatures that count", self.counting().to_string()),
         ] {
             table.row([what.to_owned(), value]);
+        }
+        if self.lost {
+            let what = format!("{ACCEPTED_FILE} is not what the history knows");
+            table.row([what, "two officers sign the policy again".to_owned()]);
         }
         for own in before.map_or(&[][..], |before| &before.overrides) {
             let reason = report::printable(&own.reason);
@@ -233,36 +401,6 @@ impl Standing {
         }
         table
     }
-}
-
-/// Stands for everything in a configuration but these settings (`table` or `table.key`), and for purposes and packs.
-///
-/// # Errors
-///
-/// The text is not TOML.
-pub fn digest(text: &str, but: &[&str], book: Hash32) -> anyhow::Result<Hash32> {
-    let mut table: toml::Table = toml::from_str(text)?;
-    for place in but {
-        let (outer, inner) = match place.split_once('.') {
-            None => (Some(&mut table), *place),
-            Some((outer, inner)) => (
-                table.get_mut(outer).and_then(toml::Value::as_table_mut),
-                inner,
-            ),
-        };
-        if let Some(outer) = outer {
-            outer.remove(inner);
-        }
-    }
-    // Keys are in order: the same settings in another order are the same policy.
-    let text = toml::to_string(&table)?;
-    Ok(labelled("aquifer/policy/2", &[text.as_bytes(), &book.0]))
-}
-
-/// What the history keeps of an accepted policy, to know a record that was put back.
-#[must_use]
-pub fn mark(accepted: &Accepted) -> String {
-    format!("{} {}", accepted.at.0, accepted.digest)
 }
 
 /// What was accepted at a site, if anything was.
@@ -285,25 +423,19 @@ pub fn accepted(directory: &Path) -> anyhow::Result<Option<Accepted>> {
 ///
 /// # Errors
 ///
-/// One is no key.
+/// One is no key, or is there twice.
 pub fn officers(written: &[String]) -> anyhow::Result<Vec<IdentityKey>> {
     let keys = written.iter().map(|key| key.parse::<IdentityKey>());
-    keys.collect::<Result<_, _>>().context("a key of officers")
-}
-
-/// The record, unless the history knows a later one: then that is what a change starts from, which takes signatures.
-fn newest(before: Accepted, kept: Option<&str>) -> Accepted {
-    let kept = kept.and_then(|kept| kept.split_once(' '));
-    let kept = kept.and_then(|(at, digest)| Some((at.parse().ok()?, digest.parse().ok()?)));
-    let Some((at, digest)) = kept.filter(|(at, _)| *at > before.at.0) else {
-        return before;
-    };
-    tracing::warn!("the record of the accepted policy is older than the history: it was put back");
-    Accepted {
-        at: Timestamp(at),
-        digest,
-        ..before
+    let keys: Vec<IdentityKey> = keys
+        .collect::<Result<_, _>>()
+        .context("a key of officers")?;
+    for (place, key) in keys.iter().enumerate() {
+        ensure!(
+            !keys[..place].contains(key),
+            "officer {key} is named twice, expected each person once"
+        );
     }
+    Ok(keys)
 }
 
 /// A change as the history says it.
@@ -358,8 +490,6 @@ fn override_json(own: &Override) -> Value {
 
 /// What was accepted.
 const ACCEPTED_FILE: &str = "policy.accepted";
-/// Under which name the history keeps which policy was accepted last.
-pub const KEPT: &str = "policy";
 /// What the history holds of a reason; the record holds all of it.
 const REASON_CHARS_MAX: usize = 500;
 /// Signatures of officers.
@@ -369,63 +499,42 @@ const SIGNED_FILE: &str = "policy.signed";
 mod tests {
     use super::*;
 
-    const TEXT: &str =
-        "a = 1\n[data]\nquery = \"SELECT\"\nepoch = \"one\"\n[ledger]\nfile = \"x\"\n";
-
-    #[track_caller]
-    fn check(from: &str, to: &str, same: bool) {
-        assert!(TEXT.contains(from), "{from}");
-        let but = ["ledger", "data.epoch", "none", "none.inner", "a.inner"];
-        let digest = |text: &str| digest(text, &but, Hash32([7; 32])).unwrap();
-        let other = digest(&TEXT.replacen(from, to, 1));
-        assert_eq!(other == digest(TEXT), same, "{to}");
+    #[test]
+    fn a_person_is_an_officer_once() {
+        let key = |byte: u8| IdentityKey([byte; 32]).to_string();
+        assert_eq!(officers(&[key(1), key(2)]).unwrap().len(), 2);
+        let twice = officers(&[key(0xab), key(2), key(0xab).to_uppercase()]);
+        let twice = twice.unwrap_err().to_string();
+        assert!(
+            twice.contains("named twice") || twice.contains("a key of officers"),
+            "{twice}"
+        );
+        assert!(officers(&[key(1), key(1)]).is_err());
     }
 
     #[test]
-    fn a_digest_is_of_settings_and_not_of_how_they_are_written() {
-        check("a = 1\n", "# why\na    = 1\n", true);
-        check("\"x\"", "\"elsewhere\"", true);
-        check("\"one\"", "\"two\"", true);
-        check("\"SELECT\"", "\"SELECT *\"", false);
-        check("a = 1\n", "a = 2\n", false);
-        check("[data]\n", "[data]\nbasis = \"x\"\n", false);
-        let book = |byte| digest(TEXT, &[], Hash32([byte; 32])).unwrap();
-        assert_ne!(book(1), book(2));
-        assert!(digest("a = ", &[], Hash32::default()).is_err());
-    }
-
-    fn standing(directory: &Path, digest: u8, kept: Option<&str>) -> Standing {
-        let policy = Policy {
+    fn a_term_ends_by_the_clock_and_by_time_that_passes() {
+        let from = Instant::now();
+        let term = |ends| Term {
             program: "aquifer-node",
-            directory,
-            digest: Hash32([digest; 32]),
-            officers: &[],
+            directory: PathBuf::new(),
+            ends,
         };
-        Standing::of(&policy, kept).unwrap()
-    }
-
-    #[test]
-    fn what_is_accepted_is_kept_and_a_change_is_said() {
-        let folder = tempfile::tempdir().unwrap();
-        let first = standing(folder.path(), 1, None);
-        let one = first.accept(false, None, Timestamp(5)).unwrap();
-        first.keep(&one).unwrap();
-        assert!(first.said(&one).is_empty(), "the first is no change");
-        assert_eq!(accepted(folder.path()).unwrap(), Some(one.clone()));
-        let second = standing(folder.path(), 2, None);
-        let two = second.accept(true, None, Timestamp(9)).unwrap();
-        let said = second.said(&two);
-        assert_eq!((said.len(), said[0].1.kind), (1, Kind::PackChanged));
-        second.keep(&two).unwrap();
-        // The record of before, with a history that knows better: the change starts from the newer one.
-        write(&folder.path().join(ACCEPTED_FILE), &one).unwrap();
-        let back = standing(folder.path(), 1, Some(&mark(&two)));
-        assert_eq!(back.before.as_ref().map(|own| own.digest), Some(two.digest));
-        // No record at all where there was one.
-        std::fs::remove_file(folder.path().join(ACCEPTED_FILE)).unwrap();
-        let fault = standing(folder.path(), 1, None).accept(true, None, Timestamp(9));
-        let fault = fault.unwrap_err().to_string();
-        assert!(fault.contains("missing") && fault.contains("aquifer-node policy status"));
-        assert!(fault.contains("policy.accepted back"), "{fault}");
+        let later = from + Duration::from_secs(3_600);
+        assert!(term(None).check(Timestamp(u64::MAX)).is_ok());
+        assert!(
+            term(Some((Timestamp(5), later)))
+                .check(Timestamp(5))
+                .is_ok()
+        );
+        assert!(
+            term(Some((Timestamp(5), later)))
+                .check(Timestamp(6))
+                .is_err()
+        );
+        // A clock that was set back.
+        let passed = from.checked_sub(Duration::from_millis(1)).unwrap();
+        let fault = term(Some((Timestamp(5), passed))).check(Timestamp(1));
+        assert!(fault.unwrap_err().to_string().contains("run out"));
     }
 }

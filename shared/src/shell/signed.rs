@@ -27,6 +27,14 @@ pub fn signers(lines: &str, digest: &Hash32) -> Vec<IdentityKey> {
     lines.lines().filter_map(signer).collect()
 }
 
+/// Lines with signatures over a digest that hold, each with its key.
+#[must_use]
+pub fn signed_lines(lines: &str, digest: &Hash32) -> Vec<(IdentityKey, String)> {
+    let each = lines.lines().map(str::trim);
+    let held = |line: &str| Some((*signers(line, digest).first()?, line.to_owned()));
+    each.filter_map(held).collect()
+}
+
 fn bytes_of(digits: &str) -> Option<Vec<u8>> {
     if digits.len() != 128 || !digits.is_ascii() {
         return None;

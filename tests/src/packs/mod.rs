@@ -16,6 +16,8 @@ mod python;
 mod receipts;
 #[cfg(test)]
 mod tampering;
+#[cfg(test)]
+mod units;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -24,8 +26,8 @@ use aquifer_shared::base::ids::{Hash32, IdentityKey};
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::domain::history::{ActorKind, ActorRole, Json, Kind, Leaf, payload_commit};
 use aquifer_shared::domain::pack::{
-    Body, Book, CannotBuild, Entry, Files, Ledger, LogPolicy, Made, Programs, Quarter, Spend,
-    Statement, VerifierKey, cosigned_text, demands_programs, draft, envelope, sbom,
+    Body, Book, COORDINATOR, CannotBuild, Entry, Files, Ledger, LogPolicy, Made, NODE, Programs,
+    Quarter, Spend, Statement, VerifierKey, cosigned_text, demands_programs, draft, envelope, sbom,
     signed_statement,
 };
 use aquifer_shared::domain::tlog::{
@@ -37,6 +39,8 @@ use crate::random::Seeded;
 
 /// Name of the log.
 pub const ORIGIN: &str = "coordinator.example/log";
+/// Name of a unit's log.
+pub const UNIT_ORIGIN: &str = "aquifer/node/0123456789abcdef";
 /// Witnesses, of which three are needed.
 pub const WITNESSES: [&str; 4] = ["north", "south", "east", "west"];
 /// A rule pack with two clocks.
@@ -174,6 +178,29 @@ impl Log {
         }
     }
 
+    /// The log of a unit: about persons too, and without witnesses.
+    #[must_use]
+    pub fn of_unit(entries: u64, checkpoints: u64) -> Self {
+        let mut log = Self::new(entries, checkpoints);
+        log.log = Signer::of_log(UNIT_ORIGIN, 9);
+        log.witnesses.clear();
+        log.cosigning = 0;
+        for entry in &mut log.entries {
+            let kind = match entry.index % 16 {
+                5..=8 => Kind::RoundCut,
+                10 => Kind::ConsentWithdrawn,
+                11 => Kind::ImportBatch,
+                12 => Kind::RequestReceived,
+                13 => Kind::RequestFulfilled,
+                _ => continue,
+            };
+            entry.leaf[4..6].copy_from_slice(&kind.code().to_be_bytes());
+            entry.leaf[42] = kind.retention() as u8;
+            entry.leaf[43] = kind.persons() as u8;
+        }
+        log
+    }
+
     /// Whom to believe.
     #[must_use]
     pub fn policy(&self) -> LogPolicy {
@@ -260,6 +287,11 @@ impl Log {
         let leaves = self.entries.iter().take(size as usize);
         let leaves = leaves.map(|entry| entry.leaf.as_slice());
         let mut statement = Statement {
+            name: match self.log.key.is_of_unit() {
+                true => NODE,
+                false => COORDINATOR,
+            }
+            .to_owned(),
             program: Hash32([0x5a; 32]),
             version: "0.1.0".to_owned(),
             platform: "x86_64-linux".to_owned(),

@@ -63,15 +63,20 @@ fn sorted(mut places: Vec<(String, Option<u64>)>) -> Vec<(String, Option<u64>)> 
 
 /// Runs the script on packs (the second of which is the one before), with its exit code.
 pub fn verify(pack: &Files, previous: Option<&Files>) -> (Vec<Said>, i32) {
+    verify_with(pack, previous.map(|files| ("--previous", files)))
+}
+
+/// The same with another pack under an option.
+pub fn verify_with(pack: &Files, other: Option<(&str, &Files)>) -> (Vec<Said>, i32) {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Command::new("python3");
     let own = folder.path().join("pack");
     pack_folder::write(&own, pack).unwrap();
     command.arg(script()).arg("--json").arg(&own);
-    if let Some(previous) = previous {
-        let before = folder.path().join("before");
-        pack_folder::write(&before, previous).unwrap();
-        command.arg("--previous").arg(&before);
+    if let Some((option, files)) = other {
+        let place = folder.path().join("other");
+        pack_folder::write(&place, files).unwrap();
+        command.arg(option).arg(&place);
     }
     let output = command.output().unwrap();
     let told: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| {

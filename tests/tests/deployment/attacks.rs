@@ -160,8 +160,38 @@ fn l3_a_screened_score_takes_two_officers_and_a_reviewer_and_ends() {
     assert_eq!(granted["reason"], "a pilot of one day");
     assert_eq!(granted["until"], today());
     assert_eq!(granted["signers"].as_array().unwrap().len(), 2);
+    check_reviewed(&small, &out);
     fs::remove_file(&out).unwrap();
     check_nobody_goes_round(&small, &node, &reviewed);
+}
+
+/// What the scores rest on, who reviews them and what came of it are in the history.
+fn check_reviewed(small: &Small, out: &str) {
+    let review = |overridden: &str| {
+        let counts = ["--reviewed", "12", "--overridden", overridden];
+        small.node(
+            0,
+            &[&["review", out, "--minutes", "90"], &counts[..]].concat(),
+        )
+    };
+    check_says(&review("13"), 1, &["--overridden 13"]);
+    check_says(&review("2"), 0, &["ada looked at 12 decisions"]);
+    let all = history(small, 0);
+    let exported = |payload: &Value| payload["export"] == true && payload["verdict"] == "allow";
+    let is_there = |kind: &str, holds: &dyn Fn(&Value) -> bool| {
+        let mut own = all.iter().filter(|(found, _)| found == kind);
+        assert!(own.any(|(_, payload)| holds(payload)), "{kind}: {all:?}");
+    };
+    is_there("policy.decision", &exported);
+    is_there("dataset.registered", &|payload| {
+        payload["purposes"][0] == "churn.score"
+    });
+    is_there("human.review", &|payload| {
+        payload["reviewer"] == "ada" && payload["scores"].is_u64()
+    });
+    is_there("human.review", &|payload| {
+        payload["overridden"] == 2 && payload["minutes"] == 90
+    });
 }
 
 /// With the exception in force: a purpose that says something else, and a day later.

@@ -67,6 +67,7 @@ mod questions;
 #[cfg(test)]
 mod receipts;
 #[cfg(test)]
+mod records;
 mod refusals;
 #[cfg(test)]
 mod release;

@@ -150,6 +150,33 @@ fn s1_policy_change_needs_two() {
     runs(&mut small);
 }
 
+#[test]
+fn s1_a_deleted_record_takes_signatures_or_a_day() {
+    let (mut small, node) = with_officers();
+    runs(&mut small);
+    let record = node.join("policy.accepted");
+    fs::remove_file(&record).unwrap();
+    check_says(
+        &refused_start(&small),
+        1,
+        &["missing", "aquifer-node policy status"],
+    );
+    // Nobody is scored by files that nobody has signed, however little is left of what was.
+    let out = small.folder.path().join("scores.csv");
+    let mut score = vec!["score", "--model", "churn", "--out"];
+    score.push(out.to_str().unwrap());
+    check_says(&small.node(0, &score), 1, &["missing"]);
+    let lost = digest(&small);
+    for person in [
+        small.cluster.operator.clone(),
+        small.cluster.approver.clone(),
+    ] {
+        sign(&node, &person, &lost);
+    }
+    runs(&mut small);
+    assert!(record.exists());
+}
+
 /// The coordinator with the operator and the approver as its officers, stopped; its `coordinator.toml`.
 fn coordinator_with_officers(small: &mut Small) -> PathBuf {
     let keys = [&small.cluster.operator, &small.cluster.approver].map(|folder| {

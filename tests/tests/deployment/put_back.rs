@@ -26,24 +26,56 @@ fn objects(small: &Small, id: &str) {
     check_says(&small.node(0, &object), 0, &["recorded: objected"]);
 }
 
-/// The ledger of consents with its log, which whoever ends may leave.
+/// A ledger with its log, which whoever ends may leave.
 type Copied = [Option<Vec<u8>>; 2];
 
-const FILES: [&str; 2] = ["consent.db", "consent.db-wal"];
-
-fn copied(node: &Path) -> Copied {
-    FILES.map(|file| fs::read(node.join(file)).ok())
+fn files(ledger: &str) -> [String; 2] {
+    [ledger.to_owned(), format!("{ledger}-wal")]
 }
 
-fn put_back(node: &Path, copy: &Copied) {
-    let _ = fs::remove_file(node.join("consent.db-shm"));
-    for (file, bytes) in FILES.iter().zip(copy) {
+fn copied(node: &Path, ledger: &str) -> Copied {
+    files(ledger).map(|file| fs::read(node.join(file)).ok())
+}
+
+fn put_back(node: &Path, ledger: &str, copy: &Copied) {
+    let _ = fs::remove_file(node.join(format!("{ledger}-shm")));
+    for (file, bytes) in files(ledger).iter().zip(copy) {
         let path = node.join(file);
         let _ = fs::remove_file(&path);
         if let Some(bytes) = bytes {
             fs::write(path, bytes).unwrap();
         }
     }
+}
+
+#[test]
+fn t2_an_erasure_cannot_be_undone_by_an_older_usage_ledger() {
+    let mut small = Small::prepared(&policy());
+    let node = small.cluster.nodes[0].folder.clone();
+    let id = small.company.of_unit(0).next().unwrap().id.clone();
+    small.cluster.start_nodes().unwrap();
+    stop(&mut small);
+    let copy = copied(&node, "usage.db");
+    let erase = [
+        "rights",
+        "erase",
+        "--subject",
+        &id,
+        "--ground",
+        "child",
+        "--verified-by",
+        "desk",
+    ];
+    check_says(&small.node(0, &erase), 0, &["certificate"]);
+    let newest = copied(&node, "usage.db");
+    put_back(&node, "usage.db", &copy);
+    let words = ["usage.db", "put back from a backup", "--break-glass"];
+    check_says(&small.node(0, &["run"]), 1, &words);
+    put_back(&node, "usage.db", &[None, None]);
+    check_says(&small.node(0, &["run"]), 1, &["usage.db is missing"]);
+    put_back(&node, "usage.db", &newest);
+    small.cluster.start_node(0).unwrap();
+    restart(&mut small);
 }
 
 #[test]
@@ -54,24 +86,24 @@ fn c3_an_objection_cannot_be_undone_by_an_older_ledger() {
     small.cluster.start_nodes().unwrap();
     objects(&small, &ids[0]);
     stop(&mut small);
-    let copy = copied(&node);
+    let copy = copied(&node, "consent.db");
     objects(&small, &ids[1]);
-    let newest = copied(&node);
-    put_back(&node, &copy);
+    let newest = copied(&node, "consent.db");
+    put_back(&node, "consent.db", &copy);
     let words = [
         "put back from a backup",
         "Put the newest copy back",
         "--break-glass",
     ];
     check_says(&small.node(0, &["run"]), 1, &words);
-    put_back(&node, &[None, None]);
+    put_back(&node, "consent.db", &[None, None]);
     check_says(&small.node(0, &["run"]), 1, &["consent.db is missing"]);
     // What was put right runs; what is lost runs by a reason that is written down.
-    put_back(&node, &newest);
+    put_back(&node, "consent.db", &newest);
     small.cluster.start_node(0).unwrap();
     restart(&mut small);
     stop(&mut small);
-    put_back(&node, &copy);
+    put_back(&node, "consent.db", &copy);
     let mut broken = command("aquifer-node", ["run", "--break-glass", "the disk is gone"]);
     let log = small.folder.path().join("glass.log");
     let started = small

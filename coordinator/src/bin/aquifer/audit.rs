@@ -7,11 +7,12 @@ use std::path::Path;
 use anyhow::{Context, anyhow, ensure};
 use aquifer_shared::base::limits::{NOTE_BYTES_MAX, RECEIPT_BYTES_MAX};
 use aquifer_shared::domain::pack::{
-    Against, Checked, Files, Finding, LogPolicy, Pack, SAMPLE_FILE, State, Verdict, open, sample,
-    verify, verify_receipt,
+    Against, Checked, Files, LogPolicy, Pack, SAMPLE_FILE, State, Verdict, open, sample, verify,
+    verify_receipt,
 };
 use aquifer_shared::shell::pack_folder;
-use aquifer_shared::shell::report::{self, Outcome, Table, Tone, printable};
+use aquifer_shared::shell::pack_made::in_words;
+use aquifer_shared::shell::report::{self, Outcome, Table, Tone};
 use serde_json::{Value, json};
 
 use crate::audit_args::AuditCommand;
@@ -45,7 +46,11 @@ pub(crate) async fn run(session: &Session, command: &AuditCommand) -> anyhow::Re
             path,
             policy,
             previous,
-        } => check(session, path, policy.as_deref(), previous.as_deref()),
+            coordinator,
+        } => {
+            let packs = (previous.as_deref(), coordinator.as_deref());
+            check(session, path, policy.as_deref(), packs)
+        }
         AuditCommand::Sample { pack, seed, count } => draw(session, pack, seed, *count),
         AuditCommand::Prove { index, pack, out } => {
             let text = opened(pack)?.1.prove(*index);
@@ -66,16 +71,18 @@ fn check(
     session: &Session,
     path: &Path,
     policy: Option<&Path>,
-    previous: Option<&Path>,
+    (previous, coordinator): (Option<&Path>, Option<&Path>),
 ) -> anyhow::Result<Outcome> {
     let policy = policy.map(read_policy).transpose()?;
     let verdict = match path.is_dir() {
         true => {
             let files = pack_folder::read(path)?;
             let previous = previous.map(pack_folder::read).transpose()?;
+            let coordinator = coordinator.map(pack_folder::read).transpose()?;
             let against = Against {
                 policy: policy.as_ref(),
                 previous: previous.as_ref(),
+                coordinator: coordinator.as_ref(),
             };
             verify(&files, &against)
         }
@@ -118,15 +125,6 @@ fn show(session: &Session, verdict: &Verdict) -> anyhow::Result<()> {
         table.toned_row([number, name, (state, tone), (found.join("\n"), Tone::Plain)]);
     }
     table.print()
-}
-
-/// A finding with its place.
-pub(crate) fn in_words(finding: &Finding) -> String {
-    let file = printable(&finding.file);
-    match finding.index {
-        Some(index) => format!("{file} entry {index}: {}", finding.what),
-        None => format!("{file}: {}", finding.what),
-    }
 }
 
 fn as_json(checked: &Checked) -> Value {

@@ -33,7 +33,7 @@ pub(crate) enum AuditCommand {
     },
     /// Check a pack or a receipt, offline; the exit code is the number of the first check that fails
     #[command(
-        after_help = "Examples:\n  aquifer audit verify 2026Q4 --policy keys.txt --previous 2026Q3\n  aquifer audit verify receipt.json\n\nExit codes: 0 nothing failed, 2 cannot be read, else the first check that failed: 10 format, 11 files, 12 tree, 13 signature, 14 witnesses, 15 order, 16 kinds, 17 personal-data, 18 payloads, 19 budget, 20 policy, 21 proofs, 22 report, 23 sample, 24 previous, 25 issuer, 26 sbom, 27 provenance, 28 extracts.\nscripts/verify-audit does the same with nothing but Python."
+        after_help = "Examples:\n  aquifer audit verify 2026Q4 --policy keys.txt --previous 2026Q3\n  aquifer audit verify receipt.json\n\nExit codes: 0 nothing failed, 2 cannot be read, else the first check that failed: 10 format, 11 files, 12 tree, 13 signature, 14 witnesses, 15 order, 16 kinds, 17 personal-data, 18 payloads, 19 budget, 20 policy, 21 proofs, 22 report, 23 sample, 24 previous, 25 issuer, 26 sbom, 27 provenance, 28 extracts, 29 programs, 30 held.\nscripts/verify-audit does the same with nothing but Python."
     )]
     Verify {
         /// Folder of a pack, or file of a receipt
@@ -45,6 +45,9 @@ pub(crate) enum AuditCommand {
         /// The pack of the quarter before
         #[arg(long, value_name = "PACK")]
         previous: Option<PathBuf>,
+        /// For a pack of a unit: one of the coordinator, made later, whose log holds the unit's checkpoints
+        #[arg(long, value_name = "PACK")]
+        coordinator: Option<PathBuf>,
     },
     /// Choose decisions of a pack by your seed, and add the list to the pack as decisions.sample
     #[command(

@@ -5,10 +5,9 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use aquifer_shared::base::limits::{DOCUMENT_BYTES_MAX, HISTORY_KEY_BYTES_MAX};
-use aquifer_shared::domain::pack::{Book, Files};
+use aquifer_shared::domain::pack::Book;
 use aquifer_shared::shell::documents::read_document;
 use aquifer_shared::shell::law_packs;
-use serde_json::Value;
 
 use crate::audit::read_up_to;
 
@@ -68,28 +67,4 @@ pub(crate) fn tests(file: Option<&Path>) -> anyhow::Result<BTreeMap<String, bool
 fn is_id(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     (1..=HISTORY_KEY_BYTES_MAX).contains(&text.len()) && text.bytes().all(plain)
-}
-
-/// Clocks of rule packs that are written in another way than line by line, which no verifier reads.
-///
-/// # Errors
-///
-/// A text that cannot be read.
-pub(crate) fn unread_clocks(files: &Files, books: &[Book]) -> anyhow::Result<Option<String>> {
-    let rights = files.get("rights/clocks.json").unwrap_or_default();
-    let rights: Value = serde_json::from_slice(rights).context("rights/clocks.json")?;
-    let found = rights["clocks"].as_array().map_or(0, Vec::len);
-    let mut expected = 0;
-    for text in books.iter().flat_map(|book| &book.packs) {
-        let pack: toml::Table = toml::from_str(text).context("a rule pack is no TOML")?;
-        let rules = pack.get("rule").and_then(toml::Value::as_array);
-        let keys = rules
-            .into_iter()
-            .flatten()
-            .filter_map(|rule| rule.get("key")?.as_str());
-        expected += keys.filter(|key| key.starts_with("clock_")).count();
-    }
-    Ok((found != expected).then(|| {
-        format!("rights/clocks.json has {found} of {expected} clocks: write rules as tables [[rule]], one value in each line")
-    }))
 }

@@ -3,23 +3,22 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{Context, bail, ensure};
-use aquifer_shared::base::hash::sha256;
+use anyhow::{Context, ensure};
 use aquifer_shared::base::ids::{IdentityKey, Role};
 use aquifer_shared::base::limits::HISTORY_DAYS_SHOWN_MAX;
 use aquifer_shared::domain::history::LEAF_BYTES;
 use aquifer_shared::domain::pack::{
-    Against, Body, Book, CannotBuild, Check, Entry, Files, Ledger, LogPolicy, Made, PackTree,
-    Quarter, State, VerifierKey, draft, verify,
+    Body, Book, CannotBuild, Entry, Files, Ledger, LogPolicy, Made, PackTree, Quarter, VerifierKey,
+    draft,
 };
 use aquifer_shared::protocol::ask::{HistoryAsk, NodeEntry, Request, Response};
 use aquifer_shared::protocol::witness::{coordinator_origin, node_origin, quorum, read_note};
-use aquifer_shared::shell::pack_folder::{self, Taken};
+use aquifer_shared::shell::pack_folder;
+use aquifer_shared::shell::pack_made::{keep, lacking};
 use aquifer_shared::shell::report::{self, Outcome};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::audit::in_words;
-use crate::audit_given::{Given, books, tests, unread_clocks};
+use crate::audit_given::{Given, books, tests};
 use crate::client::{Client, Session, not_expected, now};
 
 /// Makes the pack of a quarter.
@@ -48,10 +47,10 @@ pub(crate) async fn make(
             None => return Err(error),
         },
     };
-    let mut lacking = checked(&files, &policy)?;
-    lacking.extend(unread_clocks(&files, &books)?);
+    let lacking = lacking(&files, &policy, &books)?;
     let name = quarter.to_string();
-    keep(session, out.unwrap_or(Path::new(&name)), &files, &lacking)
+    let folder = out.unwrap_or(Path::new(&name));
+    keep(session.json, (folder, pack_folder::write), &files, &lacking)
 }
 
 /// The pack with the keys that it was made by, or another answer than expected.
@@ -91,57 +90,6 @@ fn made(value: &Value) -> anyhow::Result<Made> {
         sbom: text("sbom")?,
         provenance: text("provenance")?,
     })
-}
-
-/// Refuses what does not hold together; tells what an auditor will miss.
-fn checked(files: &Files, policy: &LogPolicy) -> anyhow::Result<Vec<String>> {
-    let against = Against {
-        policy: Some(policy),
-        previous: None,
-    };
-    let mut lacking = Vec::new();
-    for checked in verify(files, &against).0 {
-        if checked.state != State::Failed {
-            continue;
-        }
-        let first = checked.findings.first().map_or_else(String::new, in_words);
-        let name = checked.check.name();
-        match checked.check {
-            Check::Policy | Check::Witnesses => {
-                lacking.push(format!("check {name} will fail: {first}"))
-            }
-            _ => bail!("the history does not hold together, check {name}: {first}"),
-        }
-    }
-    Ok(lacking)
-}
-
-fn keep(
-    session: &Session,
-    folder: &Path,
-    files: &Files,
-    lacking: &[String],
-) -> anyhow::Result<Outcome> {
-    match pack_folder::write(folder, files) {
-        Ok(()) => {}
-        Err(error) if error.is::<Taken>() => {
-            return report::refuse(session.json, "taken", &report::chain(&error));
-        }
-        Err(error) => return Err(error),
-    }
-    for line in lacking {
-        report::note(line);
-    }
-    let folder = folder.display().to_string();
-    let manifest = sha256(files.manifest().as_bytes()).to_string();
-    if session.json {
-        report::print_json(&json!({"folder": folder, "manifest": manifest, "lacking": lacking}))?;
-    } else {
-        report::print(&format!(
-            "written to {folder}\nSHA-256 of its manifest {manifest}\n"
-        ))?;
-    }
-    Ok(Outcome::Done)
 }
 
 struct Read {

@@ -92,7 +92,7 @@ pub(crate) struct DossierArguments {
 pub(crate) fn dossier(session: &Session, asked: &DossierArguments) -> anyhow::Result<Outcome> {
     let log = match read(&asked.from)? {
         Ok(log) => log,
-        Err(none) => return report::refuse(session.json, code(&none), &none.to_string()),
+        Err(none) => return report::refuse(session.json, none.code(), &none.to_string()),
     };
     let assessed = match asked.assessment.as_deref().map(assessed).transpose()? {
         Some(Err(problem)) => return report::refuse(session.json, "assessment", &problem),
@@ -104,7 +104,7 @@ pub(crate) fn dossier(session: &Session, asked: &DossierArguments) -> anyhow::Re
     let dossier = match Dossier::of(&log, (&asked.model, asked.version), assessed) {
         Ok(dossier) => dossier,
         Err(NoDossier::Document(none)) => {
-            return report::refuse(session.json, code(&none), &none.to_string());
+            return report::refuse(session.json, none.code(), &none.to_string());
         }
         Err(NoDossier::Assessment(none)) => {
             return report::refuse(session.json, "assessment", &none.to_string());
@@ -161,7 +161,7 @@ pub(crate) fn run(session: &Session, command: &FactsCommand) -> anyhow::Result<O
     let made = read(from)?.and_then(|log| made(&log, command, session.json));
     let (text, alarms) = match made {
         Ok(made) => made,
-        Err(none) => return report::refuse(session.json, code(&none), &none.to_string()),
+        Err(none) => return report::refuse(session.json, none.code(), &none.to_string()),
     };
     let done = put(session, from.out.as_deref(), &text)?;
     match alarms.is_empty() {
@@ -211,14 +211,4 @@ fn put(session: &Session, out: Option<&Path>, text: &str) -> anyhow::Result<Outc
     }
     report::print(text)?;
     Ok(Outcome::Done)
-}
-
-fn code(none: &NoDocument) -> &'static str {
-    match none {
-        NoDocument::NotVerified(_) => "log",
-        NoDocument::Missing { .. } => "missing",
-        NoDocument::Contradicted { .. } => "contradicted",
-        NoDocument::UnknownTerm(_) => "term",
-        NoDocument::Word(_) => "word",
-    }
 }

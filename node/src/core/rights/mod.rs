@@ -2,6 +2,7 @@
 
 mod composition;
 mod erasure;
+mod extension;
 mod mask;
 mod meaning;
 mod ordinals;
@@ -13,7 +14,8 @@ pub use erasure::{
     Action, Assessed, Backup, Case, Deleted, Ground, Inflight, OutOfOrder, ScopedRun, Stage, Step,
     Tombstone,
 };
+pub use extension::{Clocks, Extension, NotExtended, Reason};
 pub use meaning::{Meaning, meaning};
 pub use ordinals::{CHUNK, Ordinals, chunk_has};
 pub use run::{Change, Kind, RunFacts, change_of};
-pub use told::told;
+pub use told::{extended, told};

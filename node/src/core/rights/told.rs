@@ -4,6 +4,7 @@
 use aquifer_shared::domain::history::{ActorKind, ActorRole, Event, Json, Kind};
 
 use super::erasure::{Backup, Case, Stage};
+use super::extension::Extension;
 use crate::core::chronicle::Keyed;
 
 /// Every step that was taken, and every backup that is gone at this time, each with its key.
@@ -27,6 +28,21 @@ pub fn told(case: &Case, now: i64) -> Vec<Keyed> {
         .filter(|(_, backup)| backup.expires_at <= now);
     let gone = gone.map(|(number, backup)| expired(case, number, backup));
     steps.chain(certificates).chain(gone).collect()
+}
+
+/// That an erasure takes longer, with its key.
+///
+/// # Privacy
+///
+/// As [`told`]; the reason is of a closed list.
+#[must_use]
+pub fn extended(case: &Case, extension: &Extension) -> Keyed {
+    let fields = vec![
+        ("answer_by", Json::from(extension.until)),
+        ("event_at", Json::from(extension.at)),
+        ("reason", Json::from(extension.reason.word())),
+    ];
+    keyed(case, Kind::RequestExtended, "extended", fields)
 }
 
 fn step(case: &Case, stage: Stage, at: i64) -> Option<Keyed> {
@@ -92,6 +108,7 @@ mod tests {
     use aquifer_shared::base::ids::Hash32;
 
     use super::super::erasure::{Deleted, Ground, Inflight, Step, Tombstone};
+    use super::super::extension::Reason;
     use super::*;
 
     fn case() -> Case {
@@ -161,6 +178,26 @@ mod tests {
             ],
         ];
         check(&case, 21, &all.concat());
+    }
+
+    #[test]
+    fn a_longer_clock_is_told_with_its_reason() {
+        let extension = Extension {
+            at: 11,
+            until: 97,
+            reason: Reason::NumberOfRequests,
+        };
+        let (key, event) = extended(&case(), &extension);
+        assert!(key.ends_with("/extended"), "{key}");
+        assert_eq!(event.kind, Kind::RequestExtended);
+        let text = event.payload.to_text();
+        for part in [
+            r#""answer_by":97"#,
+            r#""reason":"number_of_requests""#,
+            r#""right":"erasure""#,
+        ] {
+            assert!(text.contains(part), "{text}");
+        }
     }
 
     #[test]

@@ -1,15 +1,33 @@
 //! `aquifer-node audit`: what a unit shows its auditors.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use aquifer_shared::domain::pack::Quarter;
 use aquifer_shared::shell::report::Outcome;
 use clap::Subcommand;
 
+use super::pack;
 use super::replay::{self, Wanted};
 
 /// What an auditor asks of the unit.
 #[derive(Debug, Subcommand)]
 pub enum AuditCommand {
+    /// Make the audit pack of a quarter from the unit's own history; it is checked before it is written. It holds keyed references and exact
+    /// numbers of persons, and stays at the unit.
+    #[command(
+        after_help = "Example:\n  aquifer-node audit pack --quarter 2026Q4 --out 2026Q4-north --dir north\n\nThe same history gives the same bytes. `aquifer audit verify` and scripts/verify-audit check it, offline, at the unit. The rules in node.toml go into it."
+    )]
+    Pack {
+        /// Like 2026Q4.
+        #[arg(long, value_name = "QUARTER")]
+        quarter: Quarter,
+        /// New folder [default: the quarter's name].
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Take every cut of the history again from the consent ledger, and compare with who was recorded as eligible; exit code 1 where
     /// that is contradicted. Exact numbers: for the unit's own people and its auditors.
     #[command(
@@ -33,7 +51,7 @@ impl AuditCommand {
     #[must_use]
     pub fn json(&self) -> bool {
         match self {
-            Self::ReplayEligibility { json, .. } => *json,
+            Self::Pack { json, .. } | Self::ReplayEligibility { json, .. } => *json,
         }
     }
 }
@@ -42,9 +60,12 @@ impl AuditCommand {
 ///
 /// # Errors
 ///
-/// The history does not verify, or a ledger or node.toml cannot be read.
+/// The history does not verify, a ledger or node.toml cannot be read, or a folder cannot be written.
 pub fn run(directory: &Path, command: &AuditCommand) -> anyhow::Result<Outcome> {
     match command {
+        AuditCommand::Pack { quarter, out, json } => {
+            pack::run(directory, *quarter, out.as_deref(), *json)
+        }
         AuditCommand::ReplayEligibility { study, entry, json } => {
             let wanted = Wanted {
                 study: study.as_deref(),

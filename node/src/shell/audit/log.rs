@@ -1,12 +1,15 @@
 //! The node's history, copied whole: from the running node, or from its file where none runs. Nothing is made of one that does not verify.
 
+use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use aquifer_shared::base::ids::IdentityKey;
+use aquifer_shared::base::limits::HISTORY_DAYS_SHOWN_MAX;
+use aquifer_shared::domain::facts::{Log, NoDocument};
 use aquifer_shared::domain::history::{Json, Leaf, payload_commit};
-use aquifer_shared::domain::pack::VerifierKey;
+use aquifer_shared::domain::pack::{Body, Entry as Packed, VerifierKey};
 use aquifer_shared::domain::tlog::{Checkpoint, Frontier, SignedNote, leaf_hash};
 use aquifer_shared::protocol::witness::node_origin;
 use aquifer_shared::shell::history::{Entry, History};
@@ -50,6 +53,16 @@ pub async fn copied(history: &History, from: u64) -> anyhow::Result<Vec<Copied>>
     copied.collect()
 }
 
+/// Checkpoints that were published, the last of each of some days from this one on (days since 1970).
+///
+/// # Errors
+///
+/// They cannot be read.
+pub async fn published(history: &History, from: u64) -> anyhow::Result<Vec<String>> {
+    let until = from.saturating_add(HISTORY_DAYS_SHOWN_MAX);
+    Ok(history.published_in(from..until).await?)
+}
+
 /// The whole history of a node, verified.
 ///
 /// # Privacy
@@ -63,32 +76,54 @@ pub struct LogCopy {
     pub key: IdentityKey,
     /// The newest checkpoint that left the unit.
     pub published: Option<String>,
+    /// Checkpoints that left the unit before, the last of each day that was asked for.
+    pub checkpoints: Vec<String>,
     /// All entries, those that fill up included.
     pub entries: Vec<Entry>,
 }
 
 impl LogCopy {
-    /// Enters what is written down and not entered yet, and copies the history.
+    /// Enters what is written down and not entered yet, and copies the history, with the checkpoints of some days (since 1970).
     ///
     /// # Errors
     ///
     /// There is none, it cannot be read, or it does not verify.
-    pub fn read(directory: &Path) -> anyhow::Result<Self> {
+    pub fn read(directory: &Path, days: Range<u64>) -> anyhow::Result<Self> {
         let key = at_rest::identity(directory)?.into_identity().public();
-        let (published, entries) = match ask_within(directory, &Query::Tell, PATIENCE)? {
-            Some(Answer::Told) => of_running(directory)?,
+        let read = match ask_within(directory, &Query::Tell, PATIENCE)? {
+            Some(Answer::Told) => of_running(directory, days)?,
             Some(Answer::Refused(why)) => bail!("the running node refuses: {why}"),
             Some(_) => bail!("the running node answered something else; is it of this version?"),
-            None => of_files(directory)?,
+            None => of_files(directory, days)?,
         };
         let copy = Self {
             origin: node_origin(&key),
             key,
-            published,
-            entries,
+            published: read.published,
+            checkpoints: read.checkpoints,
+            entries: read.entries,
         };
-        copy.verify()?;
+        copy.verify().context(NotVerified)?;
         Ok(copy)
+    }
+
+    /// What was published of it, as the source of documents; none where nothing was yet.
+    ///
+    /// # Errors
+    ///
+    /// It is not what was published.
+    pub fn documented(&self) -> Result<Option<Log>, NoDocument> {
+        let Some(note) = &self.published else {
+            return Ok(None);
+        };
+        let signed = SignedNote::parse(note).ok();
+        let checkpoint = signed.and_then(|signed| Checkpoint::parse(&signed.text).ok());
+        // A note that is none is refused below, by name.
+        let size = checkpoint.map_or(0, |checkpoint| checkpoint.size);
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
+        let entries = self.entries.iter().take(size).map(packed);
+        let key = VerifierKey::of_log(&self.origin, self.key);
+        Log::verified(entries, note, &key).map(Some)
     }
 
     /// The payload of an entry; none where it was erased.
@@ -138,9 +173,39 @@ impl LogCopy {
     }
 }
 
-type Read = (Option<String>, Vec<Entry>);
+struct Read {
+    published: Option<String>,
+    checkpoints: Vec<String>,
+    entries: Vec<Entry>,
+}
+/// Why nothing is made of a history; the cause says what is wrong.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the history of this node does not verify")]
+pub struct NotVerified;
 
-fn of_running(directory: &Path) -> anyhow::Result<Read> {
+fn packed(entry: &Entry) -> Packed {
+    let body = match &entry.opening {
+        Some((salt, payload)) => Body::Kept {
+            salt: *salt,
+            payload: payload.clone(),
+        },
+        None => Body::Erased,
+    };
+    Packed {
+        index: entry.leaf.seq,
+        leaf: entry.leaf.to_bytes(),
+        body,
+    }
+}
+
+fn of_running(directory: &Path, days: Range<u64>) -> anyhow::Result<Read> {
+    let mut checkpoints = Vec::new();
+    for from in firsts(days) {
+        let Some(Answer::Published(notes)) = ask(directory, &Query::Published { from })? else {
+            bail!("the running node does not give its checkpoints; is it of this version?");
+        };
+        checkpoints.extend(notes);
+    }
     let published = match ask(directory, &Query::History)? {
         Some(Answer::History(view)) => view.published,
         _ => bail!("the running node does not show its history"),
@@ -152,7 +217,11 @@ fn of_running(directory: &Path) -> anyhow::Result<Read> {
             bail!("the running node does not give entry {from} of its history");
         };
         if page.is_empty() {
-            return Ok((published, entries));
+            return Ok(Read {
+                published,
+                checkpoints,
+                entries,
+            });
         }
         for own in page {
             let entry = entry(&own);
@@ -161,7 +230,7 @@ fn of_running(directory: &Path) -> anyhow::Result<Read> {
     }
 }
 
-fn of_files(directory: &Path) -> anyhow::Result<Read> {
+fn of_files(directory: &Path, days: Range<u64>) -> anyhow::Result<Read> {
     ensure!(
         directory.join(HISTORY_FOLDER).exists(),
         "there is no history yet: it begins when the node runs for the first time"
@@ -171,21 +240,34 @@ fn of_files(directory: &Path) -> anyhow::Result<Read> {
         "the coordinator showed two histories: see `aquifer-node history show`"
     );
     history::with_files(directory, async |history| {
-        read_open(history, directory).await
+        read_open(history, directory, days).await
     })
 }
 
-async fn read_open(history: &History, directory: &Path) -> anyhow::Result<Read> {
+async fn read_open(history: &History, directory: &Path, days: Range<u64>) -> anyhow::Result<Read> {
     Teller::new(history.clone(), directory).tell().await?;
+    let mut checkpoints = Vec::new();
+    for from in firsts(days) {
+        checkpoints.extend(published(history, from).await?);
+    }
     let mut entries = Vec::new();
     loop {
         let from = entries.len() as u64;
         let page = history.read(from..from + PAGE).await?;
         if page.is_empty() {
-            return Ok((history.published().await?, entries));
+            return Ok(Read {
+                published: history.published().await?,
+                checkpoints,
+                entries,
+            });
         }
         entries.extend(page);
     }
+}
+
+/// First days of the answers that cover these.
+fn firsts(days: Range<u64>) -> impl Iterator<Item = u64> {
+    days.step_by(usize::try_from(HISTORY_DAYS_SHOWN_MAX).unwrap_or(1))
 }
 
 fn entry(copied: &Copied) -> Option<Entry> {

@@ -72,7 +72,7 @@ pub(super) fn run(directory: &Path, wanted: Wanted<'_>, json: bool) -> anyhow::R
         let why = "node.toml has no [people]: no table is read without, so that there are no cuts";
         return refuse(json, "people", why);
     };
-    let copy = LogCopy::read(directory)?;
+    let copy = LogCopy::read(directory, 0..0)?;
     let lines = lines(directory, (&copy, wanted), &gatekeeper)?;
     if json {
         print_json(&lines)?;

@@ -113,6 +113,7 @@ impl Unit {
             origin: "aquifer.example/node".to_owned(),
             key: IdentityKey([1; 32]),
             published: None,
+            checkpoints: Vec::new(),
             entries: (0..).zip(&self.events).map(entry).collect(),
         }
     }

@@ -10,8 +10,9 @@ use aquifer_shared::shell::history::History;
 
 use super::ledger::{ConsentFault, ConsentLedger, LEDGER_FILE};
 use super::outbox::Open;
-use super::steps::{PutBack, absent, follow, known, taken_anyway};
+use super::steps::CONSENT;
 use crate::shell::config::NodeConfig;
+use crate::shell::steps::PutBack;
 
 /// Refuses a ledger that was deleted or put back alone from a backup, unless there is a reason to take it as it is.
 ///
@@ -23,9 +24,9 @@ pub async fn hold(
     directory: &Path,
     (reason, now): (Option<&str>, Timestamp),
 ) -> anyhow::Result<()> {
-    let mut known = known(history).await?;
+    let known = CONSENT.known(history).await?;
     let (found, held) = match directory.join(LEDGER_FILE).exists() {
-        false => (Default::default(), absent(directory, known)),
+        false => (Default::default(), CONSENT.absent(directory, known)),
         true => {
             let looked = move |ledger: &mut ConsentLedger| {
                 let found = ledger.step()?;
@@ -34,13 +35,8 @@ pub async fn hold(
             with_ledger(directory, looked).await?
         }
     };
-    match (held, reason) {
-        (Ok(()), _) => follow(history, &mut known, Ok(found)).await,
-        (Err(put_back), Some(reason)) => {
-            taken_anyway(history, found, (&put_back, reason, now)).await
-        }
-        (Err(put_back), None) => Err(put_back.into()),
-    }
+    let steps = (known, found);
+    CONSENT.hold(history, steps, held, (reason, now)).await
 }
 
 /// Enters everything that is open. One task at a time, of the process that has the history open.
@@ -53,9 +49,9 @@ pub async fn hold(
 ///
 /// Payload and salt of entries about an erased person are gone from the history before the ledger forgets that there were any.
 pub async fn enter(history: &History, directory: &Path) -> anyhow::Result<()> {
-    let mut known = known(history).await?;
+    let mut known = CONSENT.known(history).await?;
     if !directory.join(LEDGER_FILE).exists() {
-        return Ok(absent(directory, known)?);
+        return Ok(CONSENT.absent(directory, known)?);
     }
     loop {
         let looked = move |ledger: &mut ConsentLedger| {
@@ -64,7 +60,7 @@ pub async fn enter(history: &History, directory: &Path) -> anyhow::Result<()> {
             Ok::<(Vec<Open>, Result<_, PutBack>), _>((open, ledger.goes_on(known)?))
         };
         let (open, reached) = with_ledger(directory, looked).await?;
-        follow(history, &mut known, reached).await?;
+        CONSENT.follow(history, &mut known, reached).await?;
         if open.is_empty() {
             return Ok(());
         }

@@ -24,11 +24,11 @@ use super::ledger::{ConsentFault, ConsentLedger, EventKey, LEDGER_FILE};
 use super::outbox::Told;
 use super::receipt_command::{issue, signed};
 use super::show::Counter;
-use super::steps::PutBack;
 use crate::core::consent::{
     AgeSaid, ConsentEvent, EventKind, Notice, Scope, SubjectKey, SubjectRef,
 };
 use crate::core::fixtures::{NOW, gatekeeper};
+use crate::shell::steps::PutBack;
 use crate::shell::telling::{Proof, Teller};
 use crate::shell::views::{Answer, Query};
 

@@ -16,10 +16,11 @@ use tokio::runtime::Runtime;
 use super::batch::{Batch, Written};
 use super::outbox::{Told, drawn_key, payload};
 use super::record;
-use super::steps::{self, advance};
+use super::steps::advance;
 use super::tombstone::Tombstone;
 use crate::core::consent::{ConsentEvent, Notice, NoticeBook, NoticeFault, SubjectKey, SubjectRef};
 use crate::shell::at_rest;
+use crate::shell::steps::TABLE;
 
 /// The ledger, open. Blocks while it works.
 ///
@@ -474,7 +475,7 @@ const READING_CACHE: &str = "PRAGMA cache_size = -2000";
 const BUSY_WAIT: std::time::Duration = std::time::Duration::from_secs(30);
 /// Numbers are never given again, so that who has read up to one misses nothing after a deletion.
 const SCHEMA: [&str; 12] = [
-    steps::TABLE,
+    TABLE,
     "CREATE TABLE IF NOT EXISTS events (seq INTEGER PRIMARY KEY AUTOINCREMENT, key BLOB NOT NULL UNIQUE, subject BLOB NOT NULL, \
      content BLOB NOT NULL, recorded_at INTEGER NOT NULL, bytes BLOB NOT NULL, batch INTEGER NOT NULL, place INTEGER NOT NULL, \
      salt BLOB NOT NULL)",

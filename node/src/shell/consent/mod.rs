@@ -32,7 +32,6 @@ pub use batch::Written;
 pub use command::{ConsentCommand, run};
 pub use ledger::{ConsentFault, ConsentLedger, EventKey, LEDGER_FILE, Position, Taken};
 pub use outbox::Told;
-pub use steps::PutBack;
 pub use tombstone::Erased;
 
 use super::cohorts::{Heard, News};

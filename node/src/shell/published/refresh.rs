@@ -9,6 +9,7 @@ use std::thread;
 
 use aquifer_shared::base::ids::{Hash32, Name};
 use aquifer_shared::base::secret::Secret;
+use aquifer_shared::domain::law::change::Accepted;
 use aquifer_shared::shell::report::chain;
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +32,8 @@ pub struct Refresher {
     subjects: SubjectKey,
     doorman: Doorman,
     contract: Hash32,
+    /// The policy that the node was started with.
+    accepted: Accepted,
     shelf: Arc<Shelf>,
     progress: Arc<Mutex<Progress>>,
 }
@@ -99,12 +102,12 @@ pub fn first(
 }
 
 impl Refresher {
-    /// For the node of a directory, which runs under this contract; with what went wrong when tables were read first.
+    /// For the node of a directory, which runs under this contract and policy; with what went wrong when tables were read first.
     #[must_use]
     pub fn new(
         directory: &Path,
         (node_key, subjects): (Secret<[u8; 32]>, SubjectKey),
-        (contract, doorman): (Hash32, Doorman),
+        (contract, accepted, doorman): (Hash32, Accepted, Doorman),
         shelf: Arc<Shelf>,
         failed: Option<Failed>,
     ) -> Self {
@@ -120,6 +123,7 @@ impl Refresher {
             subjects,
             doorman,
             contract,
+            accepted,
             shelf,
             progress: Arc::new(Mutex::new(progress)),
         }
@@ -154,7 +158,8 @@ impl Refresher {
         let config = NodeConfig::load(&self.directory)?;
         let gatekeeper = config.gatekeeper(&self.directory)?;
         // A running node reads no rows either that two officers have not agreed to.
-        governance::stands(&self.directory, (&config, gatekeeper.as_ref()), now())?;
+        let policy = (&config, gatekeeper.as_ref());
+        governance::still_stands(&self.directory, policy, (&self.accepted, now()))?;
         let config = config.data;
         let contract = read_contract(&self.directory.join(&config.contract))?;
         anyhow::ensure!(

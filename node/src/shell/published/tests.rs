@@ -4,11 +4,13 @@ use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use aquifer_shared::base::ids::{Hash32, IdentityKey};
 use aquifer_shared::base::secret::Secret;
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::contract::Contract;
 use aquifer_shared::domain::history::{Event, Kind};
+use aquifer_shared::domain::law::change::Accepted;
 use aquifer_shared::domain::question::{Block, BlockKind, Filter, Key, Period, Question};
 use aquifer_shared::domain::sum::{Part, RoundTerms};
 use aquifer_shared::shell::report::chain;
@@ -130,6 +132,10 @@ approvers = []
     }
 
     fn refresher_under(&self, doorman: Doorman) -> Refresher {
+        self.refresher_of(accepted(&[]), doorman)
+    }
+
+    fn refresher_of(&self, accepted: Accepted, doorman: Doorman) -> Refresher {
         let config = NodeConfig::load(self.0.path()).unwrap().data;
         let (snapshot, failed) = first(
             &config,
@@ -143,11 +149,37 @@ approvers = []
         Refresher::new(
             self.0.path(),
             (key, SubjectKey::new(&[8; 32])),
-            (contract.hash(), doorman),
+            (contract.hash(), accepted, doorman),
             shelf,
             failed,
         )
     }
+}
+
+/// A policy, not that of the files, with these officers: without, one person may change it.
+fn accepted(officers: &[u8]) -> Accepted {
+    let officers = officers.iter().map(|byte| IdentityKey([*byte; 32]));
+    Accepted {
+        digest: Hash32([9; 32]),
+        officers: officers.collect(),
+        at: NOW,
+        signers: Vec::new(),
+        signed: None,
+        overrides: Vec::new(),
+        exceptions: Vec::new(),
+    }
+}
+
+#[test]
+fn s1_a_refresh_is_held_against_what_was_accepted_at_the_start() {
+    let unit = Unit::new(ORDERS);
+    let refresher = unit.refresher_of(accepted(&[1, 2]), doorman());
+    unit.configure(r#"epoch = "e2""#, MAPPED);
+    // There is no record at all: that is no first start.
+    check_not_started(&refresher, "0 of its officers");
+    let refresher = unit.refresher_of(accepted(&[1]), doorman());
+    unit.configure(r#"epoch = "e3""#, MAPPED);
+    assert!(refresher.start().is_ok());
 }
 
 /// Lets in what the sample unit's purposes cover.

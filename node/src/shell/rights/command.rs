@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::access::{Asked, Found, answered, look};
 use super::erase::{Erased, Erasure, Why, erase};
 use super::pack::Pack;
-use super::{export, html, list};
+use super::{export, extend, html, list};
 use crate::core::consent::EventKind;
 use crate::core::rights::{Backup, Ground, Stage};
 use crate::shell::consent::command::whom;
@@ -124,6 +124,21 @@ pub enum RightsCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Take longer for an erasure than the usual clock: once, and before that has run out.
+    #[command(
+        after_help = "Example:\n  aquifer-node rights extend --request NUMBER --why complexity --dir north\n\nBy as much as the rules in force allow; the person must be told why."
+    )]
+    Extend {
+        /// Its number.
+        #[arg(long)]
+        request: String,
+        /// complexity or number_of_requests.
+        #[arg(long)]
+        why: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Write down that models were superseded, issue the certificate again, and close an erasure once nothing is due.
     Close {
         /// Its number.
@@ -155,6 +170,7 @@ impl RightsCommand {
             | Self::Withdraw { json, .. }
             | Self::Erase { json, .. }
             | Self::Refuse { json, .. }
+            | Self::Extend { json, .. }
             | Self::Close { json, .. }
             | Self::List { json } => *json,
         }
@@ -215,6 +231,9 @@ pub fn run(directory: &Path, command: &RightsCommand) -> anyhow::Result<Outcome>
             Some(fault) => refuse(*json, "why", &format!("--why {fault}")),
             None => told(directory, list::refuse(directory, (request, why), *json)),
         },
+        RightsCommand::Extend { request, why, json } => {
+            told(directory, extend::extend(directory, (request, why), *json))
+        }
         RightsCommand::Close {
             request,
             superseded,
@@ -457,7 +476,12 @@ pub(super) fn show_certificate(
     Ok(Outcome::Done)
 }
 
-fn write_new(path: &Path, text: &str) -> anyhow::Result<()> {
+/// Writes a new file for its owner alone.
+///
+/// # Errors
+///
+/// It is there, or cannot be written.
+pub(in crate::shell) fn write_new(path: &Path, text: &str) -> anyhow::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true).mode(0o600);
     let written = options

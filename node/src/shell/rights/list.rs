@@ -3,15 +3,14 @@
 use std::path::Path;
 
 use aquifer_shared::base::ids::Hash32;
-use aquifer_shared::domain::law::Key;
 use aquifer_shared::shell::keys::Identity;
 use aquifer_shared::shell::report::{self, Outcome, Table as Printed};
 use serde_json::{Value, json};
 
 use super::command::show_certificate;
 use super::erase::{Erased, Table};
+use super::extend::clocks;
 use super::models::renew;
-use super::pack::DAY_MS;
 use crate::core::rights::{Case, Stage, Step};
 use crate::shell::at_rest;
 use crate::shell::clock::now;
@@ -29,15 +28,8 @@ pub(super) fn list(directory: &Path, json: bool) -> anyhow::Result<Outcome> {
     let mut table = open(directory, &signer)?;
     let cases = table.usage.cases()?;
     let at = table.desk.at;
-    let names = Default::default();
-    let days = table.house(&names).value(Key::ClockRequestDays, at);
-    let days = days.and_then(|days| i64::try_from(days).ok());
-    let answer_by = |case: &Case| {
-        let received = case.reached.first().map(|(_, at)| *at)?;
-        let answered = case.stage >= Stage::CertificateIssued;
-        let by = received.saturating_add(days?.saturating_mul(DAY_MS));
-        (!answered).then_some(by)
-    };
+    let (extensions, clocks) = (table.usage.extensions()?, clocks(&table.desk));
+    let answer_by = |case: &Case| clocks.answer_by(case, extensions.get(&case.request));
     if json {
         let lines = cases.iter().map(|case| {
             json!({
@@ -46,6 +38,7 @@ pub(super) fn list(directory: &Path, json: bool) -> anyhow::Result<Outcome> {
                 "stage": case.stage.word(),
                 "received_at": case.reached.first().map(|(_, at)| written(*at)),
                 "answer_by": answer_by(case).map(written),
+                "extended": extensions.get(&case.request).map(|own| own.reason.word()),
                 "late": answer_by(case).is_some_and(|by| by < at),
                 "due": case.due(at).map(written),
                 "refused": case.refused,
@@ -173,7 +166,8 @@ pub(super) fn refuse(
     Ok(Outcome::Done)
 }
 
-fn open<'a>(directory: &Path, signer: &'a Identity) -> anyhow::Result<Table<'a>> {
+/// Both ledgers, and who signs.
+pub(super) fn open<'a>(directory: &Path, signer: &'a Identity) -> anyhow::Result<Table<'a>> {
     Ok(Table {
         usage: super::usage::open(directory)?,
         desk: Counter::open(directory)?,
@@ -181,7 +175,8 @@ fn open<'a>(directory: &Path, signer: &'a Identity) -> anyhow::Result<Table<'a>>
     })
 }
 
-fn find(table: &mut Table<'_>, request: &str) -> anyhow::Result<Option<Case>> {
+/// An erasure by its number as the desk gives it.
+pub(super) fn find(table: &mut Table<'_>, request: &str) -> anyhow::Result<Option<Case>> {
     let Ok(request) = request.parse::<Hash32>() else {
         return Ok(None);
     };

@@ -18,7 +18,7 @@ use super::certificate::certificate;
 use crate::core::ledger::ENTRY_BYTES_MAX;
 use crate::core::rights::{Case, Stage, Step};
 use crate::shell::at_rest;
-use crate::shell::usage::{USAGE_FILE, UsageFault, UsageLedger};
+use crate::shell::usage::{USAGE_FILE, UsageFault, UsageLedger, changed};
 
 /// Models by the hash of their study.
 pub(super) type Lives = BTreeMap<Hash32, ModelLife>;
@@ -77,6 +77,7 @@ impl UsageLedger {
                     .execute(&mut *transaction)
                     .await?;
             }
+            changed(&mut transaction).await?;
             transaction.commit().await
         });
         written.map_err(|source| UsageFault::Database {

@@ -3,7 +3,7 @@
 use aquifer_shared::base::ids::IdentityKey;
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::base::units::{Delta, MicroRho};
-use aquifer_shared::domain::law::{Key, Limits, Place, Rulebook};
+use aquifer_shared::domain::law::{Key, Place, Rulebook};
 use aquifer_shared::domain::predictor::model::Life;
 use aquifer_shared::domain::sum::TrustMode;
 use aquifer_shared::protocol::wire::ModelLife;
@@ -143,10 +143,7 @@ impl House<'_> {
     /// The strictest value at the unit's place on a day.
     pub(super) fn value(&self, key: Key, at: i64) -> Option<u64> {
         let day = i32::try_from(at.div_euclid(DAY_MS)).unwrap_or(i32::MAX);
-        let packs = (0..).zip(self.book.packs());
-        let packs = packs.filter(|(_, pack)| pack.applies_at(self.place));
-        let limits = packs.map(|(number, pack)| Limits::of_pack(pack, number, self.place, day));
-        limits.reduce(Limits::join)?.value(key)
+        self.book.strictest(&[self.place], key, day)
     }
 
     /// Epsilon of a price; none where there is no bound.

@@ -9,7 +9,7 @@ use sqlx::sqlite::SqliteRow;
 use crate::core::consent::SubjectRef;
 use crate::core::ledger::ENTRY_BYTES_MAX;
 use crate::core::rights::Case;
-use crate::shell::usage::{UsageFault, UsageLedger};
+use crate::shell::usage::{UsageFault, UsageLedger, changed};
 
 impl UsageLedger {
     /// The erasure of a person that is not over, if there is one.
@@ -72,6 +72,7 @@ impl UsageLedger {
                     .execute(&mut *transaction)
                     .await?;
             }
+            changed(&mut transaction).await?;
             transaction.commit().await
         });
         written.map_err(|source| UsageFault::Database {

@@ -16,6 +16,7 @@ use sqlx::Row as _;
 
 use super::access::assemble;
 use super::erase::{Erased, Erasure, Table, Why};
+use super::extend::clocks;
 use super::pack::Pack;
 use super::scores::of_person;
 use super::{export, html};
@@ -24,7 +25,7 @@ use crate::core::consent::{
 };
 use crate::core::fixtures::{NOW, gatekeeper, public};
 use crate::core::ledger::EndReason;
-use crate::core::rights::{Action, Assessed, Backup, Ground, Stage};
+use crate::core::rights::{Action, Assessed, Backup, Case, Ground, Reason, Stage};
 use crate::shell::at_rest;
 use crate::shell::consent::show::Counter;
 use crate::shell::consent::{ConsentLedger, EventKey, LEDGER_FILE, Position, Taken, Told};
@@ -252,6 +253,26 @@ fn scores(folder: &Path, ids: &[&str]) -> PathBuf {
     }
     fs::write(&path, text).unwrap();
     path
+}
+
+#[test]
+fn a_longer_clock_is_kept_told_and_given_once() {
+    let mut unit = Unit::new(&["erika"]);
+    unit.world.stop();
+    let mut usage = UsageLedger::open(unit.world.path()).unwrap();
+    let case = Case::received(Hash32([3; 32]), Ground::Child, AT);
+    usage.write_case(&case, None, None).unwrap();
+    let clocks = clocks(&unit.desk());
+    let extension = clocks.extend(&case, None, (Reason::Complexity, AT + 1));
+    let extension = extension.unwrap();
+    assert!(extension.until > clocks.answer_by(&case, None).unwrap());
+    usage.write_extension(&case.request, &extension).unwrap();
+    assert!(usage.write_extension(&case.request, &extension).is_err());
+    let kept = usage.extensions().unwrap();
+    assert_eq!(kept.get(&case.request), Some(&extension));
+    let told = super::told(unit.world.path()).unwrap();
+    let kinds: Vec<&str> = told.iter().map(|(_, event)| event.kind.name()).collect();
+    assert_eq!(kinds, ["request.received", "request.extended"]);
 }
 
 #[test]

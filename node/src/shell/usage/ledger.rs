@@ -6,12 +6,15 @@ use aquifer_shared::base::ids::Hash32;
 use aquifer_shared::protocol::chain::{BrokenChain, Head};
 use aquifer_shared::protocol::codec::CodecError;
 use aquifer_shared::shell::at_rest::{Shape, open_sqlite};
+use aquifer_shared::shell::keys::KeyFault;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection as _, Row as _};
 use tokio::runtime::Runtime;
 
+use super::binding::changed;
 use crate::core::consent::SubjectRef;
 use crate::shell::at_rest;
+use crate::shell::steps::TABLE;
 
 /// The usage ledger, open. Blocks while it works.
 ///
@@ -54,6 +57,9 @@ pub enum UsageFault {
     /// Its key cannot be had.
     #[error("the usage ledger's key cannot be had")]
     Key(#[source] anyhow::Error),
+    /// There is nothing to draw a step from.
+    #[error("no step of the usage ledger could be drawn")]
+    Random(#[source] KeyFault),
     /// The process cannot start what reads it.
     #[error("the runtime did not start")]
     Runtime(#[source] std::io::Error),
@@ -142,6 +148,7 @@ impl UsageLedger {
                 .bind(until)
                 .execute(&mut *transaction)
                 .await?;
+            changed(&mut transaction).await?;
             transaction.commit().await?;
             let truncated = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)");
             truncated.fetch_one(&mut *connection).await?;
@@ -185,7 +192,7 @@ const BUSY_WAIT: std::time::Duration = std::time::Duration::from_secs(30);
 const DURABLE: &str = "PRAGMA synchronous = FULL";
 const IN_ORDER: &str = "PRAGMA synchronous = NORMAL";
 /// Numbers of persons are never given again.
-const SCHEMA: [&str; 14] = [
+const SCHEMA: [&str; 17] = [
     "CREATE TABLE IF NOT EXISTS position (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL, hash BLOB NOT NULL) STRICT",
     "CREATE TABLE IF NOT EXISTS persons (ordinal INTEGER PRIMARY KEY AUTOINCREMENT, subject BLOB NOT NULL UNIQUE) STRICT",
     "CREATE TABLE IF NOT EXISTS kept_out (subject BLOB PRIMARY KEY, until INTEGER NOT NULL) STRICT, WITHOUT ROWID",
@@ -207,4 +214,8 @@ const SCHEMA: [&str; 14] = [
      told INTEGER NOT NULL) STRICT",
     "CREATE TABLE IF NOT EXISTS certificates (digest BLOB PRIMARY KEY, request BLOB NOT NULL, text TEXT NOT NULL) STRICT",
     "CREATE TABLE IF NOT EXISTS models (study BLOB PRIMARY KEY, bytes BLOB NOT NULL) STRICT",
+    "CREATE TABLE IF NOT EXISTS extensions (request BLOB PRIMARY KEY, at INTEGER NOT NULL, until INTEGER NOT NULL, \
+     reason TEXT NOT NULL) STRICT, WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS changed (one INTEGER PRIMARY KEY CHECK (one = 1)) STRICT",
+    TABLE,
 ];

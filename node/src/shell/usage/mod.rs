@@ -3,6 +3,7 @@
 //! `usage.db` of the node's directory. What was charged is folded from the budget ledger; who was eligible comes from the cuts that sums
 //! were taken with. Written by a thread of its own: nothing waits for it. Where a cut is not known, everybody counts.
 
+mod binding;
 mod entries;
 mod ledger;
 mod look;
@@ -12,6 +13,8 @@ mod persons;
 pub(in crate::shell) mod tests;
 mod writer;
 
+pub(in crate::shell) use binding::changed;
+pub use binding::{bind, hold};
 pub use ledger::{USAGE_FILE, UsageFault, UsageLedger};
 pub use look::{Lost, UsedRun};
 pub use masks::{KeptMask, told};

@@ -16,6 +16,7 @@ use aquifer_shared::protocol::chain::Head;
 use sqlx::Connection as _;
 use sqlx::sqlite::SqliteConnection;
 
+use super::binding::changed;
 use super::entries;
 use super::ledger::{UsageFault, UsageLedger, fault};
 use super::masks;
@@ -146,6 +147,7 @@ impl Writer {
                 true => entries::give_up_cuts(&mut transaction).await?,
                 false => entries::start_again(&mut transaction).await?,
             }
+            changed(&mut transaction).await?;
             transaction.commit().await
         });
         begun.map_err(|source| fault(path, "write", source))?;
@@ -227,6 +229,7 @@ impl Writer {
             if head != self.head {
                 entries::reach(&mut transaction, head).await?;
             }
+            changed(&mut transaction).await?;
             transaction.commit().await
         });
         written.map_err(|source| fault(&self.ledger.path, "write", source))?;

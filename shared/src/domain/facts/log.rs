@@ -60,6 +60,20 @@ pub enum NoDocument {
     Word(&'static str),
 }
 
+impl NoDocument {
+    /// The word for programs.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotVerified(_) => "log",
+            Self::Missing { .. } => "missing",
+            Self::Contradicted { .. } => "contradicted",
+            Self::UnknownTerm(_) => "term",
+            Self::Word(_) => "word",
+        }
+    }
+}
+
 impl Log {
     /// Checks a whole log, from its first entry to its last, against a note that its key signed.
     ///
@@ -144,7 +158,14 @@ impl Log {
         let mut whole: Option<Self> = None;
         for (place, files) in packs.iter().enumerate() {
             let previous = place.checked_sub(1).and_then(|before| packs.get(before));
-            let own = Self::of_pack(files, &Against { policy, previous })?;
+            let own = Self::of_pack(
+                files,
+                &Against {
+                    policy,
+                    previous,
+                    coordinator: None,
+                },
+            )?;
             whole = Some(match whole {
                 None => own,
                 Some(before) => before.continued(own),

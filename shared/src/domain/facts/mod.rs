@@ -15,6 +15,7 @@ mod notice;
 mod processing;
 mod programs;
 mod record;
+mod settings;
 mod terms;
 mod words;
 
@@ -26,5 +27,6 @@ pub use lines::{Line, Section};
 pub use log::{Fact, Log, NoDocument};
 pub use notice::notice;
 pub use record::{Form, Record};
+pub use settings::{Based, FactsConfig, FactsError, MeasureConfig, Site};
 pub use terms::{expanded, is_known};
 pub use words::forbidden;

@@ -142,6 +142,7 @@ impl Record {
                 let texts: Vec<&str> = self.measures.iter().map(|one| one.text.as_str()).collect();
                 texts.join("; ")
             }
+            "log" => self.log.0.clone(),
             "log_entries" => entries(&activity.from),
             _ => {
                 let list = activity.lists.get(column).map(|list| list.join("; "));
@@ -368,7 +369,7 @@ const PARTIES: [&str; 7] = [
     "role",
     "authority",
 ];
-const CONTROLLER: [&str; 24] = [
+const CONTROLLER: [&str; 25] = [
     "controller",
     "controller_contact",
     "dpo",
@@ -392,9 +393,10 @@ const CONTROLLER: [&str; 24] = [
     "first_seen",
     "last_seen",
     "state",
+    "log",
     "log_entries",
 ];
-const PROCESSOR: [&str; 17] = [
+const PROCESSOR: [&str; 18] = [
     "processor",
     "processor_contact",
     "controller",
@@ -411,5 +413,6 @@ const PROCESSOR: [&str; 17] = [
     "first_seen",
     "last_seen",
     "state",
+    "log",
     "log_entries",
 ];

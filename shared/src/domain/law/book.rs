@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::key::Key;
+use super::limits::Limits;
 use super::pack::{Pack, PackKind};
 use super::place::Place;
 use super::purpose::{Purpose, Purposes};
@@ -88,6 +90,17 @@ impl Rulebook {
     #[must_use]
     pub fn digest(&self) -> Hash32 {
         self.0.digest
+    }
+
+    /// The strictest value that rules of these places set on a day; none where no rule in force there sets it.
+    #[must_use]
+    pub fn strictest(&self, places: &[Place], key: Key, day: i32) -> Option<u64> {
+        let limits = places.iter().flat_map(|place| {
+            let packs = (0..).zip(self.packs());
+            let packs = packs.filter(|(_, pack)| pack.applies_at(*place));
+            packs.map(|(number, pack)| Limits::of_pack(pack, number, *place, day))
+        });
+        limits.reduce(Limits::join)?.value(key)
     }
 
     /// Which packs apply at which of the places, by number; and whether each place has a law. Without any place, the house alone.

@@ -21,11 +21,26 @@ pub struct Accepted {
     pub at: Timestamp,
     /// Who signed this one; empty for the first, and where there were no officers.
     pub signers: Vec<IdentityKey>,
+    /// What they signed, to be verified again; none where nobody did, and in records of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed: Option<Signed>,
     /// Policies that were in force without signatures, oldest first.
     pub overrides: Vec<Override>,
     /// Exceptions for screened uses that two officers signed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exceptions: Vec<Granted>,
+}
+
+/// A change with the signatures under it.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Signed {
+    /// The policy before.
+    pub from: Hash32,
+    /// Since when that was in force.
+    pub since: Timestamp,
+    /// A line for each signer: key and signature.
+    pub lines: Vec<String>,
 }
 
 /// The glass was broken.
@@ -40,6 +55,30 @@ pub struct Override {
     pub at: Timestamp,
 }
 
+impl Accepted {
+    /// Until when a policy is in force under this record: for good (none), or as long as a broken glass holds.
+    #[must_use]
+    pub fn until(&self, policy: &Hash32) -> Option<Timestamp> {
+        if self.digest == *policy {
+            return None;
+        }
+        Some(self.broken(policy).map_or(Timestamp(0), Override::until))
+    }
+
+    /// The glass that was broken for a policy.
+    fn broken(&self, policy: &Hash32) -> Option<&Override> {
+        self.overrides.iter().find(|own| own.digest == *policy)
+    }
+}
+
+impl Override {
+    /// The last moment at which it holds.
+    #[must_use]
+    pub fn until(&self) -> Timestamp {
+        self.at.after_ms(OVERRIDE_MS)
+    }
+}
+
 /// What a start finds.
 #[derive(Clone, Copy, Debug)]
 pub struct Found<'a> {
@@ -51,9 +90,11 @@ pub struct Found<'a> {
     pub signers: &'a [IdentityKey],
     /// Why the glass is broken, if it is.
     pub reason: Option<&'a str>,
-    /// Whether the site has a past: entries in the unit's ledger, a policy in the coordinator's history.
+    /// Whether the site has a past: entries in the unit's ledger, a policy in its history.
     pub has_past: bool,
-    /// Now.
+    /// Whether the record beside the files is not the one that the history knows: deleted, put back, changed.
+    pub lost: bool,
+    /// Now, and not before anything that was written down.
     pub now: Timestamp,
 }
 
@@ -70,61 +111,86 @@ pub enum NotAccepted {
         /// Officers who may sign.
         officers: usize,
     },
-    /// What was accepted before is not known.
-    #[error("the record of the accepted policy is missing where one was accepted before")]
+    /// The record of what was accepted before is gone, or is another one.
+    #[error(
+        "the record of the accepted policy is missing, or is not the one that the history knows: it was deleted, put back or changed"
+    )]
     Missing,
-    /// An override has run out.
-    #[error("the override of the policy has run out, and nobody has signed the change")]
+    /// An override has run out: there is no second one for the same policy.
+    #[error(
+        "the override of the policy has run out, two officers have not signed the change, and the glass is broken once for a policy"
+    )]
     RunOut,
 }
 
 /// Holds the policy of the files against what was accepted: the record to keep, which may be the same.
 ///
-/// With fewer than two officers one person can change the policy; the first policy of a unit is taken as it is.
+/// With fewer than two officers one person can change the policy; the first policy of a unit is taken as it is. Where a record was lost,
+/// `before` is what the history knows: signatures and a broken glass start from it.
 ///
 /// # Errors
 ///
-/// The change is not signed by two officers of the policy before, and the glass is not broken.
+/// The change is not signed by two officers of the policy before, and the glass is not broken, or was before.
 pub fn accept(before: Option<&Accepted>, found: &Found<'_>) -> Result<Accepted, NotAccepted> {
-    let new = |signers: Vec<IdentityKey>, overrides: Vec<Override>| Accepted {
-        digest: found.digest,
-        officers: found.officers.to_vec(),
-        at: found.now,
-        signers,
-        overrides,
-        exceptions: Vec::new(),
-    };
     let Some(before) = before else {
         return match (found.has_past, found.reason) {
-            (false, _) => Ok(new(Vec::new(), Vec::new())),
+            (false, _) => Ok(changed(found, Vec::new(), Vec::new())),
             (true, None) => Err(NotAccepted::Missing),
-            (true, Some(reason)) => Ok(new(Vec::new(), vec![broken(found, reason)])),
+            (true, Some(reason)) => Ok(unknown(found, reason)),
         };
     };
-    if before.digest == found.digest {
+    let same = before.digest == found.digest;
+    if same && !found.lost {
         return Ok(before.clone());
     }
+    let signers = counted(before, found);
+    let alone = before.officers.len() < SIGNERS_MIN && !found.lost;
+    if signers.len() >= SIGNERS_MIN || alone {
+        return Ok(changed(found, signers, before.overrides.clone()));
+    }
+    match (before.broken(&found.digest), found.reason) {
+        // Once for a policy; that of a policy which was accepted since ends nothing.
+        (Some(own), _) if !same && found.now > own.until() => Err(NotAccepted::RunOut),
+        (Some(_), reason) if !same && (reason.is_some() || !found.lost) => Ok(before.clone()),
+        (_, Some(reason)) => {
+            let mut kept = before.clone();
+            kept.overrides.push(broken(found, reason));
+            Ok(kept)
+        }
+        (_, None) if found.lost => Err(NotAccepted::Missing),
+        (_, None) => Err(NotAccepted::Unsigned {
+            signed: signers.len(),
+            officers: before.officers.len(),
+        }),
+    }
+}
+
+/// Officers of the policy before who signed, each once.
+fn counted(before: &Accepted, found: &Found<'_>) -> Vec<IdentityKey> {
     let mut signers: Vec<IdentityKey> = found.signers.to_vec();
     signers.retain(|signer| before.officers.contains(signer));
     signers.sort_unstable();
     signers.dedup();
-    if signers.len() >= SIGNERS_MIN || before.officers.len() < SIGNERS_MIN {
-        return Ok(new(signers, before.overrides.clone()));
+    signers
+}
+
+fn changed(found: &Found<'_>, signers: Vec<IdentityKey>, overrides: Vec<Override>) -> Accepted {
+    Accepted {
+        digest: found.digest,
+        officers: found.officers.to_vec(),
+        at: found.now,
+        signers,
+        signed: None,
+        overrides,
+        exceptions: Vec::new(),
     }
-    if let Some(reason) = found.reason {
-        let mut kept = before.clone();
-        kept.overrides.push(broken(found, reason));
-        return Ok(kept);
-    }
-    let own = before.overrides.iter().rev();
-    let mut own = own.filter(|own| own.digest == found.digest);
-    match own.next() {
-        Some(own) if found.now <= own.at.after_ms(OVERRIDE_MS) => Ok(before.clone()),
-        Some(_) => Err(NotAccepted::RunOut),
-        None => Err(NotAccepted::Unsigned {
-            signed: signers.len(),
-            officers: before.officers.len(),
-        }),
+}
+
+/// A glass that is broken where nobody knows what was accepted: nothing is, so that this ends after a day as well.
+fn unknown(found: &Found<'_>, reason: &str) -> Accepted {
+    Accepted {
+        digest: Hash32::default(),
+        ..changed(found, Vec::new(), vec![broken(found, reason)])
     }
 }
 
@@ -141,12 +207,15 @@ fn broken(found: &Found<'_>, reason: &str) -> Override {
 #[must_use]
 pub fn change_of(before: Option<&Accepted>, policy: &Hash32) -> Hash32 {
     before.map_or(*policy, |before| {
-        let since = before.at.0.to_be_bytes();
-        labelled(
-            "aquifer/policy/1/from-to",
-            &[&before.digest.0, &since, &policy.0],
-        )
+        change_from(&before.digest, before.at, policy)
     })
+}
+
+/// The same, from a policy and the moment since when it was in force.
+#[must_use]
+pub fn change_from(from: &Hash32, since: Timestamp, policy: &Hash32) -> Hash32 {
+    let since = since.0.to_be_bytes();
+    labelled("aquifer/policy/1/from-to", &[&from.0, &since, &policy.0])
 }
 
 /// What an officer signs of [`change_of`]: label `aquifer/policy/1/change`.
@@ -178,12 +247,13 @@ mod tests {
             officers: officers.iter().map(|number| officer(*number)).collect(),
             at: Timestamp(1),
             signers: Vec::new(),
+            signed: None,
             overrides: Vec::new(),
             exceptions: Vec::new(),
         }
     }
 
-    fn changed(
+    fn change(
         before: &Accepted,
         signers: &[u8],
         reason: Option<&str>,
@@ -196,6 +266,7 @@ mod tests {
             signers: &signers,
             reason,
             has_past: true,
+            lost: false,
             now: NOW,
         };
         accept(Some(before), &found)
@@ -210,19 +281,15 @@ mod tests {
                 officers: 3,
             })
         };
-        assert_eq!(changed(&two, &[], None), unsigned(0));
-        assert_eq!(changed(&two, &[3], None), unsigned(1));
+        assert_eq!(change(&two, &[], None), unsigned(0));
+        assert_eq!(change(&two, &[3], None), unsigned(1));
+        assert_eq!(change(&two, &[3, 3], None), unsigned(1), "one person twice");
         assert_eq!(
-            changed(&two, &[3, 3], None),
-            unsigned(1),
-            "one person twice"
-        );
-        assert_eq!(
-            changed(&two, &[7, 8], None),
+            change(&two, &[7, 8], None),
             unsigned(0),
             "officers of the change itself"
         );
-        let accepted = changed(&two, &[5, 3], None).unwrap();
+        let accepted = change(&two, &[5, 3], None).unwrap();
         assert_eq!(
             (accepted.digest, accepted.signers),
             (NEW, vec![officer(3), officer(5)])
@@ -250,17 +317,17 @@ mod tests {
 
     #[test]
     fn with_one_officer_one_person_changes_it() {
-        assert_eq!(changed(&before(&[]), &[], None).unwrap().digest, NEW);
-        assert_eq!(changed(&before(&[3]), &[], None).unwrap().digest, NEW);
+        assert_eq!(change(&before(&[]), &[], None).unwrap().digest, NEW);
+        assert_eq!(change(&before(&[3]), &[], None).unwrap().digest, NEW);
     }
 
     #[test]
     fn a_broken_glass_is_written_down_and_holds_a_day() {
         let two = before(&[3, 4]);
-        let broken = changed(&two, &[], Some("the store burns")).unwrap();
+        let broken = change(&two, &[], Some("the store burns")).unwrap();
         assert_eq!(broken.digest, OLD, "nothing was accepted");
         assert_eq!(broken.overrides[0].reason, "the store burns");
-        assert_eq!(changed(&broken, &[], None).unwrap(), broken, "the same day");
+        assert_eq!(change(&broken, &[], None).unwrap(), broken, "the same day");
         let mut yesterday = broken.clone();
         yesterday.overrides[0].at = Timestamp(0);
         let late = Found {
@@ -269,10 +336,25 @@ mod tests {
             signers: &[],
             reason: None,
             has_past: true,
+            lost: false,
             now: Timestamp(OVERRIDE_MS + 1),
         };
         assert_eq!(accept(Some(&yesterday), &late), Err(NotAccepted::RunOut));
-        let signed = changed(&broken, &[3, 4], None).unwrap();
+        let again = Found {
+            reason: Some("it burns again"),
+            ..late
+        };
+        assert_eq!(
+            accept(Some(&yesterday), &again),
+            Err(NotAccepted::RunOut),
+            "once for a policy"
+        );
+        let within = change(&broken, &[], Some("started again")).unwrap();
+        assert_eq!(within, broken, "the day does not begin anew");
+        assert_eq!(broken.until(&NEW), Some(NOW.after_ms(OVERRIDE_MS)));
+        assert_eq!(broken.until(&OLD), None);
+        assert_eq!(broken.until(&Hash32([9; 32])), Some(Timestamp(0)));
+        let signed = change(&broken, &[3, 4], None).unwrap();
         assert_eq!(
             (signed.digest, signed.overrides.len()),
             (NEW, 1),
@@ -288,11 +370,77 @@ mod tests {
             signers: &[],
             reason,
             has_past,
+            lost: has_past,
             now: NOW,
         };
         assert_eq!(accept(None, &found(false, None)).unwrap().digest, NEW);
         assert_eq!(accept(None, &found(true, None)), Err(NotAccepted::Missing));
         let broken = accept(None, &found(true, Some("restored"))).unwrap();
         assert_eq!(broken.overrides.len(), 1);
+        assert_eq!(
+            broken.until(&NEW),
+            Some(NOW.after_ms(OVERRIDE_MS)),
+            "not for good"
+        );
+    }
+
+    /// A start without the record, where the history knows it: who signs, whether the glass is broken, and what is then in force.
+    #[track_caller]
+    fn check_lost(policy: Hash32, signers: &[u8], reason: Option<&str>, expected: Option<Hash32>) {
+        let signers: Vec<IdentityKey> = signers.iter().map(|number| officer(*number)).collect();
+        let found = Found {
+            digest: policy,
+            officers: &[officer(7)],
+            signers: &signers,
+            reason,
+            has_past: true,
+            lost: true,
+            now: NOW,
+        };
+        let before = before(&[3, 4]);
+        let kept = accept(Some(&before), &found);
+        let Some(expected) = expected else {
+            return assert_eq!(kept, Err(NotAccepted::Missing));
+        };
+        let kept = kept.unwrap();
+        assert_eq!(kept.digest, expected);
+        if let Some(reason) = reason {
+            assert_eq!(kept.overrides[0].reason, reason);
+            assert_eq!(kept.officers, before.officers, "who sign the next change");
+            let found = Found {
+                reason: None,
+                lost: false,
+                now: NOW.after_ms(OVERRIDE_MS + 1),
+                ..found
+            };
+            let later = accept(Some(&kept), &found);
+            assert_eq!(later.is_ok(), policy == expected, "{later:?}");
+        }
+    }
+
+    #[test]
+    fn a_lost_record_takes_signatures_or_a_glass_that_ends() {
+        check_lost(NEW, &[], None, None);
+        check_lost(NEW, &[3], None, None);
+        check_lost(OLD, &[], None, None);
+        check_lost(NEW, &[3, 4], None, Some(NEW));
+        check_lost(OLD, &[3, 4], None, Some(OLD));
+        check_lost(NEW, &[], Some("restored"), Some(OLD));
+        check_lost(OLD, &[], Some("restored"), Some(OLD));
+    }
+
+    #[test]
+    fn without_officers_a_lost_record_is_lost_all_the_same() {
+        let found = Found {
+            digest: NEW,
+            officers: &[],
+            signers: &[],
+            reason: None,
+            has_past: true,
+            lost: true,
+            now: NOW,
+        };
+        let missing = accept(Some(&before(&[3])), &found);
+        assert_eq!(missing, Err(NotAccepted::Missing));
     }
 }

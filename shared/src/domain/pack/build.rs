@@ -139,7 +139,6 @@ impl Draft {
         files.put(VERIFY, VERIFY_TEXT.into())?;
         files.put(SBOM, made.sbom.clone().into_bytes())?;
         files.put(PROVENANCE, made.provenance.clone().into_bytes())?;
-        files.put(RIGHTS, extracts::rights(&files).to_text().into_bytes())?;
         put_report(&mut files, quarter)?;
         let manifest = files.manifest();
         files.put(MANIFEST, manifest.into_bytes())?;
@@ -151,6 +150,8 @@ impl Draft {
 fn put_report(files: &mut Files, quarter: Quarter) -> Result<(), CannotBuild> {
     let contents = open::contents(files).map_err(broken)?;
     let report = report::report(quarter, &contents).map_err(CannotBuild::Broken)?;
+    let rights = extracts::rights(files, &contents);
+    files.put(RIGHTS, rights.to_text().into_bytes())?;
     files.put(EXCEPTIONS, extracts::exceptions(&contents))?;
     files.put(PAGE, page::page(&report).into_bytes())?;
     files.put(REPORT, report.to_text().into_bytes())?;

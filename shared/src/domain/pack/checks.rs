@@ -31,7 +31,7 @@ checks! {
     Witnesses 14 "witnesses" "A quorum of witnesses signed the first and the last checkpoint; whatever they signed is theirs.";
     Order 15 "order" "Every leaf says its own index; times never go back; no event is there twice.";
     Kinds 16 "kinds" "Every leaf is one of the closed list.";
-    PersonalData 17 "personal-data" "No entry of a coordinator's log is about persons.";
+    PersonalData 17 "personal-data" "No entry of a coordinator's log is about persons; not run for a unit's own.";
     Payloads 18 "payloads" "Every payload that is there is what its leaf commits to.";
     Budget 19 "budget" "Spends are those of the log, and epsilon follows from them.";
     Policy 20 "policy" "The rules behind every decision are in the bundle.";
@@ -44,6 +44,7 @@ checks! {
     Provenance 27 "provenance" "The log signed which program made this very pack, of which parts.";
     Extracts 28 "extracts" "Clocks are those of the rules, alarms those of the log.";
     Programs 29 "programs" "Every sum that names programs of nodes names the program of each of its nodes, once.";
+    Held 30 "held" "The coordinator's log holds the checkpoints of a unit's.";
 }
 
 impl Check {

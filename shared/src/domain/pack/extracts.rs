@@ -2,7 +2,9 @@
 //!
 //! # Privacy
 //!
-//! Clocks are rules, not requests. How many persons asked for something is kept by each unit and stands in no pack.
+//! Clocks are rules, not requests. How many persons asked for something stands in the pack of a unit's own log alone, which stays at the unit.
+
+use std::collections::BTreeMap;
 
 use super::checks::Finding;
 use super::entry::{Body, raw};
@@ -94,12 +96,32 @@ fn unquoted(text: &str) -> &str {
 }
 
 /// The file of rights.
-pub(super) fn rights(files: &Files) -> Json {
+///
+/// # Privacy
+///
+/// Exact counts of requests, where the log is a unit's own: they are about persons.
+pub(super) fn rights(files: &Files, contents: &Contents) -> Json {
+    let (counts, notice) = match contents.policy.log.is_of_unit() {
+        true => (requests(contents), UNIT_NOTICE),
+        false => (Json::Null, NOTICE),
+    };
     Json::object([
         ("clocks", Json::List(clocks(files))),
-        ("counts", Json::Null),
-        ("notice", NOTICE.into()),
+        ("counts", counts),
+        ("notice", notice.into()),
     ])
+}
+
+/// Entries about requests of persons, by kind.
+fn requests(contents: &Contents) -> Json {
+    let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+    let kinds = contents.leaves.iter().map(raw::kind);
+    let kinds = kinds.filter(|code| code >> 8 == REQUESTS);
+    for kind in kinds.filter_map(Kind::of_code) {
+        *counts.entry(kind.name().to_owned()).or_default() += 1;
+    }
+    let counts = counts.into_iter().map(|(kind, count)| (kind, count.into()));
+    Json::Object(counts.collect())
 }
 
 /// The file of alarms: `INDEX KIND PAYLOAD`, or `INDEX KIND erased`.
@@ -124,8 +146,8 @@ pub(super) fn exceptions(contents: &Contents) -> Vec<u8> {
 /// Both files against what they were made of.
 pub(super) fn check(files: &Files, contents: &Contents) -> Vec<Finding> {
     let mut findings = Vec::new();
-    if files.get(RIGHTS) != Some(rights(files).to_text().as_bytes()) {
-        let what = "not the clocks of the rules in the bundle";
+    if files.get(RIGHTS) != Some(rights(files, contents).to_text().as_bytes()) {
+        let what = "not the clocks of the rules in the bundle, or not the counts of the log";
         findings.push(Finding::of(RIGHTS, None, what));
     }
     if files.get(EXCEPTIONS) != Some(exceptions(contents).as_slice()) {
@@ -135,9 +157,13 @@ pub(super) fn check(files: &Files, contents: &Contents) -> Vec<Finding> {
     findings
 }
 
+/// The group of kinds about requests of persons.
+const REQUESTS: u16 = 0x08;
 /// How keys of clocks begin.
 const CLOCK: &str = "clock_";
 const NOTICE: &str = "Clocks are those of the rules in force, in the unit that each names. No count of requests is in this pack: no unit releases one. Exact counts stay at each unit, which lists its own (aquifer-node rights list).";
+
+const UNIT_NOTICE: &str = "Clocks are those of the rules in force, in the unit that each names. Counts are exact, by kind, of the entries in this pack: they are about persons, and stay at the unit as this pack does. The unit lists its requests with what is due (aquifer-node rights list).";
 
 #[cfg(test)]
 mod tests {

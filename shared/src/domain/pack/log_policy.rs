@@ -10,6 +10,9 @@ use crate::base::ids::IdentityKey;
 use crate::base::limits::{LOG_POLICY_NAMES_MAX, NOTE_BYTES_MAX};
 use crate::domain::tlog::{SignedNote, key_hash};
 
+/// How the names of units' logs begin; no other log's does.
+pub const UNIT_LOG: &str = "aquifer/node/";
+
 /// A public key with its name and type, as `name+hash+key`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct VerifierKey {
@@ -84,6 +87,12 @@ impl VerifierKey {
         };
         let known = [LOG_TYPE, WITNESS_TYPE].contains(key_type) && !name.is_empty();
         (known && found.to_text() == text).then_some(found)
+    }
+
+    /// Whether this is the key of a unit's own log: entries of such a log may be about persons, and a pack of it stays at the unit.
+    #[must_use]
+    pub fn is_of_unit(&self) -> bool {
+        self.name.starts_with(UNIT_LOG)
     }
 
     /// The text.

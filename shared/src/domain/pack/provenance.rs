@@ -18,6 +18,8 @@ use crate::domain::history::Json;
 /// What a program says about itself, and about the log that it made a pack of.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Statement {
+    /// [`COORDINATOR`] or [`NODE`], whichever keeps the log.
+    pub name: String,
     /// SHA-256 of the file that the program runs from.
     pub program: Hash32,
     /// Its version.
@@ -56,7 +58,10 @@ impl Statement {
             ("sourceRevision", self.revision()),
             ("version", self.version.as_str().into()),
         ]);
-        let subjects = vec![subject(PROGRAM, &self.program), subject(SBOM, &self.sbom)];
+        let subjects = vec![
+            subject(&self.name, &self.program),
+            subject(SBOM, &self.sbom),
+        ];
         Json::object([
             ("_type", STATEMENT_TYPE.into()),
             ("predicate", predicate),
@@ -82,6 +87,7 @@ impl Statement {
             _ => Some(text(predicate, "sourceRevision").filter(|one| is_revision(one.as_bytes()))?),
         };
         let found = Self {
+            name: text(program, "name").filter(|name| NAMES.contains(&name.as_str()))?,
             program: digest(program)?,
             version: text(predicate, "version").filter(|one| is_word(one))?,
             platform: text(predicate, "platform").filter(|one| is_word(one))?,
@@ -98,7 +104,7 @@ impl Statement {
     pub(super) fn told(&self) -> Json {
         Json::object([
             ("limits", LIMITS.into()),
-            ("name", PROGRAM.into()),
+            ("name", self.name.as_str().into()),
             ("platform", self.platform.as_str().into()),
             ("sha256", self.program.to_string().into()),
             ("source_revision", self.revision()),
@@ -197,6 +203,13 @@ pub(super) fn check(files: &Files, contents: &Contents, log: &VerifierKey) -> Ve
         findings.push(finding("not signed by the log"));
     }
     let said = &opened.statement;
+    let expected = match log.is_of_unit() {
+        true => NODE,
+        false => COORDINATOR,
+    };
+    if said.name != expected {
+        findings.push(finding("made by another program than keeps such a log"));
+    }
     if files.get(SBOM).map(sha256) != Some(said.sbom) {
         findings.push(finding("another list of parts than the pack has"));
     }
@@ -210,8 +223,11 @@ pub(super) fn check(files: &Files, contents: &Contents, log: &VerifierKey) -> Ve
     findings
 }
 
-/// The program that makes packs.
-const PROGRAM: &str = "aquifer-coordinator";
+/// The program that keeps the coordinator's log.
+pub const COORDINATOR: &str = "aquifer-coordinator";
+/// The program that keeps a unit's log.
+pub const NODE: &str = "aquifer-node";
+const NAMES: [&str; 2] = [COORDINATOR, NODE];
 const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
 const PREDICATE_TYPE: &str = "urn:aquifer:terms:pack-provenance-v1";
 const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";

@@ -119,7 +119,7 @@ pub(super) fn with_figures(quarter: Quarter, contents: &Contents, figures: &Figu
         ("format", FORMAT.into()),
         ("log", origin.into()),
         ("node_programs", sums.rows()),
-        ("notice", NOTICE.into()),
+        ("notice", notice(contents).into()),
         (
             "program",
             contents
@@ -131,6 +131,14 @@ pub(super) fn with_figures(quarter: Quarter, contents: &Contents, figures: &Figu
         ("root", root.into()),
         ("tests", Json::Object(tests.collect())),
     ])
+}
+
+/// What whoever reads a report must know.
+fn notice(contents: &Contents) -> String {
+    match contents.policy.log.is_of_unit() {
+        true => format!("{NOTICE} {UNIT_NOTICE}"),
+        false => NOTICE.to_owned(),
+    }
 }
 
 fn count(number: usize) -> Json {
@@ -185,17 +193,22 @@ fn evidence(contents: &Contents, figures: &Figures, sums: &Sums) -> Json {
         true => CONTRADICTED,
         false => state(sums.is_whole()),
     };
+    // The coordinator's log has the programs of nodes, and holds the checkpoints of units.
+    let elsewhere = |state| match contents.policy.log.is_of_unit() {
+        true => ELSEWHERE,
+        false => state,
+    };
     let states = [
         ("budget", state(figures.year.is_some())),
         ("checkpoints", PRESENT),
         ("decisions", state(decisions)),
         ("law", JUDGEMENT),
-        ("node_programs", programs),
+        ("node_programs", elsewhere(programs)),
         ("policies", state(!contents.books.is_empty())),
         ("program", state(contents.program.is_some())),
         ("rights", state(contents.has_clocks)),
         ("tests", tests),
-        ("witnesses", state(contents.policy.has_quorum())),
+        ("witnesses", elsewhere(state(contents.policy.has_quorum()))),
     ];
     Json::object(states.map(|(what, state)| (what, state.into())))
 }
@@ -215,5 +228,7 @@ fn disclosure(quarter: Quarter) -> Json {
 const PRESENT: &str = "evidence present";
 const MISSING: &str = "evidence missing";
 const CONTRADICTED: &str = "evidence contradicted";
+const ELSEWHERE: &str = "in packs of the coordinator";
 const JUDGEMENT: &str = "needs human judgement";
 const NOTICE: &str = "This report is no legal advice. Every value of a rule pack names its reviewer, or none; what nobody has reviewed needs a lawyer.";
+const UNIT_NOTICE: &str = "It is about the unit's own log, with keyed references of persons and exact numbers of them: it stays at the unit, for its own people and its auditors.";

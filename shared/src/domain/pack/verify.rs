@@ -15,7 +15,7 @@ use super::log_policy::LogPolicy;
 use super::open::{Contents, Pack, open};
 use super::quarter::year_of;
 use super::sums::Sums;
-use super::{extracts, page, previous, provenance, report, sample, sbom, verify_log};
+use super::{extracts, held, page, previous, provenance, report, sample, sbom, verify_log};
 use crate::base::hash::sha256;
 use crate::domain::history::{Json, Kind};
 
@@ -26,6 +26,8 @@ pub struct Against<'a> {
     pub policy: Option<&'a LogPolicy>,
     /// The pack before.
     pub previous: Option<&'a Files>,
+    /// For a pack of a unit: one of the coordinator.
+    pub coordinator: Option<&'a Files>,
 }
 
 /// Checks a pack.
@@ -70,6 +72,11 @@ fn checks(files: &Files, pack: &Pack, against: &Against<'_>, manifest: Checked) 
     checks.push(match against.previous {
         Some(previous) => Checked::new(Check::Previous, previous::check(pack, previous)),
         None => Checked::not_run(Check::Previous, "no pack before was given"),
+    });
+    checks.push(match against.coordinator {
+        _ if !log.is_of_unit() => Checked::not_run(Check::Held, "for packs of units"),
+        Some(coordinator) => Checked::new(Check::Held, held::check(pack, log, coordinator)),
+        None => Checked::not_run(Check::Held, "no pack of the coordinator was given"),
     });
     checks
 }

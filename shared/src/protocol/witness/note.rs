@@ -6,6 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::base::ids::{Hash32, IdentityKey};
 use crate::base::limits::HISTORY_PROOF_HASHES_MAX;
+use crate::domain::pack::UNIT_LOG;
 use crate::domain::tlog::{Checkpoint, NoteSignature, SignedNote, key_hash};
 
 /// Name of the coordinator's log: from its key, so that another key is another log.
@@ -17,7 +18,7 @@ pub fn coordinator_origin(key: &IdentityKey) -> String {
 /// Name of a node's log, and of the node as a witness.
 #[must_use]
 pub fn node_origin(key: &IdentityKey) -> String {
-    format!("aquifer/node/{:.16}", key.to_string())
+    format!("{UNIT_LOG}{:.16}", key.to_string())
 }
 
 /// What a witness signs (C2SP tlog-cosignature, version 1).

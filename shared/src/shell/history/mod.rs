@@ -4,6 +4,7 @@
 //! in memory is the right edge of the tree; complete tiles are read back when a proof needs them. Opening hashes at most the edge again,
 //! and holds it against the second place: a log that was deleted, cut or put back to an older copy is not opened.
 
+mod declare;
 #[cfg(test)]
 mod documents;
 mod export;
@@ -236,6 +237,18 @@ impl History {
         self.ask(|reply| Ask::Read { range, reply }).await?
     }
 
+    /// When the newest entry was written down; 0 where there is none.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read.
+    pub async fn latest(&self) -> Result<Timestamp, HistoryFault> {
+        let size = self.edge.borrow().size;
+        let newest = self.read(size.saturating_sub(1)..size).await?;
+        let newest = newest.last().map(|entry| entry.leaf.recorded_at);
+        Ok(newest.unwrap_or_default())
+    }
+
     /// Removes payload and salt of an entry for good; its leaf stays. Durable on return.
     ///
     /// # Errors
@@ -265,6 +278,19 @@ impl History {
     /// It cannot be read.
     pub async fn published(&self) -> Result<Option<String>, HistoryFault> {
         self.kept(work::PUBLISHED).await
+    }
+
+    /// The last checkpoint of each of some days (days since 1970) that was published with padding.
+    ///
+    /// # Errors
+    ///
+    /// They cannot be read.
+    pub async fn published_in(&self, days: Range<u64>) -> Result<Vec<String>, HistoryFault> {
+        let mut notes = Vec::new();
+        for day in days {
+            notes.extend(self.kept(&work::published_on(day)).await?);
+        }
+        Ok(notes)
     }
 
     /// Keeps a short text beside the log under a name; durable on return.

@@ -492,6 +492,26 @@ async fn a_clock_set_back_by_a_year_does_not_set_back_the_log() {
     assert!(entries.iter().all(|entry| entry.leaf.recorded_at == NOW));
 }
 
+static DAYS: AtomicU64 = AtomicU64::new(NOW.0);
+
+#[tokio::test]
+async fn the_last_checkpoint_of_each_day_is_kept() {
+    let (home, day_ms) = (Home::new(), 86_400_000);
+    let clock = || Timestamp(DAYS.load(Ordering::Relaxed));
+    let history = History::open(home.place(), home.signer(), clock);
+    let history = history.await.unwrap();
+    let mut notes = Vec::new();
+    for later in [0, 0, 2 * day_ms] {
+        DAYS.fetch_add(later, Ordering::Relaxed);
+        notes.push(history.publish_padded().await.unwrap().note);
+    }
+    let first = NOW.0 / day_ms;
+    let kept = history.published_in(first - 1..first + 3).await.unwrap();
+    assert_eq!(kept, notes[1..]);
+    let between = history.published_in(first + 1..first + 2).await.unwrap();
+    assert!(between.is_empty());
+}
+
 #[tokio::test]
 async fn tiles_are_those_of_c2sp() {
     let home = Home::new();

@@ -414,8 +414,9 @@ impl Worker {
         self.append(pads, &size).await?;
         let edge = self.growing.edge();
         let note = self.signer.note(edge);
-        self.append(Vec::new(), &[(PUBLISHED, note.clone())])
-            .await?;
+        let on_day = published_on(self.last.0 / DAY_MS);
+        let kept = [(PUBLISHED, note.clone()), (on_day.as_str(), note.clone())];
+        self.append(Vec::new(), &kept).await?;
         self.mark.sync()?;
         Ok(Padded { note, edge, quota })
     }
@@ -453,6 +454,11 @@ fn write(seq: u64, entry: Prepared, now: Timestamp, drawn: &[u8]) -> Written {
     }
 }
 
+/// Under which name the last padded checkpoint of a day (days since 1970) is kept: audit packs begin and end at them.
+pub(super) fn published_on(day: u64) -> String {
+    format!("{PUBLISHED}/{day}")
+}
+
 /// Salt and id of one entry.
 const RANDOM_BYTES: usize = 48;
 /// Leaves of one period of a padded log, at first.
@@ -460,3 +466,4 @@ pub(super) const QUOTA_MIN: u64 = 256;
 const QUOTA: &str = "leaves_per_period";
 const PUBLISHED_SIZE: &str = "published_size";
 pub(super) const PUBLISHED: &str = "published";
+const DAY_MS: u64 = 24 * 3_600 * 1_000;

@@ -1,0 +1,72 @@
+//! Whether a coordinator's log holds the checkpoints of a unit's: the unit alone could make its log again and sign that.
+
+use std::collections::BTreeSet;
+
+use super::checks::{Check, Finding, State};
+use super::entry::{Body, raw};
+use super::files::Files;
+use super::layout::CHECKPOINTS;
+use super::log_policy::VerifierKey;
+use super::open::{Pack, open};
+use super::tree::PackTree;
+use super::verify::{Against, verify};
+use crate::domain::history::{Json, Kind};
+use crate::domain::tlog::leaf_hash;
+
+/// A checkpoint as the coordinator entered it: size and root.
+type Held = (u64, String);
+
+pub(super) fn check(pack: &Pack, log: &VerifierKey, coordinator: &Files) -> Vec<Finding> {
+    let finding = |index, what: &str| Finding::of(CHECKPOINTS, index, what);
+    let Some(other) = verified(coordinator) else {
+        let what = "the pack of the coordinator does not verify";
+        return vec![finding(None, what)];
+    };
+    let own = &pack.contents;
+    let held = held(&other, &log.key.to_string());
+    let leaves = own.leaves.iter().map(|leaf| leaf_hash(leaf));
+    let tree = PackTree::new(own.first, &own.frontier, leaves);
+    let root = |size| Some(tree.as_ref()?.root(size)?.to_string());
+    let mut findings = Vec::new();
+    let shown = held
+        .iter()
+        .filter(|(size, _)| (own.first..=own.end).contains(size));
+    for (size, expected) in shown {
+        if root(*size).as_ref() != Some(expected) {
+            let what = "another root than the coordinator was shown: two histories";
+            findings.push(finding(Some(*size), what));
+        }
+    }
+    if held.iter().all(|(size, _)| *size != own.end) {
+        let what = "the coordinator's pack does not hold the last checkpoint: make one of it later";
+        findings.push(finding(Some(own.end), what));
+    }
+    findings
+}
+
+/// A pack that holds together. That texts of rules are missing from it is no fault of the log.
+fn verified(files: &Files) -> Option<Pack> {
+    let verdict = verify(files, &Against::default());
+    let mut failed = verdict.0.iter().filter(|one| one.state == State::Failed);
+    let holds = failed.all(|one| one.check == Check::Policy);
+    holds.then(|| open(files).ok())?
+}
+
+/// Checkpoints of a key's log that the coordinator entered.
+fn held(other: &Pack, key: &str) -> BTreeSet<Held> {
+    let read = |payload: &[u8]| {
+        let payload = Json::parse(payload).ok()?;
+        let own = payload.get("log").and_then(Json::as_text) == Some(key);
+        let size = payload.get("size")?.as_u64()?;
+        let root = payload.get("root")?.as_text()?.to_owned();
+        own.then_some((size, root))
+    };
+    let published = other
+        .entries()
+        .filter(|entry| raw::kind(&entry.leaf) == Kind::CheckpointPublished.code());
+    let held = published.filter_map(|entry| match &entry.body {
+        Body::Kept { payload, .. } => read(payload),
+        Body::Erased => None,
+    });
+    held.collect()
+}

@@ -1,0 +1,30 @@
+//! What an operator declares: entered at a start where it is not what was entered last.
+
+use super::History;
+use super::fault::HistoryFault;
+use crate::base::hash::sha256;
+use crate::domain::history::Event;
+
+impl History {
+    /// Enters declarations, unless they are those that were entered last; nothing where nothing is declared.
+    ///
+    /// # Errors
+    ///
+    /// See [`History::append`].
+    pub async fn declare(&self, declared: Vec<Event>) -> Result<(), HistoryFault> {
+        let texts = declared.iter().map(|event| {
+            let policy = event.policy;
+            format!("{policy} {}\n", event.payload.to_text())
+        });
+        let digest = sha256(texts.collect::<String>().as_bytes()).to_string();
+        let known = self.kept(DECLARED).await?;
+        if declared.is_empty() || known.as_ref() == Some(&digest) {
+            return Ok(());
+        }
+        self.append(declared).await?;
+        self.keep(DECLARED, digest).await
+    }
+}
+
+/// Beside the history: digest of what was declared last.
+const DECLARED: &str = "declared";
