@@ -56,9 +56,10 @@ impl Data {
         let site = (&own, ledger.durable().seq);
         let key = holdout_key::load(directory, site.1)?;
         let split = split_of(key.expose());
-        let (gatekeeper, held) =
-            in_force(directory, (config, site), (history, runtime), break_glass)?;
-        let time = (now as fn() -> Timestamp, ledger.present(Timestamp(0)));
+        let floor = ledger.present(Timestamp(0));
+        let found = (break_glass, now().max(floor));
+        let (gatekeeper, held) = in_force(directory, (config, site), (history, runtime), found)?;
+        let time = (now as fn() -> Timestamp, floor);
         let doorman = Doorman::of_node(gatekeeper.clone(), history, time);
         let (contract, table, intake) = doorman.training(&config.data, directory)?;
         let subjects = subject_key::load(directory)?;
@@ -82,10 +83,13 @@ impl Data {
             failed,
         );
         let (results, results_heard) = mpsc::channel(RESULTS_MAX);
-        let consents = consent::attach(directory)?;
+        // Held against the history once more: what is read from here on is what is open now.
+        let known = runtime.block_on(consent::entering::known(history))?;
+        let consents = consent::attach(directory, known)?;
         let told = history.clone();
         let read = (&table, intake);
         let cohorts = Cohorts::new(gatekeeper.clone(), &subjects, read, consents, now)
+            .not_before(floor)
             .telling(Box::new(move |event| told.tell(None, event)))
             .noting(usage);
         let workers = Workers::start((table, cohorts), shelf, key, OpenDpNoise, results);
@@ -107,11 +111,11 @@ fn in_force(
     directory: &Path,
     (config, site): (&NodeConfig, (&IdentityKey, u64)),
     (history, runtime): (&History, &Runtime),
-    break_glass: Option<&str>,
+    (break_glass, now): (Option<&str>, Timestamp),
 ) -> anyhow::Result<(Option<Gatekeeper>, InForce)> {
     let gatekeeper = config.gatekeeper(directory)?;
     let policy = (config, gatekeeper.as_ref());
-    let found = (break_glass, history, now());
+    let found = (break_glass, history, now);
     let held = runtime.block_on(governance::hold(directory, policy, site, found))?;
     if gatekeeper.is_none() {
         tracing::warn!(
@@ -119,7 +123,7 @@ fn in_force(
         );
     }
     // Before any table is read: what is declared later is processing that was not.
-    let declared = declared(config.facts.as_ref(), gatekeeper.as_ref(), now())?;
+    let declared = declared(config.facts.as_ref(), gatekeeper.as_ref(), now)?;
     runtime.block_on(history.declare(declared))?;
     let exceptions = held.accepted.exceptions.clone();
     Ok((gatekeeper.map(|own| own.excepting(exceptions)), held))
