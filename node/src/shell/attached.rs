@@ -21,6 +21,7 @@ use super::config::NodeConfig;
 use super::consent;
 use super::declarations::declared;
 use super::doorman::Doorman;
+use super::glass::{Glass, Lock};
 use super::governance::{self, InForce};
 use super::holdout_key;
 use super::published::{Refresher, Shelf, first};
@@ -51,13 +52,13 @@ impl Data {
         (config, own): (&NodeConfig, IdentityKey),
         ledger: &Ledger,
         (history, runtime): (&History, &Runtime),
-        (break_glass, usage): (Option<&str>, Usage),
+        (glass, usage): (&Glass, Usage),
     ) -> anyhow::Result<Self> {
         let site = (&own, ledger.durable().seq);
         let key = holdout_key::load(directory, site.1)?;
         let split = split_of(key.expose());
         let floor = ledger.present(Timestamp(0));
-        let found = (break_glass, now().max(floor));
+        let found = (glass.reason(Lock::Policy), now().max(floor));
         let (gatekeeper, held) = in_force(directory, (config, site), (history, runtime), found)?;
         let time = (now as fn() -> Timestamp, floor);
         let doorman = Doorman::of_node(gatekeeper.clone(), history, time);

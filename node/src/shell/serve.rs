@@ -101,10 +101,7 @@ pub fn run(directory: &Path, glass: &Glass) -> anyhow::Result<Stopped> {
     let history = teller.history().clone();
     let door = runtime.block_on(async { Door::open(directory) })?;
     let own = identity.identity().public();
-    let (told, more) = (
-        (&history, &runtime),
-        (glass.reason(Lock::Policy), used.usage()),
-    );
+    let (told, more) = ((&history, &runtime), (glass, used.usage()));
     let data = Data::attach(directory, (&config, own), &ledger, told, more)?;
     let signer = at_rest::identity(directory)?.into_identity();
     let participant =

@@ -45,7 +45,7 @@ use crate::core::consent::NoticeBook;
 /// # Errors
 ///
 /// The ledger is there and cannot be opened, or does not go on from what is known; later, another file is in its place.
-pub fn attach(directory: &Path, known: Option<Step>) -> anyhow::Result<News> {
+pub(in crate::shell) fn attach(directory: &Path, known: Option<Step>) -> anyhow::Result<News> {
     let directory = directory.to_owned();
     let path = directory.join(LEDGER_FILE);
     let there = move || -> anyhow::Result<Option<(ConsentLedger, File)>> {
