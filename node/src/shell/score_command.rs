@@ -407,3 +407,41 @@ fn reasons(predictor: &Predictor, cells: &[usize], count: usize) -> String {
 
 /// How long the coordinator may take to send a model.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::fixtures::gatekeeper;
+
+    const CONTRACT: &str = r#"
+[contract]
+name = "churn"
+version = 1
+[table.customers]
+privacy_unit = "id"
+label = { column = "churned", positive = "yes" }
+[table.customers.column.tenure]
+low = 0
+high = 64
+"#;
+
+    /// The review of the purpose was due on 2027-11-30, and the history has entries of a month later.
+    #[test]
+    fn l4_a_clock_that_is_set_back_brings_no_purpose_back() {
+        let written_down = Timestamp(1_830_000_000_000);
+        let (folder, gatekeeper) = (tempfile::tempdir().unwrap(), gatekeeper());
+        let contract = Contract::parse(CONTRACT).unwrap();
+        let brief = Brief {
+            gate: Gate::Score,
+            purpose: "churn.score".to_owned(),
+            columns: vec!["tenure".to_owned(), "churned".to_owned()],
+            figures: Figures::unspent(100),
+            reviewer: None,
+        };
+        let scribe = Scribe::of(folder.path(), Some(gatekeeper.clone()), written_down);
+        let admitted = intake(Some(&gatekeeper), (&brief, &contract), &scribe);
+        let refused = admitted.err().unwrap();
+        assert!(refused.contains("review"), "{refused}");
+        assert_eq!(present(written_down), written_down);
+    }
+}

@@ -59,7 +59,7 @@ pub(in crate::shell) fn attach(directory: &Path, known: Option<Step>) -> anyhow:
     };
     let mut open = there()?;
     match &mut open {
-        Some((ledger, _)) => drop(ledger.goes_on(known)??),
+        Some((ledger, _)) => ledger.goes_on(known)?.map(drop)?,
         None => CONSENT.absent(path.parent().unwrap_or(&path), known)?,
     }
     let (mut seen, mut listed) = (Position::default(), NoticeBook::default());
