@@ -593,9 +593,11 @@ fn c2_a_ledger_from_before_steps_is_bound_when_it_is_opened() {
     unit.says("ada-lovelace", EventKind::Given, 1);
     let history = unit.history();
     let mut old = unit.ledger();
-    let gone = sqlx::query("DELETE FROM steps").execute(&mut old.connection);
-    unit.runtime.block_on(gone).unwrap();
-    drop(old);
+    unit.runtime.block_on(async {
+        let gone = sqlx::query("DROP TABLE steps");
+        gone.execute(&mut old.connection).await.unwrap();
+        sqlx::Connection::close(old.connection).await.unwrap();
+    });
     let path = unit.path().join(LEDGER_FILE);
     let copy = std::fs::read(&path).unwrap();
     // Nobody writes to it: it is opened, and the history hears of it.
