@@ -95,8 +95,7 @@ pub(super) struct Node {
 /// The table lives in the computing thread; only charged, noisy sums reach the session.
 pub fn run(directory: &Path, glass: &Glass) -> anyhow::Result<Stopped> {
     let config = NodeConfig::load(directory)?;
-    let identity = at_rest::identity(directory)?;
-    let runtime = runtime()?;
+    let (identity, runtime) = (at_rest::identity(directory)?, runtime()?);
     let (store, ledger, used, teller) = books(directory, &config, (&runtime, glass))?;
     let history = teller.history().clone();
     let door = runtime.block_on(async { Door::open(directory) })?;

@@ -468,7 +468,7 @@ mod tests {
         let closed = folder.path().join("lost+found");
         fs::create_dir(&closed).unwrap();
         // Not for the user 0, who may list everything.
-        fs::set_permissions(&closed, fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
         assert!(!open(folder.path()).unwrap().takes_plain);
         let of = |kind: ErrorKind| at("list", &closed)(kind.into());
         assert!(is_closed(&of(ErrorKind::PermissionDenied)));
