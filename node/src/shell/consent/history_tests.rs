@@ -92,6 +92,18 @@ impl Unit {
         ConsentLedger::open(self.path()).unwrap()
     }
 
+    /// The ledger's file, once everything of its log is in it: who drops a connection does not wait for that.
+    fn settled(&self) -> Vec<u8> {
+        let mut ledger = self.ledger();
+        self.runtime.block_on(async {
+            let emptied = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)");
+            let emptied = emptied.fetch_one(&mut ledger.connection).await.unwrap();
+            assert_eq!(sqlx::Row::get::<i64, _>(&emptied, 0), 0, "nobody reads");
+            sqlx::Connection::close(ledger.connection).await.unwrap();
+        });
+        std::fs::read(self.path().join(LEDGER_FILE)).unwrap()
+    }
+
     fn counter(&self) -> Counter {
         let mut ledger = self.ledger();
         Counter {
@@ -594,8 +606,10 @@ fn c2_a_ledger_from_before_steps_is_bound_when_it_is_opened() {
     let history = unit.history();
     let mut old = unit.ledger();
     unit.runtime.block_on(async {
-        let gone = sqlx::query("DROP TABLE steps");
-        gone.execute(&mut old.connection).await.unwrap();
+        for statement in ["DROP TABLE steps", "PRAGMA wal_checkpoint(TRUNCATE)"] {
+            let done = sqlx::query(statement).execute(&mut old.connection);
+            done.await.unwrap();
+        }
         sqlx::Connection::close(old.connection).await.unwrap();
     });
     let path = unit.path().join(LEDGER_FILE);
@@ -605,6 +619,7 @@ fn c2_a_ledger_from_before_steps_is_bound_when_it_is_opened() {
     let known = unit.runtime.block_on(known(&history)).unwrap();
     assert_eq!(known.map(Step::number), Some(1));
     hold_it(&unit, &history, None).unwrap();
+    unit.settled();
     std::fs::write(&path, copy).unwrap();
     let fault = hold_it(&unit, &history, None).unwrap_err();
     assert!(fault.is::<PutBack>(), "{fault:#}");
@@ -622,10 +637,11 @@ fn check_attached(then: impl Fn(&Path, &[u8]), goes_on: bool) {
     let unit = Unit::new();
     unit.says("ada-lovelace", EventKind::Given, 1);
     let path = unit.path().join(LEDGER_FILE);
-    let before = std::fs::read(&path).unwrap();
+    let before = unit.settled();
     unit.says("ada-lovelace", EventKind::Withdrawn, 2);
     let history = unit.history();
     hold_it(&unit, &history, None).unwrap();
+    unit.settled();
     then(&path, &before);
     let known = unit.runtime.block_on(known(&history)).unwrap();
     match super::attach(unit.path(), known) {
