@@ -21,6 +21,7 @@ use super::config::NodeConfig;
 use super::consent;
 use super::declarations::declared;
 use super::doorman::Doorman;
+use super::glass::{Glass, Lock};
 use super::governance::{self, InForce};
 use super::holdout_key;
 use super::published::{Refresher, Shelf, first};
@@ -51,14 +52,15 @@ impl Data {
         (config, own): (&NodeConfig, IdentityKey),
         ledger: &Ledger,
         (history, runtime): (&History, &Runtime),
-        (break_glass, usage): (Option<&str>, Usage),
+        (glass, usage): (&Glass, Usage),
     ) -> anyhow::Result<Self> {
         let site = (&own, ledger.durable().seq);
         let key = holdout_key::load(directory, site.1)?;
         let split = split_of(key.expose());
-        let (gatekeeper, held) =
-            in_force(directory, (config, site), (history, runtime), break_glass)?;
-        let time = (now as fn() -> Timestamp, ledger.present(Timestamp(0)));
+        let floor = ledger.present(Timestamp(0));
+        let found = (glass.reason(Lock::Policy), now().max(floor));
+        let (gatekeeper, held) = in_force(directory, (config, site), (history, runtime), found)?;
+        let time = (now as fn() -> Timestamp, floor);
         let doorman = Doorman::of_node(gatekeeper.clone(), history, time);
         let (contract, table, intake) = doorman.training(&config.data, directory)?;
         let subjects = subject_key::load(directory)?;
@@ -82,10 +84,13 @@ impl Data {
             failed,
         );
         let (results, results_heard) = mpsc::channel(RESULTS_MAX);
-        let consents = consent::attach(directory)?;
+        // Held against the history once more: what is read from here on is what is open now.
+        let known = runtime.block_on(consent::entering::known(history))?;
+        let consents = consent::attach(directory, known)?;
         let told = history.clone();
         let read = (&table, intake);
         let cohorts = Cohorts::new(gatekeeper.clone(), &subjects, read, consents, now)
+            .not_before(floor)
             .telling(Box::new(move |event| told.tell(None, event)))
             .noting(usage);
         let workers = Workers::start((table, cohorts), shelf, key, OpenDpNoise, results);
@@ -107,11 +112,11 @@ fn in_force(
     directory: &Path,
     (config, site): (&NodeConfig, (&IdentityKey, u64)),
     (history, runtime): (&History, &Runtime),
-    break_glass: Option<&str>,
+    (break_glass, now): (Option<&str>, Timestamp),
 ) -> anyhow::Result<(Option<Gatekeeper>, InForce)> {
     let gatekeeper = config.gatekeeper(directory)?;
     let policy = (config, gatekeeper.as_ref());
-    let found = (break_glass, history, now());
+    let found = (break_glass, history, now);
     let held = runtime.block_on(governance::hold(directory, policy, site, found))?;
     if gatekeeper.is_none() {
         tracing::warn!(
@@ -119,7 +124,7 @@ fn in_force(
         );
     }
     // Before any table is read: what is declared later is processing that was not.
-    let declared = declared(config.facts.as_ref(), gatekeeper.as_ref(), now())?;
+    let declared = declared(config.facts.as_ref(), gatekeeper.as_ref(), now)?;
     runtime.block_on(history.declare(declared))?;
     let exceptions = held.accepted.exceptions.clone();
     Ok((gatekeeper.map(|own| own.excepting(exceptions)), held))

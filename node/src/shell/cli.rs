@@ -18,6 +18,7 @@ use super::audit::{self, AuditCommand, NotVerified};
 use super::config::{CONFIG_FILE, NodeConfig};
 use super::consent::{self, ConsentCommand};
 use super::facts_command::{self, FactsCommand};
+use super::glass::Glass;
 use super::law_command::{self, LawsCommand, PolicyCommand};
 use super::link::LinkFault;
 use super::review_command::{self, Review};
@@ -69,10 +70,11 @@ enum Command {
     },
     /// Attach the data and take part in studies until stopped.
     Run {
-        /// Start under a changed policy that two officers have not signed yet, for a day, or with a ledger of consents or of
-        /// usage that was put back from a backup: why. It is written down.
+        /// Start under a changed policy that two officers have not signed yet, for a day: why. A ledger that was put back from
+        /// a backup takes a reason of its own, with its name in front ("consent.db: REASON", "usage.db: REASON"). Each is
+        /// written down.
         #[arg(long, value_name = "REASON")]
-        break_glass: Option<String>,
+        break_glass: Vec<String>,
     },
     /// Make the running node read its tables for analysts again, under the new epoch of node.toml; studies go on.
     Refresh {
@@ -259,7 +261,10 @@ fn carry_out(command: &Command, directory: &Path) -> anyhow::Result<Outcome> {
     match command {
         Command::Join { ticket, json } => join_command::run(ticket, directory, *json),
         Command::Check { .. } => unreachable!("carried out by run"),
-        Command::Run { break_glass } => stopped(serve::run(directory, break_glass.as_deref())?),
+        Command::Run { break_glass } => match Glass::parse(break_glass) {
+            Ok(glass) => stopped(serve::run(directory, &glass)?),
+            Err(none) => refuse(false, "break-glass", &none.to_string()),
+        },
         Command::Refresh { json } => refresh_command::run(directory, *json),
         Command::Budget { json } => unit_commands::run(directory, &Query::Budget, *json),
         Command::Studies { command } => {

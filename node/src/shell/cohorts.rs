@@ -152,6 +152,15 @@ impl Cohorts {
         }
     }
 
+    /// Looks as of this moment at the earliest, whatever the clock says.
+    #[must_use]
+    pub fn not_before(self, floor: Timestamp) -> Self {
+        Self {
+            looked: self.looked.max(floor),
+            ..self
+        }
+    }
+
     /// With a usage ledger, which is told who may be in each sum.
     #[must_use]
     pub fn noting(mut self, usage: Usage) -> Self {
@@ -592,6 +601,22 @@ high = 64
         assert_eq!(unit.sum(), [COUNT; 3]);
         unit.happens("nobody of the table", EventKind::Objected, 3);
         assert_eq!(unit.sum(), [COUNT; 3]);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_looks_from_what_was_written_down() {
+        // She objected, and takes that back from a moment on that the clock says is still to come.
+        let sum = |floor: Option<u64>| {
+            let mut unit = Unit::new(|| NOW);
+            let floor = floor.map_or(Timestamp(0), |after| NOW.after_ms(after));
+            unit.cohorts = unit.cohorts.not_before(floor);
+            unit.is_told("ada", EventKind::Objected, (0, 0));
+            unit.is_told("ada", EventKind::ObjectionWithdrawn, (60_000, 0));
+            unit.sum()
+        };
+        assert_eq!(sum(None), [0, COUNT, COUNT]);
+        assert_eq!(sum(Some(59_000)), [0, COUNT, COUNT]);
+        assert_eq!(sum(Some(60_000)), [COUNT; 3]);
     }
 
     #[test]

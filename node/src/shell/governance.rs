@@ -56,7 +56,7 @@ pub async fn hold(
 }
 
 /// The policy of the files, if it is in force, for whoever reads them beside a start: what two officers have not signed counts for none,
-/// nor does a record that the history does not know.
+/// nor does a record that the history does not know. With the moment before which it is not now, whatever a clock says.
 ///
 /// # Errors
 ///
@@ -65,12 +65,14 @@ pub fn stands(
     directory: &Path,
     policy: (&NodeConfig, Option<&Gatekeeper>),
     now: Timestamp,
-) -> anyhow::Result<Accepted> {
+) -> anyhow::Result<(Accepted, Timestamp)> {
     let (config, _) = policy;
     // The ledger is made by the first start.
     let has_past = config.ledger_path(directory).exists();
-    let standing = standing(directory, policy, known(directory)?)?;
-    Ok(standing.accept(has_past, None, now)?)
+    let known = known(directory)?;
+    let floor = known.latest;
+    let standing = standing(directory, policy, known)?;
+    Ok((standing.accept(has_past, None, now)?, floor))
 }
 
 /// Whether what the files say now is in force beside a running node: what it accepted at its start, or a change of that which two officers

@@ -39,7 +39,7 @@ impl Unit {
     fn says(&self, cap: u32) {
         let keys = self.officers.each_ref().map(|own| own.public().to_string());
         let text = format!(
-            "[data]\ncontract = \"c\"\nquery = \"q\"\nbasis = \"b\"\ncustomers_max = 9\n[ledger]\nwitness = \"w\"\n[policy]\n\
+            "[data]\ncontract = \"c\"\nquery = \"q\"\nbasis = \"b\"\ncustomers_max = 9\ntables = {{}}\n[ledger]\nwitness = \"w\"\n[policy]\n\
              rho_micro_per_contract = 1\nrho_micro_per_year = {cap}\npurposes = []\napprovers = []\nofficers = {keys:?}\n"
         );
         fs::write(self.folder.path().join(CONFIG_FILE), text).unwrap();

@@ -20,6 +20,7 @@ pub mod encode;
 pub mod evidence;
 pub mod facts_command;
 mod gate;
+pub mod glass;
 pub mod governance;
 pub mod history;
 pub mod history_command;

@@ -27,7 +27,7 @@ use serde_json::json;
 
 use super::at_rest;
 use super::clock::now;
-use super::cohorts::Cohorts;
+use super::cohorts::{Cohorts, News};
 use super::config::NodeConfig;
 use super::consent::{ConsentLedger, Told};
 use super::doorman::Doorman;
@@ -73,20 +73,15 @@ pub struct Scoring<'a> {
 ///
 /// Scores are about people and stay in the unit: the file is made with mode 0600 and never overwrites another.
 pub fn run(directory: &Path, scoring: &Scoring<'_>) -> anyhow::Result<Outcome> {
-    let Some(format) = Format::of(scoring.out) else {
-        let found = scoring.out.display();
-        let why = format!("--out is {found}, expected a name that ends in .csv or .parquet");
-        return refuse(scoring.json, "format", &why);
+    let format = match format(scoring.out) {
+        Ok(format) => format,
+        Err((code, why)) => return refuse(scoring.json, code, &why),
     };
-    if scoring.out.exists() {
-        let found = scoring.out.display();
-        let why = format!("{found} exists already and is never overwritten; choose another name");
-        return refuse(scoring.json, "taken", &why);
-    }
     let config = NodeConfig::load(directory)?;
     let gatekeeper = config.gatekeeper(directory)?;
-    let accepted = match governance::stands(directory, (&config, gatekeeper.as_ref()), now()) {
-        Ok(accepted) => accepted,
+    let policy = (&config, gatekeeper.as_ref());
+    let (accepted, floor) = match governance::stands(directory, policy, now()) {
+        Ok(stands) => stands,
         Err(fault) if fault.is::<PolicyFault>() => {
             return refuse(scoring.json, "policy", &fault.to_string());
         }
@@ -99,7 +94,7 @@ pub fn run(directory: &Path, scoring: &Scoring<'_>) -> anyhow::Result<Outcome> {
     };
     let identity = at_rest::identity(directory)?;
     let contract = read_contract(&directory.join(&config.data.contract))?;
-    let fetched = fetch(&identity, scoring.model)?;
+    let fetched = fetch(&identity, scoring.model, floor)?;
     let file = match fetched.and_then(|file| on_contract(file, &contract)) {
         Ok(file) => file,
         Err((code, why)) => return refuse(scoring.json, &code, &why),
@@ -111,33 +106,49 @@ pub fn run(directory: &Path, scoring: &Scoring<'_>) -> anyhow::Result<Outcome> {
         figures: Figures::unspent(config.data.customers_max),
         reviewer: scoring.reviewer.cloned(),
     };
+    // Open from here on: what the history is asked about is what is read.
+    let consents = consent::attach(directory, None)?;
     if let Err(why) = told_now(directory) {
         let why = format!("nobody is scored: {}", chain(&why));
         return refuse(scoring.json, "consent", &why);
     }
-    let mut scribe = Scribe::of(directory, gatekeeper.clone());
+    let mut scribe = Scribe::of(directory, gatekeeper.clone(), floor);
     let admitted = intake(gatekeeper.as_ref(), (&brief, &contract), &scribe);
-    scribe.write(now())?;
+    scribe.write()?;
     let intake = match admitted {
         Ok(intake) => intake,
         Err(why) => return refuse(scoring.json, "law", &why),
     };
     let (_, table) = encode_for_scoring(&config.data, directory, &intake)?;
     scribe.doorman.registered(&intake, &contract, None);
-    scribe.write(now())?;
-    let cohort = cohort(directory, (gatekeeper, &brief), (&table, intake))?;
+    scribe.write()?;
+    let mut cohorts = cohorts(directory, (gatekeeper, floor), (&table, intake), consents)?;
+    let cohort = cohort(&mut cohorts, &brief)?;
     let suppressed = write((&table, &cohort), &file, scoring, format)?;
     let name = format!("{}@{}", file.card().name, file.card().version);
-    let kept = Exported::of(&cohort, scoring, &name, now());
+    let kept = Exported::of(&cohort, scoring, &name, present(floor));
     kept.note(directory)?;
     let to_review = must_review(&cohort).then(|| table.rows() - suppressed);
-    kept.tell(directory, (to_review, suppressed), now())?;
+    kept.tell(directory, (to_review, suppressed), present(floor))?;
     tell(
         scoring,
         (&file, &name, &brief.purpose),
         &kept,
         (table.rows(), suppressed),
     )
+}
+
+/// The format of a file that is not there yet; else code and message of a refusal.
+fn format(out: &Path) -> Result<Format, (&'static str, String)> {
+    let found = out.display();
+    if out.exists() {
+        let why = format!("{found} exists already and is never overwritten; choose another name");
+        return Err(("taken", why));
+    }
+    Format::of(out).ok_or_else(|| {
+        let why = format!("--out is {found}, expected a name that ends in .csv or .parquet");
+        ("format", why)
+    })
 }
 
 /// Says what was written, and until when it may be kept.
@@ -224,27 +235,30 @@ fn on_contract(file: ModelFile, contract: &Contract) -> Result<ModelFile, (Strin
 /// Writes down for the history what was decided and what was read; the running node enters it, or the next that has the history open.
 struct Scribe {
     directory: PathBuf,
+    /// What the history has written down, before which it is not now.
+    floor: Timestamp,
     doorman: Doorman,
     said: Receiver<Event>,
     say: Sender<Event>,
 }
 
 impl Scribe {
-    fn of(directory: &Path, gatekeeper: Option<Gatekeeper>) -> Self {
+    fn of(directory: &Path, gatekeeper: Option<Gatekeeper>, floor: Timestamp) -> Self {
         let (say, said) = channel();
         let told = say.clone();
         // The other end is in the same hands.
         let told = move |event| drop(told.send(event));
         Self {
             directory: directory.to_owned(),
-            doorman: Doorman::new(gatekeeper, told, (now as fn() -> Timestamp, Timestamp(0))),
+            floor,
+            doorman: Doorman::new(gatekeeper, told, (now as fn() -> Timestamp, floor)),
             said,
             say,
         }
     }
 
-    fn write(&mut self, now: Timestamp) -> anyhow::Result<()> {
-        let at = i64::try_from(now.0).unwrap_or(i64::MAX);
+    fn write(&mut self) -> anyhow::Result<()> {
+        let at = i64::try_from(present(self.floor).0).unwrap_or(i64::MAX);
         let mut ledger = ConsentLedger::open(&self.directory)?;
         for event in self.said.try_iter() {
             let told = Told {
@@ -267,7 +281,7 @@ fn intake(
     scribe: &Scribe,
 ) -> Result<Intake, String> {
     let gatekeeper = gatekeeper.ok_or("node.toml has no [people]: nobody is scored")?;
-    let decision = brief.decide(gatekeeper, now());
+    let decision = brief.decide(gatekeeper, present(scribe.floor));
     let _ = scribe.say.send(exporting(&contract.table, &decision));
     let decided = decision.allowed::<Score, Run>();
     drop(decided.map_err(|refused| refused.to_string())?);
@@ -276,18 +290,26 @@ fn intake(
     admitted.map_err(|shut| shut.to_string())
 }
 
-/// Who may be scored.
-fn cohort(
+/// Now, and not before what the history has written down: a clock that is set back brings no rule back, nor a model.
+fn present(floor: Timestamp) -> Timestamp {
+    now().max(floor)
+}
+
+/// What decides who may be scored.
+fn cohorts(
     directory: &Path,
-    (gatekeeper, brief): (Option<Gatekeeper>, &Brief),
+    (gatekeeper, floor): (Option<Gatekeeper>, Timestamp),
     (table, intake): (&Table, Intake),
-) -> anyhow::Result<Cohort<Score>> {
+    consents: News,
+) -> anyhow::Result<Cohorts> {
     let key = subject_key::load(directory)?;
-    let consents = consent::attach(directory)?;
     let read = (table, Some(intake));
-    let mut cohorts = Cohorts::new(gatekeeper, &key, read, consents, now);
-    let cohort = cohorts.of_scores(brief);
-    cohort.map_err(|refused| match refused {
+    Ok(Cohorts::new(gatekeeper, &key, read, consents, now).not_before(floor))
+}
+
+/// Who may be scored.
+fn cohort(cohorts: &mut Cohorts, brief: &Brief) -> anyhow::Result<Cohort<Score>> {
+    cohorts.of_scores(brief).map_err(|refused| match refused {
         RefusalCode::Law => {
             anyhow::anyhow!("the law in force denies the scores: see `aquifer-node policy check`")
         }
@@ -305,6 +327,7 @@ fn must_review(cohort: &Cohort<Score>) -> bool {
 fn fetch(
     identity: &IdentityDirectory,
     which: &str,
+    floor: Timestamp,
 ) -> anyhow::Result<Result<ModelFile, (String, String)>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -336,7 +359,7 @@ fn fetch(
         signed,
         "the model {which} is not signed by the release key {key} that the ticket pinned; do not use it"
     );
-    let in_date = file.in_date(now());
+    let in_date = file.in_date(present(floor));
     Ok(in_date
         .map(|()| file)
         .map_err(|out| ("out-of-use".to_owned(), out.to_string())))
@@ -384,3 +407,41 @@ fn reasons(predictor: &Predictor, cells: &[usize], count: usize) -> String {
 
 /// How long the coordinator may take to send a model.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::fixtures::gatekeeper;
+
+    const CONTRACT: &str = r#"
+[contract]
+name = "churn"
+version = 1
+[table.customers]
+privacy_unit = "id"
+label = { column = "churned", positive = "yes" }
+[table.customers.column.tenure]
+low = 0
+high = 64
+"#;
+
+    /// The review of the purpose was due on 2027-11-30, and the history has entries of a month later.
+    #[test]
+    fn l4_a_clock_that_is_set_back_brings_no_purpose_back() {
+        let written_down = Timestamp(1_830_000_000_000);
+        let (folder, gatekeeper) = (tempfile::tempdir().unwrap(), gatekeeper());
+        let contract = Contract::parse(CONTRACT).unwrap();
+        let brief = Brief {
+            gate: Gate::Score,
+            purpose: "churn.score".to_owned(),
+            columns: vec!["tenure".to_owned(), "churned".to_owned()],
+            figures: Figures::unspent(100),
+            reviewer: None,
+        };
+        let scribe = Scribe::of(folder.path(), Some(gatekeeper.clone()), written_down);
+        let admitted = intake(Some(&gatekeeper), (&brief, &contract), &scribe);
+        let refused = admitted.err().unwrap();
+        assert!(refused.contains("review"), "{refused}");
+        assert_eq!(present(written_down), written_down);
+    }
+}

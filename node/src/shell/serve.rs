@@ -32,6 +32,7 @@ use super::consent::entering::hold;
 use super::control::{Asked, Door};
 use super::evidence::EvidenceFile;
 use super::gate::TaskGate;
+use super::glass::{Glass, Lock};
 use super::history::publish;
 use super::link::{self, Ends, LinkEvent, LinkFault, Queued};
 use super::published::Refresher;
@@ -92,15 +93,14 @@ pub(super) struct Node {
 /// # Privacy
 ///
 /// The table lives in the computing thread; only charged, noisy sums reach the session.
-pub fn run(directory: &Path, break_glass: Option<&str>) -> anyhow::Result<Stopped> {
+pub fn run(directory: &Path, glass: &Glass) -> anyhow::Result<Stopped> {
     let config = NodeConfig::load(directory)?;
-    let identity = at_rest::identity(directory)?;
-    let runtime = runtime()?;
-    let (store, ledger, used, teller) = books(directory, &config, (&runtime, break_glass))?;
+    let (identity, runtime) = (at_rest::identity(directory)?, runtime()?);
+    let (store, ledger, used, teller) = books(directory, &config, (&runtime, glass))?;
     let history = teller.history().clone();
     let door = runtime.block_on(async { Door::open(directory) })?;
     let own = identity.identity().public();
-    let (told, more) = ((&history, &runtime), (break_glass, used.usage()));
+    let (told, more) = ((&history, &runtime), (glass, used.usage()));
     let data = Data::attach(directory, (&config, own), &ledger, told, more)?;
     let signer = at_rest::identity(directory)?.into_identity();
     let participant =
@@ -177,7 +177,7 @@ async fn end<const N: usize>(beside: [JoinHandle<()>; N], history: History) {
 fn books(
     directory: &Path,
     config: &NodeConfig,
-    (runtime, break_glass): (&tokio::runtime::Runtime, Option<&str>),
+    (runtime, glass): (&tokio::runtime::Runtime, &Glass),
 ) -> anyhow::Result<(Store, Ledger, usage::UsageThread, Teller)> {
     // The ledger first: a second process is refused before it reads any data.
     let (ledger, witness) = (
@@ -187,8 +187,11 @@ fn books(
     let database = at_rest::vault(directory)?.database(at_rest::LEDGER);
     let (mut store, ledger) = runtime.block_on(Store::open(&ledger, &witness, &database))?;
     let history = runtime.block_on(attach(directory, config, &mut store))?;
-    runtime.block_on(hold(&history, directory, (break_glass, now())))?;
-    runtime.block_on(usage::hold(&history, directory, (break_glass, now())))?;
+    let at = ledger.present(now());
+    let consent = (glass.reason(Lock::Consent), at);
+    runtime.block_on(hold(&history, directory, consent))?;
+    let usage = (glass.reason(Lock::Usage), at);
+    runtime.block_on(usage::hold(&history, directory, usage))?;
     // Only then is anything written to the usage ledger.
     let used = usage::start(directory, &ledger, |after| {
         Ok(runtime.block_on(store.links_after(after, usize::MAX))?)

@@ -40,9 +40,9 @@ pub(in crate::shell) struct Step {
 #[derive(Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
     "{} {found}, and this node's history knows step {known} of it: it was deleted or put back from a backup, so that {}. Put the \
-     newest copy back; where there is none, start once with --break-glass \"REASON\", which is written down, and {} (the unit's data \
+     newest copy back; where there is none, start once with --break-glass \"{}: REASON\", which is written down, and {} (the unit's data \
      protection officer decides)",
-    path.display(), bound.lost, bound.again
+    path.display(), bound.lost, bound.file, bound.again
 )]
 pub struct PutBack {
     bound: &'static Bound,

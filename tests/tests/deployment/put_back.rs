@@ -104,7 +104,12 @@ fn c3_an_objection_cannot_be_undone_by_an_older_ledger() {
     restart(&mut small);
     stop(&mut small);
     put_back(&node, "consent.db", &copy);
-    let mut broken = command("aquifer-node", ["run", "--break-glass", "the disk is gone"]);
+    // A reason for the policy opens no ledger.
+    let unnamed = ["run", "--break-glass", "the disk is gone"];
+    let words = ["put back from a backup", "consent.db: REASON"];
+    check_says(&small.node(0, &unnamed), 1, &words);
+    let named = ["run", "--break-glass", "consent.db: the disk is gone"];
+    let mut broken = command("aquifer-node", named);
     let log = small.folder.path().join("glass.log");
     let started = small
         .cluster
@@ -119,7 +124,9 @@ fn c3_an_objection_cannot_be_undone_by_an_older_ledger() {
     started.stop().unwrap();
     let shown = small.node(0, &["history", "show", "--json"]);
     let shown: Value = serde_json::from_str(&shown.success().unwrap()).unwrap();
-    assert!(shown.to_string().contains("the disk is gone"), "{shown}");
+    let shown = shown.to_string();
+    assert!(shown.contains("the disk is gone"), "{shown}");
+    assert!(!shown.contains("consent.db: the disk"), "{shown}");
 }
 
 /// A file in place of another, for its owner alone; refused by name, and left as it is. Then the other one is put back.

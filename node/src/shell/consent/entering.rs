@@ -12,7 +12,7 @@ use super::ledger::{ConsentFault, ConsentLedger, LEDGER_FILE};
 use super::outbox::Open;
 use super::steps::CONSENT;
 use crate::shell::config::NodeConfig;
-use crate::shell::steps::PutBack;
+use crate::shell::steps::{PutBack, Step};
 
 /// Refuses a ledger that was deleted or put back alone from a backup, unless there is a reason to take it as it is.
 ///
@@ -37,6 +37,15 @@ pub async fn hold(
     };
     let steps = (known, found);
     CONSENT.hold(history, steps, held, (reason, now)).await
+}
+
+/// The step of the ledger that the history knows, if it knows any.
+///
+/// # Errors
+///
+/// The history cannot be read.
+pub async fn known(history: &History) -> anyhow::Result<Option<Step>> {
+    CONSENT.known(history).await
 }
 
 /// Enters everything that is open. One task at a time, of the process that has the history open.

@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use super::desk::entry;
-use super::entering::{enter, hold};
+use super::entering::{enter, hold, known};
 use super::issued::Issued;
 use super::ledger::{ConsentFault, ConsentLedger, EventKey, LEDGER_FILE};
 use super::outbox::Told;
@@ -28,7 +28,7 @@ use crate::core::consent::{
     AgeSaid, ConsentEvent, EventKind, Notice, Scope, SubjectKey, SubjectRef,
 };
 use crate::core::fixtures::{NOW, gatekeeper};
-use crate::shell::steps::PutBack;
+use crate::shell::steps::{PutBack, Step};
 use crate::shell::telling::{Proof, Teller};
 use crate::shell::views::{Answer, Query};
 
@@ -90,6 +90,18 @@ impl Unit {
 
     fn ledger(&self) -> ConsentLedger {
         ConsentLedger::open(self.path()).unwrap()
+    }
+
+    /// The ledger's file, once everything of its log is in it: who drops a connection does not wait for that.
+    fn settled(&self) -> Vec<u8> {
+        let mut ledger = self.ledger();
+        self.runtime.block_on(async {
+            let emptied = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)");
+            let emptied = emptied.fetch_one(&mut ledger.connection).await.unwrap();
+            assert_eq!(sqlx::Row::get::<i64, _>(&emptied, 0), 0, "nobody reads");
+            sqlx::Connection::close(ledger.connection).await.unwrap();
+        });
+        std::fs::read(self.path().join(LEDGER_FILE)).unwrap()
     }
 
     fn counter(&self) -> Counter {
@@ -588,10 +600,74 @@ fn c2_a_ledger_that_was_put_back_is_taken_with_a_reason_that_the_history_keeps()
 }
 
 #[test]
+fn c2_a_ledger_from_before_steps_is_bound_when_it_is_opened() {
+    let unit = Unit::new();
+    unit.says("ada-lovelace", EventKind::Given, 1);
+    let history = unit.history();
+    let mut old = unit.ledger();
+    unit.runtime.block_on(async {
+        for statement in ["DROP TABLE steps", "PRAGMA wal_checkpoint(TRUNCATE)"] {
+            let done = sqlx::query(statement).execute(&mut old.connection);
+            done.await.unwrap();
+        }
+        sqlx::Connection::close(old.connection).await.unwrap();
+    });
+    let path = unit.path().join(LEDGER_FILE);
+    let copy = std::fs::read(&path).unwrap();
+    // Nobody writes to it: it is opened, and the history hears of it.
+    hold_it(&unit, &history, None).unwrap();
+    let known = unit.runtime.block_on(known(&history)).unwrap();
+    assert_eq!(known.map(Step::number), Some(1));
+    hold_it(&unit, &history, None).unwrap();
+    unit.settled();
+    std::fs::write(&path, copy).unwrap();
+    let fault = hold_it(&unit, &history, None).unwrap_err();
+    assert!(fault.is::<PutBack>(), "{fault:#}");
+    std::fs::remove_file(&path).unwrap();
+    assert!(hold_it(&unit, &history, None).is_err());
+    // A ledger that is new has nothing to be bound.
+    let new = tempfile::tempdir().unwrap();
+    let step = ConsentLedger::open(new.path()).unwrap().step().unwrap();
+    assert_eq!(step.number(), 0);
+}
+
+/// Ada agrees and withdraws; the ledger is held against the history, something happens to its file, and it is attached.
+#[track_caller]
+fn check_attached(then: impl Fn(&Path, &[u8]), goes_on: bool) {
+    let unit = Unit::new();
+    unit.says("ada-lovelace", EventKind::Given, 1);
+    let path = unit.path().join(LEDGER_FILE);
+    let before = unit.settled();
+    unit.says("ada-lovelace", EventKind::Withdrawn, 2);
+    let history = unit.history();
+    hold_it(&unit, &history, None).unwrap();
+    unit.settled();
+    then(&path, &before);
+    let known = unit.runtime.block_on(known(&history)).unwrap();
+    match super::attach(unit.path(), known) {
+        Ok(mut news) => assert!(goes_on && news().unwrap().events.len() >= 2),
+        Err(fault) => assert!(!goes_on && fault.is::<PutBack>(), "{fault:#}"),
+    }
+}
+
+#[test]
+fn c2_a_ledger_that_is_exchanged_before_it_is_attached_is_refused() {
+    check_attached(|_, _| {}, true);
+    check_attached(|path, before| std::fs::write(path, before).unwrap(), false);
+    check_attached(|path, _| std::fs::remove_file(path).unwrap(), false);
+    let renamed = |path: &Path, before: &[u8]| {
+        let beside = path.with_extension("other");
+        std::fs::write(&beside, before).unwrap();
+        std::fs::rename(beside, path).unwrap();
+    };
+    check_attached(renamed, false);
+}
+
+#[test]
 fn a_ledger_that_is_replaced_under_a_running_node_is_not_read_on() {
     let unit = Unit::new();
     unit.says("ada-lovelace", EventKind::Given, 1);
-    let mut news = super::attach(unit.path()).unwrap();
+    let mut news = super::attach(unit.path(), None).unwrap();
     assert_eq!(news().unwrap().events.len(), 1);
     let ledger = unit.path().join(LEDGER_FILE);
     let copy = unit.path().join("copy.db");
@@ -611,7 +687,7 @@ fn c2_a_ledger_that_is_written_over_under_a_running_node_is_not_read_on() {
     assert!(!log.exists());
     std::fs::copy(&ledger, &backup).unwrap();
     unit.says("ada-lovelace", EventKind::Withdrawn, 2);
-    let mut news = super::attach(unit.path()).unwrap();
+    let mut news = super::attach(unit.path(), None).unwrap();
     assert_eq!(news().unwrap().events.len(), 2);
     std::fs::copy(&backup, &ledger).unwrap();
     unit.says("ada-lovelace", EventKind::Objected, 3);

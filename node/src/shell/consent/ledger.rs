@@ -16,7 +16,7 @@ use tokio::runtime::Runtime;
 use super::batch::{Batch, Written};
 use super::outbox::{Told, drawn_key, payload};
 use super::record;
-use super::steps::advance;
+use super::steps::{advance, begin};
 use super::tombstone::Tombstone;
 use crate::core::consent::{ConsentEvent, Notice, NoticeBook, NoticeFault, SubjectKey, SubjectRef};
 use crate::shell::at_rest;
@@ -144,11 +144,13 @@ impl ConsentLedger {
             .map_err(ConsentFault::Runtime)?;
         let key = at_rest::vault(directory).map_err(ConsentFault::Key)?;
         let key = key.database(at_rest::CONSENT);
+        let drawn = drawn_key()?;
         let opened = runtime.block_on(async {
             let mut connection = open_sqlite(&path, &key, Shape::Shared(BUSY_WAIT)).await?;
             for statement in SCHEMA {
                 sqlx::query(statement).execute(&mut connection).await?;
             }
+            begin(&mut connection, &drawn).await?;
             Ok(connection)
         });
         match opened {

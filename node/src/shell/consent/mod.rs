@@ -32,18 +32,20 @@ pub use batch::Written;
 pub use command::{ConsentCommand, run};
 pub use ledger::{ConsentFault, ConsentLedger, EventKey, LEDGER_FILE, Position, Taken};
 pub use outbox::Told;
+use steps::CONSENT;
 pub use tombstone::Erased;
 
 use super::cohorts::{Heard, News};
+use super::steps::Step;
 use crate::core::consent::NoticeBook;
 
 /// What comes into the ledger of a unit, from the first event on. A ledger that does not exist yet has nothing; it is looked for again
-/// at every call.
+/// at every call. One that the history knows by a step must go on from it: the open file itself, whatever was at its place before.
 ///
 /// # Errors
 ///
-/// The ledger is there and cannot be opened; later, another file is in its place.
-pub fn attach(directory: &Path) -> anyhow::Result<News> {
+/// The ledger is there and cannot be opened, or does not go on from what is known; later, another file is in its place.
+pub(in crate::shell) fn attach(directory: &Path, known: Option<Step>) -> anyhow::Result<News> {
     let directory = directory.to_owned();
     let path = directory.join(LEDGER_FILE);
     let there = move || -> anyhow::Result<Option<(ConsentLedger, File)>> {
@@ -56,8 +58,12 @@ pub fn attach(directory: &Path) -> anyhow::Result<News> {
         Ok(Some((ledger, file)))
     };
     let mut open = there()?;
+    match &mut open {
+        Some((ledger, _)) => ledger.goes_on(known)?.map(drop)?,
+        None => CONSENT.absent(path.parent().unwrap_or(&path), known)?,
+    }
     let (mut seen, mut listed) = (Position::default(), NoticeBook::default());
-    let mut step = None;
+    let mut step = known;
     Ok(Box::new(move || {
         if open.is_none() {
             open = there()?;

@@ -647,7 +647,7 @@ fn what_was_erased_is_overwritten_and_leaves_no_log() {
 #[test]
 fn a_running_node_hears_what_a_command_writes() {
     let mut world = World::new();
-    let mut news = super::attach(world.folder.path()).unwrap();
+    let mut news = super::attach(world.folder.path(), None).unwrap();
     let first = news().unwrap();
     assert!(first.events.is_empty() && first.notices.unwrap().len() == 1);
     world.import(&row("1", "ada", 1, "yes"));
@@ -659,7 +659,7 @@ fn a_running_node_hears_what_a_command_writes() {
     assert!(news().unwrap().events.is_empty());
     // A unit without a ledger has no events, and hears of the first notice.
     let elsewhere = tempfile::tempdir().unwrap();
-    let mut news = super::attach(elsewhere.path()).unwrap();
+    let mut news = super::attach(elsewhere.path(), None).unwrap();
     let nothing = news().unwrap();
     assert!(nothing.events.is_empty() && nothing.notices.is_none());
     let mut made = ConsentLedger::open(elsewhere.path()).unwrap();

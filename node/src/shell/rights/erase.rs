@@ -97,24 +97,28 @@ impl Table<'_> {
                     return Ok(Err(Why::Already(until)));
                 }
                 let case = Case::received(Hash32(random_bytes32()?), asked.ground, at);
-                self.usage.write_case(&case, Some(subject), None)?;
+                let own = (None, &case);
+                self.usage.write_case(own, Some(subject), None)?;
                 written(case.stage)?;
                 case
             }
         };
         while case.stage < asked.until && case.stage < Stage::CertificateIssued {
+            let before = case.clone();
             if case.stage == Stage::ModelsAssessed {
-                self.certify(&mut case)?;
+                self.certify(&before, &mut case)?;
             } else {
                 let step = self.next(subject, &case, asked)?;
                 case.take(at, step)?;
-                self.usage.write_case(&case, Some(subject), None)?;
+                let own = (Some(&before), &case);
+                self.usage.write_case(own, Some(subject), None)?;
             }
             written(case.stage)?;
         }
         if case.stage == Stage::CertificateIssued && case.due(at).is_none() {
+            let before = case.clone();
             case.take(at, Step::Close)?;
-            self.usage.write_case(&case, None, None)?;
+            self.usage.write_case((Some(&before), &case), None, None)?;
             written(case.stage)?;
         }
         let newest = case.certificates.last();
@@ -125,11 +129,11 @@ impl Table<'_> {
         }))
     }
 
-    /// Makes a certificate of a case as it is, and writes both down. Who it is about is not needed any more.
-    pub(super) fn certify(&mut self, case: &mut Case) -> anyhow::Result<()> {
+    /// Makes a certificate of a case as it is, and writes both down in place of what it was. Who it is about is not needed any more.
+    pub(super) fn certify(&mut self, before: &Case, case: &mut Case) -> anyhow::Result<()> {
         let at = self.desk.at;
         self.usage.tell_lives(case, at)?;
-        self.usage.issue(case, at, self.signer)
+        self.usage.issue((before, case), at, self.signer)
     }
 
     fn next(&mut self, subject: SubjectRef, case: &Case, asked: &Erasure) -> anyhow::Result<Step> {

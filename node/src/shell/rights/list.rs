@@ -92,6 +92,7 @@ pub(super) fn close(
     if case.stage == Stage::Closed {
         return shown(&mut table, case, json);
     }
+    let mut before = case.clone();
     for study in superseded {
         let step = study.parse::<Hash32>().ok().map(Step::Supersede);
         let taken = step.map(|step| case.take(at, step));
@@ -108,7 +109,8 @@ pub(super) fn close(
         return report::refuse(json, "stage", &why);
     }
     if !superseded.is_empty() {
-        table.certify(&mut case)?;
+        table.certify(&before, &mut case)?;
+        before = case.clone();
     }
     if let Some(due) = case.due(at) {
         let why = format!(
@@ -118,7 +120,8 @@ pub(super) fn close(
         return report::refuse(json, "due", &why);
     }
     case.take(at, Step::Close)?;
-    table.usage.write_case(&case, None, None)?;
+    let own = (Some(&before), &case);
+    table.usage.write_case(own, None, None)?;
     shown(&mut table, case, json)
 }
 
@@ -151,11 +154,13 @@ pub(super) fn refuse(
             "no erasure has this number; see `aquifer-node rights list`",
         );
     };
+    let before = case.clone();
     if let Err(wrong) = case.take(table.desk.at, Step::Refuse(why.to_owned())) {
         let why = format!("{wrong}: it can be refused only before anything is deleted");
         return report::refuse(json, "stage", &why);
     }
-    table.usage.write_case(&case, None, None)?;
+    let own = (Some(&before), &case);
+    table.usage.write_case(own, None, None)?;
     if json {
         report::print_json(&json!({"request": request, "stage": case.stage.word()}))?;
     } else {

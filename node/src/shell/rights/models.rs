@@ -2,7 +2,7 @@
 //!
 //! The signed file of a model holds its date, so that a date only ever comes nearer, and what was ended stays ended.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use aquifer_shared::base::ids::Hash32;
@@ -11,12 +11,12 @@ use aquifer_shared::domain::predictor::model::{Fate, Life};
 use aquifer_shared::protocol::codec::{CodecError, decode, encode};
 use aquifer_shared::protocol::wire::ModelLife;
 use aquifer_shared::shell::keys::Identity;
-use sqlx::sqlite::SqliteRow;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{Connection as _, Row as _};
 
 use super::certificate::certificate;
 use crate::core::ledger::ENTRY_BYTES_MAX;
-use crate::core::rights::{Case, Stage, Step};
+use crate::core::rights::{Case, Kind, Stage, Step};
 use crate::shell::at_rest;
 use crate::shell::usage::{USAGE_FILE, UsageFault, UsageLedger, changed};
 
@@ -55,7 +55,7 @@ fn renew_with(directory: &Path, usage: &mut UsageLedger, now: Timestamp) -> anyh
 }
 
 impl UsageLedger {
-    /// Keeps what is said of models.
+    /// Keeps what is said of models that persons of this unit may be in; of others it is nothing that anybody here is told.
     ///
     /// # Errors
     ///
@@ -69,7 +69,17 @@ impl UsageLedger {
             let rows = rows.fetch_all(&mut *transaction).await?;
             let known: Result<Lives, CodecError> = rows.iter().map(life_of).collect();
             let known = known.map_err(|fault| sqlx::Error::Decode(Box::new(fault)))?;
-            for own in said {
+            let own_studies = trained(&mut transaction).await?;
+            for study in known.keys().filter(|study| !own_studies.contains(study)) {
+                sqlx::query("DELETE FROM models WHERE study = $1")
+                    .bind(study.0.to_vec())
+                    .execute(&mut *transaction)
+                    .await?;
+            }
+            for own in said
+                .iter()
+                .filter(|own| own_studies.contains(&Hash32(own.study.0)))
+            {
                 let kept = merged(known.get(&Hash32(own.study.0)), own);
                 sqlx::query("INSERT OR REPLACE INTO models (study, bytes) VALUES ($1, $2)")
                     .bind(own.study.0.to_vec())
@@ -112,28 +122,30 @@ impl UsageLedger {
     pub(super) fn tell_lives(&mut self, case: &mut Case, at: i64) -> anyhow::Result<()> {
         let lives = self.lives()?;
         let now = Timestamp(u64::try_from(at).unwrap_or(0));
-        let studies: Vec<Hash32> = case.assessed.iter().map(|own| own.run.study).collect();
+        let models = case.assessed.iter();
+        let models = models.filter(|own| own.run.kind == Kind::Train);
+        let studies: Vec<Hash32> = models.map(|own| own.run.study).collect();
         for own in studies.iter().filter_map(|study| lives.get(study)) {
             case.take(at, learnt(own, now))?;
         }
         Ok(())
     }
 
-    /// Makes a certificate of an erasure as it is, and writes both down. Who it is about is not needed any more.
+    /// Makes a certificate of an erasure as it is, and writes both down in place of what it was. Who it is about is not needed any more.
     ///
     /// # Errors
     ///
-    /// The file cannot be used.
+    /// The file cannot be used, or somebody else has written the erasure.
     pub(super) fn issue(
         &mut self,
-        case: &mut Case,
+        (before, case): (&Case, &mut Case),
         at: i64,
         signer: &Identity,
     ) -> anyhow::Result<()> {
         let lives = self.lives()?;
         let (digest, text) = certificate(case, at, (signer, &lives));
         case.take(at, Step::Certify(digest))?;
-        self.write_case(case, None, Some((&digest, &text)))?;
+        self.write_case((Some(before), case), None, Some((&digest, &text)))?;
         Ok(())
     }
 
@@ -152,28 +164,55 @@ impl UsageLedger {
         let at = i64::try_from(now.0).unwrap_or(i64::MAX);
         let mut renewed = 0;
         for case in self.waiting()? {
-            renewed += usize::from(self.renew_case(case, at, signer)?);
+            let again = self.renew_case(case, at, signer);
+            let meanwhile = again
+                .as_ref()
+                .is_err_and(|fault| matches!(fault.downcast_ref(), Some(UsageFault::Meanwhile)));
+            // Whoever wrote it knows all that is known; the next look is at what was written.
+            renewed += usize::from(if meanwhile { false } else { again? });
         }
         Ok(renewed)
     }
 
     /// Whether the certificate was issued again. An erasure that nothing is due of any more is closed.
-    fn renew_case(&mut self, before: Case, at: i64, signer: &Identity) -> anyhow::Result<bool> {
+    pub(super) fn renew_case(
+        &mut self,
+        mut before: Case,
+        at: i64,
+        signer: &Identity,
+    ) -> anyhow::Result<bool> {
         let at = before.reached.last().map_or(at, |(_, last)| at.max(*last));
         let mut case = before.clone();
         self.tell_lives(&mut case, at)?;
         let outdated = case.outdates(&before);
         if outdated {
-            self.issue(&mut case, at, signer)?;
+            self.issue((&before, &mut case), at, signer)?;
+            before = case.clone();
         }
         if case.due(at).is_none() {
             case.take(at, Step::Close)?;
         }
         if case != before {
-            self.write_case(&case, None, None)?;
+            self.write_case((Some(&before), &case), None, None)?;
         }
         Ok(outdated)
     }
+}
+
+/// Studies that were charged here, and those of erasures, which outlast a budget ledger that was lost.
+async fn trained(connection: &mut SqliteConnection) -> Result<BTreeSet<Hash32>, sqlx::Error> {
+    let charged = sqlx::query("SELECT DISTINCT run FROM charges");
+    let charged = charged.fetch_all(&mut *connection).await?;
+    let runs = charged.iter();
+    let runs = runs.filter_map(|row| row.get::<&[u8], _>("run").try_into().ok());
+    let mut all: BTreeSet<Hash32> = runs.map(Hash32).collect();
+    let cases = sqlx::query("SELECT bytes FROM requests");
+    for row in &cases.fetch_all(connection).await? {
+        let case = decode::<Case>("erasure", row.get("bytes"), ENTRY_BYTES_MAX);
+        let case = case.map_err(|fault| sqlx::Error::Decode(Box::new(fault)))?;
+        all.extend(case.scope.iter().map(|own| own.study));
+    }
+    Ok(all)
 }
 
 fn learnt(own: &ModelLife, now: Timestamp) -> Step {

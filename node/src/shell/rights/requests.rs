@@ -4,7 +4,7 @@ use aquifer_shared::base::ids::Hash32;
 use aquifer_shared::protocol::codec::{decode, encode};
 use sqlx::Connection as _;
 use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use crate::core::consent::SubjectRef;
 use crate::core::ledger::ENTRY_BYTES_MAX;
@@ -41,10 +41,15 @@ impl UsageLedger {
         rows.iter().map(|row| self.case(row)).collect()
     }
 
-    /// Writes an erasure down as it is, with a certificate if one was made. Who it is about is kept until then, or until it is over.
+    /// Writes an erasure down as it is, with a certificate if one was made, in place of what it was `before`: the desk and the running node
+    /// may both work on it. Who it is about is kept until there is a certificate, or until it is over.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be written, or somebody else has written the erasure since it was read: nothing was written then.
     pub(super) fn write_case(
         &mut self,
-        case: &Case,
+        (before, case): (Option<&Case>, &Case),
         subject: Option<SubjectRef>,
         certificate: Option<(&Hash32, &str)>,
     ) -> Result<(), UsageFault> {
@@ -54,6 +59,11 @@ impl UsageLedger {
         let connection = &mut self.connection;
         let written = self.runtime.block_on(async {
             let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+            let found = (request.as_slice(), subject.as_deref());
+            if !is_as_it_was(&mut transaction, found, before).await? {
+                transaction.rollback().await?;
+                return Ok(false);
+            }
             sqlx::query(
                 "INSERT OR REPLACE INTO requests (request, subject, received_at, over, bytes) VALUES ($1, $2, $3, $4, $5)",
             )
@@ -73,13 +83,18 @@ impl UsageLedger {
                     .await?;
             }
             changed(&mut transaction).await?;
-            transaction.commit().await
+            transaction.commit().await?;
+            Ok(true)
         });
-        written.map_err(|source| UsageFault::Database {
-            what: "write",
-            path: self.path.clone(),
-            source,
-        })
+        match written {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(UsageFault::Meanwhile),
+            Err(source) => Err(UsageFault::Database {
+                what: "write",
+                path: self.path.clone(),
+                source,
+            }),
+        }
     }
 
     /// The text of a certificate.
@@ -104,4 +119,22 @@ impl UsageLedger {
             source,
         }
     }
+}
+
+/// Whether an erasure is in the file as it was read; of a new one, whether there is none, nor another of the person that is not over.
+async fn is_as_it_was(
+    connection: &mut SqliteConnection,
+    (request, subject): (&[u8], Option<&[u8]>),
+    before: Option<&Case>,
+) -> Result<bool, sqlx::Error> {
+    let query =
+        "SELECT bytes FROM requests WHERE request = $1 OR ($2 AND subject = $3 AND over = 0)";
+    let row = sqlx::query(query)
+        .bind(request)
+        .bind(before.is_none())
+        .bind(subject)
+        .fetch_optional(connection)
+        .await?;
+    let found = row.map(|row| row.get::<Vec<u8>, _>("bytes"));
+    Ok(found == before.map(encode))
 }

@@ -25,12 +25,12 @@ use crate::core::consent::{
 };
 use crate::core::fixtures::{NOW, gatekeeper, public};
 use crate::core::ledger::EndReason;
-use crate::core::rights::{Action, Assessed, Backup, Case, Ground, Reason, Stage};
+use crate::core::rights::{Action, Assessed, Backup, Case, Ground, Kind, Reason, Stage, Step};
 use crate::shell::at_rest;
 use crate::shell::consent::show::Counter;
 use crate::shell::consent::{ConsentLedger, EventKey, LEDGER_FILE, Position, Taken, Told};
 use crate::shell::usage::tests::{World, study};
-use crate::shell::usage::{USAGE_FILE, UsageLedger};
+use crate::shell::usage::{USAGE_FILE, UsageFault, UsageLedger};
 
 const DAY_MS: u64 = 24 * 3_600 * 1_000;
 /// Ten days after the studies.
@@ -261,7 +261,7 @@ fn a_longer_clock_is_kept_told_and_given_once() {
     unit.world.stop();
     let mut usage = UsageLedger::open(unit.world.path()).unwrap();
     let case = Case::received(Hash32([3; 32]), Ground::Child, AT);
-    usage.write_case(&case, None, None).unwrap();
+    usage.write_case((None, &case), None, None).unwrap();
     let clocks = clocks(&unit.desk());
     let extension = clocks.extend(&case, None, (Reason::Complexity, AT + 1));
     let extension = extension.unwrap();
@@ -556,6 +556,86 @@ fn t2_each_erased_person_has_a_retire_by_date() {
     states.sort_unstable();
     assert_eq!(states, ["expired", "retired"]);
     check_order(&last["body"]);
+}
+
+/// Two who work on one erasure: the desk, and the running node.
+#[test]
+fn an_erasure_that_somebody_else_has_written_is_not_written_over() {
+    let unit = unit();
+    let subject = unit.key.subject("erika");
+    let halfway = Erasure {
+        until: Stage::Scoped,
+        ..asked()
+    };
+    let read = unit.erase("erika", &halfway, |_| Ok(())).unwrap().unwrap();
+    let read = read.case;
+    let [mut one, mut other] = [(); 2].map(|()| UsageLedger::open(unit.world.path()).unwrap());
+    let (mut refused, mut resumed) = (read.clone(), read.clone());
+    let step = Step::Refuse("a duty to keep".to_owned());
+    refused.take(AT, step.clone()).unwrap();
+    resumed.take(AT + 1, step).unwrap();
+    // A second one of the same person, begun at the same moment.
+    let second = Case::received(Hash32([8; 32]), Ground::Child, AT);
+    let begun = other.write_case((None, &second), Some(subject), None);
+    assert!(matches!(begun, Err(UsageFault::Meanwhile)), "{begun:?}");
+    one.write_case((Some(&read), &refused), None, None).unwrap();
+    for before in [Some(&read), Some(&resumed), None] {
+        let late = other.write_case((before, &resumed), None, None);
+        assert!(matches!(late, Err(UsageFault::Meanwhile)), "{late:?}");
+    }
+    assert_eq!(other.case_of(&read.request).unwrap(), Some(refused));
+    other
+        .write_case((None, &second), Some(subject), None)
+        .unwrap();
+    assert_eq!(one.cases().unwrap().len(), 2);
+}
+
+#[test]
+fn a_certificate_that_the_desk_has_issued_meanwhile_is_not_issued_again() {
+    let unit = unit();
+    let signer = Identity::load(&unit.world.path().join("identity.key")).unwrap();
+    let read = unit.erase("erika", &asked(), |_| Ok(())).unwrap().unwrap();
+    let read = read.case;
+    let [mut node, mut desk] = [(); 2].map(|()| UsageLedger::open(unit.world.path()).unwrap());
+    let study = read.scope[0].study;
+    desk.keep_lives(&[said(study, Fate::InUse, 0)]).unwrap();
+    assert!(desk.renew_case(read.clone(), AT + 1, &signer).unwrap());
+    let late = node.renew_case(read.clone(), AT + 2, &signer).unwrap_err();
+    let late = late.downcast_ref();
+    assert!(matches!(late, Some(UsageFault::Meanwhile)), "{late:?}");
+    let kept = node.case_of(&read.request).unwrap().unwrap();
+    assert_eq!(kept.certificates.len(), 2);
+    assert_eq!(kept.reached.last(), read.reached.last());
+}
+
+#[test]
+fn models_that_nobody_of_the_unit_can_be_in_are_not_kept() {
+    let mut unit = unit();
+    let accepted = unit.world.accept(&study(3, "churn-c"));
+    let mut usage = UsageLedger::open(unit.world.path()).unwrap();
+    let own: Hash32 = unit.pack("max", None).runs[0].study.parse().unwrap();
+    let all = [own, Hash32(accepted.0), Hash32([9; 32])];
+    usage
+        .keep_lives(&all.map(|study| said(study, Fate::InUse, 0)))
+        .unwrap();
+    let kept: Vec<Hash32> = usage.lives().unwrap().into_keys().collect();
+    assert_eq!(kept, [own]);
+}
+
+/// A coordinator that calls answers a model changes nothing about them, and keeps no certificate from being made.
+#[test]
+fn answers_are_no_model_whatever_is_said_of_them() {
+    let unit = unit();
+    let mut usage = UsageLedger::open(unit.world.path()).unwrap();
+    let erased = unit.erase("erika", &asked(), |_| Ok(())).unwrap().unwrap();
+    let mut case = erased.case;
+    let answers = case.assessed.iter_mut();
+    answers.for_each(|own| own.run.kind = Kind::Query);
+    let study = case.assessed[0].run.study;
+    usage.keep_lives(&[said(study, Fate::Retired, 5)]).unwrap();
+    let before = case.clone();
+    usage.tell_lives(&mut case, AT + 5).unwrap();
+    assert_eq!(case, before);
 }
 
 #[track_caller]

@@ -54,6 +54,12 @@ pub enum UsageFault {
     /// Entries of the budget ledger that do not follow those before.
     #[error("entries of the budget ledger do not follow those that are counted already")]
     Chain(#[from] BrokenChain),
+    /// Two work on one erasure.
+    #[error(
+        "the erasure was written by another command or by the running node meanwhile, expected it as it was read: the same command again \
+         goes on from there"
+    )]
+    Meanwhile,
     /// Its key cannot be had.
     #[error("the usage ledger's key cannot be had")]
     Key(#[source] anyhow::Error),

@@ -1,11 +1,13 @@
 //! The keyring: one data key, sealed under a master key; under two of them while one follows the other.
 //!
-//! Whole or as it was before, at any moment.
+//! Whole or as it was before, at any moment. What it says of plain files is bound to the data key, and a slot to the version that
+//! says so: who does not have the key changes neither, and cannot put an older form in its place.
 
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -19,7 +21,9 @@ pub(super) struct Keyring {
     path: PathBuf,
     slots: Vec<Slot>,
     /// Whether files of before, which are plain, are sealed when they are read: until there are none any more.
-    pub(super) takes_plain: bool,
+    takes_plain: bool,
+    /// What shows that this was said by who has the data key; none in a keyring of before.
+    plain_seal: Option<String>,
 }
 
 #[derive(Clone, Deserialize, Serialize)]
@@ -38,13 +42,17 @@ struct Written {
     slots: Vec<Slot>,
     /// Not in version 1, of whose directories nobody knows.
     takes_plain: Option<bool>,
+    /// In hexadecimal digits; not in versions 1 and 2.
+    plain_seal: Option<String>,
 }
 
 impl Written {
     fn is_known(&self) -> bool {
+        let held = (self.takes_plain.is_some(), self.plain_seal.is_some());
         match self.version {
-            1 => self.takes_plain.is_none(),
-            VERSION => self.takes_plain.is_some(),
+            1 => held == (false, false),
+            2 => held == (true, false),
+            VERSION => held == (true, true),
             _ => false,
         }
     }
@@ -62,8 +70,10 @@ impl Keyring {
             path: path.to_owned(),
             slots: Vec::new(),
             takes_plain,
+            plain_seal: None,
         };
         keyring.add(master, &data)?;
+        keyring.bind(master, &data)?;
         Ok((keyring, data))
     }
 
@@ -75,12 +85,11 @@ impl Keyring {
         let written = serde_json::from_slice::<Written>(&read_private(path)?).ok();
         let written = written.filter(|it| it.is_known() && (1..=2).contains(&it.slots.len()));
         match written {
-            Some(Written {
-                slots, takes_plain, ..
-            }) => Ok(Some(Self {
+            Some(written) => Ok(Some(Self {
                 path: path.to_owned(),
-                slots,
-                takes_plain: takes_plain.unwrap_or(true),
+                slots: written.slots,
+                takes_plain: written.takes_plain.unwrap_or(true),
+                plain_seal: written.plain_seal,
             })),
             None => Err(AtRestFault::Keyring {
                 path: path.to_owned(),
@@ -88,7 +97,7 @@ impl Keyring {
         }
     }
 
-    /// The data key, if this master key is one of those that give it.
+    /// The data key, if this master key is one of those that give it, and what the keyring says of plain files is what was said with it.
     pub(super) fn open(&self, master: &MasterKey, place: &str) -> Result<DataKey, AtRestFault> {
         let mark = master.mark();
         let Some(slot) = self.slots.iter().find(|slot| slot.master == mark) else {
@@ -100,26 +109,57 @@ impl Keyring {
                 keyring: self.path.clone(),
             });
         };
-        let sealed = unhex(&slot.sealed);
-        let key = sealed.and_then(|sealed| open(master.of_keyring().expose(), LABEL, &sealed));
-        let key = key.and_then(|key| <[u8; 32]>::try_from(key.as_slice()).ok());
-        match key.map(Zeroizing::new) {
-            Some(key) => Ok(DataKey::new(*key)),
-            None => Err(AtRestFault::Keyring {
-                path: self.path.clone(),
-            }),
+        let none = || AtRestFault::Keyring {
+            path: self.path.clone(),
+        };
+        let (data, is_bound) = match slot.open(master, LABEL) {
+            Some(data) => (data, true),
+            None => (slot.open(master, LABEL_BEFORE).ok_or_else(none)?, false),
+        };
+        match &self.plain_seal {
+            Some(seal) if self.says(&data, seal) => Ok(data),
+            None if !is_bound => Ok(data),
+            _ => Err(none()),
         }
+    }
+
+    /// Whether what it says of plain files was said by who has the data key.
+    fn says(&self, data: &DataKey, seal: &str) -> bool {
+        let expected = data.of_plain(self.takes_plain);
+        unhex(seal).is_some_and(|seal| verify_slices_are_equal(&seal, expected.expose()).is_ok())
+    }
+
+    /// Whether files of before are taken.
+    pub(super) fn takes_plain(&self) -> bool {
+        self.takes_plain
+    }
+
+    /// From now on a plain file is refused.
+    pub(super) fn refuse_plain(&mut self) {
+        self.takes_plain = false;
+    }
+
+    /// Binds this master's slot, and what is said of plain files, as they are now; whether anything of that is new.
+    pub(super) fn bind(&mut self, master: &MasterKey, data: &DataKey) -> Result<bool, AtRestFault> {
+        let mark = master.mark();
+        let mut changed = false;
+        let own = self.slots.iter_mut().find(|slot| slot.master == mark);
+        if let Some(own) = own.filter(|slot| slot.open(master, LABEL).is_none()) {
+            *own = Slot::seal(master, data)?;
+            changed = true;
+        }
+        let seal = hex(data.of_plain(self.takes_plain).expose())
+            .as_str()
+            .to_owned();
+        changed |= self.plain_seal.replace(seal.clone()) != Some(seal);
+        Ok(changed)
     }
 
     /// Adds a master key behind all others.
     pub(super) fn add(&mut self, master: &MasterKey, data: &DataKey) -> Result<(), AtRestFault> {
-        let sealed = seal(master.of_keyring().expose(), LABEL, data.bytes())?;
-        let master = master.mark();
-        self.slots.retain(|slot| slot.master != master);
-        self.slots.push(Slot {
-            master,
-            sealed: hex(&sealed).as_str().to_owned(),
-        });
+        let slot = Slot::seal(master, data)?;
+        self.slots.retain(|own| own.master != slot.master);
+        self.slots.push(slot);
         Ok(())
     }
 
@@ -143,9 +183,27 @@ impl Keyring {
             version: VERSION,
             slots: self.slots.clone(),
             takes_plain: Some(self.takes_plain),
+            plain_seal: self.plain_seal.clone(),
         };
         let text = serde_json::to_string_pretty(&written).expect("text and numbers are JSON");
         replace(&self.path, text.as_bytes())
+    }
+}
+
+impl Slot {
+    fn seal(master: &MasterKey, data: &DataKey) -> Result<Self, AtRestFault> {
+        let sealed = seal(master.of_keyring().expose(), LABEL, data.bytes())?;
+        Ok(Self {
+            master: master.mark(),
+            sealed: hex(&sealed).as_str().to_owned(),
+        })
+    }
+
+    /// The data key, if it was sealed under this label.
+    fn open(&self, master: &MasterKey, label: &str) -> Option<DataKey> {
+        let opened = open(master.of_keyring().expose(), label, &unhex(&self.sealed)?)?;
+        let key = <[u8; 32]>::try_from(opened.as_slice()).ok()?;
+        Some(DataKey::new(*Zeroizing::new(key)))
     }
 }
 
@@ -185,5 +243,8 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
         .collect()
 }
 
-const VERSION: u32 = 2;
-const LABEL: &str = "aquifer/at-rest/keyring/1";
+const VERSION: u32 = 3;
+/// Of slots whose keyring must say by the data key whether plain files are taken.
+const LABEL: &str = "aquifer/at-rest/keyring/2";
+/// Of slots of before.
+const LABEL_BEFORE: &str = "aquifer/at-rest/keyring/1";

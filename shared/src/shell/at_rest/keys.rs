@@ -60,6 +60,12 @@ impl DataKey {
     pub(super) fn of_file(&self, name: &str) -> Secret<[u8; 32]> {
         derived(&self.0, "aquifer/at-rest/file/1", name)
     }
+
+    /// What a keyring says with, whether plain files are taken: nobody else can make it.
+    pub(super) fn of_plain(&self, taken: bool) -> Secret<[u8; 32]> {
+        let what = if taken { "taken" } else { "refused" };
+        derived(&self.0, "aquifer/at-rest/plain-files/1", what)
+    }
 }
 
 impl DatabaseKey {

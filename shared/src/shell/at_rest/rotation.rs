@@ -71,6 +71,7 @@ fn rotate_until(
     let data = keyring.open(&old, &place)?;
     // What an earlier rotation left half done.
     keyring.keep_only(&old);
+    keyring.bind(&old, &data)?;
     let (next, moved) = match to {
         Some(to) => (to.clone(), None),
         None => {

@@ -1,8 +1,10 @@
 //! A directory's keyring, open: gives the keys of its files.
 
+use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use super::config::AtRestConfig;
 use super::keyring::Keyring;
@@ -42,9 +44,18 @@ impl Vault {
             keyring.save()?;
             tracing::info!("the former master key opens nothing any more");
         }
-        if keyring.takes_plain && plain_file(directory)?.is_none() {
-            keyring.takes_plain = false;
+        if keyring.takes_plain() {
+            match plain_file(directory)? {
+                None => keyring.refuse_plain(),
+                Some(path) => say_once(
+                    &path,
+                    "is plain, and keeps this directory from refusing plain files: start the program that it belongs to, or move it elsewhere",
+                ),
+            }
+        }
+        if keyring.bind(&master, &data)? {
             match keyring.save() {
+                Ok(()) if keyring.takes_plain() => {}
                 Ok(()) => tracing::info!("a plain file is refused in this directory from here on"),
                 // It is for this process all the same.
                 Err(fault) => {
@@ -54,7 +65,7 @@ impl Vault {
         }
         Ok(Self {
             data,
-            takes_plain: keyring.takes_plain,
+            takes_plain: keyring.takes_plain(),
         })
     }
 
@@ -123,7 +134,7 @@ fn plain_file(directory: &Path) -> Result<Option<PathBuf>, AtRestFault> {
     for entry in entries(directory)? {
         let (path, is_folder) = entry?;
         let inner = match is_folder {
-            true => entries(&path)?.collect::<Result<_, _>>()?,
+            true => inside(&path)?,
             false => vec![(path, false)],
         };
         let mut files = inner.into_iter().filter(|(_, is_folder)| !is_folder);
@@ -133,6 +144,40 @@ fn plain_file(directory: &Path) -> Result<Option<PathBuf>, AtRestFault> {
     }
     Ok(None)
 }
+
+/// What is in a folder of the directory: nothing, where this user may not look.
+fn inside(folder: &Path) -> Result<Vec<(PathBuf, bool)>, AtRestFault> {
+    match entries(folder).and_then(Iterator::collect) {
+        Err(fault) if is_closed(&fault) => {
+            say_once(
+                folder,
+                "cannot be looked into: no file in it counts as one of before encryption",
+            );
+            Ok(Vec::new())
+        }
+        listed => listed,
+    }
+}
+
+/// What this user may not list was not written by this user, and what is gone is no file of before.
+fn is_closed(fault: &AtRestFault) -> bool {
+    let AtRestFault::File { source, .. } = fault else {
+        return false;
+    };
+    let kind = source.kind();
+    matches!(kind, ErrorKind::PermissionDenied | ErrorKind::NotFound)
+}
+
+/// Says something of a file, once in a process: keyrings are opened often.
+fn say_once(path: &Path, what: &str) {
+    let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+    if said.insert(path.to_owned()) {
+        tracing::warn!(file = %path.display(), "{what}");
+    }
+}
+
+/// Files that something was said of.
+static SAID: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
 /// Files and folders of a folder, and which of them are folders.
 fn entries(
@@ -305,19 +350,131 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_keyring_of_before_says_nothing_of_plain_files() {
+    /// The keyring of a new directory, which takes a plain file where `taken`, rewritten by `edit`.
+    fn rewritten(taken: bool, edit: impl Fn(&mut serde_json::Value)) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
+        if taken {
+            let database = [&PLAIN[..], &[0; 84]].concat();
+            fs::write(folder.path().join("x.sqlite"), database).unwrap();
+        }
         open(folder.path()).unwrap();
         let ring = folder.path().join(KEYRING_FILE);
-        let text = fs::read_to_string(&ring).unwrap();
-        assert!(text.contains("\"takes_plain\": false") && text.contains("\"version\": 2"));
-        let without = text.replace(",\n  \"takes_plain\": false", "");
-        for (version, opens) in [(1, true), (2, false), (3, false)] {
-            let version = format!("\"version\": {version}");
-            fs::write(&ring, without.replace("\"version\": 2", &version)).unwrap();
-            assert_eq!(open(folder.path()).is_ok(), opens, "{version}");
+        let mut value = serde_json::from_slice(&fs::read(&ring).unwrap()).unwrap();
+        edit(&mut value);
+        fs::write(&ring, serde_json::to_vec(&value).unwrap()).unwrap();
+        folder
+    }
+
+    /// As a version of before would say it: `version`, and the flag if it has one.
+    fn of_before(value: &mut serde_json::Value, version: u32, flag: Option<bool>) {
+        let fields = value.as_object_mut().unwrap();
+        fields.remove("plain_seal").unwrap();
+        fields.remove("takes_plain").unwrap();
+        fields.insert("version".into(), version.into());
+        if let Some(flag) = flag {
+            fields.insert("takes_plain".into(), flag.into());
         }
+    }
+
+    #[track_caller]
+    fn check_rewritten(taken: bool, edit: impl Fn(&mut serde_json::Value), opens: bool) {
+        let folder = rewritten(taken, edit);
+        let found = open(folder.path());
+        assert_eq!(found.is_ok(), opens, "{found:?}");
+        if let Err(fault) = found {
+            assert!(matches!(fault, AtRestFault::Keyring { .. }), "{fault}");
+        }
+    }
+
+    #[test]
+    fn what_a_keyring_says_of_plain_files_is_changed_by_nobody_without_the_key() {
+        for taken in [false, true] {
+            check_rewritten(taken, |_| {}, true);
+            check_rewritten(taken, |own| own["takes_plain"] = (!taken).into(), false);
+            check_rewritten(
+                taken,
+                |own| own["plain_seal"] = "00".repeat(32).into(),
+                false,
+            );
+            check_rewritten(taken, |own| own["plain_seal"] = "no digits".into(), false);
+            check_rewritten(taken, |own| own["version"] = 4.into(), false);
+            // The form of before, in which nothing was bound.
+            check_rewritten(taken, |own| of_before(own, 2, Some(true)), false);
+            check_rewritten(taken, |own| of_before(own, 1, None), false);
+        }
+    }
+
+    /// A keyring as it was made before what it says was bound.
+    fn make_before(folder: &Path, version: u32, flag: Option<bool>) {
+        let config = AtRestConfig::default();
+        let master = config.make(folder).unwrap().unwrap();
+        let data = [5; 32];
+        let sealed = super::super::sealed::seal(
+            master.of_keyring().expose(),
+            "aquifer/at-rest/keyring/1",
+            &data,
+        );
+        let sealed = super::super::keys::hex(&sealed.unwrap());
+        let mut value = serde_json::json!({
+            "version": version,
+            "slots": [{"master": master.mark(), "sealed": sealed.as_str()}],
+        });
+        if let Some(flag) = flag {
+            value["takes_plain"] = flag.into();
+        }
+        let ring = folder.join(KEYRING_FILE);
+        crate::shell::keys::write_private(&ring, value.to_string().as_bytes()).unwrap();
+    }
+
+    #[test]
+    fn a_keyring_of_before_is_bound_when_it_is_opened() {
+        for (version, flag, opens) in [
+            (1, None, true),
+            (2, Some(true), true),
+            (2, Some(false), true),
+            (1, Some(true), false),
+            (2, None, false),
+            (3, Some(false), false),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            make_before(folder.path(), version, flag);
+            let found = open(folder.path());
+            assert_eq!(found.is_ok(), opens, "{version} {flag:?}");
+            let Ok(found) = found else { continue };
+            assert!(!found.takes_plain);
+            let text = fs::read_to_string(folder.path().join(KEYRING_FILE)).unwrap();
+            assert!(text.contains("\"version\": 3") && text.contains("plain_seal"));
+            let again = open(folder.path()).unwrap();
+            assert_eq!(literal(&again), literal(&found));
+            let same = fs::read_to_string(folder.path().join(KEYRING_FILE)).unwrap();
+            assert_eq!(same, text, "written once");
+        }
+    }
+
+    #[test]
+    fn a_rotation_binds_a_keyring_of_before() {
+        let folder = tempfile::tempdir().unwrap();
+        make_before(folder.path(), 2, Some(true));
+        crate::shell::at_rest::rotate(folder.path(), &AtRestConfig::default(), None).unwrap();
+        let text = fs::read_to_string(folder.path().join(KEYRING_FILE)).unwrap();
+        assert!(text.contains("\"version\": 3"), "{text}");
+        open(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_looked_into_stops_no_start() {
+        let folder = tempfile::tempdir().unwrap();
+        make_before(folder.path(), 2, Some(true));
+        let closed = folder.path().join("lost+found");
+        fs::create_dir(&closed).unwrap();
+        // Not for the user 0, who may list everything.
+        fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
+        assert!(!open(folder.path()).unwrap().takes_plain);
+        let of = |kind: ErrorKind| at("list", &closed)(kind.into());
+        assert!(is_closed(&of(ErrorKind::PermissionDenied)));
+        assert!(is_closed(&of(ErrorKind::NotFound)));
+        assert!(!is_closed(&of(ErrorKind::Other)));
+        assert!(inside(&folder.path().join("gone")).unwrap().is_empty());
     }
 
     #[test]
