@@ -35,6 +35,7 @@ pub mod psql;
 mod record;
 pub mod resume;
 mod resume_groups;
+pub mod retrain;
 mod round;
 mod rounds;
 pub mod scoring;
