@@ -78,9 +78,9 @@ impl Home {
 
 impl Hub {
     /// The same, which ends when the policy is not in force any more.
-    pub(super) fn within(self, term: Term) -> Self {
-        let term = Some(term);
-        Self { term, ..self }
+    pub(super) fn within(mut self, term: Term) -> Self {
+        self.term = Some(term);
+        self
     }
 
     /// Closes connections that are not welcome any more; all end with a policy that is not in force any more.

@@ -12,7 +12,7 @@ use aquifer_shared::shell::history::{History, LogSigner, Place};
 use aquifer_shared::shell::keys::Identity;
 
 use super::*;
-use crate::core::chronicle::entered;
+use crate::core::chronicle::Chronicler;
 use crate::core::fixtures::{NOW, name, synthetic};
 use crate::core::intake::exporting;
 use crate::shell::declarations::declared;
@@ -33,7 +33,8 @@ fn charged(terms: &StudyTerms) -> Vec<Event> {
     let mut world = World::new();
     let study = world.accept(terms);
     world.charge(study, 0, NOW);
-    let said = world.links.iter().flat_map(|link| entered(link));
+    let mut chronicler = Chronicler::default();
+    let said = world.links.iter().flat_map(|link| chronicler.entered(link));
     said.map(|(_, event)| event).collect()
 }
 
@@ -62,6 +63,7 @@ fn published(events: Vec<Event>) -> LogCopy {
             origin,
             key,
             published: history.published().await.unwrap(),
+            checkpoints: Vec::new(),
             entries: history.read(0..size).await.unwrap(),
         };
         history.close().await;
@@ -153,6 +155,7 @@ fn t1_a_changed_history_of_a_unit_gives_no_record() {
             origin: whole.origin.clone(),
             key: whole.key,
             published: whole.published.clone(),
+            checkpoints: Vec::new(),
             entries: whole.entries.clone(),
         };
         change(&mut copy);

@@ -198,7 +198,6 @@ fn packed(entry: &Entry) -> Packed {
     }
 }
 
-
 fn of_running(directory: &Path, days: Range<u64>) -> anyhow::Result<Read> {
     let mut checkpoints = Vec::new();
     for from in firsts(days) {

@@ -3,6 +3,7 @@
 //! Looks at names alone. It cannot find a column that stands for something sensitive under another name.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use super::vocabulary::Category;
 use super::words::{Set, Word};
@@ -43,26 +44,28 @@ pub fn suggested_by(column: &str) -> Set<Category> {
     let tokens = tokens(column);
     let whole: String = tokens.concat();
     let mut found = Set::EMPTY;
-    for (category, words) in lists() {
-        let fits = |word: &str| {
+    for (category, words) in LISTS.iter() {
+        let fits = |word: &&str| {
             let inside = word.len() >= INSIDE_LETTERS_MIN && whole.contains(word);
-            inside || whole == word || tokens.iter().any(|token| token == word)
+            inside || whole == *word || tokens.iter().any(|token| token == word)
         };
-        if words.split_whitespace().any(fits) {
-            found.insert(category);
+        if words.iter().any(fits) {
+            found.insert(*category);
         }
     }
     found
 }
 
-/// The lists, line by line.
-fn lists() -> impl Iterator<Item = (Category, &'static str)> {
+/// The lists, read once: names are held against them with every decision.
+static LISTS: LazyLock<Vec<(Category, Vec<&str>)>> = LazyLock::new(|| {
     let lines = NAMES.lines().filter(|line| !line.starts_with('#'));
-    lines.filter_map(|line| {
+    let lists = lines.filter_map(|line| {
         let (category, words) = line.split_once(": ")?;
+        let words = words.split_whitespace().collect();
         Some((Category::from_word(category)?, words))
-    })
-}
+    });
+    lists.collect()
+});
 
 /// Words of a name in small letters: `HealthStatus`, `health_status` and `health-status` have the same two.
 fn tokens(name: &str) -> Vec<String> {
@@ -141,13 +144,9 @@ mod tests {
     #[test]
     fn every_line_of_the_list_is_read() {
         let lines = NAMES.lines().filter(|line| !line.starts_with('#')).count();
-        assert_eq!(lists().count(), lines);
-        for (_, words) in lists() {
-            assert!(
-                words
-                    .split_whitespace()
-                    .all(|word| !word.chars().any(char::is_uppercase))
-            );
-        }
+        assert_eq!(LISTS.len(), lines);
+        let words = LISTS.iter().flat_map(|(_, words)| words);
+        let upper = |word: &&str| word.chars().any(char::is_uppercase);
+        assert_eq!(words.copied().find(upper), None);
     }
 }
