@@ -89,7 +89,7 @@ pub fn is_due(planned: Succession, now: Timestamp) -> bool {
 #[must_use]
 pub fn next_number(proposals: &[Proposal]) -> u32 {
     let last = proposals.iter().map(|own| own.number).max();
-    last.map_or(SCHEDULED, |last| last).saturating_add(1)
+    last.unwrap_or(SCHEDULED).saturating_add(1)
 }
 
 /// The file of a model's study as it is proposed again: nodes that are gone are left out, and it waits for people until the model's last

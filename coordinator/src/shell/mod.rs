@@ -31,6 +31,7 @@ pub mod outbox;
 mod places;
 mod presenter;
 mod program;
+mod proposing;
 pub mod psql;
 pub mod publish;
 pub mod put;
@@ -38,6 +39,7 @@ pub mod registry;
 pub mod requests;
 #[cfg(test)]
 mod requests_tests;
+mod retraining;
 pub mod serve;
 pub mod server_certificate;
 pub mod session;

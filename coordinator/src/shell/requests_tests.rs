@@ -246,6 +246,14 @@ fn s1_roles_have_least_rights() {
         ),
         ("-+----", Request::StudyAbort(String::new())),
         (
+            "-+----",
+            Request::ModelRetrain {
+                model: String::new(),
+                why: String::new(),
+            },
+        ),
+        ("++++++", Request::ModelPlans),
+        (
             "--+---",
             Request::StudyApprove {
                 study,

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::chain::Head;
-use super::models::{ModelLife, ModelPlan};
 pub use super::models::{CanaryRecord, ModelEntry};
+use super::models::{ModelLife, ModelPlan};
 use super::wire::{Approval, Signature, Verdict};
 use crate::base::ids::{Hash32, IdentityKey, Name, Role, StudyHash};
 use crate::base::time::Timestamp;
@@ -112,7 +112,7 @@ pub enum Request {
     },
     /// How long each model of [`Request::ModelList`] is used.
     ModelLives,
-    /// Operator and data protection officer: propose the study of a released model again, so that another version takes its place. An
+    /// Operator: propose the study of a released model again, so that another version takes its place. An
     /// approver and the units decide on it as on every study.
     ModelRetrain {
         /// `NAME@VERSION`.

@@ -165,6 +165,8 @@ pub enum Step {
         retire_by: i64,
         /// Since when it is not used any more, once it is not.
         ended: Option<i64>,
+        /// A model that is trained anew is to take its place, or has taken it.
+        replaced: bool,
     },
     /// Everything that was due has happened.
     Close,
@@ -296,11 +298,12 @@ impl Case {
                     study,
                     retire_by,
                     ended,
+                    replaced,
                 },
             ) => {
                 let own = self.model_of(study);
                 let own = own.ok_or(wrong("learning of a model that is none of this erasure"))?;
-                own.learn(retire_by, ended);
+                own.learn(retire_by, ended, replaced);
                 return Ok(());
             }
             (Stage::CertificateIssued, Step::Close) if self.due(at).is_none() => Stage::Closed,
@@ -348,20 +351,26 @@ impl Case {
         in_use.filter_map(Assessed::by)
     }
 
-    /// Whether a certificate of `before` says something about models that does not hold any more: a date, or that one is in use still.
+    /// Whether a certificate of `before` says something about models that does not hold any more: what is done, by when, or that one is in
+    /// use still.
     #[must_use]
     pub fn outdates(&self, before: &Self) -> bool {
-        let dates =
-            |case: &Self| -> Vec<Option<i64>> { case.assessed.iter().map(Assessed::by).collect() };
+        let actions =
+            |case: &Self| -> Vec<Action> { case.assessed.iter().map(|own| own.action).collect() };
         let over = |case: &Self| case.models_due().next().is_none();
-        dates(self) != dates(before) || over(self) != over(before)
+        actions(self) != actions(before) || over(self) != over(before)
     }
 }
 
 impl Assessed {
     /// Takes the date that the model has; whoever asked for a model without them at once does not wait longer for that.
-    fn learn(&mut self, retire_by: i64, ended: Option<i64>) {
+    fn learn(&mut self, retire_by: i64, ended: Option<i64>, replaced: bool) {
         self.action = match self.action {
+            Action::None | Action::RetireBy(_) if replaced => {
+                "the model may have learned from this person, within this bound; one that is trained anew is to take its place"
+                    .clone_into(&mut self.reason);
+                Action::RetrainScheduled(retire_by)
+            }
             Action::None => {
                 "a model of it was released, and may have learned from this person"
                     .clone_into(&mut self.reason);
@@ -607,6 +616,34 @@ mod tests {
             study: Hash32([study; 32]),
             retire_by,
             ended,
+            replaced: false,
+        }
+    }
+
+    #[test]
+    fn t2_a_model_that_is_trained_anew_is_due_when_the_other_comes() {
+        for ground in [Ground::Child, Ground::Unlawful] {
+            let mut own = case(ground);
+            let all = steps(vec![run(Kind::Train, Some(1), true)]);
+            for step in all.into_iter().take(7) {
+                own.take(10, step).unwrap();
+            }
+            let before = own.clone();
+            let said = |ended| Step::Learn {
+                study: Hash32([7; 32]),
+                retire_by: 90,
+                ended,
+                replaced: true,
+            };
+            own.take(20, said(None)).unwrap();
+            assert_eq!(own.assessed[0].action, Action::RetrainScheduled(90));
+            assert!(own.outdates(&before));
+            // What is planned once is not taken back by silence.
+            let again = own.clone();
+            own.take(21, learnt(7, 90, None)).unwrap();
+            assert!(own == again && own.due(21) == Some(90));
+            own.take(22, said(Some(22))).unwrap();
+            assert!(own.outdates(&again) && own.due(22).is_none());
         }
     }
 
