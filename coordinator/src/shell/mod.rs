@@ -40,6 +40,8 @@ pub mod requests;
 #[cfg(test)]
 mod requests_tests;
 mod retraining;
+#[cfg(test)]
+mod retraining_tests;
 pub mod serve;
 pub mod server_certificate;
 pub mod session;
