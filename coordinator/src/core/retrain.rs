@@ -100,7 +100,7 @@ pub fn again(file: &StudyFile, life: &Life, nodes: &[Name], now: Timestamp) -> S
     let usual = now.after_ms(hours.saturating_mul(3_600_000));
     let expires = life.retire_by.max(usual);
     let mut again = file.clone();
-    again.expires = Some(expires.min(now.after_ms(STUDY_LIFE_MS_MAX)));
+    again.expires = Some(expires.min(now.after_ms(STUDY_LIFE_MS_MAX)).0);
     again.expires_in_hours = None;
     if let Nodes::Named(names) = &mut again.nodes {
         names.retain(|name| nodes.contains(name));
@@ -256,7 +256,7 @@ mod tests {
         let file = StudyFile::parse(&format!("{FILE}{more}")).unwrap();
         let north = "north".parse().unwrap();
         let again = again(&file, &place().life, &[north], now);
-        assert_eq!(again.expires, Some(expires));
+        assert_eq!(again.expires, Some(expires.0));
         if let Nodes::Named(names) = again.nodes {
             assert_eq!(names, ["north".parse::<Name>().unwrap()]);
         }

@@ -318,7 +318,8 @@ async fn a_place_is_proposed_for_once_by_each_number(store: &Store) {
     let before = store.studies().await.unwrap().len();
     let propose = async |hash, lead, own: Option<&Retraining>| {
         let file = ("name = 1", lead);
-        let kept = store.propose(&study(hash), (&name, 2, "text"), file, own);
+        let study = study(hash);
+        let kept = store.propose(&study, (&name, 2, "text"), file, own);
         kept.await.unwrap()
     };
     assert!(propose(60, Some(14), None).await);
