@@ -68,6 +68,7 @@ mod questions;
 mod receipts;
 #[cfg(test)]
 mod records;
+#[cfg(test)]
 mod refusals;
 #[cfg(test)]
 mod release;
