@@ -158,20 +158,24 @@ pub enum Step {
     /// A run of this name was superseded.
     Supersede(Hash32),
     /// What the coordinator says of the model of a run.
-    Learn {
-        /// The study.
-        study: Hash32,
-        /// The last moment of the model's use.
-        retire_by: i64,
-        /// Since when it is not used any more, once it is not.
-        ended: Option<i64>,
-        /// A model that is trained anew is to take its place, or has taken it.
-        replaced: bool,
-    },
+    Learn(Learnt),
     /// Everything that was due has happened.
     Close,
     /// The unit refuses, and says why.
     Refuse(String),
+}
+
+/// What the coordinator says of a model.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Learnt {
+    /// Its study.
+    pub study: Hash32,
+    /// The last moment of its use.
+    pub retire_by: i64,
+    /// Since when it is not used any more, once it is not.
+    pub ended: Option<i64>,
+    /// A model that is trained anew is to take its place, or has taken it.
+    pub replaced: bool,
 }
 
 /// One erasure.
@@ -292,18 +296,10 @@ impl Case {
                 own.superseded_at.get_or_insert(at);
                 return Ok(());
             }
-            (
-                Stage::ModelsAssessed | Stage::CertificateIssued,
-                Step::Learn {
-                    study,
-                    retire_by,
-                    ended,
-                    replaced,
-                },
-            ) => {
-                let own = self.model_of(study);
+            (Stage::ModelsAssessed | Stage::CertificateIssued, Step::Learn(said)) => {
+                let own = self.model_of(said.study);
                 let own = own.ok_or(wrong("learning of a model that is none of this erasure"))?;
-                own.learn(retire_by, ended, replaced);
+                own.learn(&said);
                 return Ok(());
             }
             (Stage::CertificateIssued, Step::Close) if self.due(at).is_none() => Stage::Closed,
@@ -364,22 +360,22 @@ impl Case {
 
 impl Assessed {
     /// Takes the date that the model has; whoever asked for a model without them at once does not wait longer for that.
-    fn learn(&mut self, retire_by: i64, ended: Option<i64>, replaced: bool) {
+    fn learn(&mut self, said: &Learnt) {
         self.action = match self.action {
-            Action::None | Action::RetireBy(_) if replaced => {
+            Action::None | Action::RetireBy(_) if said.replaced => {
                 "the model may have learned from this person, within this bound; one that is trained anew is to take its place"
                     .clone_into(&mut self.reason);
-                Action::RetrainScheduled(retire_by)
+                Action::RetrainScheduled(said.retire_by)
             }
             Action::None => {
                 "a model of it was released, and may have learned from this person"
                     .clone_into(&mut self.reason);
-                Action::RetireBy(retire_by)
+                Action::RetireBy(said.retire_by)
             }
-            Action::RetireBy(_) => Action::RetireBy(retire_by),
-            Action::RetrainScheduled(by) => Action::RetrainScheduled(by.min(retire_by)),
+            Action::RetireBy(_) => Action::RetireBy(said.retire_by),
+            Action::RetrainScheduled(by) => Action::RetrainScheduled(by.min(said.retire_by)),
         };
-        if let Some(ended) = ended {
+        if let Some(ended) = said.ended {
             self.superseded_at.get_or_insert(ended);
         }
     }
@@ -435,7 +431,7 @@ impl Step {
             Self::Assess { .. } => "assessing models",
             Self::Certify(_) => "the certificate",
             Self::Supersede(_) => "superseding a model",
-            Self::Learn { .. } => "learning of a model",
+            Self::Learn(_) => "learning of a model",
             Self::Close => "closing",
             Self::Refuse(_) => "a refusal",
         }
@@ -612,12 +608,12 @@ mod tests {
     }
 
     fn learnt(study: u8, retire_by: i64, ended: Option<i64>) -> Step {
-        Step::Learn {
+        Step::Learn(Learnt {
             study: Hash32([study; 32]),
             retire_by,
             ended,
             replaced: false,
-        }
+        })
     }
 
     #[test]
@@ -629,11 +625,13 @@ mod tests {
                 own.take(10, step).unwrap();
             }
             let before = own.clone();
-            let said = |ended| Step::Learn {
-                study: Hash32([7; 32]),
-                retire_by: 90,
-                ended,
-                replaced: true,
+            let said = |ended| {
+                Step::Learn(Learnt {
+                    study: Hash32([7; 32]),
+                    retire_by: 90,
+                    ended,
+                    replaced: true,
+                })
             };
             own.take(20, said(None)).unwrap();
             assert_eq!(own.assessed[0].action, Action::RetrainScheduled(90));

@@ -16,7 +16,7 @@ use sqlx::{Connection as _, Row as _};
 
 use super::certificate::certificate;
 use crate::core::ledger::ENTRY_BYTES_MAX;
-use crate::core::rights::{Case, Stage, Step};
+use crate::core::rights::{Case, Learnt, Stage, Step};
 use crate::shell::at_rest;
 use crate::shell::usage::{USAGE_FILE, UsageFault, UsageLedger, changed};
 
@@ -183,12 +183,12 @@ impl UsageLedger {
 
 fn learnt(own: &ModelLife, planned: Succession, now: Timestamp) -> Step {
     let at = |moment: Timestamp| i64::try_from(moment.0).unwrap_or(i64::MAX);
-    Step::Learn {
+    Step::Learn(Learnt {
         study: Hash32(own.study.0),
         retire_by: at(own.life.retire_by),
         ended: own.life.ended(now).map(at),
         replaced: planned.is_under_way(),
-    }
+    })
 }
 
 fn life_of(row: &SqliteRow) -> Result<(Hash32, ModelLife), CodecError> {
