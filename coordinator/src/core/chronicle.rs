@@ -10,7 +10,7 @@ use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::history::{ActorKind, Event, Json, Kind};
 use aquifer_shared::domain::pack::{Figures, Programs, Spend};
-use aquifer_shared::domain::predictor::model::ModelFile;
+use aquifer_shared::domain::predictor::model::{ModelFile, day};
 use aquifer_shared::domain::sum::{Part, StudyTerms, TrustMode};
 use aquifer_shared::protocol::ask::{CanaryRecord, RoundStatus};
 use aquifer_shared::protocol::codec::encode;
@@ -65,6 +65,25 @@ pub fn proposed(study: &StudyHash, terms: &StudyTerms, is_question: bool) -> Key
     };
     let event = Event::of_program(kind, payload).by(ActorKind::Person, role);
     (format!("{kind}/{study}"), event)
+}
+
+/// The same of a study that is to take the place of this version of its model; nobody asked for it where the schedule did.
+#[must_use]
+pub fn succeeding(
+    (key, event): Keyed,
+    (succeeds, version): (&StudyHash, u32),
+    (why, by_schedule): (&str, bool),
+) -> Keyed {
+    let mut event = match by_schedule {
+        true => Event::of_program(event.kind, event.payload),
+        false => event,
+    };
+    if let Json::Object(fields) = &mut event.payload {
+        fields.insert("retrain_why".to_owned(), why.into());
+        fields.insert("succeeds".to_owned(), succeeds.to_string().into());
+        fields.insert("succeeds_version".to_owned(), version.into());
+    }
+    (key, event)
 }
 
 /// What nodes of the sum whose record comes next reported to run.
@@ -318,6 +337,29 @@ pub fn ended_use(
     (format!("{kind}/{name}/{version}"), event)
 }
 
+/// The use of a model ended as another version came in its place.
+#[must_use]
+pub fn superseded((name, version): (&Name, u32), study: &StudyHash, by: u32) -> Keyed {
+    let why = format!("superseded by {name}@{by}, which was trained in its place");
+    let (key, event) = ended_use((name, version), study, false, Some((Role::Operator, &why)));
+    (key, Event::of_program(event.kind, event.payload))
+}
+
+/// The study of a released model is proposed again on a day.
+#[must_use]
+pub fn retrain_scheduled((name, version): (&Name, u32), study: &StudyHash, at: Timestamp) -> Keyed {
+    let kind = Kind::ModelRetrainScheduled;
+    let payload = Json::object([
+        ("model", Json::from(name.as_str())),
+        ("retrain_on", Json::from(format!("{} (UTC)", day(at)))),
+        ("retrain_on_ms", Json::from(at.0)),
+        ("study", Json::from(study.to_string())),
+        ("version", Json::from(version)),
+    ]);
+    let key = format!("{kind}/{name}/{version}");
+    (key, Event::of_program(kind, payload))
+}
+
 /// What an audit by canaries came to, for a model. The audit is of the path that trains all models, at the claim that covers this one.
 #[must_use]
 pub fn audited((name, version): (&Name, u32), by: Role, found: &CanaryRecord) -> Keyed {
@@ -495,6 +537,31 @@ mod tests {
         assert!(key.starts_with("study.proposed/"));
         let rho = event.payload.get("rho_micro").unwrap().as_u64();
         assert_eq!(rho, Some(terms().urho.0));
+        assert!(event.payload.to_payload().is_ok());
+    }
+
+    #[test]
+    fn t2_a_study_in_the_place_of_a_model_says_so() {
+        let usual = proposed(&STUDY, &terms(), false);
+        let before = StudyHash([3; 32]);
+        let said = |by_schedule| {
+            let place = (&before, 1);
+            succeeding(usual.clone(), place, ("scheduled", by_schedule))
+        };
+        let ((key, event), (_, asked)) = (said(true), said(false));
+        assert_eq!(key, usual.0);
+        let succeeds = Json::from(before.to_string());
+        assert_eq!(event.payload.get("succeeds"), Some(&succeeds));
+        assert_eq!(asked.payload, event.payload);
+        assert_eq!(asked.actor_kind, ActorKind::Person);
+        assert_ne!(event.actor_kind, ActorKind::Person, "nobody asked for it");
+        let name: Name = "churn".parse().unwrap();
+        let (key, event) = superseded((&name, 1), &before, 2);
+        let why = Some((Role::Approver, "drift"));
+        assert_eq!(key, ended_use((&name, 1), &before, false, why).0);
+        assert!(event.payload.to_text().contains("churn@2"));
+        let (_, event) = retrain_scheduled((&name, 1), &before, Timestamp(DAY_MS));
+        assert!(event.payload.to_text().contains("1970-01-02 (UTC)"));
         assert!(event.payload.to_payload().is_ok());
     }
 

@@ -491,7 +491,7 @@ const QUESTIONS_MS: u32 = 50 * QUESTIONS_RUNNING_MAX as u32;
 /// Longest slot.
 const SLOT_MS_MAX: u32 = 10_000;
 /// Life of a study that states none.
-const LIFE_HOURS: u32 = 24;
+pub(super) const LIFE_HOURS: u32 = 24;
 
 #[cfg(test)]
 #[path = "expand_tests.rs"]

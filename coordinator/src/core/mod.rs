@@ -36,6 +36,7 @@ pub mod purposes;
 mod record;
 pub mod resume;
 mod resume_groups;
+pub mod retrain;
 mod round;
 mod rounds;
 pub mod scoring;

@@ -78,6 +78,16 @@ pub struct StudyFile {
     /// Made-up data only.
     #[serde(default)]
     pub synthetic: bool,
+    /// The study is proposed again before the date of its model.
+    pub retrain: Option<RetrainChoice>,
+}
+
+/// When a study is proposed again, so that another version takes the place of its model.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct RetrainChoice {
+    /// So many days before the model is used for the last time.
+    pub lead_days: u32,
 }
 
 /// Which contract a study is for.
@@ -374,7 +384,9 @@ expires_in_hours = 24
         assert_eq!((file.attempts_max, file.spare_attempts), (2, 1));
         assert_eq!(file.holdout, HoldOutChoice::default());
         assert_eq!(file.gate, Gate::Open);
-        assert!(!file.synthetic && file.family.is_none());
+        assert!(!file.synthetic && file.family.is_none() && file.retrain.is_none());
+        let again = StudyFile::parse(&format!("{CHURN}[retrain]\nlead_days = 14\n")).unwrap();
+        assert_eq!(again.retrain, Some(RetrainChoice { lead_days: 14 }));
         assert_eq!(file.trust, Some(TrustMode::NodeNoise));
         let tolerant = CHURN.replace("trust = \"node-noise\"", "d_max = 2\nc_max = 1");
         let tolerant = StudyFile::parse(&tolerant).unwrap();
@@ -412,6 +424,8 @@ expires_in_hours = 24
         check_refused("delta", "deltas", (6, 1), "deltas");
         check_refused("customers_max = 10000\n", "", (1, 1), "customers_max");
         check_refused("version = 1", "version = 1, v = 2", (3, 47), "`v`");
+        let again = "retrain = { days = 3 }\nplan";
+        check_refused("plan", again, (4, 13), "`days`");
     }
 
     #[test]

@@ -73,7 +73,7 @@ impl Hub {
         let mut studies: Vec<&Live> = self.studies.values().collect();
         studies.sort_by_key(|live| (live.submitted, live.hash));
         for live in studies {
-            events.push(proposed(&live.hash, &live.terms, live.is_question()));
+            events.push(self.proposal_said(live).await);
             let mut reported = Reported::new();
             for bytes in self.store.records(&live.hash).await? {
                 if let Ok(record) = decode::<Record>("record", &bytes, FRAME_BYTES_MAX) {

@@ -121,6 +121,7 @@ impl Hub {
                     return;
                 }
                 live.ended = now();
+                self.agenda.forget();
                 if let Err(error) = self.store.end_study(&hash, now()).await {
                     tracing::error!(%error, "the end of a study was not noted");
                 }

@@ -88,12 +88,13 @@ impl Hub {
     /// # Errors
     ///
     /// A broken glass has run out.
-    pub(super) async fn look_around(&self) -> Result<(), PolicyFault> {
+    pub(super) async fn look_around(&mut self) -> Result<(), PolicyFault> {
         let now = self.front.law.present(now());
         if let Some(term) = &self.term {
             term.check(now)?;
         }
         self.front.close_unwelcome().await;
+        self.look_at_models().await;
         Ok(())
     }
 }

@@ -26,6 +26,7 @@ use super::front::{Command, Front, Line, Said};
 use super::live::Live;
 use super::mirror::held_for;
 use super::presenter::Presenter;
+use super::retraining::Agenda;
 use super::store::{Party, Store, StoreFault};
 use super::watchers::{TooMany, Watchers, study_response};
 use crate::core::event::Event;
@@ -69,6 +70,7 @@ pub struct Hub {
     moved: BTreeSet<StudyHash>,
     /// How long released models are used, once it was looked up; none after a change.
     pub(super) lives: Option<Vec<ModelLife>>,
+    pub(super) agenda: Agenda,
     pub(super) frames: Frames,
     pub(super) retry_at: Option<Instant>,
     /// What no retry can mend.
@@ -105,6 +107,7 @@ impl Hub {
             told_open: None,
             moved: BTreeSet::new(),
             lives: None,
+            agenda: Agenda::default(),
             frames: Frames::default(),
             retry_at: None,
             broken: None,

@@ -31,6 +31,7 @@ pub mod outbox;
 mod places;
 mod presenter;
 mod program;
+mod proposing;
 pub mod psql;
 pub mod publish;
 pub mod put;
@@ -38,6 +39,9 @@ pub mod registry;
 pub mod requests;
 #[cfg(test)]
 mod requests_tests;
+mod retraining;
+#[cfg(test)]
+mod retraining_tests;
 pub mod serve;
 pub mod server_certificate;
 pub mod session;

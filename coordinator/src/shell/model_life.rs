@@ -155,6 +155,7 @@ impl Hub {
     /// Tells every node with a session how long models are used that it has trained, after something of it changed.
     pub(super) async fn tell_lives(&mut self) {
         self.lives = None;
+        self.agenda.forget();
         let nodes: Vec<IdentityKey> = self.sessions.keys().copied().collect();
         for node in nodes {
             self.tell_lives_to(&node).await;
@@ -184,8 +185,9 @@ impl Hub {
         };
         let frame: SharedFrame = frame(&ModelLives { models }).into();
         if !session.line.outbox.put(frame) {
-            close(&session.line.connection, CloseReason::Busy);
+            return close(&session.line.connection, CloseReason::Busy);
         }
+        self.tell_plans_to(node).await;
     }
 }
 
@@ -254,7 +256,7 @@ fn uncovered(file: &ModelFile, found: &CanaryRecord) -> Option<Response> {
 }
 
 /// A reason as the history takes it.
-fn reason(why: &str) -> Result<&str, Response> {
+pub(super) fn reason(why: &str) -> Result<&str, Response> {
     let why = why.trim();
     let length = why.chars().count();
     let fits = (1..=MODEL_WHY_CHARS_MAX).contains(&length) && !why.chars().any(char::is_control);

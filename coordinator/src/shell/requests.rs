@@ -2,10 +2,8 @@
 
 use aquifer_shared::base::ids::{IdentityKey, Name, Role, StudyHash};
 use aquifer_shared::base::limits::LEDGER_COPY_BYTES_MAX;
-use aquifer_shared::domain::contract::Contract;
 use aquifer_shared::protocol::ask::{Look, NodeEntry, Request, Response, StudyStatus};
 use aquifer_shared::protocol::wire::Approval;
-use aquifer_shared::shell::keys::random_bytes32;
 use aquifer_shared::shell::noise;
 use tokio::sync::mpsc;
 
@@ -16,12 +14,10 @@ use super::live::Live;
 use super::objections::refusal_response;
 use super::put::Put;
 use super::store::{Party, StoreFault, StoredStudy};
-use crate::core::chronicle::proposed;
 use crate::core::event::{Event, Record};
-use crate::core::expand::{Accountant, Expanded, expand};
+use crate::core::expand::Accountant;
 use crate::core::gates::Permit;
 use crate::core::resume::Durables;
-use crate::core::study_file::StudyFile;
 use crate::core::update::is_approval;
 
 /// How rho and (epsilon, delta) convert: OpenDP's way.
@@ -55,7 +51,9 @@ pub(super) const MODEL_READERS: &[Role] = &[
 /// Who may ask what.
 fn allowed(request: &Request) -> &'static [Role] {
     match request {
-        Request::StudySubmit { .. } | Request::StudyAbort(_) => OPERATORS,
+        Request::StudySubmit { .. } | Request::StudyAbort(_) | Request::ModelRetrain { .. } => {
+            OPERATORS
+        }
         Request::StudyApprove { .. }
         | Request::ModelRelease { .. }
         | Request::ModelEnd { recall: false, .. } => APPROVERS,
@@ -70,6 +68,7 @@ fn allowed(request: &Request) -> &'static [Role] {
         | Request::TokenRevoke { .. } => READERS,
         Request::ModelList
         | Request::ModelLives
+        | Request::ModelPlans
         | Request::ModelFetch(_)
         | Request::ModelUse(_)
         | Request::ModelSums(_)
@@ -133,6 +132,8 @@ impl Hub {
             Request::ModelSums(which) => self.sums(party.role, &which).await,
             Request::ModelRelease { model, publish } => self.decide(party, &model, publish).await,
             Request::ModelLives => self.lives().await,
+            Request::ModelPlans => self.plans().await,
+            Request::ModelRetrain { model, why } => self.retrain_now(party, &model, &why).await,
             Request::ModelUse(which) => self.model_to_use(&which).await,
             Request::ModelEnd { model, recall, why } => {
                 self.end_model(party, &model, (recall, &why)).await
@@ -168,65 +169,6 @@ impl Hub {
         }
     }
 
-    async fn submit(
-        &mut self,
-        party: &Party,
-        study: &str,
-        contract_text: &str,
-        dry_run: bool,
-    ) -> Result<Response, StoreFault> {
-        let nodes = self.front.registry.nodes().await?;
-        let (expanded, contract) = match expanded(study, contract_text, nodes) {
-            Ok(expanded) => expanded,
-            Err(no) => return Ok(no),
-        };
-        let response = Response::Submitted {
-            terms: expanded.bytes.clone(),
-            study: expanded.hash,
-            notes: expanded.notes.clone(),
-        };
-        let decided = self.front.law.study(&expanded.terms, &contract, now());
-        let permit = match decided {
-            Ok(permit) => permit,
-            Err(denied) => return Ok(denied_response(&denied)),
-        };
-        if dry_run {
-            return Ok(response);
-        }
-        let stored = StoredStudy {
-            hash: expanded.hash,
-            name: expanded.terms.name.clone(),
-            terms: expanded.bytes,
-            contract_hash: contract.hash(),
-            submitted: now(),
-            ended: Default::default(),
-            question: false,
-        };
-        let version = contract.version;
-        self.store
-            .add_study(&stored, &contract.name, version, contract_text)
-            .await?;
-        self.store
-            .audit(
-                now(),
-                party.name.as_str(),
-                "submit",
-                &stored.hash.to_string(),
-            )
-            .await?;
-        let members = expanded
-            .terms
-            .roster
-            .into_iter()
-            .zip(expanded.members)
-            .collect();
-        let new = (Vec::new(), permit);
-        if let Err(error) = self.take_up(stored, contract_text, members, new).await {
-            return Ok(refused("study", format!("{error:#}")));
-        }
-        Ok(response)
-    }
-
     /// Starts a study that is stored with these records and that a decision permits, and tells it who is there.
     pub(super) async fn take_up(
         &mut self,
@@ -248,7 +190,7 @@ impl Hub {
         let text = contract_text.to_owned();
         let live = Live::resume(stored, text, durable, now(), name_of, |_, _| Ok(permit))?;
         let hash = live.hash;
-        let said = proposed(&hash, &live.terms, live.is_question());
+        let said = self.proposal_said(&live).await;
         self.studies.insert(hash, live);
         self.note_history(Some(said)).await;
         for (member, (key, _)) in members.iter().enumerate() {
@@ -284,10 +226,10 @@ impl Hub {
             );
             return Ok(refused("ended", text));
         }
-        // A registration may have had another role when the study was submitted.
+        // A registration may have had another role when the study, or the one whose file has it proposed again, was submitted.
         if self.store.has_submitted(&party.name, &study).await? {
             let text = format!(
-                "study {} was submitted by {}: two people decide on a study; ask another approver",
+                "study {} rests on the word of {}: two people decide on a study; ask another approver",
                 study.short(),
                 party.name
             );
@@ -406,29 +348,6 @@ impl Hub {
         };
         Ok(found.map_or_else(|| unknown("contract", which), Response::Contract))
     }
-}
-
-/// A study file and a contract file as a study of these nodes, or what is wrong with them.
-fn expanded(
-    study: &str,
-    contract: &str,
-    nodes: Vec<Party>,
-) -> Result<(Expanded, Contract), Response> {
-    let file = StudyFile::parse(study)
-        .map_err(|error| refused("study-file", format!("study file: {error}")))?;
-    let contract = Contract::parse(contract)
-        .map_err(|error| refused("contract", format!("contract file: {error}")))?;
-    let registry: Vec<_> = nodes
-        .into_iter()
-        .map(|node| (node.name, node.identity))
-        .collect();
-    let random = random_bytes32().map_err(|error| refused("random", error.to_string()))?;
-    let mut id = [0; 16];
-    id.copy_from_slice(&random[..16]);
-    let expanded = expand(&file, &contract, &registry, id, now(), ACCOUNTANT)
-        .map_err(|error| refused(error.code(), error.to_string()))?;
-    noise::check_charge(&expanded.terms).map_err(|error| refused("price", error.to_string()))?;
-    Ok((expanded, contract))
 }
 
 /// The store failed: the log says why, the asker whom to ask.

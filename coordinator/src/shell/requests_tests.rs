@@ -27,7 +27,7 @@ use crate::core::gates_fixtures::{
     CONTRACT, allowed_to_release, declared, gates, gates_with, purposes,
 };
 
-const STUDY: &str = r#"
+pub(super) const STUDY: &str = r#"
 name = "churn"
 purpose = "churn.train"
 contract = { name = "customers", version = 1 }
@@ -38,15 +38,15 @@ population = 80000
 "#;
 
 /// A hub over a new store in which one node is registered, and people who ask.
-struct World {
-    hub: Hub,
+pub(super) struct World {
+    pub(super) hub: Hub,
     person: Identity,
     _commands: mpsc::Receiver<Command>,
     _folder: TempDir,
 }
 
 impl World {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(
             "sqlite://store.db",
@@ -72,40 +72,44 @@ impl World {
         }
     }
 
-    async fn ask(&mut self, role: Role, request: Request) -> Response {
+    pub(super) async fn ask(&mut self, role: Role, request: Request) -> Response {
         let name = if role == Role::Operator { "ops" } else { "eve" };
         self.ask_as(name, role, request).await
     }
 
-    async fn ask_as(&mut self, name: &str, role: Role, request: Request) -> Response {
+    pub(super) async fn ask_as(&mut self, name: &str, role: Role, request: Request) -> Response {
         let asker = party(name, role, self.person.public());
         let (answers, _replies) = mpsc::channel(8);
         self.hub.respond(&asker, request, &answers).await.unwrap()
     }
 
     async fn submit(&mut self) -> StudyHash {
-        let request = Request::StudySubmit {
-            study: STUDY.to_owned(),
-            contract: CONTRACT.to_owned(),
-            dry_run: false,
-        };
-        match self.ask(Role::Operator, request).await {
+        match self.submit_file(STUDY).await {
             Response::Submitted { study, .. } => study,
             other => panic!("{other:?}"),
         }
+    }
+
+    pub(super) async fn submit_file(&mut self, study: &str) -> Response {
+        let request = Request::StudySubmit {
+            study: study.to_owned(),
+            contract: CONTRACT.to_owned(),
+            dry_run: false,
+        };
+        self.ask(Role::Operator, request).await
     }
 
     async fn approve(&mut self, study: StudyHash) -> Response {
         self.approve_as("eve", study).await
     }
 
-    async fn approve_as(&mut self, name: &str, study: StudyHash) -> Response {
+    pub(super) async fn approve_as(&mut self, name: &str, study: StudyHash) -> Response {
         let signature = self.person.sign(&approve_digest(&study));
         let request = Request::StudyApprove { study, signature };
         self.ask_as(name, Role::Approver, request).await
     }
 
-    async fn abort(&mut self, study: StudyHash) -> Response {
+    pub(super) async fn abort(&mut self, study: StudyHash) -> Response {
         let request = Request::StudyAbort(study.to_string());
         self.ask(Role::Operator, request).await
     }
@@ -148,7 +152,7 @@ async fn register(store: &Store, party: &Party) {
 }
 
 #[track_caller]
-fn check_refused(response: Response, code: &str, words: &str) {
+pub(super) fn check_refused(response: Response, code: &str, words: &str) {
     match response {
         Response::Refused {
             code: found,
@@ -162,7 +166,7 @@ fn check_refused(response: Response, code: &str, words: &str) {
 }
 
 #[track_caller]
-fn check_done(response: Response, words: &str) {
+pub(super) fn check_done(response: Response, words: &str) {
     match response {
         Response::Done(text) => assert!(text.contains(words), "{text}"),
         other => panic!("expected {words:?}, got {other:?}"),
@@ -247,6 +251,14 @@ fn s1_roles_have_least_rights() {
         ),
         ("-+----", Request::StudyAbort(String::new())),
         (
+            "-+----",
+            Request::ModelRetrain {
+                model: String::new(),
+                why: String::new(),
+            },
+        ),
+        ("++++++", Request::ModelPlans),
+        (
             "--+---",
             Request::StudyApprove {
                 study,
@@ -325,6 +337,11 @@ fn s1_roles_have_least_rights() {
 
 /// A released version of the sample model, made at this time.
 async fn release(world: &World, version: u32, made: u64) {
+    release_of(world, version, made, StudyHash([version as u8; 32])).await;
+}
+
+/// The same, of a study.
+pub(super) async fn release_of(world: &World, version: u32, made: u64, study: StudyHash) {
     let (file, _) = finished();
     let by = made + 90 * 24 * 3_600 * 1_000;
     let file = file
@@ -337,7 +354,7 @@ async fn release(world: &World, version: u32, made: u64) {
     let model = StoredModel {
         name: "churn".parse().unwrap(),
         version,
-        study: StudyHash([version as u8; 32]),
+        study,
         published: true,
         file,
         created: Timestamp(made),

@@ -12,8 +12,8 @@ use aquifer_shared::protocol::chain::Head;
 use aquifer_shared::protocol::program::ProgramRefused;
 use aquifer_shared::protocol::wire::{
     CloseReason, Delivery, End, Goodbye, Hello, LedgerHeld, LogHead, LogQuorum, Message,
-    ModelLives, NodeHeld, Offer, Proof, Renew, Renewed, Roster, StudyEnd, Task, Welcome, frame,
-    read_body,
+    ModelLives, ModelPlans, NodeHeld, Offer, Proof, Renew, Renewed, Roster, StudyEnd, Task,
+    Welcome, frame, read_body,
 };
 use aquifer_shared::shell::directory::{DirectoryFault, IdentityDirectory};
 use aquifer_shared::shell::platform::{Platform, within};
@@ -280,6 +280,7 @@ fn longest(kind: u8) -> Option<usize> {
         LogQuorum::KIND => LogQuorum::BYTES_MAX,
         NodeHeld::KIND => NodeHeld::BYTES_MAX,
         ModelLives::KIND => ModelLives::BYTES_MAX,
+        ModelPlans::KIND => ModelPlans::BYTES_MAX,
         _ => return None,
     })
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use aquifer_shared::base::ids::StudyHash;
 use aquifer_shared::protocol::codec::CodecError;
 use aquifer_shared::protocol::wire::{
-    LogHead, LogQuorum, Message, ModelLives, NodeHeld, read_body,
+    LogHead, LogQuorum, Message, ModelLives, ModelPlans, NodeHeld, read_body,
 };
 use aquifer_shared::protocol::witness::Fork;
 use aquifer_shared::shell::history::History;
@@ -67,7 +67,13 @@ impl Node {
             LogQuorum::KIND => Heard::Quorum(read_body(kind, body)?),
             NodeHeld::KIND => Heard::Held(read_body(kind, body)?),
             ModelLives::KIND => {
-                self.learn(read_body(kind, body)?);
+                let said: ModelLives = read_body(kind, body)?;
+                self.learn(move |directory| rights::learn(directory, &said.models, now()));
+                return Ok(Event::Tick);
+            }
+            ModelPlans::KIND => {
+                let said: ModelPlans = read_body(kind, body)?;
+                self.learn(move |directory| rights::learn_plans(directory, &said.models, now()));
                 return Ok(Event::Tick);
             }
             _ => return read_frame(kind, body),
@@ -77,11 +83,10 @@ impl Node {
     }
 
     /// What is said of models goes to erasures that wait for them, beside the loop; certificates that it outdates are issued again.
-    fn learn(&self, said: ModelLives) {
+    fn learn(&self, keep: impl FnOnce(&Path) -> anyhow::Result<usize> + Send + 'static) {
         let (teller, directory) = (self.teller.clone(), self.directory.clone());
         let learnt = async move {
-            let learning =
-                tokio::task::spawn_blocking(move || rights::learn(&directory, &said.models, now()));
+            let learning = tokio::task::spawn_blocking(move || keep(&directory));
             if learning.await?? > 0 {
                 teller.tell().await?;
             }

@@ -168,6 +168,10 @@ pub const AUDIT_CANARIES_MAX: u64 = 100_000;
 pub const AUDIT_FIGURE_MAX: u64 = 1_000_000_000_000;
 /// Characters of the reason why a model is retired or recalled.
 pub const MODEL_WHY_CHARS_MAX: usize = 200;
+/// Proposals to train one model anew.
+pub const RETRAIN_PROPOSALS_MAX: u32 = 32;
+/// Milliseconds after which a scheduled proposal that could not be made is tried again.
+pub const RETRAIN_AGAIN_MS: u64 = 3_600_000;
 /// Bytes of a model file.
 pub const MODEL_BYTES_MAX: usize = 8 << 20;
 /// Members of a study's roster.

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::chain::Head;
-use super::models::ModelLife;
 pub use super::models::{CanaryRecord, ModelEntry};
+use super::models::{ModelLife, ModelPlan};
 use super::wire::{Approval, Signature, Verdict};
 use crate::base::ids::{Hash32, IdentityKey, Name, Role, StudyHash};
 use crate::base::time::Timestamp;
@@ -112,6 +112,16 @@ pub enum Request {
     },
     /// How long each model of [`Request::ModelList`] is used.
     ModelLives,
+    /// Operator: propose the study of a released model again, so that another version takes its place. An
+    /// approver and the units decide on it as on every study.
+    ModelRetrain {
+        /// `NAME@VERSION`.
+        model: String,
+        /// Why, for the history; about no customer.
+        why: String,
+    },
+    /// What becomes of the place of each model of [`Request::ModelLives`].
+    ModelPlans,
 }
 
 /// What is asked of the coordinator's history.
@@ -300,6 +310,8 @@ pub enum Response {
     History(String),
     /// How long models are used.
     ModelLives(Vec<ModelLife>),
+    /// What becomes of their places.
+    ModelPlans(Vec<ModelPlan>),
 }
 
 /// A token of an HTTPS client, as people see it.

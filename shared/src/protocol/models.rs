@@ -7,9 +7,10 @@ use crate::base::ids::{Hash32, Name, StudyHash};
 use crate::base::limits::{AUDIT_CANARIES_MAX, AUDIT_FIGURE_MAX, MODELS_TOLD_MAX, NAME_BYTES_MAX};
 use crate::base::time::Timestamp;
 use crate::domain::audit_bound::{Claim, is_falsified_up_to, threshold};
-use crate::domain::predictor::model::Life;
+use crate::domain::predictor::model::{Life, Succession};
 
 message!(34, ModelLives, MODELS_TOLD_MAX * (NAME_BYTES_MAX + 96));
+message!(35, ModelPlans, MODELS_TOLD_MAX * 64);
 
 /// A line of the list of models.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -54,6 +55,22 @@ pub struct ModelLife {
     pub version: u32,
     /// Its dates.
     pub life: Life,
+}
+
+/// C→N, after [`ModelLives`] and whenever something of it changes: which of these models another version is planned for.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct ModelPlans {
+    /// Released models of studies that have the node as a member, the newest first.
+    pub models: Vec<ModelPlan>,
+}
+
+/// What becomes of the place of a model.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct ModelPlan {
+    /// The study behind the model.
+    pub study: StudyHash,
+    /// What is planned, and what came of it.
+    pub succession: Succession,
 }
 
 /// What `scripts/audit-privacy` found about a claim: integers only.

@@ -13,7 +13,7 @@ pub use super::ask::{
 };
 use super::chain::Head;
 use super::codec::{CodecError, decode, encode};
-pub use super::models::{ModelLife, ModelLives};
+pub use super::models::{ModelLife, ModelLives, ModelPlan, ModelPlans};
 pub use super::witness::{Cosigned, LogHead, LogQuorum, LogSeen, NodeHead, NodeHeld};
 use crate::base::ids::{AttemptId, Hash32, IdentityKey, Name, Role, StudyHash};
 use crate::base::limits::{

@@ -20,7 +20,7 @@ use super::questions::Reports;
 const INPUT: &str =
     r#"{"tenure": 2, "monthly_charge": 90, "contract": "month", "payment": "invoice"}"#;
 
-fn printed(outcome: &Outcome) -> Value {
+pub fn printed(outcome: &Outcome) -> Value {
     serde_json::from_str(&outcome.stdout).unwrap_or_else(|error| panic!("{error}: {outcome:?}"))
 }
 
@@ -37,19 +37,30 @@ fn score(small: &Small, name: &str) -> Outcome {
 }
 
 /// Payloads of a kind in the coordinator's history; what nobody waits for is on disk a moment later.
-fn entered(small: &Small, kind: &str) -> Value {
+pub fn entered(small: &Small, kind: &str) -> Value {
+    entered_with(small, kind, |_| true)
+}
+
+/// The same of the first that fits.
+pub fn entered_with(small: &Small, kind: &str, fits: impl Fn(&Value) -> bool) -> Value {
     wait_for("an entry of the history", STEP_MS, || {
         let shown = of_coordinator(small, &["show"]);
         let entries = shown["entries"].as_array().unwrap().iter();
-        let mut own = entries.filter(|entry| entry["kind"] == kind);
-        let payload = own.next().map(|entry| entry["payload"].as_str().unwrap());
-        Ok(payload.map(|payload| serde_json::from_str(payload).unwrap()))
+        let own = entries.filter(|entry| entry["kind"] == kind);
+        let payloads = own.map(|entry| entry["payload"].as_str().unwrap());
+        let mut payloads = payloads.map(|payload| serde_json::from_str(payload).unwrap());
+        Ok(payloads.find(&fits))
     })
     .unwrap()
 }
 
 /// A person is erased at a unit, which knows the model's date by then; the coordinator hears nothing of it.
 fn erased(small: &Small) -> Value {
+    erased_by(small)["certificate"]["body"]["models_and_answers"][0].clone()
+}
+
+/// The same: all that the command prints.
+pub fn erased_by(small: &Small) -> Value {
     let id = small.company.of_unit(0).next().unwrap().id.clone();
     wait_for("the unit to know the model's date", STEP_MS, || {
         let access = small.node(0, &["rights", "access", "--subject", &id, "--json"]);
@@ -63,7 +74,7 @@ fn erased(small: &Small) -> Value {
     let more = ["--verified-by", "desk", "--json"];
     let erased = small.node(0, &[&erase[..], &more].concat());
     check_says(&erased, 0, &[]);
-    printed(&erased)["certificate"]["body"]["models_and_answers"][0].clone()
+    printed(&erased)
 }
 
 /// What an audit of another claim, or by somebody else, comes to; and one of the model's own.

@@ -77,6 +77,8 @@ mod release;
 #[cfg(test)]
 mod replay;
 #[cfg(test)]
+mod retraining;
+#[cfg(test)]
 mod sessions;
 #[cfg(test)]
 mod trust;

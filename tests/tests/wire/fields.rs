@@ -139,6 +139,8 @@ fn is_listed(request: &Request) -> bool {
         | R::ModelEnd { .. }
         | R::ModelAudited { .. }
         | R::ModelLives
+        | R::ModelRetrain { .. }
+        | R::ModelPlans
         | R::Nodes
         | R::ContractShow(_)
         | R::Renew { .. }

@@ -2,9 +2,11 @@
 
 use aquifer_shared::base::ids::StudyHash;
 use aquifer_shared::base::time::Timestamp;
-use aquifer_shared::domain::predictor::model::{Fate, Life};
+use aquifer_shared::domain::predictor::model::{Fate, Life, Succession};
 use aquifer_shared::protocol::ask::CanaryRecord;
-use aquifer_shared::protocol::wire::{ModelLife, ModelLives, Request, Response};
+use aquifer_shared::protocol::wire::{
+    ModelLife, ModelLives, ModelPlan, ModelPlans, Request, Response,
+};
 
 use super::Sample;
 
@@ -40,6 +42,11 @@ pub(super) fn samples() -> Vec<Sample> {
             threshold: 383,
         },
     };
+    let retrain = Request::ModelRetrain {
+        model: "churn@2".to_owned(),
+        why: "drift".to_owned(),
+    };
+    let planned = ModelPlans { models: plans() };
     vec![
         Sample::of("model-lives", &told),
         Sample::of("request.model-use", &Request::ModelUse("churn".to_owned())),
@@ -47,7 +54,28 @@ pub(super) fn samples() -> Vec<Sample> {
         Sample::of("request.model-audited", &audited),
         Sample::of("request.model-lives", &Request::ModelLives),
         Sample::of("response.model-lives", &Response::ModelLives(models)),
+        Sample::of("model-plans", &planned),
+        Sample::of("request.model-retrain", &retrain),
+        Sample::of("request.model-plans", &Request::ModelPlans),
+        Sample::of("response.model-plans", &Response::ModelPlans(plans())),
     ]
+}
+
+/// One of each kind.
+fn plans() -> Vec<ModelPlan> {
+    let at = Timestamp(1_806_000_000_000);
+    let all = [
+        Succession::Unplanned,
+        Succession::Scheduled(at),
+        Succession::Proposed(at),
+        Succession::Ended(at),
+        Succession::Superseded { version: 3, at },
+    ];
+    let plan = |succession| ModelPlan {
+        study: StudyHash([0xab; 32]),
+        succession,
+    };
+    all.map(plan).to_vec()
 }
 
 fn life() -> Life {

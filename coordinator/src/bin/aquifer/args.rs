@@ -229,6 +229,11 @@ pub(crate) enum ModelCommand {
         after_help = "Example, entered by one person and then by another:\n  aquifer model recall churn@2 --why \"a column was wrong at one unit\""
     )]
     Recall(EndArguments),
+    /// Propose the study of a released model again now, so that another version takes its place; an approver decides (operators)
+    #[command(
+        after_help = "Example:\n  aquifer model retrain churn@2 --why \"an objection was upheld\"\n\nReasons not to wait for the model's date: epsilon above the threshold of the rules, an audit that failed, no lawful basis from the\nstart, an objection that was upheld. The version in use is retired once the other is released."
+    )]
+    Retrain(EndArguments),
     /// Enter what `scripts/audit-privacy --json` found for a model's claim in the history (auditors, dpo)
     #[command(
         after_help = "Example:\n  scripts/audit-privacy --claims 1 --delta 1e-6 --json > audit.json\n  aquifer model audit churn@2 --result audit.json"

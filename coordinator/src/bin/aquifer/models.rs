@@ -4,9 +4,9 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use aquifer_coordinator::shell::clock::now;
-use aquifer_shared::domain::predictor::model::{ModelFile, day};
+use aquifer_shared::domain::predictor::model::{Life, ModelFile, Succession, day};
 use aquifer_shared::protocol::ask::{CanaryRecord, ModelEntry, Request, Response};
-use aquifer_shared::protocol::wire::ModelLife;
+use aquifer_shared::protocol::wire::{ModelLife, ModelPlan};
 use aquifer_shared::shell::documents::read_document;
 use aquifer_shared::shell::report::{self, Outcome, Table, Tone};
 
@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::args::{EndArguments, ModelCommand};
 use crate::client::{Session, not_expected};
 use crate::out::written;
-use crate::show::{model_json, moment};
+use crate::show::{model_json, moment, succession_json};
 use crate::studies::done;
 use crate::{card, card_page, facts, genuine, replay};
 
@@ -30,22 +30,26 @@ pub(crate) async fn run(session: &Session, command: &ModelCommand) -> anyhow::Re
         ModelCommand::Release(which) => decide(session, &which.model, true).await,
         ModelCommand::Drop(which) => decide(session, &which.model, false).await,
         ModelCommand::Show(which) => {
-            with_model(session, &which.model, |file| show(session, file)).await
+            with_model(session, &which.model, |file, plan| {
+                show(session, file, plan)
+            })
+            .await
         }
         ModelCommand::Card { model, html } => {
-            with_model(session, &model.model, |file| {
-                print_card(session, file, html.as_deref())
+            with_model(session, &model.model, |file, plan| {
+                print_card(session, (file, plan), html.as_deref())
             })
             .await
         }
         ModelCommand::Export { model, out } => {
-            with_model(session, &model.model, |file| {
+            with_model(session, &model.model, |file, _| {
                 export(session, file, out.as_deref())
             })
             .await
         }
         ModelCommand::Retire(asked) => end(session, asked, false).await,
         ModelCommand::Recall(asked) => end(session, asked, true).await,
+        ModelCommand::Retrain(asked) => retrain(session, asked).await,
         ModelCommand::Audit { model, result } => audit(session, model, result).await,
         ModelCommand::Dossier(asked) => facts::dossier(session, asked),
         ModelCommand::Replay(which) => replay::run(session, &which.model).await,
@@ -61,17 +65,36 @@ async fn list(session: &Session) -> anyhow::Result<Outcome> {
         Response::ModelLives(lives) => lives,
         other => return not_expected(other, session.json),
     };
-    let life = |model: &ModelEntry| {
-        let own = lives.iter().find(|own| own.study == model.study);
-        own.map(|own| own.life)
+    let plans = match session.ask(Request::ModelPlans).await? {
+        Response::ModelPlans(plans) => plans,
+        other => return not_expected(other, session.json),
     };
     if session.json {
-        let lines = models
-            .iter()
-            .map(|model| model_json(model, life(model), now()));
+        let lines = models.iter().map(|model| {
+            let (life, plan) = (life_of(model, &lives), plan_of(&model.study.0, &plans));
+            model_json(model, (life, plan), now())
+        });
         report::print_json(&lines.collect::<Vec<_>>())?;
         return Ok(Outcome::Done);
     }
+    print_list(&models, &lives, &plans)
+}
+
+fn life_of(model: &ModelEntry, lives: &[ModelLife]) -> Option<Life> {
+    let own = lives.iter().find(|own| own.study == model.study);
+    own.map(|own| own.life)
+}
+
+fn plan_of(study: &[u8; 32], plans: &[ModelPlan]) -> Succession {
+    let own = plans.iter().find(|own| own.study.0 == *study);
+    own.map_or(Succession::Unplanned, |own| own.succession)
+}
+
+fn print_list(
+    models: &[ModelEntry],
+    lives: &[ModelLife],
+    plans: &[ModelPlan],
+) -> anyhow::Result<Outcome> {
     let now = now();
     let mut table = Table::new(&[
         "MODEL",
@@ -84,9 +107,9 @@ async fn list(session: &Session) -> anyhow::Result<Outcome> {
         "RETIRE BY",
         "WARNINGS",
     ]);
-    for model in &models {
+    for model in models {
         let plain = |text: String| (text, Tone::Plain);
-        let life = life(model);
+        let life = life_of(model, lives);
         let state = match (model.published, life.map(|life| life.state(now))) {
             (false, _) => ("held".to_owned(), Tone::Warning),
             (true, None | Some("in-use")) => ("published".to_owned(), Tone::Good),
@@ -106,6 +129,12 @@ async fn list(session: &Session) -> anyhow::Result<Outcome> {
         ]);
     }
     table.print()?;
+    for model in models {
+        let planned = plan_of(&model.study.0, plans).sentence();
+        if let Some(planned) = planned {
+            report::print(&format!("{}@{}: {planned}\n", model.name, model.version))?;
+        }
+    }
     Ok(Outcome::Done)
 }
 
@@ -121,6 +150,14 @@ async fn end(session: &Session, asked: &EndArguments, recall: bool) -> anyhow::R
     let request = Request::ModelEnd {
         model: asked.model.clone(),
         recall,
+        why: asked.why.clone(),
+    };
+    done(session, session.ask(request).await?)
+}
+
+async fn retrain(session: &Session, asked: &EndArguments) -> anyhow::Result<Outcome> {
+    let request = Request::ModelRetrain {
+        model: asked.model.clone(),
         why: asked.why.clone(),
     };
     done(session, session.ask(request).await?)
@@ -147,18 +184,23 @@ async fn audit(session: &Session, model: &str, result: &Path) -> anyhow::Result<
 async fn with_model(
     session: &Session,
     which: &str,
-    then: impl FnOnce(&ModelFile) -> anyhow::Result<Outcome>,
+    then: impl FnOnce(&ModelFile, Succession) -> anyhow::Result<Outcome>,
 ) -> anyhow::Result<Outcome> {
     let client = session.connect().await?;
     let fetched = genuine::model(&client, which).await;
     let lives = client.ask(Request::ModelLives).await;
+    let plans = client.ask(Request::ModelPlans).await;
     client.close().await;
     match fetched? {
         Ok(file) => {
             if let Response::ModelLives(lives) = lives? {
                 warn_of_end(&file, &lives);
             }
-            then(&file)
+            let plan = match plans? {
+                Response::ModelPlans(plans) => plan_of(&file.card().study.0, &plans),
+                _ => Succession::Unplanned,
+            };
+            then(&file, plan)
         }
         Err(other) => not_expected(other, session.json),
     }
@@ -174,7 +216,7 @@ fn warn_of_end(file: &ModelFile, lives: &[ModelLife]) {
     }
 }
 
-fn show(session: &Session, file: &ModelFile) -> anyhow::Result<Outcome> {
+fn show(session: &Session, file: &ModelFile, plan: Succession) -> anyhow::Result<Outcome> {
     if session.json {
         let mut value = json!({
             "name": file.card().name,
@@ -186,20 +228,35 @@ fn show(session: &Session, file: &ModelFile) -> anyhow::Result<Outcome> {
         });
         value["card"] = serde_json::to_value(file.card())?;
         value["privacy"] = serde_json::to_value(file.privacy())?;
+        value["succession"] = succession_json(plan);
         report::print_json(&value)?;
         return Ok(Outcome::Done);
     }
     report::print(&card::summary(file))?;
+    print_plan(plan)
+}
+
+/// Beside the signed file, which cannot know.
+fn print_plan(plan: Succession) -> anyhow::Result<Outcome> {
+    if let Some(planned) = plan.sentence() {
+        report::print(&format!("{:<14} {planned}\n", "retraining"))?;
+    }
     Ok(Outcome::Done)
 }
 
-fn print_card(session: &Session, file: &ModelFile, html: Option<&Path>) -> anyhow::Result<Outcome> {
+fn print_card(
+    session: &Session,
+    (file, plan): (&ModelFile, Succession),
+    html: Option<&Path>,
+) -> anyhow::Result<Outcome> {
     match html {
-        Some(target) => return written(session, target, &card_page::page(file)?),
-        None if session.json => return show(session, file),
-        None => report::print(&card::text(file)?)?,
+        Some(target) => written(session, target, &card_page::page(file)?),
+        None if session.json => show(session, file, plan),
+        None => {
+            report::print(&card::text(file)?)?;
+            print_plan(plan)
+        }
     }
-    Ok(Outcome::Done)
 }
 
 fn export(session: &Session, file: &ModelFile, out: Option<&Path>) -> anyhow::Result<Outcome> {

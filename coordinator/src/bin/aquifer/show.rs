@@ -1,7 +1,7 @@
 //! What the coordinator tells, as JSON for programs and in words for people: hashes as digits, moments as dates.
 
 use aquifer_shared::base::time::Timestamp;
-use aquifer_shared::domain::predictor::model::Life;
+use aquifer_shared::domain::predictor::model::{Life, Succession};
 use aquifer_shared::domain::sum::{HoldOut, Plan, RoundTerms, StudyTerms};
 use aquifer_shared::protocol::ask::{
     MemberStatus, ModelEntry, NodeEntry, StudyDetail, StudyState, StudyStatus,
@@ -90,7 +90,11 @@ pub(crate) fn terms_json(terms: &StudyTerms) -> Value {
 }
 
 /// A line of the list of models.
-pub(crate) fn model_json(model: &ModelEntry, life: Option<Life>, now: Timestamp) -> Value {
+pub(crate) fn model_json(
+    model: &ModelEntry,
+    (life, plan): (Option<Life>, Succession),
+    now: Timestamp,
+) -> Value {
     json!({
         "name": model.name,
         "version": model.version,
@@ -103,8 +107,18 @@ pub(crate) fn model_json(model: &ModelEntry, life: Option<Life>, now: Timestamp)
         "created": model.created,
         "retire_by": life.map(|life| life.retire_by),
         "state": life.map(|life| life.state(now)),
+        "succession": succession_json(plan),
         "warnings": model.warnings,
     })
+}
+
+/// What becomes of a model's place.
+pub(crate) fn succession_json(plan: Succession) -> Value {
+    let version = match plan {
+        Succession::Superseded { version, .. } => Some(version),
+        _ => None,
+    };
+    json!({"state": plan.word(), "at": plan.at(), "version": version})
 }
 
 /// A unit or a person.

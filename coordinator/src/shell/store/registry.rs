@@ -280,19 +280,33 @@ impl Store {
             .map_err(fault("write an audit line"))
     }
 
-    /// Whether somebody submitted a study, as far as it is written down.
+    /// Whether somebody submitted a study, or the one whose file had it proposed again, as far as it is written down.
     ///
     /// # Errors
     ///
     /// If the database fails.
     pub async fn has_submitted(&self, who: &Name, study: &StudyHash) -> Result<bool, StoreFault> {
-        sqlx::query("SELECT at FROM audit WHERE what = 'submit' AND who = $1 AND subject = $2")
-            .bind(who.as_str().to_owned())
-            .bind(study.to_string())
-            .fetch_optional(&self.pool)
-            .await
-            .map(|row| row.is_some())
-            .map_err(fault("read who submitted a study"))
+        let by = self.submitters(study).await?;
+        Ok(by.iter().any(|by| by == who.as_str()))
+    }
+
+    /// On whose word a study rests.
+    ///
+    /// # Errors
+    ///
+    /// If the database fails.
+    pub async fn submitters(&self, study: &StudyHash) -> Result<Vec<String>, StoreFault> {
+        let what = "read who submitted a study";
+        let rows = sqlx::query(
+            "SELECT who FROM retrainings WHERE study = $1 UNION SELECT who FROM audit WHERE what = 'submit' AND subject = $1",
+        )
+        .bind(study.to_string())
+        .fetch_all(&self.pool)
+        .await
+        .map_err(fault(what))?;
+        rows.iter()
+            .map(|row| text(row, 0, "an audit line"))
+            .collect()
     }
 }
 

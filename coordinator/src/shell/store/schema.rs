@@ -55,7 +55,7 @@ const CHANGES: [(i64, &str); 11] = [
     ),
 ];
 
-const TABLES: [&str; 25] = [
+const TABLES: [&str; 28] = [
     "CREATE TABLE IF NOT EXISTS schema_version (only_row BIGINT PRIMARY KEY, number BIGINT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS parties (
         name TEXT PRIMARY KEY, role TEXT NOT NULL, identity TEXT NOT NULL, fingerprint TEXT NOT NULL,
@@ -108,6 +108,11 @@ const TABLES: [&str; 25] = [
         handle TEXT PRIMARY KEY, hash TEXT NOT NULL, owner TEXT NOT NULL, name TEXT NOT NULL, identity TEXT NOT NULL,
         role TEXT NOT NULL, issued BIGINT NOT NULL, expires BIGINT NOT NULL)",
     "CREATE UNIQUE INDEX IF NOT EXISTS tokens_name ON tokens (owner, name)",
+    "CREATE TABLE IF NOT EXISTS study_files (study TEXT PRIMARY KEY, text TEXT NOT NULL, lead_days BIGINT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS retrainings (
+        study TEXT PRIMARY KEY, succeeds TEXT NOT NULL, version BIGINT NOT NULL, number BIGINT NOT NULL,
+        who TEXT NOT NULL, why TEXT NOT NULL, at BIGINT NOT NULL)",
+    "CREATE UNIQUE INDEX IF NOT EXISTS retrainings_number ON retrainings (succeeds, number)",
 ];
 
 impl Store {

@@ -41,16 +41,8 @@ impl Store {
         contract_text: &str,
     ) -> Result<(), StoreFault> {
         let mut transaction = self.pool.begin().await.map_err(fault("begin"))?;
-        sqlx::query("INSERT INTO contracts (hash, name, version, text) VALUES ($1, $2, $3, $4) ON CONFLICT (hash) DO NOTHING")
-            .bind(study.contract_hash.to_string())
-            .bind(contract_name.as_str().to_owned())
-            .bind(i64::from(contract_version))
-            .bind(contract_text.to_owned())
-            .execute(&mut *transaction)
-            .await
-            .map_err(fault("keep a contract"))?;
-        let kept = insert_study(study).execute(&mut *transaction).await;
-        kept.map_err(fault("keep a study"))?;
+        let contract = (contract_name, contract_version, contract_text);
+        insert_with_contract(&mut transaction, study, contract).await?;
         transaction.commit().await.map_err(fault("keep a study"))
     }
 
@@ -148,6 +140,24 @@ pub(super) fn end_study<'q>(
     sqlx::query("UPDATE studies SET ended = $1 WHERE hash = $2 AND ended = 0")
         .bind(now.0 as i64)
         .bind(study.to_string())
+}
+
+/// A study and its contract, each where it is not there yet.
+pub(super) async fn insert_with_contract(
+    transaction: &mut sqlx::Transaction<'_, Any>,
+    study: &StoredStudy,
+    (name, version, text): (&Name, u32, &str),
+) -> Result<(), StoreFault> {
+    sqlx::query("INSERT INTO contracts (hash, name, version, text) VALUES ($1, $2, $3, $4) ON CONFLICT (hash) DO NOTHING")
+        .bind(study.contract_hash.to_string())
+        .bind(name.as_str().to_owned())
+        .bind(i64::from(version))
+        .bind(text.to_owned())
+        .execute(&mut **transaction)
+        .await
+        .map_err(fault("keep a contract"))?;
+    let kept = insert_study(study).execute(&mut **transaction).await;
+    kept.map(drop).map_err(fault("keep a study"))
 }
 
 pub(super) fn insert_study(study: &StoredStudy) -> sqlx::query::Query<'_, Any, AnyArguments> {

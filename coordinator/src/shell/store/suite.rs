@@ -13,8 +13,8 @@ use aquifer_shared::shell::at_rest::DatabaseKey;
 
 use super::postgres::Server;
 use super::{
-    Party, Recall, Redeemed, SqlPassword, Store, StoreFault, StoredModel, StoredStudy, Ticketed,
-    Token,
+    Party, Recall, Redeemed, Retraining, SqlPassword, Store, StoreFault, StoredModel, StoredStudy,
+    Ticketed, Token,
 };
 use crate::core::gates_fixtures::allowed_to_release;
 use crate::core::psql::scram::Verifier;
@@ -296,6 +296,52 @@ async fn a_study_has_one_model_and_a_number_one_study(store: &Store) {
     assert_eq!(store.model_of(&StudyHash([7; 32])).await.unwrap(), None);
 }
 
+async fn a_place_is_proposed_for_once_by_each_number(store: &Store) {
+    let study = |hash| StoredStudy {
+        hash: StudyHash([hash; 32]),
+        name: "churn".parse().unwrap(),
+        terms: vec![hash],
+        contract_hash: Hash32([6; 32]),
+        submitted: Timestamp(u64::from(hash)),
+        ended: Timestamp(0),
+        question: false,
+    };
+    let own = |hash, number| Retraining {
+        study: StudyHash([hash; 32]),
+        succeeds: StudyHash([5; 32]),
+        version: 1,
+        number,
+        who: "ada".into(),
+        why: "scheduled".into(),
+        at: Timestamp(u64::from(hash)),
+    };
+    let name = "customers".parse().unwrap();
+    let before = store.studies().await.unwrap().len();
+    let propose = async |hash, lead, own: Option<&Retraining>| {
+        let file = ("name = 1", lead);
+        let study = study(hash);
+        let kept = store.propose(&study, (&name, 2, "text"), file, own);
+        kept.await.unwrap()
+    };
+    assert!(propose(60, Some(14), None).await);
+    assert!(propose(61, None, Some(&own(61, 0))).await);
+    assert!(!propose(62, None, Some(&own(62, 0))).await, "it has one");
+    assert!(propose(63, None, Some(&own(63, 1))).await);
+    let kept = store.retrainings().await.unwrap();
+    assert_eq!(kept, [own(61, 0), own(63, 1)]);
+    assert_eq!(store.studies().await.unwrap().len(), before + 3);
+    let hash = |hash| StudyHash([hash; 32]);
+    assert_eq!(store.leads().await.unwrap(), [(hash(60), 14)]);
+    assert!(store.study_file(&hash(63)).await.unwrap().is_some());
+    assert_eq!(store.study_file(&hash(62)).await.unwrap(), None);
+    assert_eq!(store.retraining_of(&hash(60)).await.unwrap(), None);
+    let found = store.retraining_of(&hash(63)).await.unwrap();
+    assert_eq!(found, Some(own(63, 1)));
+    let (ada, bob) = ("ada".parse().unwrap(), "bob".parse().unwrap());
+    assert!(store.has_submitted(&ada, &hash(61)).await.unwrap());
+    assert!(!store.has_submitted(&bob, &hash(61)).await.unwrap());
+}
+
 async fn a_held_model_is_published_or_dropped_for_good(store: &Store) {
     let name = model(5, 1).name;
     assert!(
@@ -536,6 +582,7 @@ async fn check_store(url: &str, dir: &Path) {
     a_held_model_is_published_or_dropped_for_good(&store).await;
     a_released_model_is_retired_once_and_recalled_by_two(&store).await;
     a_wish_to_recall_lapses_with_time_key_and_role(&store).await;
+    a_place_is_proposed_for_once_by_each_number(&store).await;
     secure::what_dealers_dealt_lives_as_long_as_its_attempt(&store).await;
     secure::a_spool_is_written_with_its_records_or_not_at_all(&store).await;
     secure::a_mirror_follows_its_node(&store).await;
@@ -561,7 +608,7 @@ async fn check_store(url: &str, dir: &Path) {
         .unwrap();
     again.close().await;
     let newer = Store::open(url, dir, &key()).await.unwrap_err();
-    assert!(matches!(newer, StoreFault::Newer { found: 10 }));
+    assert!(matches!(newer, StoreFault::Newer { found: 11 }));
 }
 
 #[tokio::test]

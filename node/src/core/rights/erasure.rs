@@ -158,18 +158,24 @@ pub enum Step {
     /// A run of this name was superseded.
     Supersede(Hash32),
     /// What the coordinator says of the model of a run.
-    Learn {
-        /// The study.
-        study: Hash32,
-        /// The last moment of the model's use.
-        retire_by: i64,
-        /// Since when it is not used any more, once it is not.
-        ended: Option<i64>,
-    },
+    Learn(Learnt),
     /// Everything that was due has happened.
     Close,
     /// The unit refuses, and says why.
     Refuse(String),
+}
+
+/// What the coordinator says of a model.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Learnt {
+    /// Its study.
+    pub study: Hash32,
+    /// The last moment of its use.
+    pub retire_by: i64,
+    /// Since when it is not used any more, once it is not.
+    pub ended: Option<i64>,
+    /// A model that is trained anew is to take its place, or has taken it.
+    pub replaced: bool,
 }
 
 /// One erasure.
@@ -290,17 +296,10 @@ impl Case {
                 own.superseded_at.get_or_insert(at);
                 return Ok(());
             }
-            (
-                Stage::ModelsAssessed | Stage::CertificateIssued,
-                Step::Learn {
-                    study,
-                    retire_by,
-                    ended,
-                },
-            ) => {
-                let own = self.model_of(study);
+            (Stage::ModelsAssessed | Stage::CertificateIssued, Step::Learn(said)) => {
+                let own = self.model_of(said.study);
                 let own = own.ok_or(wrong("learning of a model that is none of this erasure"))?;
-                own.learn(retire_by, ended);
+                own.learn(&said);
                 return Ok(());
             }
             (Stage::CertificateIssued, Step::Close) if self.due(at).is_none() => Stage::Closed,
@@ -348,29 +347,35 @@ impl Case {
         in_use.filter_map(Assessed::by)
     }
 
-    /// Whether a certificate of `before` says something about models that does not hold any more: a date, or that one is in use still.
+    /// Whether a certificate of `before` says something about models that does not hold any more: what is done, by when, or that one is in
+    /// use still.
     #[must_use]
     pub fn outdates(&self, before: &Self) -> bool {
-        let dates =
-            |case: &Self| -> Vec<Option<i64>> { case.assessed.iter().map(Assessed::by).collect() };
+        let actions =
+            |case: &Self| -> Vec<Action> { case.assessed.iter().map(|own| own.action).collect() };
         let over = |case: &Self| case.models_due().next().is_none();
-        dates(self) != dates(before) || over(self) != over(before)
+        actions(self) != actions(before) || over(self) != over(before)
     }
 }
 
 impl Assessed {
     /// Takes the date that the model has; whoever asked for a model without them at once does not wait longer for that.
-    fn learn(&mut self, retire_by: i64, ended: Option<i64>) {
+    fn learn(&mut self, said: &Learnt) {
         self.action = match self.action {
+            Action::None | Action::RetireBy(_) if said.replaced => {
+                "the model may have learned from this person, within this bound; one that is trained anew is to take its place"
+                    .clone_into(&mut self.reason);
+                Action::RetrainScheduled(said.retire_by)
+            }
             Action::None => {
                 "a model of it was released, and may have learned from this person"
                     .clone_into(&mut self.reason);
-                Action::RetireBy(retire_by)
+                Action::RetireBy(said.retire_by)
             }
-            Action::RetireBy(_) => Action::RetireBy(retire_by),
-            Action::RetrainScheduled(by) => Action::RetrainScheduled(by.min(retire_by)),
+            Action::RetireBy(_) => Action::RetireBy(said.retire_by),
+            Action::RetrainScheduled(by) => Action::RetrainScheduled(by.min(said.retire_by)),
         };
-        if let Some(ended) = ended {
+        if let Some(ended) = said.ended {
             self.superseded_at.get_or_insert(ended);
         }
     }
@@ -426,7 +431,7 @@ impl Step {
             Self::Assess { .. } => "assessing models",
             Self::Certify(_) => "the certificate",
             Self::Supersede(_) => "superseding a model",
-            Self::Learn { .. } => "learning of a model",
+            Self::Learn(_) => "learning of a model",
             Self::Close => "closing",
             Self::Refuse(_) => "a refusal",
         }
@@ -603,10 +608,40 @@ mod tests {
     }
 
     fn learnt(study: u8, retire_by: i64, ended: Option<i64>) -> Step {
-        Step::Learn {
+        Step::Learn(Learnt {
             study: Hash32([study; 32]),
             retire_by,
             ended,
+            replaced: false,
+        })
+    }
+
+    #[test]
+    fn t2_a_model_that_is_trained_anew_is_due_when_the_other_comes() {
+        for ground in [Ground::Child, Ground::Unlawful] {
+            let mut own = case(ground);
+            let all = steps(vec![run(Kind::Train, Some(1), true)]);
+            for step in all.into_iter().take(7) {
+                own.take(10, step).unwrap();
+            }
+            let before = own.clone();
+            let said = |ended| {
+                Step::Learn(Learnt {
+                    study: Hash32([7; 32]),
+                    retire_by: 90,
+                    ended,
+                    replaced: true,
+                })
+            };
+            own.take(20, said(None)).unwrap();
+            assert_eq!(own.assessed[0].action, Action::RetrainScheduled(90));
+            assert!(own.outdates(&before));
+            // What is planned once is not taken back by silence.
+            let again = own.clone();
+            own.take(21, learnt(7, 90, None)).unwrap();
+            assert!(own == again && own.due(21) == Some(90));
+            own.take(22, said(Some(22))).unwrap();
+            assert!(own.outdates(&again) && own.due(22).is_none());
         }
     }
 

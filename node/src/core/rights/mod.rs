@@ -11,8 +11,8 @@ mod told;
 
 pub use composition::{Composed, Spending, compose, nodes_of, worst};
 pub use erasure::{
-    Action, Assessed, Backup, Case, Deleted, Ground, Inflight, OutOfOrder, ScopedRun, Stage, Step,
-    Tombstone,
+    Action, Assessed, Backup, Case, Deleted, Ground, Inflight, Learnt, OutOfOrder, ScopedRun,
+    Stage, Step, Tombstone,
 };
 pub use extension::{Clocks, Extension, NotExtended, Reason};
 pub use meaning::{Meaning, meaning};

@@ -3,11 +3,13 @@
 use aquifer_shared::base::hash::labelled;
 use aquifer_shared::base::ids::Hash32;
 use aquifer_shared::base::time::Timestamp;
+use aquifer_shared::domain::predictor::model::Succession;
 use aquifer_shared::protocol::wire::ModelLife;
 use aquifer_shared::shell::keys::Identity;
 use serde_json::{Value, json};
 
 use super::models::Lives;
+use super::plans::Plans;
 use crate::core::rights::{Action, Assessed, Case, Inflight};
 use crate::shell::consent::time::written;
 
@@ -19,9 +21,9 @@ use crate::shell::consent::time::written;
 pub(super) fn certificate(
     case: &Case,
     at: i64,
-    (signer, lives): (&Identity, &Lives),
+    (signer, lives, plans): (&Identity, &Lives, &Plans),
 ) -> (Hash32, String) {
-    let body = body(case, at, lives);
+    let body = body(case, at, (lives, plans));
     let digest = labelled(LABEL, &[body.to_string().as_bytes()]);
     let signature: String = signer
         .sign(&digest)
@@ -37,7 +39,13 @@ pub(super) fn certificate(
     (digest, text.to_string())
 }
 
-fn body(case: &Case, at: i64, lives: &Lives) -> Value {
+fn body(case: &Case, at: i64, (lives, plans): (&Lives, &Plans)) -> Value {
+    let said = |study: &Hash32| {
+        (
+            lives.get(study),
+            plans.get(study).copied().unwrap_or_default(),
+        )
+    };
     let tombstone = case.tombstone.as_ref().map(|mark| {
         json!({
             "expiry": written(mark.until), "ground": case.ground.word(), "key_id": mark.key_id,
@@ -49,7 +57,7 @@ fn body(case: &Case, at: i64, lives: &Lives) -> Value {
         "inflight": case.inflight.map(|Inflight::CompletedBefore(at)| json!({"completed_before": written(at)})),
         "issued_at": written(at),
         "kind": "aquifer/erasure-certificate/1",
-        "models_and_answers": case.assessed.iter().map(|own| assessed(own, lives.get(&own.run.study), at)).collect::<Vec<Value>>(),
+        "models_and_answers": case.assessed.iter().map(|own| assessed(own, said(&own.run.study), at)).collect::<Vec<Value>>(),
         "node_actions": case.deleted.iter().map(|own| json!({"rows_deleted": own.rows_deleted, "store": own.store})).collect::<Vec<Value>>(),
         "reached": case.reached.iter().map(|(stage, at)| json!({"at": written(*at), "stage": stage.word()})).collect::<Vec<Value>>(),
         "request_id": case.request.to_string(),
@@ -60,13 +68,17 @@ fn body(case: &Case, at: i64, lives: &Lives) -> Value {
 }
 
 /// A run with its model as the coordinator tells of it; a date that has passed is one on which the model went out of use.
-fn assessed(own: &Assessed, life: Option<&ModelLife>, at: i64) -> Value {
+fn assessed(own: &Assessed, (life, planned): (Option<&ModelLife>, Succession), at: i64) -> Value {
     let now = Timestamp(u64::try_from(at).unwrap_or(0));
     let moment = |at: Timestamp| written(i64::try_from(at.0).unwrap_or(i64::MAX));
     let (action, by) = match own.action {
         Action::None => ("none", None),
         Action::RetrainScheduled(by) => ("retrain_scheduled", Some(by)),
         Action::RetireBy(by) => ("retire_by", Some(by)),
+    };
+    let superseded_by = match planned {
+        Succession::Superseded { version, .. } => life.map(|own| format!("{}@{version}", own.name)),
+        _ => None,
     };
     json!({
         "action": action,
@@ -79,9 +91,12 @@ fn assessed(own: &Assessed, life: Option<&ModelLife>, at: i64) -> Value {
         "model_state": life.map(|own| own.life.state(now)),
         "name": own.run.name,
         "reason": own.reason,
+        "retraining": planned.word(),
+        "retraining_at": planned.at().map(moment),
         "released_at": own.run.released_at.map(written),
         "rho_micro": own.run.rho_micro,
         "study": own.run.study.to_string(),
+        "superseded_by": superseded_by,
         "superseded_at": own.superseded_at.map(written),
         "what": "may have contributed",
     })

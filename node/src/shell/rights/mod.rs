@@ -10,6 +10,7 @@ mod html;
 mod list;
 mod models;
 mod pack;
+mod plans;
 mod requests;
 mod scores;
 #[cfg(test)]
@@ -23,6 +24,7 @@ pub use erase::{Erased, Erasure, Why, erase};
 pub use models::{learn, renew};
 pub use pack::{Bound, Bounds, Pack, PurposeLine, Run};
 pub(in crate::shell) use pack::{House, retention, rights};
+pub use plans::learn_plans;
 pub use scores::ScoreLine;
 
 use std::path::Path;

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use aquifer_shared::base::ids::Hash32;
 use aquifer_shared::base::time::Timestamp;
-use aquifer_shared::domain::predictor::model::{Fate, Life};
+use aquifer_shared::domain::predictor::model::{Fate, Life, Succession};
 use aquifer_shared::protocol::codec::{CodecError, decode, encode};
 use aquifer_shared::protocol::wire::ModelLife;
 use aquifer_shared::shell::keys::Identity;
@@ -16,7 +16,7 @@ use sqlx::{Connection as _, Row as _};
 
 use super::certificate::certificate;
 use crate::core::ledger::ENTRY_BYTES_MAX;
-use crate::core::rights::{Case, Kind, Stage, Step};
+use crate::core::rights::{Case, Kind, Learnt, Stage, Step};
 use crate::shell::at_rest;
 use crate::shell::usage::{USAGE_FILE, UsageFault, UsageLedger, changed};
 
@@ -46,7 +46,11 @@ pub fn renew(directory: &Path, now: Timestamp) -> anyhow::Result<usize> {
     renew_with(directory, &mut UsageLedger::open(directory)?, now)
 }
 
-fn renew_with(directory: &Path, usage: &mut UsageLedger, now: Timestamp) -> anyhow::Result<usize> {
+pub(super) fn renew_with(
+    directory: &Path,
+    usage: &mut UsageLedger,
+    now: Timestamp,
+) -> anyhow::Result<usize> {
     if usage.waiting()?.is_empty() {
         return Ok(0);
     }
@@ -120,13 +124,14 @@ impl UsageLedger {
     ///
     /// The file cannot be read.
     pub(super) fn tell_lives(&mut self, case: &mut Case, at: i64) -> anyhow::Result<()> {
-        let lives = self.lives()?;
+        let (lives, plans) = (self.lives()?, self.plans()?);
         let now = Timestamp(u64::try_from(at).unwrap_or(0));
         let models = case.assessed.iter();
         let models = models.filter(|own| own.run.kind == Kind::Train);
         let studies: Vec<Hash32> = models.map(|own| own.run.study).collect();
         for own in studies.iter().filter_map(|study| lives.get(study)) {
-            case.take(at, learnt(own, now))?;
+            let planned = plans.get(&Hash32(own.study.0)).copied();
+            case.take(at, learnt(own, planned.unwrap_or_default(), now))?;
         }
         Ok(())
     }
@@ -142,8 +147,8 @@ impl UsageLedger {
         at: i64,
         signer: &Identity,
     ) -> anyhow::Result<()> {
-        let lives = self.lives()?;
-        let (digest, text) = certificate(case, at, (signer, &lives));
+        let (lives, plans) = (self.lives()?, self.plans()?);
+        let (digest, text) = certificate(case, at, (signer, &lives, &plans));
         case.take(at, Step::Certify(digest))?;
         self.write_case((Some(before), case), None, Some((&digest, &text)))?;
         Ok(())
@@ -215,13 +220,14 @@ async fn trained(connection: &mut SqliteConnection) -> Result<BTreeSet<Hash32>, 
     Ok(all)
 }
 
-fn learnt(own: &ModelLife, now: Timestamp) -> Step {
+fn learnt(own: &ModelLife, planned: Succession, now: Timestamp) -> Step {
     let at = |moment: Timestamp| i64::try_from(moment.0).unwrap_or(i64::MAX);
-    Step::Learn {
+    Step::Learn(Learnt {
         study: Hash32(own.study.0),
         retire_by: at(own.life.retire_by),
         ended: own.life.ended(now).map(at),
-    }
+        replaced: planned.is_under_way(),
+    })
 }
 
 fn life_of(row: &SqliteRow) -> Result<(Hash32, ModelLife), CodecError> {

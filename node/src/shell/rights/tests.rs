@@ -8,8 +8,8 @@ use aquifer_shared::base::hash::sha256;
 use aquifer_shared::base::ids::{Hash32, StudyHash};
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::domain::history::Json;
-use aquifer_shared::domain::predictor::model::{Fate, Life};
-use aquifer_shared::protocol::wire::ModelLife;
+use aquifer_shared::domain::predictor::model::{Fate, Life, Succession};
+use aquifer_shared::protocol::wire::{ModelLife, ModelPlan};
 use aquifer_shared::shell::at_rest::{Shape, open_sqlite};
 use aquifer_shared::shell::keys::Identity;
 use sqlx::Row as _;
@@ -28,6 +28,7 @@ use crate::core::ledger::EndReason;
 use crate::core::rights::{Action, Assessed, Backup, Case, Ground, Kind, Reason, Stage, Step};
 use crate::shell::at_rest;
 use crate::shell::consent::show::Counter;
+use crate::shell::consent::time::written;
 use crate::shell::consent::{ConsentLedger, EventKey, LEDGER_FILE, Position, Taken, Told};
 use crate::shell::usage::tests::{World, study};
 use crate::shell::usage::{USAGE_FILE, UsageFault, UsageLedger};
@@ -636,6 +637,61 @@ fn answers_are_no_model_whatever_is_said_of_them() {
     let before = case.clone();
     usage.tell_lives(&mut case, AT + 5).unwrap();
     assert_eq!(case, before);
+}
+
+/// A plan to train the model anew is in the certificate with its day, and what came of it in the last one.
+#[test]
+fn t2_a_certificate_says_when_a_model_is_trained_anew() {
+    let unit = unit();
+    let signer = Identity::load(&unit.world.path().join("identity.key")).unwrap();
+    let mut usage = UsageLedger::open(unit.world.path()).unwrap();
+    let runs = unit.pack("erika", None).runs;
+    let studies: Vec<Hash32> = runs.iter().map(|own| own.study.parse().unwrap()).collect();
+    let lives = |fate, since| [said(studies[0], fate, since), said(studies[1], fate, since)];
+    let plans = |succession| -> Vec<ModelPlan> {
+        let own = studies.iter().map(|study| ModelPlan {
+            study: StudyHash(study.0),
+            succession,
+        });
+        own.collect()
+    };
+    usage.keep_lives(&lives(Fate::InUse, 0)).unwrap();
+    let erased = unit.erase("erika", &asked(), |_| Ok(())).unwrap().unwrap();
+    let first = erased.certificate.unwrap();
+    assert!(first.contains("\"retraining\":\"unplanned\""), "{first}");
+    let at = |days: u64| Timestamp(AT as u64 + days * DAY_MS);
+    let mut renewed = |said: &[ModelPlan], now: Timestamp| {
+        usage.keep_plans(said).unwrap();
+        let renewed = usage.renew_all(now, &signer).unwrap();
+        let case = usage.case_of(&erased.case.request).unwrap().unwrap();
+        let last = usage.certificate(case.certificates.last().unwrap());
+        let last = last.unwrap().unwrap();
+        let last: serde_json::Value = serde_json::from_str(&last).unwrap();
+        check_order(&last["body"]);
+        let model = last["body"]["models_and_answers"][0].clone();
+        (renewed, model, case.stage)
+    };
+    let scheduled = plans(Succession::Scheduled(at(66)));
+    let (count, model, stage) = renewed(&scheduled, at(1));
+    assert_eq!((count, stage), (1, Stage::CertificateIssued));
+    assert_eq!(model["action"], "retrain_scheduled");
+    assert_eq!(model["retraining"], "retrain_scheduled");
+    assert_eq!(model["retraining_at"], written(AT + 66 * DAY_MS as i64));
+    assert_eq!(model["by"], model["model_retire_by"]);
+    assert_eq!(renewed(&scheduled, at(2)).0, 0, "nothing new");
+    let released = Succession::Superseded {
+        version: 3,
+        at: at(67),
+    };
+    assert_eq!(renewed(&plans(released), at(67)).0, 0, "it is in use still");
+    let other = UsageLedger::open(unit.world.path());
+    let retired = lives(Fate::Retired, at(67).0);
+    other.unwrap().keep_lives(&retired).unwrap();
+    let (count, model, stage) = renewed(&[], at(68));
+    assert_eq!((count, stage), (1, Stage::Closed));
+    assert_eq!(model["superseded_by"], "churn@3");
+    assert_eq!(model["model_state"], "retired");
+    assert_eq!(model["superseded_at"], written(AT + 67 * DAY_MS as i64));
 }
 
 #[track_caller]

@@ -198,7 +198,7 @@ const BUSY_WAIT: std::time::Duration = std::time::Duration::from_secs(30);
 const DURABLE: &str = "PRAGMA synchronous = FULL";
 const IN_ORDER: &str = "PRAGMA synchronous = NORMAL";
 /// Numbers of persons are never given again.
-const SCHEMA: [&str; 17] = [
+const SCHEMA: [&str; 18] = [
     "CREATE TABLE IF NOT EXISTS position (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL, hash BLOB NOT NULL) STRICT",
     "CREATE TABLE IF NOT EXISTS persons (ordinal INTEGER PRIMARY KEY AUTOINCREMENT, subject BLOB NOT NULL UNIQUE) STRICT",
     "CREATE TABLE IF NOT EXISTS kept_out (subject BLOB PRIMARY KEY, until INTEGER NOT NULL) STRICT, WITHOUT ROWID",
@@ -224,4 +224,5 @@ const SCHEMA: [&str; 17] = [
      reason TEXT NOT NULL) STRICT, WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS changed (one INTEGER PRIMARY KEY CHECK (one = 1)) STRICT",
     TABLE,
+    "CREATE TABLE IF NOT EXISTS plans (study BLOB PRIMARY KEY, bytes BLOB NOT NULL) STRICT, WITHOUT ROWID",
 ];

@@ -46,7 +46,7 @@ impl Card {
             privacy(log, released, study)?,
             assessment(log, model, version)?,
             programs::section(log, released, study)?,
-            limits(released)?,
+            limits(log, released)?,
             source(log),
         ];
         let card = Self {
@@ -388,10 +388,40 @@ pub(super) fn assessment(log: &Log, model: &str, version: u64) -> Result<Section
     })
 }
 
-pub(super) fn limits(released: &Fact) -> Result<Section, NoDocument> {
+/// When another version is to take the model's place, and what was proposed for it.
+fn retraining(log: &Log, study: &str) -> Result<Vec<Line>, NoDocument> {
+    let mut lines = Vec::new();
+    let scheduled = log.of_kind(Kind::ModelRetrainScheduled);
+    for fact in scheduled.filter(|fact| fact.text("study") == Some(study)) {
+        let on = fact.needed_text("retrain_on")?;
+        let label = "Its study is proposed again, for another version, on";
+        lines.push(Line::of("retrain_scheduled", label, on, &[fact.index]));
+    }
+    let proposed = log.of_kind(Kind::StudyProposed);
+    for fact in proposed.filter(|fact| fact.text("succeeds") == Some(study)) {
+        let (on, label) = (
+            day(fact.at.0),
+            "Study for another version proposed on (UTC)",
+        );
+        lines.push(Line::of("retrain_proposed", label, on, &[fact.index]));
+        let own = fact.text("study").map(str::to_owned);
+        let released = log.of_kind(Kind::ModelReleased);
+        let released =
+            released.filter(|made| own.is_some() && made.text("study") == own.as_deref());
+        for made in released {
+            let version = made.needed_number("version")?;
+            let label = "Superseded by version";
+            lines.push(Line::of("superseded_by", label, version, &[made.index]));
+        }
+    }
+    Ok(lines)
+}
+
+pub(super) fn limits(log: &Log, released: &Fact) -> Result<Section, NoDocument> {
     let own = [released.index];
     let retire_by = released.needed_text("retire_by")?;
     let mut lines = vec![Line::of("retire_by", "Retire by", retire_by, &own)];
+    lines.extend(retraining(log, &released.needed_text("study")?)?);
     let limits = released.texts("limits")?;
     if limits.is_empty() {
         return Err(NoDocument::Missing {

@@ -54,7 +54,7 @@ impl Dossier {
             disclosed(released),
             access(log),
             attacks(log, model, version),
-            section("Use and limits", limits(released)),
+            section("Use and limits", limits(log, released)),
         ];
         let conclusion = match assessed {
             None => conclusion(&[], "not_claimed", None),

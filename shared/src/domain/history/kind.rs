@@ -114,6 +114,7 @@ kinds! {
     ModelRecalled 0x0604 "model.recalled" Alarm Lasting None;
     CardGenerated 0x0605 "card.generated" Info Account None;
     CanaryResult 0x0606 "audit.canary_result" Notice Account None;
+    ModelRetrainScheduled 0x0607 "model.retrain_scheduled" Notice Lasting None;
     QueryPlanned 0x0701 "query.planned" Info Account None;
     QueryAnswered 0x0702 "query.answered" Info Account None;
     QueryRefused 0x0703 "query.refused" Warning Account None;

@@ -219,6 +219,51 @@ async fn t1_every_number_has_an_index() {
     assert!(table.trim_end().ends_with("\"0 1 2 3\""), "{table}");
 }
 
+/// Another study takes the place of the model, and makes its second version.
+#[tokio::test]
+async fn t1_a_card_says_when_another_version_takes_its_place() {
+    let other = "66".repeat(32);
+    let on = Json::object([
+        ("model", "churn".into()),
+        ("retrain_on", "2026-12-06 (UTC)".into()),
+        ("study", STUDY.into()),
+        ("version", 1u32.into()),
+    ]);
+    let change = |event: Event, changes: &[(&str, Json)]| {
+        let mut event = event;
+        if let Json::Object(fields) = &mut event.payload {
+            let changes = changes.iter().cloned();
+            fields.extend(changes.map(|(key, value)| (key.to_owned(), value)));
+        }
+        event
+    };
+    let place = [("study", other.as_str().into()), ("succeeds", STUDY.into())];
+    let second = [("study", other.as_str().into()), ("version", 2u32.into())];
+    let events = [
+        usual(),
+        vec![
+            Event::of_program(Kind::ModelRetrainScheduled, on),
+            change(proposed("churn.train"), &place),
+            change(released(None), &second),
+        ],
+    ];
+    let log = made(events.concat()).await.log().unwrap();
+    let said = |version: u64| {
+        let card = Card::of(&log, "churn", Some(version)).unwrap();
+        let lines = card.sections().iter().flat_map(|section| &section.lines);
+        let lines =
+            lines.filter(|line| line.key.starts_with("retrain") || line.key == "superseded_by");
+        let lines = lines.map(|line| (line.key.clone(), line.value.clone(), line.entries()));
+        lines.collect::<Vec<_>>()
+    };
+    let own = said(1);
+    assert_eq!(own.len(), 3, "{own:?}");
+    assert_eq!(own[0].1, "2026-12-06 (UTC)");
+    assert_eq!((own[0].2.as_str(), own[1].2.as_str()), ("5", "6"));
+    assert_eq!((own[2].1.as_str(), own[2].2.as_str()), ("2", "7"));
+    assert_eq!(said(2), [], "nothing is planned for the second");
+}
+
 fn summed(programs: &Programs) -> Event {
     let own = [("members", Json::from(3u32)), ("study", STUDY.into())];
     let own = own.map(|(key, value)| (key.to_owned(), value));

@@ -10,6 +10,7 @@ mod hex;
 mod life;
 mod part;
 pub mod privacy;
+mod succession;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -29,6 +30,7 @@ pub use error::ModelError;
 pub use life::{Fate, Life, OutOfUse, day, last_use};
 pub use part::{DECISION, Feature, Kind, Model, Nothing, Quantum};
 pub use privacy::{Privacy, RoundStatement, SumRecord};
+pub use succession::Succession;
 
 /// Name and version of the format.
 pub const FORMAT: &str = "aquifer.additive/2";
