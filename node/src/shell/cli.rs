@@ -9,7 +9,7 @@ use aquifer_shared::shell::history::HistoryFault;
 use aquifer_shared::shell::join::JoinFault;
 use aquifer_shared::shell::keys_command::{self, KeysCommand};
 use aquifer_shared::shell::link::LinkError;
-use aquifer_shared::shell::policy_record::PolicyFault;
+use aquifer_shared::shell::policy_record::{PolicyFault, reason};
 use aquifer_shared::shell::report::{Outcome, chain, finish, refuse};
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
@@ -71,7 +71,7 @@ enum Command {
     Run {
         /// Start under a changed policy that two officers have not signed yet, for a day, or with a ledger of consents or of
         /// usage that was put back from a backup: why. It is written down.
-        #[arg(long, value_name = "REASON")]
+        #[arg(long, value_name = "REASON", value_parser = reason)]
         break_glass: Option<String>,
     },
     /// Make the running node read its tables for analysts again, under the new epoch of node.toml; studies go on.
