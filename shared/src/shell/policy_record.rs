@@ -357,7 +357,7 @@ impl Standing {
             let what = format!("{ACCEPTED_FILE} is not what the history knows");
             let helps = match before {
                 Some(_) => "two officers sign the policy again",
-                None => "put both back, or break the glass",
+                None => "put both back, or start the program, which says more",
             };
             table.row([what, helps.to_owned()]);
         }
