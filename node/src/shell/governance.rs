@@ -125,7 +125,7 @@ fn known(directory: &Path, config: &NodeConfig) -> anyhow::Result<Known> {
     }
 }
 
-/// Whether anything is there that is not before the first start, but for what a desk writes down before it.
+/// Whether anything is there that a start leaves. A desk may write consents down before the first one; nobody is scored before it then.
 fn has_past(directory: &Path, config: &NodeConfig) -> bool {
     let mark = config.witness_path(directory);
     let elsewhere = [
