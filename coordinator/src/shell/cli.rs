@@ -14,7 +14,7 @@ use aquifer_shared::shell::at_rest::refusal_in;
 use aquifer_shared::shell::keys::{fingerprint, random_bytes32};
 use aquifer_shared::shell::keys_command::{self, KeysCommand};
 use aquifer_shared::shell::laws_view::broken;
-use aquifer_shared::shell::policy_record::PolicyFault;
+use aquifer_shared::shell::policy_record::{PolicyFault, reason};
 use aquifer_shared::shell::report::{
     Outcome, Table, chain, finish, note, print, print_json, refuse,
 };
@@ -63,7 +63,7 @@ enum Command {
     /// Serve nodes and people until stopped.
     Serve {
         /// Start under a changed policy that two officers have not signed yet, for a day: why. It is written down.
-        #[arg(long, value_name = "REASON")]
+        #[arg(long, value_name = "REASON", value_parser = reason)]
         break_glass: Option<String>,
         /// Print the addresses as one JSON line once both endpoints are open.
         #[arg(long)]

@@ -9,11 +9,13 @@ use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::domain::law::Rulebook;
 use aquifer_shared::shell::history::History;
 use aquifer_shared::shell::policy_kept::Known;
-use aquifer_shared::shell::policy_record::{Policy, PolicyFault, Standing, Term};
+use aquifer_shared::shell::policy_record::{Policy, Standing, Term};
 use aquifer_shared::shell::policy_text::Written;
 use aquifer_shared::shell::report::{Outcome, chain, note};
+use tokio::sync::mpsc;
 
 use super::clock::now;
+use super::front::Command;
 use super::home::{CONFIG, Home};
 use super::hub::Hub;
 use super::lawful::LawConfig;
@@ -77,21 +79,32 @@ impl Home {
 }
 
 impl Hub {
-    /// The same, which ends when the policy is not in force any more.
-    pub(super) fn within(mut self, term: Term) -> Self {
-        self.term = Some(term);
-        self
+    /// Works until it is told to stop, or the policy is not in force any more; the history keeps how long a glass was broken.
+    ///
+    /// # Errors
+    ///
+    /// As [`Hub::run`].
+    pub(super) async fn run_within(
+        mut self,
+        (term, history): (Term, History),
+        commands: mpsc::Receiver<Command>,
+    ) -> anyhow::Result<()> {
+        self.term = Some((term.clone(), history.clone()));
+        let ended = self.run(commands).await;
+        term.end(&history).await;
+        ended
     }
 
     /// Closes connections that are not welcome any more; all end with a policy that is not in force any more.
     ///
     /// # Errors
     ///
-    /// A broken glass has run out.
-    pub(super) async fn look_around(&mut self) -> Result<(), PolicyFault> {
+    /// A broken glass has run out, or the history cannot be written.
+    pub(super) async fn look_around(&mut self) -> anyhow::Result<()> {
         let now = self.front.law.present(now());
-        if let Some(term) = &self.term {
+        if let Some((term, history)) = &mut self.term {
             term.check(now)?;
+            term.charge(history).await?;
         }
         self.front.close_unwelcome().await;
         self.look_at_models().await;
@@ -125,7 +138,8 @@ async fn hold(
     let standing = standing(Known::of(history).await?)?;
     let accepted = standing.accept(false, reason, now)?;
     standing.settle(&accepted, [], history).await?;
-    let term = standing.term(&accepted, now);
+    let mut term = standing.term(&accepted, now);
+    term.charge(history).await?;
     Ok((accepted.officers, term))
 }
 

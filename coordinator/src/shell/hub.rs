@@ -13,6 +13,7 @@ use aquifer_shared::base::limits::CLOCK_LOOK_MS;
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::protocol::ask::{Request, Response, StudyStatus};
 use aquifer_shared::protocol::wire::{CloseReason, Hello, ModelLife, Verdict, frame};
+use aquifer_shared::shell::history::History;
 use aquifer_shared::shell::keys::Identity;
 use aquifer_shared::shell::policy_record::Term;
 use aquifer_shared::shell::quic::close;
@@ -76,7 +77,7 @@ pub struct Hub {
     /// What no retry can mend.
     pub(super) broken: Option<StoreFault>,
     /// How long the policy is in force; none: for good.
-    pub(super) term: Option<Term>,
+    pub(super) term: Option<(Term, History)>,
 }
 
 /// A node's session.

@@ -59,7 +59,6 @@ pub async fn serve(home: Home, break_glass: Option<&str>, json: bool) -> anyhow:
     let front = Arc::new(front.under(law).demanding(home.config.demanded()));
     let shown = attach(&front, &history);
     let hub = Hub::load(front.clone(), store.clone(), home.release.clone()).await?;
-    let hub = hub.within(term);
     hub.declare(declared).await?;
     hub.catch_up().await?;
     let server_name = home.config.server_name.as_str();
@@ -93,7 +92,7 @@ pub async fn serve(home: Home, break_glass: Option<&str>, json: bool) -> anyhow:
     let mirroring = tokio::spawn(keep(store.clone(), copied));
     let showing = tokio::spawn(show(history.clone(), shown));
     tokio::spawn(stop_on_signal(commands)?);
-    let ended = hub.run(queue).await;
+    let ended = hub.run_within((term, history.clone()), queue).await;
     accepting.abort();
     answering.iter().for_each(JoinHandle::abort);
     renewing.abort();

@@ -9,7 +9,7 @@ use aquifer_shared::shell::history::HistoryFault;
 use aquifer_shared::shell::join::JoinFault;
 use aquifer_shared::shell::keys_command::{self, KeysCommand};
 use aquifer_shared::shell::link::LinkError;
-use aquifer_shared::shell::policy_record::PolicyFault;
+use aquifer_shared::shell::policy_record::{PolicyFault, reason};
 use aquifer_shared::shell::report::{Outcome, chain, finish, refuse};
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
@@ -73,7 +73,7 @@ enum Command {
         /// Start under a changed policy that two officers have not signed yet, for a day: why. A ledger that was put back from
         /// a backup takes a reason of its own, with its name in front ("consent.db: REASON", "usage.db: REASON"). Each is
         /// written down.
-        #[arg(long, value_name = "REASON")]
+        #[arg(long, value_name = "REASON", value_parser = reason)]
         break_glass: Vec<String>,
     },
     /// Make the running node read its tables for analysts again, under the new epoch of node.toml; studies go on.

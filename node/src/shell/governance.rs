@@ -9,13 +9,16 @@ use aquifer_shared::domain::law::change::Accepted;
 use aquifer_shared::shell::exceptions::{self, Held};
 use aquifer_shared::shell::history::{History, HistoryFault};
 use aquifer_shared::shell::policy_kept::Known;
-use aquifer_shared::shell::policy_record::{Policy, Standing, Term};
+use aquifer_shared::shell::policy_record::{self, Policy, Standing, Term};
 use aquifer_shared::shell::report::{Outcome, chain, note};
 
 use super::at_rest;
 use super::clock::now;
 use super::config::{CONFIG_FILE, NodeConfig};
+use super::consent::LEDGER_FILE;
+use super::history::HISTORY_MARK;
 use super::telling::ask_history;
+use super::usage::USAGE_FILE;
 use super::views::{Answer, Query};
 use crate::core::gatekeeper::Gatekeeper;
 
@@ -49,10 +52,9 @@ pub async fn hold(
     let granted = accepted.exceptions.iter();
     let granted = granted.map(|granted| exceptions::said(granted, book(gatekeeper)));
     standing.settle(&accepted, granted, history).await?;
-    Ok(InForce {
-        term: standing.term(&accepted, now),
-        accepted,
-    })
+    let mut term = standing.term(&accepted, now);
+    term.charge(history).await?;
+    Ok(InForce { accepted, term })
 }
 
 /// The policy of the files, if it is in force, for whoever reads them beside a start: what two officers have not signed counts for none,
@@ -67,16 +69,16 @@ pub fn stands(
     now: Timestamp,
 ) -> anyhow::Result<(Accepted, Timestamp)> {
     let (config, _) = policy;
-    // The ledger is made by the first start.
-    let has_past = config.ledger_path(directory).exists();
-    let known = known(directory)?;
+    let known = known(directory, config)?;
+    // The ledger is made by the first start; where somebody names another place for it, the history has its entries.
+    let has_past = config.ledger_path(directory).exists() || known.latest > Timestamp(0);
     let floor = known.latest;
     let standing = standing(directory, policy, known)?;
     Ok((standing.accept(has_past, None, now)?, floor))
 }
 
-/// Whether what the files say now is in force beside a running node: what it accepted at its start, or a change of that which two officers
-/// signed. What has become of the record meanwhile changes nothing.
+/// Whether what the files say now is in force beside a running node: what it accepted at its start. A change of that counts from the next
+/// start on, when the history hears of it, whoever signed it; what has become of the record meanwhile changes nothing.
 ///
 /// # Errors
 ///
@@ -88,8 +90,7 @@ pub fn still_stands(
 ) -> anyhow::Result<()> {
     let digest = digest(config, gatekeeper)?;
     let standing = Standing::under(&policy(directory, config, digest), accepted);
-    standing.context(CONFIG_FILE)?.accept(true, None, now)?;
-    Ok(())
+    Ok(standing.context(CONFIG_FILE)?.same(now)?)
 }
 
 /// Prints the digest of the files' policy, and what is accepted.
@@ -101,7 +102,7 @@ pub fn status(directory: &Path, json: bool) -> anyhow::Result<Outcome> {
     let config = NodeConfig::load(directory)?;
     let gatekeeper = config.gatekeeper(directory)?;
     let policy = (&config, gatekeeper.as_ref());
-    let known = known(directory).or_else(|fault| by_record(&fault).ok_or(fault))?;
+    let known = known(directory, &config).or_else(|fault| by_record(&fault).ok_or(fault))?;
     let standing = standing(directory, policy, known)?;
     let site = at_rest::identity(directory)?.identity().public();
     let own = (&site, standing.signing());
@@ -109,14 +110,32 @@ pub fn status(directory: &Path, json: bool) -> anyhow::Result<Outcome> {
     standing.print(&site, (&held, now()), json)
 }
 
-/// What the history knows, asked of the running node, or of the history where none runs.
-fn known(directory: &Path) -> anyhow::Result<Known> {
-    match ask_history(directory, &Query::Policy)? {
-        None => Ok(Known::default()),
-        Some(Answer::Policy(known)) => Ok(known),
+/// What the history knows, asked of the running node, or of the history where none runs. One that is not there, or knows nothing, beside
+/// what only a past leaves was moved away.
+fn known(directory: &Path, config: &NodeConfig) -> anyhow::Result<Known> {
+    let has_past = has_past(directory, config);
+    let known = match ask_history(directory, &Query::Policy)? {
+        None => Known::default(),
+        Some(Answer::Policy(known)) => known,
         Some(Answer::Refused(why)) => anyhow::bail!("the node's history was not asked: {why}"),
         Some(_) => anyhow::bail!("the running node answered something else"),
+    };
+    match has_past && known == Known::default() {
+        true => Ok(Known::lost()),
+        false => Ok(known),
     }
+}
+
+/// Whether anything is there that a start leaves. A desk may write consents down before the first one; nobody is scored before it then.
+fn has_past(directory: &Path, config: &NodeConfig) -> bool {
+    let mark = config.witness_path(directory);
+    let elsewhere = [
+        config.ledger_path(directory),
+        mark.with_file_name(HISTORY_MARK),
+    ];
+    let own = [policy_record::ACCEPTED_FILE, USAGE_FILE, LEDGER_FILE];
+    let own = own.map(|name| directory.join(name));
+    elsewhere.iter().chain(&own).any(|path| path.exists())
 }
 
 /// Where the history cannot be asked just now, the record alone is shown; not where it is another one than was signed.
@@ -151,7 +170,10 @@ fn policy<'a>(directory: &'a Path, config: &'a NodeConfig, digest: Hash32) -> Po
 }
 
 /// Of what was read: the file is not looked at again.
-fn digest(config: &NodeConfig, gatekeeper: Option<&Gatekeeper>) -> anyhow::Result<Hash32> {
+pub(in crate::shell) fn digest(
+    config: &NodeConfig,
+    gatekeeper: Option<&Gatekeeper>,
+) -> anyhow::Result<Hash32> {
     let digest = config.written.digest(&PLACES, book(gatekeeper));
     digest.context(CONFIG_FILE)
 }

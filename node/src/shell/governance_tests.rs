@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use aquifer_shared::base::limits::GLASS_STEP_MS;
 use aquifer_shared::domain::law::change::OVERRIDE_MS;
 use aquifer_shared::protocol::witness::node_origin;
 use aquifer_shared::shell::at_rest::DatabaseKey;
@@ -12,6 +13,8 @@ use aquifer_shared::shell::signed::line;
 use tempfile::TempDir;
 
 use super::*;
+use crate::shell::history::enter_links;
+use crate::shell::usage::tests::{World, study};
 
 const NOW: Timestamp = Timestamp(1_790_000_000_000);
 const SITE: IdentityKey = IdentityKey([7; 32]);
@@ -50,10 +53,19 @@ impl Unit {
     }
 
     async fn history(&self) -> History {
+        self.history_in("history").await
+    }
+
+    /// A history that begins while this unit has a past.
+    async fn begins_anew(&self) -> History {
+        self.history_in("anew").await
+    }
+
+    async fn history_in(&self, name: &str) -> History {
         let key = Identity::generate().unwrap();
         let place = Place {
-            folder: self.elsewhere.path().join("history"),
-            mark: self.elsewhere.path().join("mark"),
+            folder: self.elsewhere.path().join(name),
+            mark: self.elsewhere.path().join(format!("{name}.mark")),
             takes_persons: true,
             key: DatabaseKey::new([7; 32]),
         };
@@ -108,6 +120,112 @@ fn s1_a_missing_record_is_no_first_start_where_there_is_a_past() {
     refused(stands(), "missing");
 }
 
+/// Scores are asked for where the history is gone, and one file is left of what was.
+#[track_caller]
+fn check_left(file: &str) {
+    let unit = Unit::new();
+    let (directory, config) = (unit.folder.path(), unit.config());
+    fs::write(directory.join(file), "").unwrap();
+    refused(stands(directory, (&config, None), NOW), "missing");
+}
+
+#[test]
+fn s1_a_history_that_was_moved_away_gives_no_policy() {
+    for file in ["usage.db", "consent.db", "history.checkpoint", RECORD] {
+        check_left(file);
+    }
+    // A record that somebody has written, whose signers are nobody.
+    let unit = Unit::new();
+    let (directory, config) = (unit.folder.path(), unit.config());
+    let record = Accepted {
+        digest: digest(&config, None).unwrap(),
+        officers: Vec::new(),
+        at: NOW,
+        signers: Vec::new(),
+        signed: None,
+        overrides: Vec::new(),
+        exceptions: Vec::new(),
+    };
+    fs::write(directory.join(RECORD), serde_json::to_vec(&record).unwrap()).unwrap();
+    refused(stands(directory, (&config, None), NOW), "missing");
+}
+
+/// Entries of a ledger with a study.
+fn of_a_ledger() -> Vec<Vec<u8>> {
+    let mut world = World::new();
+    world.accept(&study(1, "a"));
+    world.links.clone()
+}
+
+#[tokio::test]
+async fn s1_a_history_that_begins_beside_a_ledger_takes_a_glass() {
+    let unit = Unit::new();
+    let history = unit.history().await;
+    unit.starts(&history, None, NOW).await.unwrap();
+    // Another history begins, beside the record and a ledger with an entry.
+    let begun = unit.begins_anew().await;
+    let links = tokio::task::spawn_blocking(of_a_ledger).await.unwrap();
+    enter_links(&begun, &links).await.unwrap();
+    for _ in 0..2 {
+        refused(unit.starts(&begun, None, NOW).await, "does not know it");
+    }
+    let broken = unit.starts(&begun, Some("the disk is gone"), NOW).await;
+    assert!(broken.unwrap().term.ends(), "for a day");
+    // The history that knows the policy knows its ledger, too.
+    enter_links(&history, &links).await.unwrap();
+    unit.loses_record();
+    refused(unit.starts(&history, None, NOW).await, "missing");
+}
+
+#[tokio::test]
+async fn s1_a_record_that_cannot_be_read_is_lost() {
+    let unit = Unit::new();
+    let history = unit.history().await;
+    unit.starts(&history, None, NOW).await.unwrap();
+    let long = "x".repeat(2 << 20);
+    for text in ["", "{\"digest\"", "\u{0}", long.as_str()] {
+        fs::write(unit.folder.path().join(RECORD), text).unwrap();
+        refused(unit.starts(&history, None, NOW).await, "newest copy");
+    }
+    unit.both_sign(&history).await;
+    unit.starts(&history, None, NOW).await.unwrap();
+    let accepted = policy_record::accepted(unit.folder.path()).unwrap();
+    assert_eq!(accepted.unwrap().signers.len(), 2, "it is whole again");
+}
+
+/// A glass is broken by a clock that stands still, and the node starts and ends again and again: how often it starts, up to a limit.
+async fn starts_until_refused(ends: bool, limit: u64) -> u64 {
+    let unit = Unit::new();
+    let history = unit.history().await;
+    unit.starts(&history, None, NOW).await.unwrap();
+    unit.says(2);
+    let mut held = unit.starts(&history, Some("fire"), NOW).await;
+    for number in 1..=limit {
+        let running = match held {
+            Ok(running) => running,
+            over => {
+                refused(over, "run out");
+                return number - 1;
+            }
+        };
+        running.term.check(NOW).unwrap();
+        if ends {
+            running.term.end(&history).await;
+        }
+        held = unit.starts(&history, None, NOW).await;
+    }
+    limit
+}
+
+#[tokio::test]
+async fn s1_a_clock_that_stands_still_makes_no_broken_glass_last() {
+    // Killed each time: each start costs what is charged ahead.
+    let most = OVERRIDE_MS / GLASS_STEP_MS;
+    assert_eq!(starts_until_refused(false, most + 9).await, most);
+    // Ended in order, a moment after it began.
+    assert_eq!(starts_until_refused(true, most + 9).await, most + 9);
+}
+
 #[tokio::test]
 async fn s1_a_change_is_in_the_history_before_its_record_is_kept() {
     let unit = Unit::new();
@@ -146,7 +264,7 @@ async fn s1_a_lost_record_takes_two_officers_or_a_day() {
 }
 
 #[tokio::test]
-async fn s1_a_running_node_takes_signed_changes_alone() {
+async fn s1_a_running_node_takes_no_other_policy() {
     let unit = Unit::new();
     let history = unit.history().await;
     let held = unit.starts(&history, None, NOW).await.unwrap();
@@ -158,7 +276,10 @@ async fn s1_a_running_node_takes_signed_changes_alone() {
     assert!(stands().is_ok(), "nothing has changed");
     unit.says(2);
     refused(stands(), "0 of its officers");
+    // The history hears of it at the next start.
     unit.both_sign(&history).await;
+    refused(stands(), "start aquifer-node again");
+    unit.says(1);
     assert!(stands().is_ok());
 }
 

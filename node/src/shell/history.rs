@@ -9,6 +9,7 @@ use aquifer_shared::domain::history::{Event, Json, Kind};
 use aquifer_shared::protocol::witness::node_origin;
 use aquifer_shared::shell::at_rest::DatabaseKey;
 use aquifer_shared::shell::history::{History, HistoryFault, LogSigner, Place};
+use aquifer_shared::shell::policy_kept::Known;
 use tokio::sync::mpsc;
 
 use super::at_rest;
@@ -84,6 +85,17 @@ pub fn with_files<T>(
 /// One of them cannot be used.
 pub async fn catch_up(history: &History, store: &mut Store) -> Result<(), CatchUpFault> {
     let links = store.links_after(0, usize::MAX).await?;
+    Ok(enter_links(history, &links).await?)
+}
+
+/// The same, of entries of a ledger. A history that begins beside some keeps that first: the start takes a broken glass then.
+pub(in crate::shell) async fn enter_links(
+    history: &History,
+    links: &[Vec<u8>],
+) -> Result<(), HistoryFault> {
+    if !links.is_empty() {
+        Known::begins_beside_a_past(history).await?;
+    }
     let mut chronicler = Chronicler::default();
     let told = links.iter().flat_map(|link| chronicler.entered(link));
     let mut events: Vec<_> = told.collect();

@@ -79,10 +79,8 @@ impl PeopleConfig {
             path: directory.join(CONFIG_FILE),
             problem: format!("[people]: {problem}"),
         })?;
-        let accepted = policy_record::accepted(directory).map_err(|error| PeopleError {
-            path: directory.to_owned(),
-            problem: format!("{error:#}"),
-        })?;
+        // A record that cannot be read excepts nothing: the policy is refused where it has to be in force.
+        let accepted = policy_record::accepted(directory).ok().flatten();
         let exceptions = accepted.map(|accepted| accepted.exceptions);
         Ok(Gatekeeper::new(book, people).excepting(exceptions.unwrap_or_default()))
     }

@@ -36,7 +36,7 @@ use super::governance;
 use super::mapped::read_contract;
 use super::score_exports::Exported;
 use super::score_file::{self, Format, Points, Scored};
-use super::telling::{tell_soon, told_now};
+use super::telling::{Untold, tell_soon, told_now};
 use super::{consent, subject_key};
 use crate::core::cohort::Cohort;
 use crate::core::gatekeeper::{Figures, Gatekeeper};
@@ -109,8 +109,9 @@ pub fn run(directory: &Path, scoring: &Scoring<'_>) -> anyhow::Result<Outcome> {
     // Open from here on: what the history is asked about is what is read.
     let consents = consent::attach(directory, None)?;
     if let Err(why) = told_now(directory) {
-        let why = format!("nobody is scored: {}", chain(&why));
-        return refuse(scoring.json, "consent", &why);
+        let code = why.downcast_ref().map_or("consent", Untold::code);
+        let said = format!("nobody is scored: {}", chain(&why));
+        return refuse(scoring.json, code, &said);
     }
     let mut scribe = Scribe::of(directory, gatekeeper.clone(), floor);
     let admitted = intake(gatekeeper.as_ref(), (&brief, &contract), &scribe);

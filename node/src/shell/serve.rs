@@ -231,11 +231,8 @@ impl Node {
         let mut quorums = self.gate.changes();
         let stopped = loop {
             self.act().await;
-            if self.participant.is_unfit() {
-                break Stopped::Unfit;
-            }
-            if let Err(fault) = self.term.check(self.participant.ledger().present(now())) {
-                break Stopped::RunOut(fault);
+            if let Some(stopped) = self.unfit().await {
+                break stopped;
             }
             let event = tokio::select! {
                 Some(event) = results.recv() => event,
@@ -276,10 +273,27 @@ impl Node {
                 self.report_lock();
             }
         };
+        self.term.end(&self.history).await;
         if !matches!(stopped, Stopped::Unfit) {
             self.store.close().await?;
         }
         Ok(stopped)
+    }
+
+    /// Why the node goes on no more: a ledger or a history that cannot be written, or a broken glass that has run out.
+    async fn unfit(&mut self) -> Option<Stopped> {
+        if self.participant.is_unfit() {
+            return Some(Stopped::Unfit);
+        }
+        let present = self.participant.ledger().present(now());
+        if let Err(fault) = self.term.check(present) {
+            return Some(Stopped::RunOut(fault));
+        }
+        if let Err(fault) = self.term.charge(&self.history).await {
+            tracing::error!(%fault, "the history does not keep how long the glass is broken");
+            return Some(Stopped::Unfit);
+        }
+        None
     }
 
     /// Under a broken glass the clock is looked at all the time.

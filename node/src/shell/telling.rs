@@ -24,6 +24,7 @@ use super::consent::entering::enter;
 use super::control::ask_within;
 use super::history::{self, HISTORY_FOLDER};
 use super::rights;
+use super::steps::PutBack;
 use super::usage::{self, UsageLedger};
 use super::views::{Answer, Query};
 use super::witnessing::read_fork;
@@ -39,6 +40,22 @@ pub struct Proof {
     pub payload: String,
     /// The proof with the checkpoint (C2SP tlog-proof).
     pub proof: String,
+}
+
+/// A ledger that the history does not hear of.
+#[derive(Debug, thiserror::Error)]
+#[error("{why}")]
+pub struct Untold {
+    code: String,
+    why: String,
+}
+
+impl Untold {
+    /// The word for programs: which ledger it is.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        &self.code
+    }
 }
 
 /// Tells an open history what was written down elsewhere, one caller after the other.
@@ -173,7 +190,16 @@ impl Teller {
                 .map(Answer::Entries),
             _ => Ok(Answer::Refused("not a question about histories".to_owned())),
         };
-        answered.unwrap_or_else(|fault| Answer::Refused(chain(&fault)))
+        answered.unwrap_or_else(|fault| {
+            let why = chain(&fault);
+            match fault.downcast_ref::<PutBack>() {
+                Some(put_back) => Answer::PutBack {
+                    code: put_back.code().to_owned(),
+                    why,
+                },
+                None => Answer::Refused(why),
+            }
+        })
     }
 
     /// An entry with its proof; none where it is in no checkpoint that was published.
@@ -245,7 +271,7 @@ pub fn ask_history(directory: &Path, query: &Query) -> anyhow::Result<Option<Ans
 pub fn tell_soon(directory: &Path) {
     let later = match ask_history(directory, &Query::Tell) {
         Ok(None | Some(Answer::Told)) => return,
-        Ok(Some(Answer::Refused(why))) => why,
+        Ok(Some(Answer::Refused(why) | Answer::PutBack { why, .. })) => why,
         Ok(Some(_)) => "the running node answered something else".to_owned(),
         Err(fault) => chain(&fault),
     };
@@ -254,16 +280,28 @@ pub fn tell_soon(directory: &Path) {
     ));
 }
 
-/// Refuses where the history knows more of the ledger of consents than there is, or does not hear of what is there.
+/// Refuses where the history knows more of the ledger of consents, or of usage, than there is, or does not hear of what is there.
 ///
 /// # Errors
 ///
-/// Why: nobody is scored by such a ledger.
+/// [`Untold`], or nobody could be asked: nobody is scored by such a ledger.
 pub fn told_now(directory: &Path) -> anyhow::Result<()> {
-    match ask_history(directory, &Query::Tell)? {
+    Ok(heard(ask_history(directory, &Query::Tell)?)?)
+}
+
+/// What an answer to [`Query::Tell`] says of the ledgers.
+fn heard(answer: Option<Answer>) -> Result<(), Untold> {
+    let of_consents = |why| {
+        let code = "consent".to_owned();
+        Err(Untold { code, why })
+    };
+    match answer {
         None | Some(Answer::Told) => Ok(()),
-        Some(Answer::Refused(why)) => bail!(why),
-        Some(_) => bail!("the running node answered something else; is it of this version?"),
+        Some(Answer::PutBack { code, why }) => Err(Untold { code, why }),
+        Some(Answer::Refused(why)) => of_consents(why),
+        Some(_) => of_consents(
+            "the running node answered something else; is it of this version?".to_owned(),
+        ),
     }
 }
 
@@ -279,7 +317,7 @@ pub fn told_now(directory: &Path) -> anyhow::Result<()> {
 pub fn erase_told(directory: &Path, ledger: &mut ConsentLedger) -> anyhow::Result<()> {
     let why = match ask_history(directory, &Query::Tell)? {
         Some(Answer::Told) => return Ok(()),
-        Some(Answer::Refused(why)) => why,
+        Some(Answer::Refused(why) | Answer::PutBack { why, .. }) => why,
         Some(_) => "the running node answered something else".to_owned(),
         None => match ledger.drop_unentered()? {
             0 => return Ok(()),
@@ -302,3 +340,28 @@ const EVERY: Duration = Duration::from_secs(30);
 const RENEW_TURNS: u64 = 120;
 /// A node that starts answers later; what is told is on disk.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_code(answer: Option<Answer>, expected: Option<&str>) {
+        let found = heard(answer).err();
+        assert_eq!(found.as_ref().map(Untold::code), expected);
+    }
+
+    #[test]
+    fn a_refusal_names_the_ledger_that_was_put_back() {
+        let why = "put back".to_owned();
+        let put_back = |code: &str| Answer::PutBack {
+            code: code.to_owned(),
+            why: why.clone(),
+        };
+        check_code(None, None);
+        check_code(Some(Answer::Told), None);
+        check_code(Some(put_back("usage")), Some("usage"));
+        check_code(Some(put_back("consent")), Some("consent"));
+        check_code(Some(Answer::Refused(why.clone())), Some("consent"));
+    }
+}

@@ -93,6 +93,13 @@ pub enum Answer {
     Published(Vec<String>),
     /// To [`Query::Entries`].
     Entries(Vec<Copied>),
+    /// To [`Query::Tell`], where a ledger was deleted or put back.
+    PutBack {
+        /// Which, by its word for programs.
+        code: String,
+        /// What was found, and what to do.
+        why: String,
+    },
     /// The rules say no.
     Refused(String),
 }

@@ -262,6 +262,12 @@ pub const LAW_TEXT_BYTES_MAX: usize = 512;
 pub const PURPOSES_MAX: usize = 256;
 /// Days for which an exception for a screened use may hold.
 pub const EXCEPTION_DAYS_MAX: i32 = 366;
+/// Characters of the reason for which a glass is broken.
+pub const GLASS_REASON_CHARS_MAX: usize = 500;
+/// Overrides that the record of a policy keeps, the newest; the history has all of them.
+pub const OVERRIDES_KEPT_MAX: usize = 64;
+/// What of a broken glass's day is charged ahead while a program runs under it, in milliseconds: what a crash costs of that day.
+pub const GLASS_STEP_MS: u64 = 600_000;
 /// Exceptions of one folder.
 pub const EXCEPTIONS_MAX: usize = 64;
 /// Days before its last one on which a rule is told to be about to expire.
@@ -282,6 +288,8 @@ pub const SCORES_FILE_BYTES_MAX: u64 = 8 << 30;
 pub const SCORES_OF_PERSON_MAX: usize = 64;
 /// Characters of a name or a reason in an erasure.
 pub const ERASURE_TEXT_CHARS_MAX: usize = 200;
+/// Days by which the clock of an erasure is made longer at most, whatever a pack says.
+pub const ERASURE_EXTENSION_DAYS_MAX: i64 = 90;
 /// Backups that one erasure names.
 pub const ERASURE_BACKUPS_MAX: usize = 64;
 /// Days for which an erased person is kept out at most.

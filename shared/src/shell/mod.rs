@@ -23,6 +23,7 @@ pub mod pack_made;
 pub mod platform;
 pub mod policy_kept;
 pub mod policy_record;
+mod policy_term;
 pub mod policy_text;
 pub mod policy_view;
 pub mod progress;

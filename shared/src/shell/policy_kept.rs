@@ -1,14 +1,17 @@
 //! What a site's history knows of its accepted policy: the whole record. The file beside the configuration is a copy of it, for commands
 //! and for people, and is believed only where it is that record.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::history::{History, HistoryFault};
+use super::policy_term::{name, used};
 use super::signed::signers;
 use crate::base::hash::labelled;
 use crate::base::ids::Hash32;
 use crate::base::time::Timestamp;
-use crate::domain::law::change::{Accepted, change_digest, change_from};
+use crate::domain::law::change::{Accepted, Override, change_digest, change_from};
 
 /// What a history knows.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -17,6 +20,9 @@ pub struct Known {
     pub kept: Option<String>,
     /// When its newest entry was written down: it is not earlier now, whatever a clock says.
     pub latest: Timestamp,
+    /// For how long programs ran under each broken glass of the record, in milliseconds.
+    #[serde(default)]
+    pub used: BTreeMap<String, u64>,
 }
 
 /// What is kept: the record in force, and the one before, which a crash may have left in the file.
@@ -43,10 +49,41 @@ impl Known {
     ///
     /// It cannot be read.
     pub async fn of(history: &History) -> Result<Self, HistoryFault> {
-        Ok(Self {
+        let mut known = Self {
             kept: history.kept(KEPT).await?,
             latest: history.latest().await?,
-        })
+            used: BTreeMap::new(),
+        };
+        if let Some(kept) = known.record() {
+            known.used = used(&kept.accepted, history).await?;
+        }
+        Ok(known)
+    }
+
+    /// Beside a past whose history is gone: nothing is known, and that is no first start.
+    #[must_use]
+    pub fn lost() -> Self {
+        Self {
+            kept: Some(LOST.to_owned()),
+            ..Self::default()
+        }
+    }
+
+    /// Lets a history that begins beside a past keep that it is [`Known::lost`]; one that knows anything stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read or written.
+    pub async fn begins_beside_a_past(history: &History) -> Result<(), HistoryFault> {
+        match Self::of(history).await? == Self::default() {
+            true => history.keep(KEPT, LOST.to_owned()).await,
+            false => Ok(()),
+        }
+    }
+
+    pub(super) fn used_ms(&self, broken: &Override) -> u64 {
+        let name = name(&broken.digest, broken.until());
+        self.used.get(&name).copied().unwrap_or(0)
     }
 
     pub(super) fn record(&self) -> Option<Kept> {
@@ -54,9 +91,8 @@ impl Known {
         serde_json::from_str(kept).ok()
     }
 
-    /// Holds the record of the file against what the history knows.
-    pub(super) fn start(&self, file: Option<Accepted>) -> anyhow::Result<Start> {
-        let there = file.is_some();
+    /// Holds the record of the file against what the history knows; a file that is there may be none that can be read.
+    pub(super) fn start(&self, file: Option<Accepted>, there: bool) -> anyhow::Result<Start> {
         let file = file.filter(holds);
         let Some(text) = &self.kept else {
             // A site from before histories kept it, or its first start.
@@ -102,11 +138,13 @@ fn holds(accepted: &Accepted) -> bool {
 
 /// Under which name the history keeps which policy was accepted last.
 pub(super) const KEPT: &str = "policy";
+/// What it keeps there where it began beside a past: no record, and no mark of one.
+const LOST: &str = "lost";
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::law::change::{Override, Signed};
+    use crate::domain::law::change::Signed;
     use crate::shell::keys::Identity;
     use crate::shell::signed::line;
 
@@ -148,8 +186,22 @@ mod tests {
     /// What a history keeps, what the file holds, and from when the record is that counts, if any does and the file is it.
     #[track_caller]
     fn check(kept: Option<String>, file: Option<Accepted>, expected: (Option<u64>, bool)) {
-        let latest = Timestamp(0);
-        let start = Known { kept, latest }.start(file).unwrap();
+        let there = file.is_some();
+        check_file(kept, (file, there), expected);
+    }
+
+    /// The same of a file that is there and cannot be read.
+    #[track_caller]
+    fn check_file(
+        kept: Option<String>,
+        (file, there): (Option<Accepted>, bool),
+        expected: (Option<u64>, bool),
+    ) {
+        let known = Known {
+            kept,
+            ..Known::default()
+        };
+        let start = known.start(file, there).unwrap();
         let found = start.before.map(|own| own.at.0);
         assert_eq!((found, start.lost), expected);
     }
@@ -172,6 +224,20 @@ mod tests {
             at: Timestamp(9),
         });
         check(kept(&new, Some(&old)), Some(other), (Some(9), true));
+    }
+
+    #[test]
+    fn a_record_that_cannot_be_read_is_lost() {
+        check_file(None, (None, true), (None, true));
+        check_file(kept(&record(5), None), (None, true), (Some(5), true));
+    }
+
+    #[test]
+    fn beside_a_past_whose_history_is_gone_no_record_counts() {
+        let lost = || Known::lost().kept;
+        check(lost(), None, (None, true));
+        check(lost(), Some(record(5)), (None, true));
+        check(lost(), Some(signed(record(5).digest)), (None, true));
     }
 
     #[test]

@@ -2,7 +2,6 @@
 //! at the coordinator.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
@@ -12,77 +11,17 @@ use super::exceptions::{self, Held};
 use super::history::History;
 use super::keys::write_private;
 use super::policy_kept::{KEPT, Kept, Known, Start, digest_of};
+use super::policy_term::SIGNED_FILE;
+pub use super::policy_term::{ACCEPTED_FILE, PolicyFault, Term, reason};
 use super::report::{self, Outcome};
 use super::signed::signed_lines;
 use crate::base::ids::{Hash32, IdentityKey};
+use crate::base::limits::GLASS_REASON_CHARS_MAX;
 use crate::base::time::Timestamp;
 use crate::domain::history::{ActorKind, ActorRole, Event, Json, Kind};
 use crate::domain::law::change::{
-    Accepted, Found, NotAccepted, OVERRIDE_MS, Override, SIGNERS_MIN, Signed, accept,
-    change_digest, change_of,
+    Accepted, Found, NotAccepted, Override, SIGNERS_MIN, Signed, accept, change_digest, change_of,
 };
-
-/// The policy is not in force: nothing was attached, nothing was sent.
-#[derive(Debug, thiserror::Error)]
-#[error("{source}: {}", self.remedy())]
-pub struct PolicyFault {
-    program: &'static str,
-    directory: PathBuf,
-    source: NotAccepted,
-}
-
-impl PolicyFault {
-    fn remedy(&self) -> String {
-        let in_directory = |file: &str| self.directory.join(file).display().to_string();
-        let program = self.program;
-        let sign = format!(
-            "`{program} policy status` prints the digest that two officers sign with `aquifer policy sign DIGEST`; put their lines into {}, or \
-             start once with --break-glass \"REASON\", which is written down and holds a day",
-            in_directory(SIGNED_FILE)
-        );
-        match self.source {
-            NotAccepted::Missing => {
-                let accepted = in_directory(ACCEPTED_FILE);
-                format!("put the newest copy of {accepted} back; where there is none, {sign}")
-            }
-            _ => sign,
-        }
-    }
-}
-
-/// How long what was accepted is in force: for good, or until a broken glass runs out, by the wall's clock and by the time that the program
-/// has run.
-#[derive(Clone, Debug)]
-pub struct Term {
-    program: &'static str,
-    directory: PathBuf,
-    ends: Option<(Timestamp, Instant)>,
-}
-
-impl Term {
-    /// Whether the policy is still in force.
-    ///
-    /// # Errors
-    ///
-    /// [`PolicyFault`]: the program has to stop.
-    pub fn check(&self, now: Timestamp) -> Result<(), PolicyFault> {
-        let over = |(until, at): (Timestamp, Instant)| now > until || Instant::now() > at;
-        if !self.ends.is_some_and(over) {
-            return Ok(());
-        }
-        Err(PolicyFault {
-            program: self.program,
-            directory: self.directory.clone(),
-            source: NotAccepted::RunOut,
-        })
-    }
-
-    /// Whether it ends at all.
-    #[must_use]
-    pub fn ends(&self) -> bool {
-        self.ends.is_some()
-    }
-}
 
 /// What a site's files say, and what was accepted.
 #[derive(Debug)]
@@ -118,13 +57,20 @@ pub struct Policy<'a> {
 pub type Keyed = (String, Event);
 
 impl Standing {
-    /// Holds a policy against the record of what was accepted, and that against what the history knows.
+    /// Holds a policy against the record of what was accepted, and that against what the history knows. A record that cannot be read is
+    /// as good as lost.
     ///
     /// # Errors
     ///
-    /// The record, the signatures or a key of an officer cannot be read.
+    /// The signatures or a key of an officer cannot be read.
     pub fn of(policy: &Policy<'_>, known: Known) -> anyhow::Result<Self> {
-        let start = known.start(accepted(policy.directory)?)?;
+        let there = policy.directory.join(ACCEPTED_FILE).exists();
+        let file = accepted(policy.directory).unwrap_or_else(|fault| {
+            let fault = format!("{fault:#}");
+            tracing::warn!(fault, "the record of the accepted policy cannot be read");
+            None
+        });
+        let start = known.start(file, there)?;
         Self::made(policy, start, known)
     }
 
@@ -179,16 +125,38 @@ impl Standing {
             officers: &self.officers,
             signers: &signers,
             reason,
+            used_ms: self.used_ms(),
             has_past: has_past || self.lost || self.known.kept.is_some(),
             lost: self.lost,
             now: self.present(now),
         };
-        let accepted = accept(self.before.as_ref(), &found).map_err(|source| PolicyFault {
-            program: self.program,
-            directory: self.directory.clone(),
-            source,
-        })?;
+        let accepted = accept(self.before.as_ref(), &found);
+        let accepted = accepted.map_err(|source| self.refused(source))?;
         Ok(self.with_signatures(accepted))
+    }
+
+    /// Whether what a running program accepted at its start is what these files say, too.
+    ///
+    /// # Errors
+    ///
+    /// [`PolicyFault`]: also where the change is allowed, as the history hears of it at a start.
+    pub fn same(&self, now: Timestamp) -> Result<(), PolicyFault> {
+        let accepted = self.accept(true, None, now)?;
+        match self.before.as_ref() == Some(&accepted) {
+            true => Ok(()),
+            false => Err(self.refused(NotAccepted::NotStarted)),
+        }
+    }
+
+    fn refused(&self, source: NotAccepted) -> PolicyFault {
+        PolicyFault::new(self.program, &self.directory, source)
+    }
+
+    /// For how long programs ran under a glass that was broken for this policy.
+    fn used_ms(&self) -> u64 {
+        let before = self.before.as_ref();
+        let broken = before.and_then(|before| before.broken(&self.digest));
+        broken.map_or(0, |own| self.known.used_ms(own))
     }
 
     /// Tells the history what was accepted, with more that is said of it, and writes it down: in the history first, so that a crash leaves
@@ -228,17 +196,9 @@ impl Standing {
     /// How long it is in force in the program that starts now.
     #[must_use]
     pub fn term(&self, accepted: &Accepted, now: Timestamp) -> Term {
-        let now = self.present(now);
-        let from = Instant::now();
-        let end = |until: Timestamp| {
-            let left = until.since_ms(now).min(OVERRIDE_MS);
-            (until, from + Duration::from_millis(left))
-        };
-        Term {
-            program: self.program,
-            directory: self.directory.clone(),
-            ends: accepted.until(&self.digest).map(end),
-        }
+        let whose = (self.program, self.directory.as_path());
+        let what = (accepted, &self.digest);
+        Term::new(whose, what, (&self.known.used, self.present(now)))
     }
 
     /// What officers sign.
@@ -292,7 +252,8 @@ impl Standing {
             let program = self.program;
             tracing::warn!("{program}: fewer than two officers: one person can change the policy");
         }
-        if self::accepted(&self.directory)?.as_ref() != Some(accepted) {
+        let file = self::accepted(&self.directory).ok().flatten();
+        if file.as_ref() != Some(accepted) {
             tracing::info!(
                 policy = %self.digest, signers = accepted.signers.len(), exceptions = accepted.exceptions.len(), "another policy is in force"
             );
@@ -334,7 +295,9 @@ impl Standing {
         if !held.is_empty() {
             exceptions::print(held, now)?;
         }
-        if !self.in_force() {
+        // Where nobody knows who the officers were, signatures count for nothing.
+        let unknown = self.lost && self.before.is_none();
+        if !self.in_force() && !unknown {
             report::note(&format!(
                 "each officer: aquifer policy sign {} >> {SIGNED_FILE}",
                 self.change
@@ -392,7 +355,11 @@ impl Standing {
         }
         if self.lost {
             let what = format!("{ACCEPTED_FILE} is not what the history knows");
-            table.row([what, "two officers sign the policy again".to_owned()]);
+            let helps = match before {
+                Some(_) => "two officers sign the policy again",
+                None => "put both back, or start the program, which says more",
+            };
+            table.row([what, helps.to_owned()]);
         }
         for own in before.map_or(&[][..], |before| &before.overrides) {
             let reason = report::printable(&own.reason);
@@ -452,7 +419,8 @@ fn change_said(accepted: &Accepted) -> Keyed {
 
 /// A broken glass as the history says it.
 fn broken_said(own: &Override) -> Keyed {
-    let reason: String = own.reason.chars().take(REASON_CHARS_MAX).collect();
+    // Records of older versions may have longer ones.
+    let reason: String = own.reason.chars().take(GLASS_REASON_CHARS_MAX).collect();
     let payload = Json::object([
         ("event_at", Json::from(own.at.0)),
         ("policy", Json::from(own.digest.to_string())),
@@ -488,13 +456,6 @@ fn override_json(own: &Override) -> Value {
     json!({"digest": own.digest.to_string(), "reason": own.reason, "at_ms": own.at.0})
 }
 
-/// What was accepted.
-const ACCEPTED_FILE: &str = "policy.accepted";
-/// What the history holds of a reason; the record holds all of it.
-const REASON_CHARS_MAX: usize = 500;
-/// Signatures of officers.
-const SIGNED_FILE: &str = "policy.signed";
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -510,31 +471,5 @@ mod tests {
             "{twice}"
         );
         assert!(officers(&[key(1), key(1)]).is_err());
-    }
-
-    #[test]
-    fn a_term_ends_by_the_clock_and_by_time_that_passes() {
-        let from = Instant::now();
-        let term = |ends| Term {
-            program: "aquifer-node",
-            directory: PathBuf::new(),
-            ends,
-        };
-        let later = from + Duration::from_secs(3_600);
-        assert!(term(None).check(Timestamp(u64::MAX)).is_ok());
-        assert!(
-            term(Some((Timestamp(5), later)))
-                .check(Timestamp(5))
-                .is_ok()
-        );
-        assert!(
-            term(Some((Timestamp(5), later)))
-                .check(Timestamp(6))
-                .is_err()
-        );
-        // A clock that was set back.
-        let passed = from.checked_sub(Duration::from_millis(1)).unwrap();
-        let fault = term(Some((Timestamp(5), passed))).check(Timestamp(1));
-        assert!(fault.unwrap_err().to_string().contains("run out"));
     }
 }

@@ -94,6 +94,15 @@ fn s1_a_deleted_record_makes_no_policy_for_scores() {
     check_says(&small.node(0, &score), 1, &missing);
     fs::write(&record, kept).unwrap();
     check_says(&small.node(0, &score), 1, &["0 of its officers"]);
+    // Nor does such a file make the clock of an erasure longer.
+    let extend = ["rights", "extend", "--request", "00", "--why", "complexity"];
+    check_says(&small.node(0, &extend), 1, &["0 of its officers"]);
+    // Without the history nobody knows which policy is in force, whatever is left of the rest.
+    let (history, aside) = (node.join("history"), node.join("aside"));
+    fs::rename(&history, &aside).unwrap();
+    let gone = ["history", "missing", "put the newest copies"];
+    check_says(&small.node(0, &score), 1, &gone);
+    fs::rename(&aside, &history).unwrap();
 }
 
 #[test]

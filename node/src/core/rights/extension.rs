@@ -1,5 +1,7 @@
 //! By when an erasure must be answered, and more time for it: once, before the usual clock has run out, for one of few reasons.
 
+use aquifer_shared::base::limits::ERASURE_EXTENSION_DAYS_MAX;
+
 use super::erasure::{Case, Stage};
 
 /// Why it takes longer. A closed list: words of the desk might name somebody.
@@ -64,7 +66,7 @@ impl Clocks {
         Some(received.saturating_add(self.answer_ms?))
     }
 
-    /// As much more time as the rules allow.
+    /// As much more time as the rules allow, and no more than any law does.
     ///
     /// # Errors
     ///
@@ -88,7 +90,7 @@ impl Clocks {
         }
         Ok(Extension {
             at,
-            until: by.saturating_add(more),
+            until: by.saturating_add(more.min(EXTENSION_MS_MAX)),
             reason,
         })
     }
@@ -113,6 +115,9 @@ impl Reason {
         Self::ALL.into_iter().find(|own| own.word() == word)
     }
 }
+
+/// Whatever a pack says.
+const EXTENSION_MS_MAX: i64 = ERASURE_EXTENSION_DAYS_MAX * 24 * 3_600 * 1_000;
 
 #[cfg(test)]
 mod tests {
@@ -148,6 +153,10 @@ mod tests {
         let none = Err(NotExtended::NoRule);
         check(without(Some(15), None), &case(), 11, none);
         check(without(None, Some(59)), &case(), 11, none);
+        let longest = Ok(38 + EXTENSION_MS_MAX);
+        let most = without(Some(28), Some(EXTENSION_MS_MAX));
+        check(most, &case(), 11, longest);
+        check(without(Some(28), Some(i64::MAX)), &case(), 11, longest);
         let mut refused = case();
         refused.take(11, Step::Refuse("why".to_owned())).unwrap();
         check(CLOCKS, &refused, 12, Err(NotExtended::Answered("refused")));

@@ -23,6 +23,7 @@ use crate::core::fixtures::{NOW, gatekeeper};
 use crate::core::intake::Wanted;
 use crate::shell::config::NodeConfig;
 use crate::shell::doorman::Doorman;
+use crate::shell::governance::digest;
 
 const CONTRACT: &str = r#"
 [contract]
@@ -132,7 +133,12 @@ approvers = []
     }
 
     fn refresher_under(&self, doorman: Doorman) -> Refresher {
-        self.refresher_of(accepted(&[]), doorman)
+        let config = NodeConfig::load(self.0.path()).unwrap();
+        let accepted = Accepted {
+            digest: digest(&config, None).unwrap(),
+            ..accepted(&[])
+        };
+        self.refresher_of(accepted, doorman)
     }
 
     fn refresher_of(&self, accepted: Accepted, doorman: Doorman) -> Refresher {
@@ -179,7 +185,13 @@ fn s1_a_refresh_is_held_against_what_was_accepted_at_the_start() {
     check_not_started(&refresher, "0 of its officers");
     let refresher = unit.refresher_of(accepted(&[1]), doorman());
     unit.configure(r#"epoch = "e3""#, MAPPED);
+    // One person may change it, and the history hears of that at the next start.
+    check_not_started(&refresher, "start aquifer-node again");
+    let refresher = unit.refresher();
+    unit.configure(r#"epoch = "e4""#, MAPPED);
     assert!(refresher.start().is_ok());
+    unit.configure(r#"epoch = "e5""#, "orders = \"SELECT * FROM o LIMIT 1\"");
+    check_not_started(&refresher, "start aquifer-node again");
 }
 
 /// Lets in what the sample unit's purposes cover.

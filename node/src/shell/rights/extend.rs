@@ -5,6 +5,7 @@ use std::path::Path;
 
 use aquifer_shared::base::ids::Hash32;
 use aquifer_shared::domain::law::Key;
+use aquifer_shared::shell::policy_record::PolicyFault;
 use aquifer_shared::shell::report::{self, Outcome};
 use serde_json::json;
 use sqlx::Connection as _;
@@ -15,8 +16,11 @@ use super::list::find;
 use super::pack::DAY_MS;
 use crate::core::rights::{Clocks, Extension, Reason};
 use crate::shell::at_rest;
+use crate::shell::clock::now;
+use crate::shell::config::NodeConfig;
 use crate::shell::consent::show::Counter;
 use crate::shell::consent::time::written;
+use crate::shell::governance;
 use crate::shell::usage::{UsageFault, UsageLedger, changed};
 
 /// Gives an erasure as much more time as the rules in force allow.
@@ -33,6 +37,9 @@ pub(super) fn extend(
         let known = Reason::ALL.map(Reason::word).join(" or ");
         return report::refuse(json, "why", &format!("--why is not {known}"));
     };
+    if let Some(why) = not_in_force(directory)? {
+        return report::refuse(json, "policy", &why);
+    }
     let signer = at_rest::identity(directory)?.into_identity();
     let mut table = super::list::open(directory, &signer)?;
     let Some(case) = find(&mut table, request)? else {
@@ -60,7 +67,19 @@ pub(super) fn extend(
     Ok(Outcome::Done)
 }
 
-/// Clocks of the rules in force at the unit.
+/// Why the rules of the unit's files are not in force, if they are not: what one person has written is no clock.
+pub(super) fn not_in_force(directory: &Path) -> anyhow::Result<Option<String>> {
+    let config = NodeConfig::load(directory)?;
+    let gatekeeper = config.gatekeeper(directory)?;
+    let policy = (&config, gatekeeper.as_ref());
+    match governance::stands(directory, policy, now()) {
+        Ok(_) => Ok(None),
+        Err(fault) if fault.is::<PolicyFault>() => Ok(Some(fault.to_string())),
+        Err(fault) => Err(fault),
+    }
+}
+
+/// Clocks of the rules of the unit's files.
 pub(super) fn clocks(desk: &Counter) -> Clocks {
     let now = aquifer_shared::base::time::Timestamp(u64::try_from(desk.at).unwrap_or(0));
     let ms = |key| {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::command::show_certificate;
 use super::erase::{Erased, Table};
-use super::extend::clocks;
+use super::extend::{clocks, not_in_force};
 use super::models::renew;
 use crate::core::rights::{Case, Stage, Step};
 use crate::shell::at_rest;
@@ -24,6 +24,12 @@ use crate::shell::consent::time::written;
 /// A ledger or node.toml cannot be read.
 pub(super) fn list(directory: &Path, json: bool) -> anyhow::Result<Outcome> {
     renew(directory, now())?;
+    let unsigned = not_in_force(directory).unwrap_or_else(|fault| Some(report::chain(&fault)));
+    if let Some(why) = unsigned {
+        report::note(&format!(
+            "clocks by files of which nobody knows that they are in force: {why}"
+        ));
+    }
     let signer = at_rest::identity(directory)?.into_identity();
     let mut table = open(directory, &signer)?;
     let cases = table.usage.cases()?;

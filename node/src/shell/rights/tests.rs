@@ -12,6 +12,7 @@ use aquifer_shared::domain::predictor::model::{Fate, Life, Succession};
 use aquifer_shared::protocol::wire::{ModelLife, ModelPlan};
 use aquifer_shared::shell::at_rest::{Shape, open_sqlite};
 use aquifer_shared::shell::keys::Identity;
+use aquifer_shared::shell::report::Outcome;
 use sqlx::Row as _;
 
 use super::access::assemble;
@@ -274,6 +275,26 @@ fn a_longer_clock_is_kept_told_and_given_once() {
     let told = super::told(unit.world.path()).unwrap();
     let kinds: Vec<&str> = told.iter().map(|(_, event)| event.kind.name()).collect();
     assert_eq!(kinds, ["request.received", "request.extended"]);
+}
+
+/// How more time ends in a directory with a configuration and a file.
+fn extended_beside(file: Option<&str>) -> anyhow::Result<Outcome> {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "[data]\ncontract = \"c\"\nquery = \"q\"\nbasis = \"b\"\ncustomers_max = 9\n[ledger]\nwitness = \"w\"\n[policy]\n\
+                rho_micro_per_contract = 1\nrho_micro_per_year = 1\npurposes = []\napprovers = []\n";
+    fs::write(folder.path().join("node.toml"), text).unwrap();
+    if let Some(file) = file {
+        fs::write(folder.path().join(file), "").unwrap();
+    }
+    super::extend::extend(folder.path(), ("00", "complexity"), false)
+}
+
+#[test]
+fn s1_no_clock_is_made_longer_by_rules_that_are_not_in_force() {
+    // A unit with a past, and nothing that says which policy was accepted.
+    assert_eq!(extended_beside(Some(USAGE_FILE)).unwrap(), Outcome::Refused);
+    // The first policy is in force: what is missing is the node's identity.
+    assert!(extended_beside(None).is_err());
 }
 
 #[test]

@@ -198,3 +198,22 @@ fn steps_are_made_of_changes_alone_and_old_ones_go() {
         .block_on(count.fetch_one(&mut ledger.connection));
     assert!(count.unwrap() <= 2);
 }
+
+#[test]
+fn t2_who_asks_hears_which_ledger_was_put_back() {
+    use crate::shell::telling::Teller;
+    use crate::shell::views::{Answer, Query};
+
+    let mut unit = Unit::new();
+    unit.charges(1);
+    unit.bind().unwrap();
+    unit.world.stop();
+    std::fs::remove_file(unit.world.path().join(USAGE_FILE)).unwrap();
+    let teller = Teller::new(unit.history.clone(), unit.world.path());
+    let answer = unit.runtime.block_on(teller.answer(&Query::Tell));
+    let Answer::PutBack { code, why } = answer else {
+        panic!("{answer:?}");
+    };
+    assert_eq!(code, "usage");
+    assert!(why.contains("is missing"), "{why}");
+}

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::exception::Granted;
 use crate::base::hash::labelled;
 use crate::base::ids::{Hash32, IdentityKey};
+use crate::base::limits::OVERRIDES_KEPT_MAX;
 use crate::base::time::Timestamp;
 
 /// A policy that is in force, and how it came to be.
@@ -24,7 +25,7 @@ pub struct Accepted {
     /// What they signed, to be verified again; none where nobody did, and in records of older versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signed: Option<Signed>,
-    /// Policies that were in force without signatures, oldest first.
+    /// Policies that were in force without signatures, oldest first; the newest of them.
     pub overrides: Vec<Override>,
     /// Exceptions for screened uses that two officers signed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -66,7 +67,8 @@ impl Accepted {
     }
 
     /// The glass that was broken for a policy.
-    fn broken(&self, policy: &Hash32) -> Option<&Override> {
+    #[must_use]
+    pub fn broken(&self, policy: &Hash32) -> Option<&Override> {
         self.overrides.iter().find(|own| own.digest == *policy)
     }
 }
@@ -76,6 +78,11 @@ impl Override {
     #[must_use]
     pub fn until(&self) -> Timestamp {
         self.at.after_ms(OVERRIDE_MS)
+    }
+
+    /// By the clock, or by the time that programs ran under it: a clock that stands still makes the day no longer.
+    fn is_over(&self, found: &Found<'_>) -> bool {
+        found.now > self.until() || found.used_ms >= OVERRIDE_MS
     }
 }
 
@@ -90,6 +97,8 @@ pub struct Found<'a> {
     pub signers: &'a [IdentityKey],
     /// Why the glass is broken, if it is.
     pub reason: Option<&'a str>,
+    /// For how long programs ran under a glass that was broken for this policy before, in milliseconds.
+    pub used_ms: u64,
     /// Whether the site has a past: entries in the unit's ledger, a policy in its history.
     pub has_past: bool,
     /// Whether the record beside the files is not the one that the history knows: deleted, put back, changed.
@@ -116,11 +125,21 @@ pub enum NotAccepted {
         "the record of the accepted policy is missing, or is not the one that the history knows: it was deleted, put back or changed"
     )]
     Missing,
+    /// Neither a record nor the history says what was accepted, and the site has a past.
+    #[error(
+        "the record of the accepted policy is missing, the history does not know it, and there is more here than a first start leaves"
+    )]
+    Unknown,
     /// An override has run out: there is no second one for the same policy.
     #[error(
         "the override of the policy has run out, two officers have not signed the change, and the glass is broken once for a policy"
     )]
     RunOut,
+    /// A running program did not start under it, and its history has not heard of it.
+    #[error(
+        "the policy has changed, and the change is allowed, but this program was started before"
+    )]
+    NotStarted,
 }
 
 /// Holds the policy of the files against what was accepted: the record to keep, which may be the same.
@@ -135,7 +154,7 @@ pub fn accept(before: Option<&Accepted>, found: &Found<'_>) -> Result<Accepted, 
     let Some(before) = before else {
         return match (found.has_past, found.reason) {
             (false, _) => Ok(changed(found, Vec::new(), Vec::new())),
-            (true, None) => Err(NotAccepted::Missing),
+            (true, None) => Err(NotAccepted::Unknown),
             (true, Some(reason)) => Ok(unknown(found, reason)),
         };
     };
@@ -150,11 +169,13 @@ pub fn accept(before: Option<&Accepted>, found: &Found<'_>) -> Result<Accepted, 
     }
     match (before.broken(&found.digest), found.reason) {
         // Once for a policy; that of a policy which was accepted since ends nothing.
-        (Some(own), _) if !same && found.now > own.until() => Err(NotAccepted::RunOut),
+        (Some(own), _) if !same && own.is_over(found) => Err(NotAccepted::RunOut),
         (Some(_), reason) if !same && (reason.is_some() || !found.lost) => Ok(before.clone()),
         (_, Some(reason)) => {
             let mut kept = before.clone();
             kept.overrides.push(broken(found, reason));
+            let over = kept.overrides.len().saturating_sub(OVERRIDES_KEPT_MAX);
+            kept.overrides.drain(..over);
             Ok(kept)
         }
         (_, None) if found.lost => Err(NotAccepted::Missing),
@@ -265,6 +286,7 @@ mod tests {
             officers: &[officer(7), officer(8)],
             signers: &signers,
             reason,
+            used_ms: 0,
             has_past: true,
             lost: false,
             now: NOW,
@@ -335,6 +357,7 @@ mod tests {
             officers: &[],
             signers: &[],
             reason: None,
+            used_ms: 0,
             has_past: true,
             lost: false,
             now: Timestamp(OVERRIDE_MS + 1),
@@ -369,12 +392,13 @@ mod tests {
             officers: &[],
             signers: &[],
             reason,
+            used_ms: 0,
             has_past,
             lost: has_past,
             now: NOW,
         };
         assert_eq!(accept(None, &found(false, None)).unwrap().digest, NEW);
-        assert_eq!(accept(None, &found(true, None)), Err(NotAccepted::Missing));
+        assert_eq!(accept(None, &found(true, None)), Err(NotAccepted::Unknown));
         let broken = accept(None, &found(true, Some("restored"))).unwrap();
         assert_eq!(broken.overrides.len(), 1);
         assert_eq!(
@@ -382,6 +406,53 @@ mod tests {
             Some(NOW.after_ms(OVERRIDE_MS)),
             "not for good"
         );
+    }
+
+    /// A start under a broken glass: for how long programs ran under it before, by a clock that stands still.
+    #[track_caller]
+    fn check_used(used_ms: u64, reason: Option<&str>, expected: bool) {
+        let broken = change(&before(&[3, 4]), &[], Some("fire")).unwrap();
+        let found = Found {
+            digest: NEW,
+            officers: &[],
+            signers: &[],
+            reason,
+            used_ms,
+            has_past: true,
+            lost: false,
+            now: NOW,
+        };
+        let ended = accept(Some(&broken), &found);
+        assert_eq!(ended, expected.then_some(broken).ok_or(NotAccepted::RunOut));
+    }
+
+    #[test]
+    fn a_clock_that_stands_still_makes_the_day_no_longer() {
+        check_used(0, None, true);
+        check_used(OVERRIDE_MS - 1, None, true);
+        check_used(OVERRIDE_MS, None, false);
+        check_used(OVERRIDE_MS, Some("fire again"), false);
+    }
+
+    #[test]
+    fn a_record_keeps_the_newest_overrides() {
+        let mut kept = before(&[3, 4]);
+        for number in 0..=OVERRIDES_KEPT_MAX {
+            let found = Found {
+                digest: Hash32([u8::try_from(number).unwrap() + 3; 32]),
+                officers: &[],
+                signers: &[],
+                reason: Some("fire"),
+                used_ms: 0,
+                has_past: true,
+                lost: false,
+                now: NOW,
+            };
+            kept = accept(Some(&kept), &found).unwrap();
+            assert!(kept.broken(&found.digest).is_some(), "{number}");
+        }
+        assert_eq!(kept.overrides.len(), OVERRIDES_KEPT_MAX);
+        assert!(kept.broken(&Hash32([3; 32])).is_none(), "the oldest");
     }
 
     /// A start without the record, where the history knows it: who signs, whether the glass is broken, and what is then in force.
@@ -393,6 +464,7 @@ mod tests {
             officers: &[officer(7)],
             signers: &signers,
             reason,
+            used_ms: 0,
             has_past: true,
             lost: true,
             now: NOW,
@@ -436,6 +508,7 @@ mod tests {
             officers: &[],
             signers: &[],
             reason: None,
+            used_ms: 0,
             has_past: true,
             lost: true,
             now: NOW,
