@@ -126,12 +126,13 @@ pub fn run(directory: &Path, scoring: &Scoring<'_>) -> anyhow::Result<Outcome> {
     scribe.doorman.registered(&intake, &contract, None);
     scribe.write(now())?;
     let cohort = cohort(directory, (gatekeeper, &brief), (&table, intake))?;
-    let suppressed = write((&table, &cohort), &file, scoring, format)?;
+    let suppressed = (0..table.rows()).filter(|row| !cohort.includes(*row));
+    let suppressed = suppressed.count();
     let name = format!("{}@{}", file.card().name, file.card().version);
     let kept = Exported::of(&cohort, scoring, &name, now());
-    kept.note(directory)?;
     let to_review = must_review(&cohort).then(|| table.rows() - suppressed);
-    kept.tell(directory, (to_review, suppressed), now())?;
+    let lines = || write((&table, &cohort), &file, scoring, format);
+    kept.announce(directory, (to_review, suppressed), now(), lines)?;
     tell(
         scoring,
         (&file, &name, &brief.purpose),
@@ -342,13 +343,13 @@ fn fetch(
         .map_err(|out| ("out-of-use".to_owned(), out.to_string())))
 }
 
-/// Writes a line for each customer, and says how many are suppressed.
+/// Writes a line for each customer.
 fn write(
     (table, cohort): (&Table, &Cohort<Score>),
     file: &ModelFile,
     scoring: &Scoring<'_>,
     format: Format,
-) -> anyhow::Result<usize> {
+) -> anyhow::Result<()> {
     let predictor = Predictor::of(file).context("the model's features cannot be read")?;
     let all =
         scores(table, &file.additive().state()).context("the model does not fit the table")?;
@@ -366,9 +367,7 @@ fn write(
         customer: table.customer(row),
         points: cohort.includes(row).then(|| points(row, *score)),
     });
-    score_file::write(scoring.out, format, with_reasons, lines)?;
-    let suppressed = (0..table.rows()).filter(|row| !cohort.includes(*row));
-    Ok(suppressed.count())
+    score_file::write(scoring.out, format, with_reasons, lines)
 }
 
 /// The strongest contributions in words: `tenure: 4.5 to 6.75 months +0.31; plan: month +0.62`.

@@ -108,6 +108,13 @@ impl ConsentLedger {
         Ok(rows.iter().map(Open::read).collect())
     }
 
+    /// How much is not entered yet.
+    #[cfg(test)]
+    pub(in crate::shell) fn unentered(&mut self) -> Result<usize, ConsentFault> {
+        let open = self.open_entries()?;
+        Ok(open.iter().filter(|own| own.place.is_none()).count())
+    }
+
     /// Notes where rows were entered, and drops those that are out of the history.
     pub(super) fn settle(
         &mut self,
