@@ -29,7 +29,7 @@ use super::at_rest;
 use super::clock::now;
 use super::cohorts::Cohorts;
 use super::config::NodeConfig;
-use super::consent::{ConsentLedger, Told};
+use super::consent::ConsentLedger;
 use super::doorman::Doorman;
 use super::encode::encode_for_scoring;
 use super::governance;
@@ -248,12 +248,7 @@ impl Scribe {
         let at = i64::try_from(now.0).unwrap_or(i64::MAX);
         let mut ledger = ConsentLedger::open(&self.directory)?;
         for event in self.said.try_iter() {
-            let told = Told {
-                kind: event.kind,
-                subject: None,
-                payload: event.payload,
-            };
-            ledger.tell(&told, at)?;
+            ledger.tell_decided(&event, at)?;
         }
         tell_soon(&self.directory);
         Ok(())
