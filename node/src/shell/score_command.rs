@@ -130,7 +130,8 @@ pub fn run(directory: &Path, scoring: &Scoring<'_>) -> anyhow::Result<Outcome> {
     let suppressed = suppressed.count();
     let name = format!("{}@{}", file.card().name, file.card().version);
     let kept = Exported::of(&cohort, scoring, &name, now());
-    let to_review = must_review(&cohort).then(|| table.rows() - suppressed);
+    let to_review = must_review(&cohort) || scoring.reviewer.is_some();
+    let to_review = to_review.then(|| table.rows() - suppressed);
     let lines = || write((&table, &cohort), &file, scoring, format);
     kept.announce(directory, (to_review, suppressed), now(), lines)?;
     tell(

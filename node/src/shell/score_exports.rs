@@ -97,7 +97,7 @@ impl Exported {
     }
 
     /// Tells the history how many customers have no score in it, if there are any; and, where somebody must review what follows of so many
-    /// scores, who.
+    /// scores, or is named to, who.
     ///
     /// # Errors
     ///

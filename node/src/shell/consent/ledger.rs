@@ -489,7 +489,6 @@ const SCHEMA: [&str; 13] = [
      PRIMARY KEY (batch, chunk))",
     "CREATE TABLE IF NOT EXISTS outbox (number INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, subject BLOB, \
      kind INTEGER NOT NULL, payload BLOB, place INTEGER, gone INTEGER NOT NULL DEFAULT 0)",
-    // Of rows of the outbox that are no person's act.
     "CREATE TABLE IF NOT EXISTS decided (number INTEGER PRIMARY KEY, policy BLOB NOT NULL)",
     "CREATE INDEX IF NOT EXISTS outbox_open ON outbox (number) WHERE place IS NULL OR gone = 1",
     "CREATE INDEX IF NOT EXISTS outbox_of_subject ON outbox (subject) WHERE subject IS NOT NULL",
