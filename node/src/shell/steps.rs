@@ -59,7 +59,7 @@ impl PutBack {
     }
 }
 
-/// [`PutBack`], as the running node says it.
+/// [`PutBack`], as whoever has the history open says it.
 #[derive(Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{why}")]
 pub struct SaidPutBack {
@@ -68,7 +68,7 @@ pub struct SaidPutBack {
 }
 
 impl SaidPutBack {
-    /// With the code that the node named.
+    /// With the code that was said.
     #[must_use]
     pub fn new(code: &str, why: String) -> Self {
         let known = CODES.into_iter().find(|own| *own == code);

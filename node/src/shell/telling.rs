@@ -279,7 +279,7 @@ pub fn told_now(directory: &Path) -> anyhow::Result<()> {
 ///
 /// # Errors
 ///
-/// [`PutBack`] or [`SaidPutBack`]; or the history cannot be asked: nothing is believed then.
+/// [`SaidPutBack`]; or the history cannot be asked: nothing is believed then.
 pub fn held_now(directory: &Path) -> anyhow::Result<()> {
     match ask_history(directory, &Query::Hold)? {
         None | Some(Answer::Told) => Ok(()),
