@@ -336,7 +336,7 @@ mod tests {
             assert_eq!(noted(folder.path()).unwrap().len(), 2);
         }
         // What was changed is another matter.
-        fs::write(&notes, [b"{\"file\":1}\n", &whole[..]].concat()).unwrap();
+        fs::write(&notes, [&b"{\"file\":1}\n"[..], &whole[..]].concat()).unwrap();
         assert!(noted(folder.path()).is_err());
     }
 

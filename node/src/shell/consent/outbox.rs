@@ -57,7 +57,7 @@ impl Open {
         let event = Event::of_program(kind.ok_or_else(none)?, payload);
         let event = match &self.policy {
             Some(policy) => Event {
-                policy: Hash32(policy[..].try_into().map_err(|_| none())?),
+                policy: Hash32(policy.as_slice().try_into().map_err(|_| none())?),
                 ..event
             },
             None => Event {
