@@ -186,6 +186,9 @@ async fn declarations_are_entered_when_they_change() {
         hub.declare(declared(what)).await.unwrap();
         assert_eq!(world.kinds().await.len(), expected, "{what}");
     }
-    hub.declare(Vec::new()).await.unwrap();
-    assert_eq!(world.kinds().await.len(), 3);
+    // Once, that nothing is declared any more.
+    for _ in 0..2 {
+        hub.declare(Vec::new()).await.unwrap();
+        assert_eq!(world.kinds().await.len(), 4);
+    }
 }

@@ -26,7 +26,7 @@ use super::rights::{self, RightsCommand};
 use super::score_command::{self, Scoring};
 use super::serve::{self, Stopped};
 use super::serve_history::RefusedHistory;
-use super::steps::PutBack;
+use super::steps::{PutBack, SaidPutBack};
 use super::store::StoreFault;
 use super::views::Query;
 use super::witnessing::Distrust;
@@ -383,6 +383,7 @@ fn stopped(stopped: Stopped) -> anyhow::Result<Outcome> {
         Stopped::Distrust(Distrust::Own { signed, entries }) => {
             Err(RefusedHistory::Own { signed, entries }.into())
         }
+        Stopped::Distrust(Distrust::PutBack(put_back)) => Err(put_back.into()),
         Stopped::RunOut(fault) => Err(fault.into()),
         Stopped::Unfit => anyhow::bail!(
             "the ledger cannot be written: nothing was sent since; free space or repair the disk, then start the node again"
@@ -426,6 +427,9 @@ fn refusal(error: &anyhow::Error) -> Option<&'static str> {
     }
     if let Some(put_back) = error.downcast_ref::<PutBack>() {
         return Some(put_back.code());
+    }
+    if let Some(said) = error.downcast_ref::<SaidPutBack>() {
+        return Some(said.code());
     }
     if let Some(fault) = error.downcast_ref::<JoinFault>() {
         return fault.is_refusal().then_some("ticket");

@@ -1,8 +1,8 @@
 //! What a unit declares, and what is refused.
 
 use aquifer_shared::domain::facts::declares_measures;
-use aquifer_shared::domain::history::Kind;
-use aquifer_shared::domain::law::{Basis, Category, Purposes, Rulebook, Set, vendored};
+use aquifer_shared::domain::history::{Json, Kind};
+use aquifer_shared::domain::law::{Basis, Category, Pack, Purposes, Rulebook, Set, vendored};
 
 use super::*;
 
@@ -20,8 +20,12 @@ authority = "the authority"
 "#;
 
 pub(in crate::shell) fn unit(transfer: Transfer) -> Gatekeeper {
+    unit_under(vendored::packs().unwrap(), transfer)
+}
+
+fn unit_under(packs: Vec<Pack>, transfer: Transfer) -> Gatekeeper {
     let purposes = Purposes::parse(PURPOSES).unwrap();
-    let book = Rulebook::new(vendored::packs().unwrap(), purposes).unwrap();
+    let book = Rulebook::new(packs, purposes).unwrap();
     let basis = [
         ("churn.score", Basis::Contract),
         ("churn.train", Basis::Consent),
@@ -67,6 +71,26 @@ fn purposes_with_a_basis_at_the_unit_are_declared_and_no_others() {
     assert_ne!(events[4], declares_measures(&[]));
     assert_eq!(declared(None, Some(&unit), NOW).unwrap().len(), 1);
     assert!(declared(None, None, NOW).unwrap().is_empty());
+}
+
+/// A node starts on the day after a rule of the house has run out; what it declares says so.
+#[test]
+fn l4_where_no_rule_says_how_long_scores_are_kept_that_is_declared() {
+    let ended = |(name, text): &(&str, &str)| {
+        let text = match *name {
+            "house.toml" => text.replace("valid_to = \"none\"", "valid_to = 2026-11-24"),
+            _ => (*text).to_owned(),
+        };
+        Pack::parse(&text).unwrap()
+    };
+    let packs = vendored::PACKS.iter().map(ended).collect();
+    let unit = unit_under(packs, Transfer::Within);
+    let events = declared(Some(&facts("")), Some(&unit), NOW).unwrap();
+    let days: Vec<&Json> = events
+        .iter()
+        .filter_map(|event| event.payload.get("retention_days"))
+        .collect();
+    assert_eq!(days, [&Json::Null; 2]);
 }
 
 #[track_caller]

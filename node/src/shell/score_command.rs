@@ -29,7 +29,7 @@ use super::at_rest;
 use super::clock::now;
 use super::cohorts::{Cohorts, News};
 use super::config::NodeConfig;
-use super::consent::{ConsentLedger, Told};
+use super::consent::ConsentLedger;
 use super::doorman::Doorman;
 use super::encode::encode_for_scoring;
 use super::governance;
@@ -125,12 +125,14 @@ pub fn run(directory: &Path, scoring: &Scoring<'_>) -> anyhow::Result<Outcome> {
     scribe.write()?;
     let mut cohorts = cohorts(directory, (gatekeeper, floor), (&table, intake), consents)?;
     let cohort = cohort(&mut cohorts, &brief)?;
-    let suppressed = write((&table, &cohort), &file, scoring, format)?;
+    let suppressed = (0..table.rows()).filter(|row| !cohort.includes(*row));
+    let suppressed = suppressed.count();
     let name = format!("{}@{}", file.card().name, file.card().version);
     let kept = Exported::of(&cohort, scoring, &name, present(floor));
-    kept.note(directory)?;
-    let to_review = must_review(&cohort).then(|| table.rows() - suppressed);
-    kept.tell(directory, (to_review, suppressed), present(floor))?;
+    let to_review = must_review(&cohort) || scoring.reviewer.is_some();
+    let to_review = to_review.then(|| table.rows() - suppressed);
+    let lines = || write((&table, &cohort), &file, scoring, format);
+    kept.announce(directory, (to_review, suppressed), present(floor), lines)?;
     tell(
         scoring,
         (&file, &name, &brief.purpose),
@@ -262,12 +264,7 @@ impl Scribe {
         let at = i64::try_from(present(self.floor).0).unwrap_or(i64::MAX);
         let mut ledger = ConsentLedger::open(&self.directory)?;
         for event in self.said.try_iter() {
-            let told = Told {
-                kind: event.kind,
-                subject: None,
-                payload: event.payload,
-            };
-            ledger.tell(&told, at)?;
+            ledger.tell_decided(&event, at)?;
         }
         tell_soon(&self.directory);
         Ok(())
@@ -366,13 +363,13 @@ fn fetch(
         .map_err(|out| ("out-of-use".to_owned(), out.to_string())))
 }
 
-/// Writes a line for each customer, and says how many are suppressed.
+/// Writes a line for each customer.
 fn write(
     (table, cohort): (&Table, &Cohort<Score>),
     file: &ModelFile,
     scoring: &Scoring<'_>,
     format: Format,
-) -> anyhow::Result<usize> {
+) -> anyhow::Result<()> {
     let predictor = Predictor::of(file).context("the model's features cannot be read")?;
     let all =
         scores(table, &file.additive().state()).context("the model does not fit the table")?;
@@ -390,9 +387,7 @@ fn write(
         customer: table.customer(row),
         points: cohort.includes(row).then(|| points(row, *score)),
     });
-    score_file::write(scoring.out, format, with_reasons, lines)?;
-    let suppressed = (0..table.rows()).filter(|row| !cohort.includes(*row));
-    Ok(suppressed.count())
+    score_file::write(scoring.out, format, with_reasons, lines)
 }
 
 /// The strongest contributions in words: `tenure: 4.5 to 6.75 months +0.31; plan: month +0.62`.

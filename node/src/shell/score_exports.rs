@@ -1,7 +1,8 @@
 //! Files of scores that were written, and until when they may be kept. Knows paths and days, and no customer.
 
-use std::fs::{self, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::collections::BTreeSet;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +13,7 @@ use aquifer_shared::domain::history::{Json, Kind};
 use aquifer_shared::domain::law::Key;
 use aquifer_shared::domain::law::witness::Score;
 use aquifer_shared::shell::law_packs::day_of;
+use aquifer_shared::shell::report;
 use serde::{Deserialize, Serialize};
 
 use super::consent::{ConsentLedger, Told};
@@ -60,28 +62,42 @@ impl Exported {
         }
     }
 
+    /// Notes it, tells the history, and only then writes it: a crash leaves no file of scores that nobody knows of. Where nothing comes of
+    /// the writing, the notes and the history name a file that is not there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Exported::note`] and [`Exported::tell`]: nothing is written then; or what the writing says.
+    pub fn announce(
+        &self,
+        directory: &Path,
+        counts: (Option<usize>, usize),
+        now: Timestamp,
+        write: impl FnOnce() -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        self.note(directory)?;
+        self.tell(directory, counts, now)?;
+        write()
+    }
+
     /// Notes it in the node's directory, and beside the file for whoever holds it.
     ///
     /// # Errors
     ///
     /// A file cannot be written.
-    pub fn note(&self, directory: &Path) -> anyhow::Result<()> {
+    fn note(&self, directory: &Path) -> anyhow::Result<()> {
         let line = serde_json::to_string(self)? + "\n";
         let mut beside = self.file.clone().into_os_string();
         beside.push(".retention.json");
         for path in [directory.join(EXPORTS), PathBuf::from(beside)] {
             let could_not = || format!("could not write {}", path.display());
-            let mut options = OpenOptions::new();
-            let opened = options.create(true).append(true).mode(0o600).open(&path);
-            let mut file = opened.with_context(could_not)?;
-            file.write_all(line.as_bytes()).with_context(could_not)?;
-            file.sync_all().with_context(could_not)?;
+            append(&path, &line).with_context(could_not)?;
         }
         Ok(())
     }
 
     /// Tells the history how many customers have no score in it, if there are any; and, where somebody must review what follows of so many
-    /// scores, who.
+    /// scores, or is named to, who.
     ///
     /// # Errors
     ///
@@ -90,7 +106,7 @@ impl Exported {
     /// # Privacy
     ///
     /// Exact numbers, for the node's own history; whom they count is said nowhere.
-    pub fn tell(
+    fn tell(
         &self,
         directory: &Path,
         (to_review, suppressed): (Option<usize>, usize),
@@ -143,18 +159,40 @@ impl Exported {
     }
 }
 
-/// Files that are there and should not be any longer, by what was noted; each with its last day.
+/// Adds a line, after the end of one that a crash left without.
+fn append(path: &Path, line: &str) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.read(true).create(true).append(true).mode(0o600);
+    let mut file = options.open(path)?;
+    let start = if is_torn(&mut file)? { "\n" } else { "" };
+    file.write_all(format!("{start}{line}").as_bytes())?;
+    file.sync_all()
+}
+
+fn is_torn(file: &mut File) -> io::Result<bool> {
+    if file.metadata()?.len() == 0 {
+        return Ok(false);
+    }
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    Ok(last != *b"\n")
+}
+
+/// Files that are there and should not be any longer, by what was noted last of each; each with its last day.
 ///
 /// # Errors
 ///
 /// The notes cannot be read.
 pub fn expired(directory: &Path, now: Timestamp) -> anyhow::Result<Vec<Exported>> {
-    let mut found = Vec::new();
-    for (last, one) in noted(directory)? {
-        if last < day_of(now) && one.file.exists() {
+    let (mut found, mut seen) = (Vec::new(), BTreeSet::new());
+    for (last, one) in noted(directory)?.into_iter().rev() {
+        let is_newest = seen.insert(one.file.clone());
+        if is_newest && last < day_of(now) && one.file.exists() {
             found.push(one);
         }
     }
+    found.reverse();
     Ok(found)
 }
 
@@ -172,17 +210,28 @@ pub fn of_file(directory: &Path, file: &Path) -> anyhow::Result<Option<Exported>
 /// All that was noted, each with its last day.
 fn noted(directory: &Path) -> anyhow::Result<Vec<(i32, Exported)>> {
     let path = directory.join(EXPORTS);
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => text,
+    let bytes = match fs::read(&path) {
+        Ok(bytes) => bytes,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => {
             return Err(error).with_context(|| format!("could not read {}", path.display()));
         }
     };
     let mut found = Vec::new();
-    for (number, line) in (1..).zip(text.lines()) {
+    for (number, line) in (1..).zip(bytes.split(|byte| *byte == b'\n')) {
         let damaged = || format!("{}: line {number} is damaged", path.display());
-        let one: Exported = serde_json::from_str(line).with_context(damaged)?;
+        let one = match serde_json::from_slice::<Exported>(line) {
+            Err(_) if line.is_empty() => continue,
+            // A note comes before its file: none was written after one that is not whole.
+            Err(error) if error.is_eof() => {
+                let path = path.display();
+                report::note(&format!(
+                    "{path}: line {number} ends in the middle: the program was ended before it wrote a file of scores"
+                ));
+                continue;
+            }
+            one => one.with_context(damaged)?,
+        };
         let last = calendar::parse(&one.delete_by).with_context(damaged)?;
         found.push((last, one));
     }
@@ -228,6 +277,67 @@ mod tests {
         check_expired("2026-11-26", true, 0);
         check_expired("2026-11-27", true, 1);
         check_expired("2026-11-27", false, 0);
+    }
+
+    #[test]
+    fn what_is_written_again_under_a_name_is_kept_by_its_newest_note() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = exported(folder.path());
+        let second = Exported {
+            delete_by: "2026-12-26".to_owned(),
+            ..first.clone()
+        };
+        first.note(folder.path()).unwrap();
+        second.note(folder.path()).unwrap();
+        fs::write(&first.file, "").unwrap();
+        let on = |day: &str| {
+            let day = calendar::parse(day).unwrap() as u64;
+            expired(folder.path(), Timestamp(day * DAY_MS)).unwrap()
+        };
+        assert_eq!(on("2026-11-27"), []);
+        assert_eq!(on("2026-12-27"), [second]);
+    }
+
+    /// The process ends while it writes: what it was about to write is known.
+    #[test]
+    fn c1_a_file_of_scores_is_known_before_it_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let one = exported(folder.path());
+        let ended = one.announce(folder.path(), (Some(5), 3), Timestamp(7), || {
+            let known = of_file(folder.path(), &one.file).unwrap();
+            assert_eq!(known, Some(one.clone()));
+            assert!(folder.path().join("scores.csv.retention.json").exists());
+            let mut ledger = ConsentLedger::open(folder.path()).unwrap();
+            assert_eq!(ledger.unentered().unwrap(), 2, "suppressed, to be reviewed");
+            fs::write(&one.file, "half").unwrap();
+            anyhow::bail!("the disk is full")
+        });
+        assert_eq!(ended.unwrap_err().to_string(), "the disk is full");
+        let day = calendar::parse("2026-11-27").unwrap() as u64;
+        let left = expired(folder.path(), Timestamp(day * DAY_MS)).unwrap();
+        assert_eq!(left, [one]);
+    }
+
+    #[test]
+    fn a_torn_note_keeps_no_other_from_being_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let one = exported(folder.path());
+        one.note(folder.path()).unwrap();
+        let notes = folder.path().join(EXPORTS);
+        let whole = fs::read(&notes).unwrap();
+        // Also in the middle of a letter.
+        for torn in [&b"{\"file\":\"/unit/"[..], &b"{\"file\":\"/\xc3"[..]] {
+            fs::write(&notes, [&whole[..], torn].concat()).unwrap();
+            assert_eq!(
+                of_file(folder.path(), &one.file).unwrap().as_ref(),
+                Some(&one)
+            );
+            one.note(folder.path()).unwrap();
+            assert_eq!(noted(folder.path()).unwrap().len(), 2);
+        }
+        // What was changed is another matter.
+        fs::write(&notes, [&b"{\"file\":1}\n"[..], &whole[..]].concat()).unwrap();
+        assert!(noted(folder.path()).is_err());
     }
 
     #[test]

@@ -56,7 +56,7 @@ pub enum Stopped {
     NoSession(LinkFault),
     /// The ledger cannot be written.
     Unfit,
-    /// A history is not what it was: the coordinator's, or this node's own.
+    /// A history is not what it was, the coordinator's or this node's own; or a ledger is not the one that the history knows.
     Distrust(Distrust),
     /// The policy is not in force any more: a broken glass has run out.
     RunOut(PolicyFault),
@@ -123,7 +123,7 @@ pub fn run(directory: &Path, glass: &Glass) -> anyhow::Result<Stopped> {
         (signer_of(directory)?, identity.coordinator().release_key),
         history.clone(),
         (outgoing.clone(), room.clone()),
-        (usize::from(config.history.dishonest_max), distrust),
+        (usize::from(config.history.dishonest_max), distrust.clone()),
     )?;
     let node = Node {
         chronicler: Chronicler::behind(participant.ledger()),
@@ -150,7 +150,7 @@ pub fn run(directory: &Path, glass: &Glass) -> anyhow::Result<Stopped> {
         let witnessing = tokio::spawn(witnessing.run(to_witness));
         let period_ms = config.history.publish_every_minutes.ms();
         let publishing = tokio::spawn(publish(teller.clone(), heard, period_ms));
-        let telling = tokio::spawn(teller.run());
+        let telling = tokio::spawn(teller.run(distrust));
         let stopped = node
             .turn(data.results, (linked, distrusted), asked, data.epochs)
             .await;

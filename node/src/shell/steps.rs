@@ -59,6 +59,30 @@ impl PutBack {
     }
 }
 
+/// [`PutBack`], as whoever has the history open says it.
+#[derive(Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{why}")]
+pub struct SaidPutBack {
+    code: &'static str,
+    why: String,
+}
+
+impl SaidPutBack {
+    /// With the code that was said.
+    #[must_use]
+    pub fn new(code: &str, why: String) -> Self {
+        let known = CODES.into_iter().find(|own| *own == code);
+        let code = known.unwrap_or("ledger");
+        Self { code, why }
+    }
+
+    /// The word for programs.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        self.code
+    }
+}
+
 impl Step {
     /// How many there are up to it.
     pub(in crate::shell) fn number(self) -> u64 {
@@ -246,5 +270,7 @@ fn read(row: &SqliteRow) -> Step {
 
 /// Steps of a ledger. A number is never given again.
 pub(in crate::shell) const TABLE: &str = "CREATE TABLE IF NOT EXISTS steps (number INTEGER PRIMARY KEY AUTOINCREMENT, head BLOB NOT NULL)";
+/// Codes of the ledgers that are bound.
+const CODES: [&str; 2] = ["consent", "usage"];
 /// What the history holds of a reason.
 const REASON_CHARS_MAX: usize = 500;

@@ -15,7 +15,7 @@ use aquifer_shared::shell::history::History;
 use aquifer_shared::shell::policy_kept::Known;
 use aquifer_shared::shell::report::{chain, note};
 use serde::{Deserialize, Serialize};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, mpsc};
 
 use super::audit;
 use super::clock::now;
@@ -24,10 +24,10 @@ use super::consent::entering::enter;
 use super::control::ask_within;
 use super::history::{self, HISTORY_FOLDER};
 use super::rights;
-use super::steps::PutBack;
+use super::steps::{PutBack, SaidPutBack};
 use super::usage::{self, UsageLedger};
 use super::views::{Answer, Query};
-use super::witnessing::read_fork;
+use super::witnessing::{Distrust, read_fork};
 
 /// An entry of the history with what shows that it is in the last checkpoint that was published.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -120,8 +120,8 @@ impl Teller {
     }
 
     /// The same for consents alone, again and again: commands that could not ask the node are heard of, too. Every hour certificates are
-    /// looked at whose last model may have gone out of use.
-    pub async fn run(self) {
+    /// looked at whose last model may have gone out of use. Ends where a ledger is not the one that the history knows: so does the node.
+    pub async fn run(self, distrust: mpsc::Sender<Distrust>) {
         for turn in 0_u64.. {
             if turn % RENEW_TURNS == 0
                 && let Err(fault) = self.renew().await
@@ -132,20 +132,22 @@ impl Teller {
                 );
             }
             tokio::time::sleep(EVERY).await;
-            let _turn = self.turn.lock().await;
-            if let Err(fault) = enter(&self.history, &self.directory).await {
-                tracing::error!(
-                    fault = format!("{fault:#}"),
-                    "consents are not in the history yet"
-                );
-            }
-            if let Err(fault) = usage::bind(&self.history, &self.directory).await {
-                tracing::error!(
-                    fault = format!("{fault:#}"),
-                    "the history does not know the usage ledger as it is"
-                );
+            if let Some(put_back) = self.look().await {
+                // Fails only where the loop has gone.
+                let _ = distrust.send(Distrust::PutBack(put_back)).await;
+                return;
             }
         }
+    }
+
+    /// Enters consents and binds the usage ledger, as far as that can be had now; the ledger that was put back, if one was.
+    pub(in crate::shell) async fn look(&self) -> Option<PutBack> {
+        let _turn = self.turn.lock().await;
+        let entered = enter(&self.history, &self.directory).await;
+        let entered = put_back(entered, "consents are not in the history yet");
+        let bound = usage::bind(&self.history, &self.directory).await;
+        let unknown = "the history does not know the usage ledger as it is";
+        entered.or(put_back(bound, unknown))
     }
 
     async fn renew(&self) -> anyhow::Result<()> {
@@ -163,6 +165,7 @@ impl Teller {
         matches!(
             query,
             Query::Tell
+                | Query::Hold
                 | Query::Policy
                 | Query::Prove { .. }
                 | Query::Payloads { .. }
@@ -175,6 +178,10 @@ impl Teller {
     pub async fn answer(&self, query: &Query) -> Answer {
         let answered = match query {
             Query::Tell => self.tell().await.map(|()| Answer::Told),
+            Query::Hold => match self.tell().await {
+                Ok(()) => Ok(Answer::Told),
+                Err(fault) => held(fault),
+            },
             Query::Policy => {
                 let known = Known::of(&self.history).await;
                 known.map(Answer::Policy).map_err(Into::into)
@@ -305,6 +312,20 @@ fn heard(answer: Option<Answer>) -> Result<(), Untold> {
     }
 }
 
+/// Refuses where a ledger is not the one that the history knows, before a command believes it or writes to it.
+///
+/// # Errors
+///
+/// [`SaidPutBack`]; or the history cannot be asked: nothing is believed then.
+pub fn held_now(directory: &Path) -> anyhow::Result<()> {
+    match ask_history(directory, &Query::Hold)? {
+        None | Some(Answer::Told) => Ok(()),
+        Some(Answer::PutBack { code, why }) => Err(SaidPutBack::new(&code, why).into()),
+        Some(Answer::Refused(why)) => bail!(why),
+        Some(_) => bail!("the running node answered something else; is it of this version?"),
+    }
+}
+
 /// Lets the history hear what was just written down, and nothing about erased persons is left in the history on return.
 ///
 /// # Errors
@@ -327,6 +348,24 @@ pub fn erase_told(directory: &Path, ledger: &mut ConsentLedger) -> anyhow::Resul
     bail!(
         "what the node's history says about the person is not erased yet: {why}; the same command again goes on"
     )
+}
+
+/// What is answered where a ledger is not the one that the history knows.
+fn held(fault: anyhow::Error) -> anyhow::Result<Answer> {
+    let put_back = fault.downcast::<PutBack>()?;
+    let (code, why) = (put_back.code().to_owned(), put_back.to_string());
+    Ok(Answer::PutBack { code, why })
+}
+
+/// The ledger that was put back; another fault is said, and passes by.
+fn put_back(done: anyhow::Result<()>, what: &str) -> Option<PutBack> {
+    match done.err()?.downcast() {
+        Ok(put_back) => Some(put_back),
+        Err(fault) => {
+            tracing::error!(fault = format!("{fault:#}"), "{what}");
+            None
+        }
+    }
 }
 
 /// Bytes as digits.

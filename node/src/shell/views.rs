@@ -41,6 +41,8 @@ pub enum Query {
     Refresh,
     /// Enter in the history what was written down elsewhere.
     Tell,
+    /// The same, and whether the ledgers are those that the history knows.
+    Hold,
     /// An entry of the history, proved in the checkpoint that was published last.
     Prove {
         /// Its place.
@@ -81,8 +83,15 @@ pub enum Answer {
     History(Box<HistoryView>),
     /// To [`Query::Data`], and to [`Query::Refresh`] once it has begun.
     Data(DataView),
-    /// To [`Query::Tell`]: durable.
+    /// To [`Query::Tell`] and [`Query::Hold`]: durable.
     Told,
+    /// To [`Query::Hold`]: a ledger is not the one that the history knows.
+    PutBack {
+        /// The word for programs.
+        code: String,
+        /// In words.
+        why: String,
+    },
     /// To [`Query::Prove`]; none where no checkpoint was published that covers it.
     Proven(Option<Proof>),
     /// To [`Query::Payloads`]; none where one was erased.
@@ -229,6 +238,7 @@ pub fn answer(node: &mut Participant, now: Timestamp, query: &Query) -> Answer {
         }
         Query::History
         | Query::Tell
+        | Query::Hold
         | Query::Policy
         | Query::Prove { .. }
         | Query::Payloads { .. }

@@ -16,6 +16,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use super::clock::now;
 use super::history::{fork_path, inconsistent};
 use super::link::Queued;
+use super::steps::PutBack;
 
 /// What the task hears.
 #[derive(Debug)]
@@ -33,7 +34,7 @@ pub enum Heard {
 }
 
 /// Why the node works no more.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub enum Distrust {
     /// The coordinator shows two histories.
     Fork(Box<Fork>),
@@ -44,6 +45,8 @@ pub enum Distrust {
         /// Entries here.
         entries: u64,
     },
+    /// A ledger of this node is not the one that its history knows.
+    PutBack(PutBack),
 }
 
 /// What others see of the task.
@@ -404,7 +407,7 @@ mod tests {
         let own = Some((256, 2));
         let found = refused.and_then(|distrust| match distrust {
             Distrust::Own { signed, entries } => Some((signed, entries)),
-            Distrust::Fork(_) => None,
+            _ => None,
         });
         assert_eq!(found, own);
         let root = Hash32([9; 32]);

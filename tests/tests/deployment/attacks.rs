@@ -167,15 +167,16 @@ fn l3_a_screened_score_takes_two_officers_and_a_reviewer_and_ends() {
 
 /// What the scores rest on, who reviews them and what came of it are in the history.
 fn check_reviewed(small: &Small, out: &str) {
-    let review = |overridden: &str| {
-        let counts = ["--reviewed", "12", "--overridden", overridden];
+    let review = |reviewed: &str, overridden: &str| {
+        let counts = ["--reviewed", reviewed, "--overridden", overridden];
         small.node(
             0,
             &[&["review", out, "--minutes", "90"], &counts[..]].concat(),
         )
     };
-    check_says(&review("13"), 1, &["--overridden 13"]);
-    check_says(&review("2"), 0, &["ada looked at 12 decisions"]);
+    check_says(&review("12", "13"), 1, &["--overridden 13"]);
+    check_says(&review("4000000", "2"), 1, &["expected at most"]);
+    check_says(&review("12", "2"), 0, &["ada looked at 12 decisions"]);
     let all = history(small, 0);
     let exported = |payload: &Value| payload["export"] == true && payload["verdict"] == "allow";
     let is_there = |kind: &str, holds: &dyn Fn(&Value) -> bool| {

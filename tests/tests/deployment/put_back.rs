@@ -71,7 +71,11 @@ fn t2_an_erasure_cannot_be_undone_by_an_older_usage_ledger() {
     put_back(&node, "usage.db", &copy);
     let words = ["usage.db", "put back from a backup", "--break-glass"];
     check_says(&small.node(0, &["run"]), 1, &words);
+    // Nor does the desk believe it: it would say that nobody asked.
+    check_says(&small.node(0, &["rights", "list"]), 1, &words);
+    check_says(&small.node(0, &erase), 1, &words);
     put_back(&node, "usage.db", &[None, None]);
+    check_says(&small.node(0, &["rights", "list"]), 1, &["is missing"]);
     check_says(&small.node(0, &["run"]), 1, &["usage.db is missing"]);
     put_back(&node, "usage.db", &newest);
     small.cluster.start_node(0).unwrap();

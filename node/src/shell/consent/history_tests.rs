@@ -6,7 +6,7 @@ use std::path::Path;
 use aquifer_shared::base::ids::Hash32;
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::domain::facts::is_known;
-use aquifer_shared::domain::history::{Json, Kind};
+use aquifer_shared::domain::history::{ActorKind, Event, Json, Kind};
 use aquifer_shared::domain::pack::{read_proof, verify_receipt};
 use aquifer_shared::domain::tlog::{Checkpoint, SignedNote};
 use aquifer_shared::protocol::witness::node_origin;
@@ -258,6 +258,41 @@ fn c1_a_crash_between_history_and_ledger_enters_nothing_twice() {
     let entries = unit.entries(&history);
     assert_eq!(kinds(&entries), ["consent.given", "consent.given"]);
     assert!(unit.ledger().open_entries().unwrap().is_empty());
+}
+
+#[test]
+fn l1_a_decision_is_entered_under_the_rules_that_it_was_made_by() {
+    let unit = Unit::new();
+    let history = unit.history();
+    let decided = Event {
+        policy: Hash32([3; 32]),
+        ..Event::of_program(
+            Kind::PolicyDecision,
+            Json::object([("export", true.into())]),
+        )
+    };
+    unit.ledger().tell_decided(&decided, AT).unwrap();
+    unit.says("ben", EventKind::Given, 1);
+    let open = unit.ledger().open_entries().unwrap();
+    // Whatever rules are in the files by now.
+    let now = Hash32([9; 32]);
+    let keyed = open.iter().map(|own| own.keyed(now).unwrap().1);
+    let keyed: Vec<Event> = keyed.collect();
+    assert_eq!(keyed[0], decided);
+    assert_eq!(
+        (keyed[1].policy, keyed[1].actor_kind),
+        (now, ActorKind::Person)
+    );
+    unit.enter(&history);
+    let leaf = unit.entries(&history).remove(0).leaf;
+    assert_eq!(
+        (leaf.policy, leaf.actor_kind),
+        (decided.policy, ActorKind::Program)
+    );
+    let mut ledger = unit.ledger();
+    let left = sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM decided");
+    let left = left.fetch_one(&mut ledger.connection);
+    assert_eq!(ledger.runtime.block_on(left).unwrap(), 0);
 }
 
 /// Erases `ada`, of whom there is a consent and a receipt, when the history knows this much of them.

@@ -476,7 +476,7 @@ const READING_CACHE: &str = "PRAGMA cache_size = -2000";
 /// How long one waits for another who writes.
 const BUSY_WAIT: std::time::Duration = std::time::Duration::from_secs(30);
 /// Numbers are never given again, so that who has read up to one misses nothing after a deletion.
-const SCHEMA: [&str; 12] = [
+const SCHEMA: [&str; 13] = [
     TABLE,
     "CREATE TABLE IF NOT EXISTS events (seq INTEGER PRIMARY KEY AUTOINCREMENT, key BLOB NOT NULL UNIQUE, subject BLOB NOT NULL, \
      content BLOB NOT NULL, recorded_at INTEGER NOT NULL, bytes BLOB NOT NULL, batch INTEGER NOT NULL, place INTEGER NOT NULL, \
@@ -491,6 +491,7 @@ const SCHEMA: [&str; 12] = [
      PRIMARY KEY (batch, chunk))",
     "CREATE TABLE IF NOT EXISTS outbox (number INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, subject BLOB, \
      kind INTEGER NOT NULL, payload BLOB, place INTEGER, gone INTEGER NOT NULL DEFAULT 0)",
+    "CREATE TABLE IF NOT EXISTS decided (number INTEGER PRIMARY KEY, policy BLOB NOT NULL)",
     "CREATE INDEX IF NOT EXISTS outbox_open ON outbox (number) WHERE place IS NULL OR gone = 1",
     "CREATE INDEX IF NOT EXISTS outbox_of_subject ON outbox (subject) WHERE subject IS NOT NULL",
     "CREATE TABLE IF NOT EXISTS receipts (number INTEGER PRIMARY KEY, subject BLOB NOT NULL, purpose TEXT NOT NULL, \

@@ -39,6 +39,8 @@ pub(super) struct Open {
     pub(super) key: String,
     kind: i64,
     payload: Option<Vec<u8>>,
+    /// What a program decided by itself: under these rules.
+    policy: Option<Vec<u8>>,
     /// Where it is in the history.
     pub(super) place: Option<u64>,
     /// It is about a person who was erased.
@@ -46,16 +48,22 @@ pub(super) struct Open {
 }
 
 impl Open {
-    /// The event under the rules in force, and its key.
+    /// The event and its key: a person's act under the rules in force now, or a program's under those of its own time.
     pub(super) fn keyed(&self, rules: Hash32) -> anyhow::Result<Keyed> {
         let none = || anyhow::anyhow!("consent.db, outbox {}: not an event", self.number);
         let kind = u16::try_from(self.kind).ok().and_then(Kind::of_code);
         let payload = self.payload.as_deref().map(Json::parse);
         let payload = payload.and_then(Result::ok).ok_or_else(none)?;
         let event = Event::of_program(kind.ok_or_else(none)?, payload);
-        let event = Event {
-            policy: rules,
-            ..event.by(ActorKind::Person, ActorRole::Unit)
+        let event = match &self.policy {
+            Some(policy) => Event {
+                policy: Hash32(policy.as_slice().try_into().map_err(|_| none())?),
+                ..event
+            },
+            None => Event {
+                policy: rules,
+                ..event.by(ActorKind::Person, ActorRole::Unit)
+            },
         };
         Ok((self.key.clone(), event))
     }
@@ -66,6 +74,7 @@ impl Open {
             key: row.get("key"),
             kind: row.get("kind"),
             payload: row.get("payload"),
+            policy: row.get("policy"),
             place: row.get::<Option<i64>, _>("place").map(i64::cast_unsigned),
             gone: row.get("gone"),
         }
@@ -96,16 +105,50 @@ impl ConsentLedger {
         written.map_err(|source| fault(path, "write", source))
     }
 
+    /// The same for what a program decided by itself, about no one person: it is entered as that, under the rules that it was decided by.
+    ///
+    /// # Errors
+    ///
+    /// As [`ConsentLedger::tell`].
+    pub fn tell_decided(&mut self, decided: &Event, at: i64) -> Result<(), ConsentFault> {
+        let told = Told {
+            kind: decided.kind,
+            subject: None,
+            payload: decided.payload.clone(),
+        };
+        let key = fresh_key(&told)?;
+        let (path, connection) = (&self.path, &mut self.connection);
+        let written = self.runtime.block_on(async {
+            let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+            let number = insert(&mut transaction, &key, &told, at).await?;
+            sqlx::query("INSERT INTO decided (number, policy) VALUES ($1, $2)")
+                .bind(number)
+                .bind(decided.policy.0.as_slice())
+                .execute(&mut *transaction)
+                .await?;
+            transaction.commit().await
+        });
+        written.map_err(|source| fault(path, "write", source))
+    }
+
     /// What is not entered yet, and what was entered about persons who were erased since: some of it, and none only where there is no
     /// more.
     pub(super) fn open_entries(&mut self) -> Result<Vec<Open>, ConsentFault> {
         let rows = sqlx::query(
-            "SELECT * FROM outbox WHERE place IS NULL OR gone = 1 ORDER BY gone DESC, number LIMIT $1",
+            "SELECT outbox.*, decided.policy FROM outbox LEFT JOIN decided ON decided.number = outbox.number \
+             WHERE place IS NULL OR gone = 1 ORDER BY gone DESC, outbox.number LIMIT $1",
         )
         .bind(OPEN_ROWS);
         let rows = self.runtime.block_on(rows.fetch_all(&mut self.connection));
         let rows = rows.map_err(|source| fault(&self.path, "read", source))?;
         Ok(rows.iter().map(Open::read).collect())
+    }
+
+    /// How much is not entered yet.
+    #[cfg(test)]
+    pub(in crate::shell) fn unentered(&mut self) -> Result<usize, ConsentFault> {
+        let open = self.open_entries()?;
+        Ok(open.iter().filter(|own| own.place.is_none()).count())
     }
 
     /// Notes where rows were entered, and drops those that are out of the history.
@@ -123,6 +166,8 @@ impl ConsentLedger {
                     .bind(place.cast_signed())
                     .execute(&mut *transaction)
                     .await?;
+                let decided = sqlx::query("DELETE FROM decided WHERE number = $1").bind(number);
+                decided.execute(&mut *transaction).await?;
             }
             for number in dropped {
                 for statement in [

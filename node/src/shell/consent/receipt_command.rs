@@ -24,7 +24,7 @@ use crate::core::consent::SubjectRef;
 use crate::core::rights::Kind as RunKind;
 use crate::shell::at_rest;
 use crate::shell::config::NodeConfig;
-use crate::shell::telling::{Proof, ask_history, tell_soon};
+use crate::shell::telling::{Proof, ask_history, held_now, tell_soon};
 use crate::shell::usage::{USAGE_FILE, UsageLedger, UsedRun};
 use crate::shell::views::{Answer, Query};
 
@@ -43,6 +43,8 @@ pub(super) fn run(
     purpose: Option<&str>,
     json: bool,
 ) -> anyhow::Result<Outcome> {
+    // Receipts name models by the usage ledger.
+    held_now(directory)?;
     let mut counter = Counter::open(directory)?;
     let subject = counter.key.subject(id);
     if let Some(refused) = counter.refuse_erased(subject, json)? {

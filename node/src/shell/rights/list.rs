@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 use super::command::show_certificate;
 use super::erase::{Erased, Table};
 use super::extend::{clocks, not_in_force};
-use super::models::renew;
 use crate::core::rights::{Case, Stage, Step};
 use crate::shell::at_rest;
 use crate::shell::clock::now;
@@ -23,7 +22,6 @@ use crate::shell::consent::time::written;
 ///
 /// A ledger or node.toml cannot be read.
 pub(super) fn list(directory: &Path, json: bool) -> anyhow::Result<Outcome> {
-    renew(directory, now())?;
     let unsigned = not_in_force(directory).unwrap_or_else(|fault| Some(report::chain(&fault)));
     if let Some(why) = unsigned {
         report::note(&format!(
@@ -32,6 +30,7 @@ pub(super) fn list(directory: &Path, json: bool) -> anyhow::Result<Outcome> {
     }
     let signer = at_rest::identity(directory)?.into_identity();
     let mut table = open(directory, &signer)?;
+    table.usage.renew_all(now(), &signer)?;
     let cases = table.usage.cases()?;
     let at = table.desk.at;
     let (extensions, clocks) = (table.usage.extensions()?, clocks(&table.desk));
@@ -84,9 +83,9 @@ pub(super) fn close(
     (request, superseded): (&str, &[String]),
     json: bool,
 ) -> anyhow::Result<Outcome> {
-    renew(directory, now())?;
     let signer = at_rest::identity(directory)?.into_identity();
     let mut table = open(directory, &signer)?;
+    table.usage.renew_all(now(), &signer)?;
     let Some(mut case) = find(&mut table, request)? else {
         return report::refuse(
             json,

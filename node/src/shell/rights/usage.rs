@@ -5,14 +5,16 @@ use std::path::Path;
 use crate::shell::at_rest;
 use crate::shell::config::NodeConfig;
 use crate::shell::store::{StoreFault, Unwitnessed};
+use crate::shell::telling::held_now;
 use crate::shell::usage::{self, UsageLedger};
 
-/// Opens it.
+/// Opens it, once the history has said that it is the one that it knows: nothing is read of another, nor written to it.
 ///
 /// # Errors
 ///
-/// One of the ledgers cannot be read, or this one not be written.
+/// The history knows another one or cannot be asked; one of the ledgers cannot be read, or this one not be written.
 pub(super) fn open(directory: &Path) -> anyhow::Result<UsageLedger> {
+    held_now(directory)?;
     let config = NodeConfig::load(directory)?;
     let (ledger, witness) = (
         config.ledger_path(directory),

@@ -9,7 +9,10 @@ use tokio::runtime::Runtime;
 
 use super::*;
 use crate::core::fixtures::NOW;
+use crate::shell::steps::SaidPutBack;
+use crate::shell::telling::Teller;
 use crate::shell::usage::tests::{World, reference, study};
+use crate::shell::views::{Answer, Query};
 
 /// A unit with a usage ledger and an open history.
 struct Unit {
@@ -53,6 +56,20 @@ impl Unit {
         self.runtime.block_on(held)
     }
 
+    fn teller(&self) -> Teller {
+        Teller::new(self.history.clone(), self.world.path())
+    }
+
+    /// What a running node, which looks again and again, ends by.
+    fn looks(&self) -> Option<PutBack> {
+        self.runtime.block_on(self.teller().look())
+    }
+
+    /// What a command of the desk hears before it believes the ledger.
+    fn answers(&self) -> Answer {
+        self.runtime.block_on(self.teller().answer(&Query::Hold))
+    }
+
     /// A study is accepted, cut and charged.
     fn charges(&mut self, number: u8) {
         let study = self.world.accept(&study(number, "a"));
@@ -86,10 +103,12 @@ fn check_put_back(since: impl Fn(&mut Unit), then: impl Fn(&mut Unit), expected:
     unit.world.stop();
     std::fs::write(&path, copy).unwrap();
     then(&mut unit);
+    let running = (unit.looks(), unit.answers());
     let found = (unit.hold(None), unit.bind());
     match (found, expected) {
-        ((Ok(()), Ok(())), None) => {}
+        ((Ok(()), Ok(())), None) => assert_eq!(running, (None, Answer::Told)),
         ((Err(held), Err(bound)), Some(part)) => {
+            check_running(running, part);
             for fault in [held, bound] {
                 assert_eq!(fault.downcast_ref::<PutBack>().unwrap().code(), "usage");
                 let text = fault.to_string();
@@ -99,6 +118,19 @@ fn check_put_back(since: impl Fn(&mut Unit), then: impl Fn(&mut Unit), expected:
         }
         (found, _) => panic!("{found:?}"),
     }
+}
+
+/// A node that runs ends, and the desk is refused with the same words.
+#[track_caller]
+fn check_running((looks, answers): (Option<PutBack>, Answer), part: &str) {
+    let text = looks.map(|put_back| put_back.to_string()).unwrap();
+    assert!(text.contains(part), "{text}");
+    let Answer::PutBack { code, why } = answers else {
+        panic!("{answers:?}");
+    };
+    assert_eq!(why, text);
+    let said = SaidPutBack::new(&code, why);
+    assert_eq!((said.code(), said.to_string()), ("usage", text));
 }
 
 #[test]

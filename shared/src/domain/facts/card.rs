@@ -32,7 +32,7 @@ impl Card {
         let study = proposal(log, &released.needed_text("study")?)?;
         let purpose = study.needed_text("purpose")?;
         let declared = purposes(log)?;
-        let (_, declared) = declared.get(&purpose).ok_or_else(|| NoDocument::Missing {
+        let declared = declared.get(&purpose).ok_or_else(|| NoDocument::Missing {
             what: format!("declaration of purpose {purpose}"),
             kind: Kind::PackLoaded,
         })?;
@@ -41,7 +41,7 @@ impl Card {
             model_lines(log, released, study)?,
             Section {
                 title: "Purpose, effect and legal bases",
-                lines: purpose_lines(declared)?,
+                lines: purpose_lines(declared.fact)?,
             },
             privacy(log, released, study)?,
             assessment(log, model, version)?,

@@ -46,8 +46,8 @@ pub struct Declaration {
     pub transfers: Vec<String>,
     /// Where the data come from.
     pub source: String,
-    /// How long results about persons are kept.
-    pub retention_days: u32,
+    /// How long results about persons are kept; none where no rule in force says.
+    pub retention_days: Option<u32>,
 }
 
 /// A measure of protection.
@@ -99,7 +99,10 @@ impl Declaration {
             ("effect", purpose.decision_effect.word().into()),
             ("purpose", purpose.id.as_str().into()),
             ("recipients", texts(&self.recipients)),
-            ("retention_days", self.retention_days.into()),
+            (
+                "retention_days",
+                self.retention_days.map_or(Json::Null, Json::from),
+            ),
             ("source", self.source.as_str().into()),
             ("subjects", texts(&self.subjects)),
             ("title", purpose.title.as_str().into()),
@@ -146,6 +149,13 @@ pub fn declares_rules(book: &Rulebook) -> Event {
     }
 }
 
+/// The event that enters that a site declares nothing any more.
+#[must_use]
+pub fn declares_nothing() -> Event {
+    let payload = Json::object([("declares", "nothing".into())]);
+    Event::of_program(Kind::PackLoaded, payload)
+}
+
 fn texts(list: &[String]) -> Json {
     Json::List(list.iter().map(|text| Json::from(text.as_str())).collect())
 }
@@ -160,17 +170,66 @@ pub(super) fn newest<'a>(log: &'a Log, what: &str) -> Result<&'a Fact, NoDocumen
     })
 }
 
-/// The newest declaration of each purpose, with the index of its first one.
-pub(super) fn purposes(log: &Log) -> Result<BTreeMap<String, (u64, &Fact)>, NoDocument> {
-    let mut all: BTreeMap<String, (u64, &Fact)> = BTreeMap::new();
+/// A purpose as it was declared.
+pub(super) struct Declared<'a> {
+    /// The newest declaration.
+    pub(super) fact: &'a Fact,
+    /// The entry of the first one.
+    pub(super) first: u64,
+    /// Entries from which on it was in force, each with the one that ended that.
+    spans: Vec<(u64, Option<u64>)>,
+}
+
+impl Declared<'_> {
+    /// The entry that withdrew it; none where it is in force.
+    pub(super) fn until(&self) -> Option<u64> {
+        self.spans.last().and_then(|(_, until)| *until)
+    }
+
+    /// Whether it was in force at an entry.
+    pub(super) fn covers(&self, index: u64) -> bool {
+        let mut spans = self.spans.iter();
+        spans.any(|(from, until)| *from < index && until.is_none_or(|until| index < until))
+    }
+}
+
+/// Each purpose that was declared. What a site declares is entered together and begins with its rules: a purpose that is not among what
+/// came with the newest rules is declared no longer.
+pub(super) fn purposes(log: &Log) -> Result<BTreeMap<String, Declared<'_>>, NoDocument> {
+    let mut all: BTreeMap<String, Declared<'_>> = BTreeMap::new();
+    let mut rules = None;
     for fact in log.of_kind(Kind::PackLoaded) {
-        if fact.text("declares") == Some("purpose") {
-            let id = fact.needed_text("purpose")?;
-            let first = all.get(&id).map_or(fact.index, |(first, _)| *first);
-            all.insert(id, (first, fact));
+        match fact.text("declares") {
+            Some("rules" | "nothing") => {
+                rules = Some(fact.index);
+                let spans = all.values_mut().filter_map(|own| own.spans.last_mut());
+                spans.for_each(|(_, until)| *until = until.or(rules));
+            }
+            Some("purpose") => {
+                let own = all.entry(fact.needed_text("purpose")?).or_insert(Declared {
+                    fact,
+                    first: fact.index,
+                    spans: Vec::new(),
+                });
+                own.fact = fact;
+                match own.spans.last_mut() {
+                    // Again, with the rules that follow those of before.
+                    Some((_, until)) if until.is_none() || *until == rules => *until = None,
+                    _ => own.spans.push((fact.index, None)),
+                }
+            }
+            _ => {}
         }
     }
     Ok(all)
+}
+
+/// For how many days results about persons are kept; none where no rule in force said so.
+pub(super) fn retention_days(fact: &Fact) -> Result<Option<u64>, NoDocument> {
+    match fact.payload.get("retention_days") {
+        Some(Json::Null) => Ok(None),
+        _ => fact.needed_number("retention_days").map(Some),
+    }
 }
 
 /// Bases of a purpose.

@@ -21,7 +21,9 @@ mod words;
 
 pub use assessment::{Assessment, NotAssessed};
 pub use card::Card;
-pub use declared::{Basis, Declaration, Measure, Parties, declares_measures, declares_rules};
+pub use declared::{
+    Basis, Declaration, Measure, Parties, declares_measures, declares_nothing, declares_rules,
+};
 pub use dossier::{Dossier, NoDossier};
 pub use lines::{Line, Section};
 pub use log::{Fact, Log, NoDocument};

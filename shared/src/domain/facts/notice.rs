@@ -1,14 +1,14 @@
 //! The privacy notice, in two layers: short, then full. Every line that says something of the log names its entries.
 
 use super::card::proposal;
-use super::declared::{bases, lines as purpose_lines, newest, purposes};
+use super::declared::{bases, lines as purpose_lines, newest, purposes, retention_days};
 use super::lines::{Line, entries, guesses, millionths};
 use super::log::{Fact, Log, NoDocument};
 use super::words::forbidden;
 use crate::domain::history::{Json, Kind};
 use crate::domain::pack::epsilon_micro;
 
-/// The text of all declared purposes, or of one.
+/// The text of all purposes that are declared now, or of one.
 ///
 /// # Errors
 ///
@@ -18,8 +18,8 @@ pub fn notice(log: &Log, purpose: Option<&str>) -> Result<String, NoDocument> {
     let declared = purposes(log)?;
     let chosen = declared
         .iter()
-        .filter(|(id, _)| purpose.is_none_or(|own| own == *id));
-    let chosen: Vec<&Fact> = chosen.map(|(_, (_, fact))| *fact).collect();
+        .filter(|(id, own)| own.until().is_none() && purpose.is_none_or(|named| named == *id));
+    let chosen: Vec<&Fact> = chosen.map(|(_, own)| own.fact).collect();
     if chosen.is_empty() {
         return Err(NoDocument::Missing {
             what: format!("declaration of {}", purpose.unwrap_or("a purpose")),
@@ -123,10 +123,10 @@ fn of_purpose(out: &mut String, log: &Log, fact: &Fact) -> Result<(), NoDocument
     );
     say(
         out,
-        format!(
-            "Results about persons are kept for {} days.",
-            fact.needed_number("retention_days")?
-        ),
+        match retention_days(fact)? {
+            Some(days) => format!("Results about persons are kept for {days} days."),
+            None => "No rule in force says how long results about persons are kept.".to_owned(),
+        },
         &own,
     );
     for line in releases(log, &id)? {

@@ -22,11 +22,24 @@ pub(super) fn uses(log: &Log) -> BTreeMap<String, Uses> {
             continue;
         }
         let purpose = fact.text("purpose").or(study.map(|study| study.purpose));
-        let purpose = purpose.unwrap_or("unnamed");
-        let uses = all.entry(purpose.to_owned()).or_default();
-        uses.entries.push(fact.index);
+        let mut purposes = listed(fact);
+        if purposes.is_empty() {
+            purposes.push(purpose.unwrap_or("unnamed"));
+        }
+        for purpose in purposes {
+            let uses = all.entry(purpose.to_owned()).or_default();
+            uses.entries.push(fact.index);
+        }
     }
     all
+}
+
+/// Purposes of an entry that has several: a table is read once for all of them.
+fn listed(fact: &Fact) -> Vec<&str> {
+    match fact.payload.get("purposes") {
+        Some(Json::List(purposes)) => purposes.iter().filter_map(Json::as_text).collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// What the first entry that names a study's purpose says of it.
@@ -71,7 +84,8 @@ fn is_made_up(fact: &Fact) -> bool {
 }
 
 /// What reads data of persons, or spends for it.
-const KINDS: [Kind; 6] = [
+const KINDS: [Kind; 7] = [
+    Kind::DatasetRegistered,
     Kind::StudyProposed,
     Kind::QueryPlanned,
     Kind::BudgetReserved,

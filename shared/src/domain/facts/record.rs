@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::card::day;
-use super::declared::{Measure, bases, basis_term, measures, newest, purposes};
+use super::declared::{
+    Declared, Measure, bases, basis_term, measures, newest, purposes, retention_days,
+};
 use super::lines::entries;
 use super::log::{Fact, Log, NoDocument};
 use super::notice::or_none;
@@ -48,43 +50,7 @@ impl Record {
     /// The log lacks parties or measures, or a purpose has a term that is not known.
     pub fn of(log: &Log, form: Form) -> Result<Self, NoDocument> {
         let (parties, protection) = (newest(log, "parties")?, newest(log, "measures")?);
-        let (declared, mut used) = (purposes(log)?, uses(log));
-        let (mut activities, mut alarms) = (Vec::new(), Vec::new());
-        for (id, (first, fact)) in &declared {
-            let uses = used.remove(id).unwrap_or_default();
-            let early: Vec<u64> = uses
-                .entries
-                .iter()
-                .copied()
-                .filter(|index| index < first)
-                .collect();
-            if !early.is_empty() {
-                alarms.push(format!(
-                    "processing before purpose {id} was declared: entries {}",
-                    entries(&early)
-                ));
-            }
-            let mut activity = declared_activity(fact, form)?;
-            activity.add_uses(log, &uses);
-            activity.from.extend([parties.index, protection.index]);
-            activity.close(if early.is_empty() {
-                "declared"
-            } else {
-                "ALARM: declared late"
-            });
-            activities.push(activity);
-        }
-        for (id, uses) in used {
-            alarms.push(format!(
-                "processing for purpose {id}, which is not declared: entries {}",
-                entries(&uses.entries)
-            ));
-            let mut activity = Activity::default();
-            activity.fields.insert("purpose", id);
-            activity.add_uses(log, &uses);
-            activity.close("ALARM: not declared");
-            activities.push(activity);
-        }
+        let (activities, alarms) = activities(log, form, [parties.index, protection.index])?;
         let mut names = BTreeMap::new();
         for key in PARTIES {
             names.insert(key, parties.needed_text(key)?);
@@ -274,6 +240,73 @@ impl Activity {
     }
 }
 
+/// One activity for each purpose that was declared or used, and what no declaration covers; `shared` are entries that all rest on.
+fn activities(
+    log: &Log,
+    form: Form,
+    shared: [u64; 2],
+) -> Result<(Vec<Activity>, Vec<String>), NoDocument> {
+    let (declared, mut used) = (purposes(log)?, uses(log));
+    let (mut activities, mut alarms) = (Vec::new(), Vec::new());
+    for (id, own) in &declared {
+        let uses = used.remove(id).unwrap_or_default();
+        let (state, more) = judged(id, own, &uses)?;
+        alarms.extend(more);
+        let mut activity = declared_activity(own.fact, form)?;
+        activity.add_uses(log, &uses);
+        activity.from.extend(shared);
+        activity.from.extend(own.until());
+        activity.close(&state);
+        activities.push(activity);
+    }
+    for (id, uses) in used {
+        alarms.push(format!(
+            "processing for purpose {id}, which is not declared: entries {}",
+            entries(&uses.entries)
+        ));
+        let mut activity = Activity::default();
+        activity.fields.insert("purpose", id);
+        activity.add_uses(log, &uses);
+        activity.close("ALARM: not declared");
+        activities.push(activity);
+    }
+    Ok((activities, alarms))
+}
+
+/// How a purpose is declared, and what is wrong about it.
+fn judged(id: &str, own: &Declared<'_>, uses: &Uses) -> Result<(String, Vec<String>), NoDocument> {
+    let mut alarms = Vec::new();
+    let indexes = uses.entries.iter().copied();
+    let (early, later): (Vec<u64>, Vec<u64>) = indexes.partition(|index| *index < own.first);
+    if !early.is_empty() {
+        let early = entries(&early);
+        alarms.push(format!(
+            "processing before purpose {id} was declared: entries {early}"
+        ));
+    }
+    let uncovered = later.into_iter().filter(|index| !own.covers(*index));
+    let uncovered: Vec<u64> = uncovered.collect();
+    if !uncovered.is_empty() {
+        let uncovered = entries(&uncovered);
+        alarms.push(format!(
+            "processing for purpose {id} while its declaration was withdrawn: entries {uncovered}"
+        ));
+    }
+    if own.until().is_none() && retention_days(own.fact)?.is_none() {
+        let at = own.fact.index;
+        alarms.push(format!(
+            "no rule in force says how long results for purpose {id} are kept: entry {at}"
+        ));
+    }
+    let state = match own.until() {
+        _ if !early.is_empty() => "ALARM: declared late".to_owned(),
+        _ if !uncovered.is_empty() => "ALARM: withdrawn and used".to_owned(),
+        Some(until) => format!("declared until entry {until}"),
+        None => "declared".to_owned(),
+    };
+    Ok((state, alarms))
+}
+
 fn declared_activity(fact: &Fact, form: Form) -> Result<Activity, NoDocument> {
     let mut activity = Activity {
         from: vec![fact.index],
@@ -295,10 +328,9 @@ fn declared_activity(fact: &Fact, form: Form) -> Result<Activity, NoDocument> {
     activity
         .fields
         .insert("dpia_ref", or_none(fact, "dpia_ref"));
-    activity.fields.insert(
-        "retention_days",
-        fact.needed_number("retention_days")?.to_string(),
-    );
+    let days = retention_days(fact)?.map(|days| days.to_string());
+    let days = days.unwrap_or_else(|| "none in force".to_owned());
+    activity.fields.insert("retention_days", days);
     let automated = match fact.text("effect") {
         Some("none") => "no",
         Some("support") => "support of decisions of people",

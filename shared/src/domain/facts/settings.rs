@@ -85,7 +85,7 @@ pub struct Site<'a> {
     pub columns: &'a BTreeMap<String, Set<Category>>,
     /// What goes to other countries, each with its tool.
     pub transfers: Vec<String>,
-    /// How long scores are kept, by the rules in force.
+    /// How long scores are kept, by the rules in force; none where none says.
     pub retention_days: Option<u64>,
 }
 
@@ -134,7 +134,8 @@ impl FactsConfig {
     ///
     /// # Errors
     ///
-    /// A word that is none, a text that claims what no log can show, or no rule that says how long scores are kept.
+    /// A word that is none, or a text that claims what no log can show. That no rule says how long scores are kept is no error: it is declared
+    /// so, and the record has an alarm.
     pub fn events(
         &self,
         site: &Site<'_>,
@@ -144,9 +145,6 @@ impl FactsConfig {
         self.check(site.book).map_err(wrong)?;
         let days = site.retention_days;
         let days = days.and_then(|days| u32::try_from(days).ok());
-        let days = days.ok_or_else(|| {
-            wrong("no rule in force sets score_retention_max_days, expected one".to_owned())
-        })?;
         let mut events = vec![self.parties().event()];
         for &(purpose, basis) in purposes {
             let declaration = self.declaration(site, (purpose, basis), days);
@@ -206,7 +204,7 @@ impl FactsConfig {
         &self,
         site: &Site<'_>,
         (purpose, basis): (&Purpose, LegalBasis),
-        retention_days: u32,
+        retention_days: Option<u32>,
     ) -> Declaration {
         let bases = site.places.iter().map(|place| Basis {
             place: place.as_str().to_owned(),

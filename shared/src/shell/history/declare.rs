@@ -3,10 +3,11 @@
 use super::History;
 use super::fault::HistoryFault;
 use crate::base::hash::sha256;
+use crate::domain::facts::declares_nothing;
 use crate::domain::history::Event;
 
 impl History {
-    /// Enters declarations, unless they are those that were entered last; nothing where nothing is declared.
+    /// Enters declarations, unless they are those that were entered last; where nothing is declared, that what was is no longer.
     ///
     /// # Errors
     ///
@@ -18,9 +19,14 @@ impl History {
         });
         let digest = sha256(texts.collect::<String>().as_bytes()).to_string();
         let known = self.kept(DECLARED).await?;
-        if declared.is_empty() || known.as_ref() == Some(&digest) {
+        let never = declared.is_empty() && known.is_none();
+        if never || known.as_ref() == Some(&digest) {
             return Ok(());
         }
+        let declared = match declared.is_empty() {
+            true => vec![declares_nothing()],
+            false => declared,
+        };
         self.append(declared).await?;
         self.keep(DECLARED, digest).await
     }

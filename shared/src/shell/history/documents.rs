@@ -3,7 +3,7 @@
 use super::*;
 use crate::domain::facts::{
     Assessment, Basis, Card, Declaration, Dossier, Form, Log, Measure, NoDocument, NoDossier,
-    NotAssessed, Parties, Record, declares_measures, forbidden, is_known, notice,
+    NotAssessed, Parties, Record, declares_measures, declares_nothing, forbidden, is_known, notice,
 };
 use crate::domain::history::{Json, Kind};
 use crate::domain::law::{Purposes, Word};
@@ -98,7 +98,7 @@ fn purpose() -> Event {
         recipients: vec!["=1+1".to_owned()],
         transfers: Vec::new(),
         source: "the unit's own contracts".to_owned(),
-        retention_days: 90,
+        retention_days: Some(90),
     };
     declaration.event(own)
 }
@@ -445,6 +445,95 @@ async fn processing_without_a_declaration_is_an_alarm() {
         Record::of(&late, Form::Controller).unwrap().alarms().len(),
         1
     );
+}
+
+fn rules() -> Event {
+    Event::of_program(
+        Kind::PackLoaded,
+        Json::object([("declares", "rules".into())]),
+    )
+}
+
+/// State of the only activity, and the alarms.
+async fn judged(events: Vec<Event>) -> (String, Vec<String>) {
+    let log = made(events).await.log().unwrap();
+    let record = Record::of(&log, Form::Controller).unwrap();
+    let text = record.to_json_ld();
+    let (_, state) = text.split_once("\"aq:state\":\"").unwrap();
+    let (state, _) = state.split_once('"').unwrap();
+    (state.to_owned(), record.alarms().to_vec())
+}
+
+#[tokio::test]
+async fn t1_a_declaration_that_was_withdrawn_covers_nothing() {
+    let before = [
+        rules(),
+        parties(),
+        purpose(),
+        measures(),
+        proposed("churn.train"),
+    ];
+    let without = [rules(), parties(), measures()];
+    let again = [rules(), parties(), purpose(), measures()];
+    let used = [proposed("churn.train")];
+    let on = |more: &[&[Event]]| [&before[..], &more.concat()[..]].concat();
+    let declared = "declared".to_owned();
+    let found = judged(on(&[&again, &used])).await;
+    assert_eq!(found, (declared.clone(), Vec::new()));
+    let until = "declared until entry 5".to_owned();
+    assert_eq!(judged(on(&[&without])).await, (until.clone(), Vec::new()));
+    let nothing = [declares_nothing()];
+    assert_eq!(judged(on(&[&nothing])).await, (until, Vec::new()));
+    // Also where it is declared once more later.
+    for after in [&[][..], &again[..]] {
+        let (state, alarms) = judged(on(&[&without, &used, after])).await;
+        assert_eq!(state, "ALARM: withdrawn and used");
+        let said =
+            "processing for purpose churn.train while its declaration was withdrawn: entries 8";
+        assert_eq!(alarms, [said]);
+    }
+    assert_eq!(judged(on(&[&without, &again, &used])).await.0, declared);
+    let log = made(on(&[&without])).await.log().unwrap();
+    let error = notice(&log, None).unwrap_err().to_string();
+    assert!(error.contains("declaration of a purpose"), "{error}");
+}
+
+#[tokio::test]
+async fn l4_that_no_rule_says_how_long_is_an_alarm() {
+    let mut events = usual();
+    let Json::Object(fields) = &mut events[1].payload else {
+        unreachable!()
+    };
+    fields.insert("retention_days".to_owned(), Json::Null);
+    let (state, alarms) = judged(events.clone()).await;
+    assert_eq!(state, "declared");
+    let said = "no rule in force says how long results for purpose churn.train are kept: entry 1";
+    assert_eq!(alarms, [said]);
+    let log = made(events).await.log().unwrap();
+    let table = Record::of(&log, Form::Controller).unwrap().to_csv();
+    assert!(table.contains("\"none in force\""), "{table}");
+    let text = notice(&log, None).unwrap();
+    assert!(text.contains("No rule in force says how long"), "{text}");
+}
+
+#[tokio::test]
+async fn t1_reading_a_table_is_processing_for_each_of_its_purposes() {
+    let read = |purposes: &[&str]| {
+        let purposes = purposes.iter().map(|own| Json::from(*own)).collect();
+        let payload = Json::object([("purposes", Json::List(purposes)), ("table", "t".into())]);
+        Event::of_program(Kind::DatasetRegistered, payload)
+    };
+    let with = |event: Event| [vec![parties(), purpose(), measures()], vec![event]].concat();
+    let found = judged(with(read(&["churn.train"]))).await;
+    assert_eq!(found, ("declared".to_owned(), Vec::new()));
+    let log = made(with(read(&["churn.train"]))).await.log().unwrap();
+    let table = Record::of(&log, Form::Controller).unwrap().to_csv();
+    assert!(!table.contains("\"never\""), "{table}");
+    let (_, alarms) = judged(with(read(&["churn.train", "made.up"]))).await;
+    assert_eq!(alarms.len(), 1);
+    assert!(alarms[0].contains("made.up") && alarms[0].ends_with("entries 3"));
+    let (_, alarms) = judged(with(read(&[]))).await;
+    assert!(alarms[0].contains("unnamed"), "{alarms:?}");
 }
 
 #[tokio::test]
