@@ -35,7 +35,7 @@ mod verify_log;
 
 pub use book::Book;
 pub use budget::{BadSpend, Figure, Figures, Spend};
-pub use build::{CannotBuild, Draft, Ledger, Made, draft};
+pub use build::{CannotBuild, Draft, Drafting, Ledger, Made, draft};
 pub use checks::{Check, Checked, Finding, State, Verdict};
 pub use entry::{Body, Entry};
 pub use epsilon::epsilon_micro;
