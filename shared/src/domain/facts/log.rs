@@ -163,7 +163,7 @@ impl Log {
                 &Against {
                     policy,
                     previous,
-                    coordinator: None,
+                    ..Against::default()
                 },
             )?;
             whole = Some(match whole {
