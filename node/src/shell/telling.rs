@@ -27,6 +27,7 @@ use super::rights;
 use super::usage::{self, UsageLedger};
 use super::views::{Answer, Query};
 use super::witnessing::read_fork;
+use crate::core::chronicle::Keyed;
 
 /// An entry of the history with what shows that it is in the last checkpoint that was published.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -76,7 +77,7 @@ impl Teller {
         enter(&self.history, &self.directory).await?;
         usage::bind(&self.history, &self.directory).await?;
         let directory = self.directory.clone();
-        let told = tokio::task::spawn_blocking(move || rights::told(&directory));
+        let told = tokio::task::spawn_blocking(move || desk_told(&directory));
         let mut told = told.await??;
         while !told.is_empty() {
             let rest = told.split_off(told.len().min(HISTORY_GROUP_MAX));
@@ -218,6 +219,13 @@ impl Teller {
         }
         Ok(payloads)
     }
+}
+
+/// What the desk did and what auditors were given, each with its key. Blocks.
+fn desk_told(directory: &Path) -> anyhow::Result<Vec<Keyed>> {
+    let mut told = rights::told(directory)?;
+    told.extend(audit::packs_told(directory)?);
+    Ok(told)
 }
 
 /// Asks the running node, or the history where none runs; none where there is no history yet.

@@ -6,6 +6,8 @@ mod pack;
 mod replay;
 #[cfg(test)]
 mod tests;
+mod written;
 
 pub use command::{AuditCommand, run};
 pub use log::{Copied, LogCopy, NotVerified, copied, published};
+pub use written::{MadePack, made_packs, packs_told};

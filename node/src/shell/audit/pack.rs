@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use anyhow::Context as _;
+use aquifer_shared::base::hash::sha256;
 use aquifer_shared::domain::pack::{
     Body, Book, CannotBuild, Entry, Files, Ledger, LogPolicy, Made, NODE, PackTree, Quarter,
     VerifierKey, draft,
@@ -21,8 +22,11 @@ use aquifer_shared::shell::pack_made::{keep, lacking};
 use aquifer_shared::shell::report::{Outcome, note, refuse};
 
 use super::log::LogCopy;
+use super::written::MadePack;
 use crate::shell::at_rest;
+use crate::shell::clock::now;
 use crate::shell::config::NodeConfig;
+use crate::shell::telling::tell_soon;
 
 /// Makes the pack of a quarter, checks it and writes it into a new folder.
 ///
@@ -39,7 +43,7 @@ pub(super) fn run(
     out: Option<&Path>,
     json: bool,
 ) -> anyhow::Result<Outcome> {
-    let books = books(directory)?;
+    let (books, read_at) = (books(directory)?, now());
     let copy = LogCopy::read(directory, days(quarter))?;
     let policy = LogPolicy::new(VerifierKey::of_log(&copy.origin, copy.key), Vec::new(), 0);
     let files = match packed(directory, (&copy, quarter), (&policy, &books[..])) {
@@ -58,11 +62,34 @@ pub(super) fn run(
     let lacking = lacking(&files, &policy, &books)?;
     let name = quarter.to_string();
     let folder = out.unwrap_or(Path::new(&name));
-    let kept = keep(json, (folder, write_for_owner), &files, &lacking)?;
+    let made = MadePack {
+        folder: std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned()),
+        quarter: name.clone(),
+        manifest: sha256(files.manifest().as_bytes()).to_string(),
+        read_at: i64::try_from(read_at.0).unwrap_or(i64::MAX),
+    };
+    let kept = noted(directory, &made, || {
+        keep(json, (folder, write_for_owner), &files, &lacking)
+    })?;
     if kept == Outcome::Done {
         note("it holds keyed references and exact numbers of persons: it stays at the unit");
     }
     Ok(kept)
+}
+
+/// Notes a pack, writes it, and tells the history of it. A folder that is there already is another pack's.
+fn noted(
+    directory: &Path,
+    made: &MadePack,
+    write: impl FnOnce() -> anyhow::Result<Outcome>,
+) -> anyhow::Result<Outcome> {
+    if made.folder.exists() {
+        return write();
+    }
+    made.note(directory)?;
+    let written = write()?;
+    tell_soon(directory);
+    Ok(written)
 }
 
 fn packed(
@@ -137,3 +164,31 @@ fn days(quarter: Quarter) -> Range<u64> {
 }
 
 const DAY_MS: u64 = 24 * 3_600 * 1_000;
+
+#[cfg(test)]
+mod tests {
+    use super::super::written::made_packs;
+    use super::*;
+
+    #[test]
+    fn a_pack_is_known_before_its_folder_is_begun() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = MadePack {
+            folder: folder.path().join("pack"),
+            quarter: "2026Q4".to_owned(),
+            manifest: "00".repeat(32),
+            read_at: 7,
+        };
+        let stops = || {
+            assert_eq!(made_packs(folder.path()).unwrap().len(), 1);
+            anyhow::bail!("the machine stops")
+        };
+        assert!(noted(folder.path(), &made, stops).is_err());
+        assert_eq!(made_packs(folder.path()).unwrap(), [made.clone()]);
+        // One that is there already is not made again.
+        std::fs::create_dir(&made.folder).unwrap();
+        let taken = noted(folder.path(), &made, || Ok(Outcome::Refused)).unwrap();
+        assert_eq!(taken, Outcome::Refused);
+        assert_eq!(made_packs(folder.path()).unwrap().len(), 1);
+    }
+}

@@ -14,7 +14,7 @@ use aquifer_shared::shell::keys::Identity;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Connection as _, Row as _};
 
-use super::certificate::certificate;
+use super::certificate::{certificate, packs_before};
 use crate::core::ledger::ENTRY_BYTES_MAX;
 use crate::core::rights::{Case, Stage, Step};
 use crate::shell::at_rest;
@@ -131,7 +131,9 @@ impl UsageLedger {
         signer: &Identity,
     ) -> anyhow::Result<()> {
         let lives = self.lives()?;
-        let (digest, text) = certificate(case, at, (signer, &lives));
+        let directory = self.path.parent().unwrap_or(Path::new("."));
+        let packs = packs_before(case, directory)?;
+        let (digest, text) = certificate(case, at, (signer, &lives, &packs));
         case.take(at, Step::Certify(digest))?;
         self.write_case(case, None, Some((&digest, &text)))?;
         Ok(())
