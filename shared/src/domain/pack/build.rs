@@ -134,6 +134,11 @@ impl Drafting {
         })
     }
 
+    /// Sizes of the log's checkpoints.
+    pub fn sizes(&self) -> impl Iterator<Item = u64> {
+        self.notes.keys().copied()
+    }
+
     /// The next entry of the log.
     ///
     /// # Errors

@@ -49,5 +49,5 @@ pub use quarter::Quarter;
 pub use receipt::{Receipt, verify_receipt};
 pub use sample::{BadSample, sample};
 pub use sbom::{BadLock, sbom};
-pub use tree::{PackTree, prove, read_proof, written_proof};
+pub use tree::{GrowingTree, PackTree, prove, read_proof, written_proof};
 pub use verify::{Against, verify};
