@@ -41,12 +41,12 @@ fn charged(terms: &StudyTerms) -> Vec<Event> {
 
 /// A history with what it says of itself.
 #[derive(Clone)]
-struct Copy {
+struct Read {
     head: Head,
     entries: Vec<Entry>,
 }
 
-impl Copy {
+impl Read {
     /// Its record, or why there is none.
     fn record(&self, json: bool) -> Result<(String, Vec<String>), (&'static str, String)> {
         match read_all(&self.head, self.entries.clone(), Documented::of) {
@@ -60,7 +60,7 @@ impl Copy {
 }
 
 /// A history of these events, published.
-fn published(events: Vec<Event>) -> Copy {
+fn published(events: Vec<Event>) -> Read {
     let folder = tempfile::tempdir().unwrap();
     let identity = Identity::generate().unwrap();
     let (key, origin) = (identity.public(), node_origin(&identity.public()));
@@ -87,7 +87,7 @@ fn published(events: Vec<Event>) -> Copy {
             checkpoints: Vec::new(),
         };
         let entries = history.read(0..size).await.unwrap();
-        let copy = Copy { head, entries };
+        let copy = Read { head, entries };
         history.close().await;
         copy
     })
@@ -172,7 +172,7 @@ fn t1_a_unit_has_the_same_bytes_and_known_terms() {
 #[test]
 fn t1_a_changed_history_of_a_unit_gives_no_record() {
     let whole = published([declarations(), charged(&study(1, "a"))].concat());
-    let refused = |change: &dyn Fn(&mut Copy)| {
+    let refused = |change: &dyn Fn(&mut Read)| {
         let mut copy = whole.clone();
         change(&mut copy);
         copy.record(false).unwrap_err().0
@@ -180,13 +180,13 @@ fn t1_a_changed_history_of_a_unit_gives_no_record() {
     assert_eq!(refused(&|copy| copy.entries.swap(1, 2)), "log");
     assert_eq!(refused(&|copy| drop(copy.entries.pop())), "log");
     assert_eq!(refused(&|copy| copy.head.published = None), "log");
-    let note = |copy: &mut Copy| copy.head.published = Some("no note".to_owned());
+    let note = |copy: &mut Read| copy.head.published = Some("no note".to_owned());
     assert_eq!(refused(&note), "log");
-    let payload = |copy: &mut Copy| {
+    let payload = |copy: &mut Read| {
         copy.entries[1].opening.as_mut().unwrap().1[9] ^= 1;
     };
     assert_eq!(refused(&payload), "log");
-    let leaf = |copy: &mut Copy| copy.entries[3].leaf.policy = Hash32([9; 32]);
+    let leaf = |copy: &mut Read| copy.entries[3].leaf.policy = Hash32([9; 32]);
     assert_eq!(refused(&leaf), "log");
 }
 
@@ -196,4 +196,15 @@ fn what_was_never_declared_is_missing() {
     let (code, why) = undeclared.record(false).unwrap_err();
     assert_eq!(code, "missing");
     assert!(why.contains("parties") && why.contains(Kind::PackLoaded.name()));
+}
+
+#[test]
+fn what_fills_a_history_up_is_checked_and_not_kept() {
+    let copy = published(declarations());
+    let pads = copy.entries.iter().map(|own| own.leaf.kind);
+    let pads = pads.filter(|kind| *kind == Kind::LogPad).count();
+    let read = read_all(&copy.head, copy.entries.clone(), Documented::of).unwrap();
+    let log = read.log().unwrap().unwrap();
+    assert!(pads > 200, "{pads}");
+    assert_eq!(log.facts().len() + pads, copy.entries.len());
 }

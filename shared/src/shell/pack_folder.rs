@@ -184,7 +184,12 @@ mod tests {
     #[test]
     fn what_was_never_finished_is_removed_by_the_next_write() {
         let folder = tempfile::tempdir().unwrap();
-        let names = [".pack.12.part", ".pack.part", ".pack.x.part", ".other.12.part"];
+        let names = [
+            ".pack.12.part",
+            ".pack.part",
+            ".pack.x.part",
+            ".other.12.part",
+        ];
         for name in names {
             fs::create_dir_all(folder.path().join(name).join("log")).unwrap();
         }

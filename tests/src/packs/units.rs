@@ -1,9 +1,7 @@
 //! Packs of a unit's own log: about persons, without witnesses. Both verifiers read them alike, and find what was changed.
 
 use aquifer_shared::domain::history::{Json, Kind, LEAF_BYTES};
-use aquifer_shared::domain::pack::{
-    Against, COORDINATOR, Check, Files, LogPolicy, State, verify,
-};
+use aquifer_shared::domain::pack::{Against, COORDINATOR, Check, Files, LogPolicy, State, verify};
 use aquifer_shared::domain::tlog::root;
 
 use super::tampering::{check_found, relisted, with};

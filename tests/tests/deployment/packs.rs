@@ -143,6 +143,32 @@ fn of_unit(small: &Small, name: &str) -> Option<PathBuf> {
     Some(out)
 }
 
+/// Rules that were changed since the decisions: they are named, or check 20 fails.
+fn check_rules_from_before(small: &Small) {
+    let purposes = small.cluster.nodes[0].folder.join("purposes.toml");
+    let before = small.folder.path().join("before.toml");
+    fs::copy(&purposes, &before).unwrap();
+    let text = fs::read_to_string(&before).unwrap();
+    fs::write(&purposes, format!("{text}\n# changed\n")).unwrap();
+    for (name, more, says) in [
+        ("changed", &[][..], true),
+        (
+            "named",
+            &["--purposes", before.to_str().unwrap()][..],
+            false,
+        ),
+    ] {
+        let out = small.folder.path().join(name);
+        let quarter = quarter();
+        let out = out.to_str().unwrap();
+        let pack = ["audit", "pack", "--quarter", &quarter, "--out", out];
+        let made = small.node(0, &[&pack[..], more].concat());
+        check_says(&made, 0, &["it stays at the unit"]);
+        let lacks = made.stderr.contains("check policy will fail");
+        assert_eq!(lacks, says, "{}", made.stderr);
+    }
+}
+
 /// A pack of the first unit in which all of its charges are.
 fn of_whole_unit(small: &Small) -> PathBuf {
     let spent = small.spent(0);
@@ -229,6 +255,7 @@ fn r1_a_unit_makes_its_own_pack_and_both_verifiers_agree() {
     let again = ["first", "second"].map(|name| of_unit(&small, name).unwrap());
     let again = again.map(|pack| pack_folder::read(&pack).unwrap());
     assert_eq!(again[0], again[1]);
+    check_rules_from_before(&small);
     // A charge says that it paid for something else.
     let path = pack.join("log/payloads");
     let payloads = fs::read_to_string(&path).unwrap();

@@ -104,7 +104,10 @@ mod tests {
             has_own,
         };
         let books = |named: &[(&str, &str)]| -> Vec<Book> {
-            named.iter().map(|(purposes, pack)| book(purposes, pack)).collect()
+            named
+                .iter()
+                .map(|(purposes, pack)| book(purposes, pack))
+                .collect()
         };
         let decided_by = books(decided_by).iter().map(Book::digest).collect();
         assert_eq!(rules.books(&decided_by), books(expected));

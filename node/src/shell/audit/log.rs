@@ -188,13 +188,13 @@ impl<R: Reader> Reading<R> {
     /// The reader, once everything that was published was seen.
     fn end(self) -> anyhow::Result<R> {
         if let Some(published) = self.published {
-            let is_it =
-                self.tree.size() == published.size && self.tree.root() == published.root;
-            let other = || {
+            let is_it = self.tree.size() == published.size && self.tree.root() == published.root;
+            if !is_it {
                 let size = published.size;
-                anyhow!("the history is not the one whose {size} entries were published")
-            };
-            is_it.then_some(()).ok_or_else(other).context(NotVerified)?;
+                let other =
+                    anyhow!("the history is not the one whose {size} entries were published");
+                return Err(other.context(NotVerified));
+            }
         }
         Ok(self.reader)
     }

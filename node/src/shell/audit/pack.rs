@@ -11,8 +11,8 @@ use aquifer_shared::base::hash::sha256;
 use aquifer_shared::base::ids::Hash32;
 use aquifer_shared::domain::history::Kind;
 use aquifer_shared::domain::pack::{
-    Book, CannotBuild, Drafting, Files, GrowingTree, Ledger, LogPolicy, Made, NODE, PackTree, Quarter,
-    VerifierKey,
+    Book, CannotBuild, Drafting, Files, GrowingTree, Ledger, LogPolicy, Made, NODE, PackTree,
+    Quarter, VerifierKey,
 };
 use aquifer_shared::domain::tlog::root;
 use aquifer_shared::shell::history::{Entry, LogSigner};

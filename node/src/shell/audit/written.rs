@@ -144,7 +144,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         assert!(packs_told(folder.path()).unwrap().is_empty());
         let packs = ["north", "south"].map(|name| pack(folder.path(), name));
-        packs.iter().for_each(|own| own.note(folder.path()).unwrap());
+        packs
+            .iter()
+            .for_each(|own| own.note(folder.path()).unwrap());
         let told = packs_told(folder.path()).unwrap();
         assert_eq!(packs_told(folder.path()).unwrap(), told);
         assert_eq!(told.len(), 2);

@@ -133,7 +133,7 @@ impl UsageLedger {
         let lives = self.lives()?;
         let directory = self.path.parent().unwrap_or(Path::new("."));
         let packs = packs_before(case, directory)?;
-        let (digest, text) = certificate(case, at, (signer, &lives, &packs));
+        let (digest, text) = certificate(case, at, (signer, &lives, &packs[..]));
         case.take(at, Step::Certify(digest))?;
         self.write_case(case, None, Some((&digest, &text)))?;
         Ok(())

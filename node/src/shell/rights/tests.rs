@@ -503,7 +503,10 @@ fn t2_audit_packs_from_before_an_erasure_are_listed_for_removal() {
     let packs = certificate["body"]["audit_packs"].as_array().unwrap();
     assert_eq!(packs.len(), 1, "{packs:?}");
     assert_eq!(packs[0]["action"], "remove by hand");
-    assert_eq!((&packs[0]["folder"], &packs[0]["there"]), (&"before".into(), &true.into()));
+    assert_eq!(
+        (&packs[0]["folder"], &packs[0]["there"]),
+        (&"before".into(), &true.into())
+    );
     check_order(&certificate["body"]);
 }
 

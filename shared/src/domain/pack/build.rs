@@ -52,7 +52,9 @@ pub enum CannotBuild {
     #[error("the quarter has more entries or spends than a pack holds")]
     TooMany,
     /// The first entry in front of the quarter that no checkpoint parts from it.
-    #[error("no checkpoint is kept between entry {0} and the quarter, and more entries are there than a pack holds: packs can be made of quarters that begin after a checkpoint")]
+    #[error(
+        "no checkpoint is kept between entry {0} and the quarter, and more entries are there than a pack holds: packs can be made of quarters that begin after a checkpoint"
+    )]
     NoStart(u64),
     /// A checkpoint is none.
     #[error("a checkpoint of the log is no signed note")]

@@ -72,7 +72,9 @@ impl GrowingTree {
     /// Of a log whose checkpoints have these sizes.
     #[must_use]
     pub fn new(sizes: impl IntoIterator<Item = u64>) -> Self {
-        let beside = sizes.into_iter().flat_map(|size| [size, size.saturating_sub(1)]);
+        let beside = sizes
+            .into_iter()
+            .flat_map(|size| [size, size.saturating_sub(1)]);
         Self {
             tree: PackTree(HashMap::new()),
             growing: Frontier::default(),
@@ -91,7 +93,9 @@ impl GrowingTree {
         self.growing.push(leaf_hash(leaf), |level, index, hash| {
             match level < TILE_LEVEL {
                 true => tile.push(((level, index), hash)),
-                false => drop(tree.0.insert((level, index), hash)),
+                false => {
+                    tree.0.insert((level, index), hash);
+                }
             }
         });
         if self.growing.size() >> TILE_LEVEL != own {
@@ -187,7 +191,10 @@ mod tests {
         assert!(tree.0.len() < whole.0.len(), "not all is kept");
         for end in sizes {
             assert_eq!(tree.root(end).unwrap(), whole.root(end).unwrap());
-            assert_eq!(frontier(&tree, end).unwrap(), frontier(&whole, end).unwrap());
+            assert_eq!(
+                frontier(&tree, end).unwrap(),
+                frontier(&whole, end).unwrap()
+            );
             for first in sizes.into_iter().filter(|first| *first <= end) {
                 let found = consistency(&tree, first, end);
                 assert_eq!(found.unwrap(), consistency(&whole, first, end).unwrap());
