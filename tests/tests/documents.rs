@@ -11,13 +11,17 @@ use std::process::Command;
 
 use aquifer_node::shell::config::SAMPLE;
 use aquifer_shared::base::units::{Delta, MicroRho};
+use aquifer_shared::domain::history::{Json, Kind};
 use aquifer_shared::domain::law::Basis;
 use aquifer_shared::domain::sum::Thresholds;
 use aquifer_shared::shell::noise::{epsilon, largest_urho};
+use aquifer_shared::shell::pack_folder;
 use aquifer_tests::company::Company;
 use aquifer_tests::law;
+use aquifer_tests::packs::Log;
 use aquifer_tests::processes::{free_ports, program, run};
 use aquifer_tests::random::Seeded;
+use serde_json::Value;
 
 const GUIDE: &str = include_str!("../../docs/operations.md");
 const TABLES: &str = include_str!("../../docs/published-tables.md");
@@ -276,4 +280,52 @@ fn every_command_about_packs_works() {
             outcome.stderr
         );
     }
+}
+
+/// A program that reads a record reads one document: what was not declared is in it.
+#[test]
+fn t1_a_record_with_alarms_is_one_document() {
+    let mut log = Log::new(6_000, 60);
+    let parties = [
+        "controller",
+        "controller_contact",
+        "processor",
+        "processor_contact",
+        "dpo",
+        "role",
+        "authority",
+    ];
+    let parties = parties.map(|key| (key.to_owned(), Json::from("made up")));
+    let declares = ("declares".to_owned(), Json::from("parties"));
+    let parties = parties.into_iter().chain([declares]).collect();
+    let measures = [
+        ("declares", "measures".into()),
+        ("measures", Json::List(Vec::new())),
+    ];
+    declare(&mut log, 10, &Json::Object(parties));
+    declare(&mut log, 11, &Json::object(measures));
+    let folder = tempfile::tempdir().unwrap();
+    let pack = folder.path().join("2026Q3");
+    pack_folder::write(&pack, &log.pack("2026Q3").unwrap()).unwrap();
+    let mut command = Command::new(program("aquifer"));
+    command
+        .args(["facts", "ropa", "--json", "--log"])
+        .arg(&pack);
+    let outcome = run(&mut command).unwrap();
+    let said = format!("{}{}", outcome.stdout, outcome.stderr);
+    assert_eq!(outcome.code, Some(1), "{said}");
+    let record: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    let alarms = record["aq:alarms"].as_array().unwrap();
+    assert!(!alarms.is_empty());
+    let first = alarms[0].as_str().unwrap();
+    assert!(first.contains("not declared") && outcome.stderr.contains(first));
+}
+
+/// Puts a declaration in place of an entry.
+fn declare(log: &mut Log, index: usize, payload: &Json) {
+    let kind = Kind::PackLoaded;
+    log.say(index, payload);
+    let leaf = &mut log.entries[index].leaf;
+    leaf[4..6].copy_from_slice(&kind.code().to_be_bytes());
+    leaf[42] = kind.retention() as u8;
 }

@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use aquifer_shared::domain::facts::{Form, Record};
+use aquifer_shared::domain::facts::{Form, Log, LogReader, NoDocument, Record};
+use aquifer_shared::domain::pack::VerifierKey;
+use aquifer_shared::shell::history::Entry;
 use aquifer_shared::shell::report::{self, Outcome, refuse};
 use clap::Subcommand;
 use serde_json::json;
 
-use super::audit::LogCopy;
+use super::audit::{self, Head, Reader, packed};
 use super::rights::write_new;
 
 /// Documents that the node's history gives.
@@ -48,7 +50,14 @@ pub fn run(directory: &Path, command: &FactsCommand) -> anyhow::Result<Outcome> 
         let why = format!("{} is there, and is not overwritten", out.display());
         return refuse(*json, "taken", &why);
     }
-    let (text, alarms) = match record(&LogCopy::read(directory, 0..0)?, *json) {
+    let read = match audit::read(directory, 0..0, Documented::of) {
+        Ok((_, read)) => record(read, *json),
+        Err(error) => match error.downcast_ref::<NoDocument>() {
+            Some(none) => Err((none.code(), none.to_string())),
+            None => return Err(error),
+        },
+    };
+    let (text, alarms) = match read {
         Ok(made) => made,
         Err((code, why)) => return refuse(*json, code, &why),
     };
@@ -65,7 +74,33 @@ pub fn run(directory: &Path, command: &FactsCommand) -> anyhow::Result<Outcome> 
     }
     match alarms.is_empty() {
         true => Ok(Outcome::Done),
-        false => refuse(*json, "undeclared", &alarms.join("; ")),
+        // The document has them: a program that reads it gets no second one.
+        false => Ok(report::refused(&alarms.join("; "))),
+    }
+}
+
+/// What was published of a history while it is read, as the source of documents; none where nothing was yet.
+struct Documented(Option<LogReader>);
+
+impl Documented {
+    fn of(head: &Head) -> anyhow::Result<Self> {
+        let key = VerifierKey::of_log(&head.origin, head.key);
+        let note = head.published.as_deref();
+        let reader = note.map(|note| LogReader::new(note, &key));
+        Ok(Self(reader.transpose()?))
+    }
+
+    fn log(self) -> Result<Option<Log>, NoDocument> {
+        self.0.map(LogReader::end).transpose()
+    }
+}
+
+impl Reader for Documented {
+    fn take(&mut self, entry: Entry) -> anyhow::Result<()> {
+        if let Some(reader) = self.0.as_mut().filter(|reader| !reader.is_whole()) {
+            reader.take(&packed(entry))?;
+        }
+        Ok(())
     }
 }
 
@@ -74,8 +109,8 @@ pub fn run(directory: &Path, command: &FactsCommand) -> anyhow::Result<Outcome> 
 /// # Privacy
 ///
 /// Names no person; counts entries, not people.
-fn record(copy: &LogCopy, json: bool) -> Result<(String, Vec<String>), (&'static str, String)> {
-    let made = copy.documented().and_then(|log| {
+fn record(read: Documented, json: bool) -> Result<(String, Vec<String>), (&'static str, String)> {
+    let made = read.log().and_then(|log| {
         log.map(|log| Record::of(&log, Form::Controller))
             .transpose()
     });

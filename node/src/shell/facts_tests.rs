@@ -15,6 +15,7 @@ use super::*;
 use crate::core::chronicle::Chronicler;
 use crate::core::fixtures::{NOW, name, synthetic};
 use crate::core::intake::exporting;
+use crate::shell::audit::{NotVerified, read_all};
 use crate::shell::declarations::declared;
 use crate::shell::declarations::tests::{FACTS, unit};
 use crate::shell::usage::tests::{World, study};
@@ -38,8 +39,28 @@ fn charged(terms: &StudyTerms) -> Vec<Event> {
     said.map(|(_, event)| event).collect()
 }
 
+/// A history with what it says of itself.
+#[derive(Clone)]
+struct Read {
+    head: Head,
+    entries: Vec<Entry>,
+}
+
+impl Read {
+    /// Its record, or why there is none.
+    fn record(&self, json: bool) -> Result<(String, Vec<String>), (&'static str, String)> {
+        match read_all(&self.head, self.entries.clone(), Documented::of) {
+            Ok(read) => record(read, json),
+            Err(fault) => {
+                assert!(fault.is::<NotVerified>(), "{fault:#}");
+                Err(("log", format!("{fault:#}")))
+            }
+        }
+    }
+}
+
 /// A history of these events, published.
-fn published(events: Vec<Event>) -> LogCopy {
+fn published(events: Vec<Event>) -> Read {
     let folder = tempfile::tempdir().unwrap();
     let identity = Identity::generate().unwrap();
     let (key, origin) = (identity.public(), node_origin(&identity.public()));
@@ -59,13 +80,14 @@ fn published(events: Vec<Event>) -> LogCopy {
         history.append(events).await.unwrap();
         history.publish_padded().await.unwrap();
         let size = history.edge().borrow().size;
-        let copy = LogCopy {
+        let head = Head {
             origin,
             key,
             published: history.published().await.unwrap(),
             checkpoints: Vec::new(),
-            entries: history.read(0..size).await.unwrap(),
         };
+        let entries = history.read(0..size).await.unwrap();
+        let copy = Read { head, entries };
         history.close().await;
         copy
     })
@@ -73,7 +95,7 @@ fn published(events: Vec<Event>) -> LogCopy {
 
 /// The lines of a record without its heading, and the alarms.
 fn lines(events: Vec<Event>) -> (Vec<String>, Vec<String>) {
-    let (text, alarms) = record(&published(events), false).unwrap();
+    let (text, alarms) = published(events).record(false).unwrap();
     let lines = text.lines().skip(1).map(str::to_owned);
     (lines.collect(), alarms)
 }
@@ -140,8 +162,8 @@ fn made_up_studies_are_no_processing() {
 fn t1_a_unit_has_the_same_bytes_and_known_terms() {
     let copy = published([declarations(), charged(&study(1, "a"))].concat());
     for json in [false, true] {
-        let (text, _) = record(&copy, json).unwrap();
-        assert_eq!(record(&copy, json).unwrap().0, text);
+        let (text, _) = copy.record(json).unwrap();
+        assert_eq!(copy.record(json).unwrap().0, text);
         let terms = text.split('"').filter(|part| part.starts_with("dpv:"));
         terms.for_each(|term| assert!(is_known(term), "{term}"));
     }
@@ -150,34 +172,39 @@ fn t1_a_unit_has_the_same_bytes_and_known_terms() {
 #[test]
 fn t1_a_changed_history_of_a_unit_gives_no_record() {
     let whole = published([declarations(), charged(&study(1, "a"))].concat());
-    let refused = |change: &dyn Fn(&mut LogCopy)| {
-        let mut copy = LogCopy {
-            origin: whole.origin.clone(),
-            key: whole.key,
-            published: whole.published.clone(),
-            checkpoints: Vec::new(),
-            entries: whole.entries.clone(),
-        };
+    let refused = |change: &dyn Fn(&mut Read)| {
+        let mut copy = whole.clone();
         change(&mut copy);
-        record(&copy, false).unwrap_err().0
+        copy.record(false).unwrap_err().0
     };
     assert_eq!(refused(&|copy| copy.entries.swap(1, 2)), "log");
     assert_eq!(refused(&|copy| drop(copy.entries.pop())), "log");
-    assert_eq!(refused(&|copy| copy.published = None), "log");
-    let note = |copy: &mut LogCopy| copy.published = Some("no note".to_owned());
+    assert_eq!(refused(&|copy| copy.head.published = None), "log");
+    let note = |copy: &mut Read| copy.head.published = Some("no note".to_owned());
     assert_eq!(refused(&note), "log");
-    let payload = |copy: &mut LogCopy| {
+    let payload = |copy: &mut Read| {
         copy.entries[1].opening.as_mut().unwrap().1[9] ^= 1;
     };
     assert_eq!(refused(&payload), "log");
-    let leaf = |copy: &mut LogCopy| copy.entries[3].leaf.policy = Hash32([9; 32]);
+    let leaf = |copy: &mut Read| copy.entries[3].leaf.policy = Hash32([9; 32]);
     assert_eq!(refused(&leaf), "log");
 }
 
 #[test]
 fn what_was_never_declared_is_missing() {
     let undeclared = published(charged(&study(1, "a")));
-    let (code, why) = record(&undeclared, false).unwrap_err();
+    let (code, why) = undeclared.record(false).unwrap_err();
     assert_eq!(code, "missing");
     assert!(why.contains("parties") && why.contains(Kind::PackLoaded.name()));
+}
+
+#[test]
+fn what_fills_a_history_up_is_checked_and_not_kept() {
+    let copy = published(declarations());
+    let pads = copy.entries.iter().map(|own| own.leaf.kind);
+    let pads = pads.filter(|kind| *kind == Kind::LogPad).count();
+    let read = read_all(&copy.head, copy.entries.clone(), Documented::of).unwrap();
+    let log = read.log().unwrap().unwrap();
+    assert!(pads > 200, "{pads}");
+    assert_eq!(log.facts().len() + pads, copy.entries.len());
 }

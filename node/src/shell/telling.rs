@@ -28,6 +28,7 @@ use super::steps::{PutBack, SaidPutBack};
 use super::usage::{self, UsageLedger};
 use super::views::{Answer, Query};
 use super::witnessing::{Distrust, read_fork};
+use crate::core::chronicle::Keyed;
 
 /// An entry of the history with what shows that it is in the last checkpoint that was published.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -93,7 +94,7 @@ impl Teller {
         enter(&self.history, &self.directory).await?;
         usage::bind(&self.history, &self.directory).await?;
         let directory = self.directory.clone();
-        let told = tokio::task::spawn_blocking(move || rights::told(&directory));
+        let told = tokio::task::spawn_blocking(move || desk_told(&directory));
         let mut told = told.await??;
         while !told.is_empty() {
             let rest = told.split_off(told.len().min(HISTORY_GROUP_MAX));
@@ -251,6 +252,13 @@ impl Teller {
         }
         Ok(payloads)
     }
+}
+
+/// What the desk did and what auditors were given, each with its key. Blocks.
+fn desk_told(directory: &Path) -> anyhow::Result<Vec<Keyed>> {
+    let mut told = rights::told(directory)?;
+    told.extend(audit::packs_told(directory)?);
+    Ok(told)
 }
 
 /// Asks the running node, or the history where none runs; none where there is no history yet.

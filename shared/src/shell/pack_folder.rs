@@ -101,6 +101,9 @@ fn write_with(mode: u32, folder: &Path, files: &Files) -> anyhow::Result<()> {
         .file_name()
         .with_context(could_not)?
         .to_string_lossy();
+    for old in unfinished(folder) {
+        fs::remove_dir_all(&old).with_context(|| format!("could not remove {}", old.display()))?;
+    }
     let beside = folder.with_file_name(format!(".{name}.{}.part", std::process::id()));
     let mut builder = DirBuilder::new();
     let made = builder.mode(mode).recursive(true).create(&beside);
@@ -113,6 +116,33 @@ fn write_with(mode: u32, folder: &Path, files: &Files) -> anyhow::Result<()> {
         let _ = fs::remove_dir_all(&beside);
     }
     written
+}
+
+/// What is there of a pack: its folder, and what was begun and never finished.
+#[must_use]
+pub fn left(folder: &Path) -> Vec<PathBuf> {
+    let own = folder.exists().then(|| folder.to_owned());
+    own.into_iter().chain(unfinished(folder)).collect()
+}
+
+/// What a process that ended while it wrote a folder has left beside it.
+fn unfinished(folder: &Path) -> Vec<PathBuf> {
+    let (Some(name), Some(parent)) = (folder.file_name(), folder.parent()) else {
+        return Vec::new();
+    };
+    let parent = match parent.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => parent,
+    };
+    let begins = format!(".{}.", name.to_string_lossy());
+    let is_part = |path: &PathBuf| {
+        let own = path.file_name().and_then(|own| own.to_str());
+        let number = own.and_then(|own| own.strip_prefix(&*begins)?.strip_suffix(".part"));
+        number.is_some_and(|number| number.parse::<u32>().is_ok())
+    };
+    let beside = fs::read_dir(parent).into_iter().flatten();
+    let beside = beside.filter_map(|entry| Some(entry.ok()?.path()));
+    beside.filter(is_part).collect()
 }
 
 fn write_all(folder: &Path, files: &Files) -> anyhow::Result<()> {
@@ -149,6 +179,26 @@ mod tests {
         assert_eq!(read(&pack).unwrap(), two_files());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         assert!(write(&pack, &two_files()).unwrap_err().is::<Taken>());
+    }
+
+    #[test]
+    fn what_was_never_finished_is_removed_by_the_next_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = [
+            ".pack.12.part",
+            ".pack.part",
+            ".pack.x.part",
+            ".other.12.part",
+        ];
+        for name in names {
+            fs::create_dir_all(folder.path().join(name).join("log")).unwrap();
+        }
+        let pack = folder.path().join("pack");
+        assert_eq!(left(&pack), [folder.path().join(names[0])]);
+        write(&pack, &two_files()).unwrap();
+        assert_eq!(left(&pack), [pack.clone()]);
+        let others = &names[1..];
+        assert!(others.iter().all(|name| folder.path().join(name).exists()));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use aquifer_shared::domain::pack::{Files, State, Verdict};
+use aquifer_shared::domain::pack::{Files, LogPolicy, State, Verdict};
 use aquifer_shared::shell::pack_folder;
 use serde_json::Value;
 
@@ -63,11 +63,15 @@ fn sorted(mut places: Vec<(String, Option<u64>)>) -> Vec<(String, Option<u64>)> 
 
 /// Runs the script on packs (the second of which is the one before), with its exit code.
 pub fn verify(pack: &Files, previous: Option<&Files>) -> (Vec<Said>, i32) {
-    verify_with(pack, previous.map(|files| ("--previous", files)))
+    verify_with(pack, previous.map(|files| ("--previous", files)), None)
 }
 
-/// The same with another pack under an option.
-pub fn verify_with(pack: &Files, other: Option<(&str, &Files)>) -> (Vec<Said>, i32) {
+/// The same with another pack under an option, and keys under another.
+pub fn verify_with(
+    pack: &Files,
+    other: Option<(&str, &Files)>,
+    keys: Option<(&str, &LogPolicy)>,
+) -> (Vec<Said>, i32) {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Command::new("python3");
     let own = folder.path().join("pack");
@@ -76,6 +80,11 @@ pub fn verify_with(pack: &Files, other: Option<(&str, &Files)>) -> (Vec<Said>, i
     if let Some((option, files)) = other {
         let place = folder.path().join("other");
         pack_folder::write(&place, files).unwrap();
+        command.arg(option).arg(&place);
+    }
+    if let Some((option, policy)) = keys {
+        let place = folder.path().join("keys");
+        fs::write(&place, policy.to_text()).unwrap();
         command.arg(option).arg(&place);
     }
     let output = command.output().unwrap();

@@ -1,7 +1,7 @@
 //! Packs of a unit's own log: about persons, without witnesses. Both verifiers read them alike, and find what was changed.
 
 use aquifer_shared::domain::history::{Json, Kind, LEAF_BYTES};
-use aquifer_shared::domain::pack::{Against, COORDINATOR, Check, Files, State, verify};
+use aquifer_shared::domain::pack::{Against, COORDINATOR, Check, Files, LogPolicy, State, verify};
 use aquifer_shared::domain::tlog::root;
 
 use super::tampering::{check_found, relisted, with};
@@ -36,7 +36,7 @@ fn r1_python_agrees_on_packs_of_a_unit() {
                 &Against {
                     policy,
                     previous,
-                    coordinator: None,
+                    ..Against::default()
                 },
             );
             assert_eq!(verdict.code(), 0, "{verdict:?}");
@@ -130,23 +130,33 @@ fn shown(unit: &Log, sizes: &[u64]) -> Log {
     log
 }
 
-/// Both verifiers hold a pack of a unit against one of the coordinator, and find this: index, or nothing.
+/// Both verifiers hold a pack of a unit against one of the coordinator, whose keys are these or came along, and find this: index, or
+/// nothing.
 #[track_caller]
-fn check_held(pack: &Files, coordinator: &Files, expected: Option<Option<u64>>) {
+fn check_held(
+    pack: &Files,
+    (coordinator, policy): (&Files, Option<&LogPolicy>),
+    expected: Option<Option<u64>>,
+) {
     let against = Against {
         coordinator: Some(coordinator),
+        coordinator_policy: policy,
         ..Against::default()
     };
     let verdict = verify(pack, &against);
     let checked = verdict.of(Check::Held).unwrap();
     let found = checked.findings.first().map(|one| one.index);
     assert_eq!(found, expected, "{checked:?}");
-    let state = match expected {
-        Some(_) => State::Failed,
-        None => State::Passed,
-    };
-    assert_eq!(checked.state, state);
-    let (told, code) = python::verify_with(pack, Some(("--coordinator", coordinator)));
+    match (expected, policy) {
+        (Some(_), _) => assert_eq!(checked.state, State::Failed),
+        (None, Some(_)) => assert_eq!(checked.state, State::Passed),
+        (None, None) => {
+            let itself = |why: &str| why.starts_with("self-consistent only");
+            assert!(matches!(checked.state, State::NotRun(why) if itself(why)));
+        }
+    }
+    let keys = policy.map(|keys| ("--coordinator-policy", keys));
+    let (told, code) = python::verify_with(pack, Some(("--coordinator", coordinator)), keys);
     assert_eq!(told, python::said(&verdict));
     assert_eq!(code, i32::from(verdict.code()));
 }
@@ -155,18 +165,46 @@ fn check_held(pack: &Files, coordinator: &Files, expected: Option<Option<u64>>) 
 fn r1_a_unit_that_makes_its_log_again_is_found_by_what_the_coordinator_holds() {
     let log = unit();
     let pack = log.pack("2026Q4").unwrap();
-    let coordinator = shown(&log, &[2_500, 4_000]).pack("2026Q4").unwrap();
-    check_held(&pack, &coordinator, None);
+    let coordinator = shown(&log, &[2_500, 4_000]);
+    let policy = coordinator.policy();
+    let keys = Some(&policy);
+    let coordinator = coordinator.pack("2026Q4").unwrap();
+    check_held(&pack, (&coordinator, keys), None);
+    check_held(&pack, (&coordinator, None), None);
     let mut again = unit();
     again.say(3_000, &Json::object([("subject", "somebody else".into())]));
     let again = again.pack("2026Q4").unwrap();
     assert_eq!(verify(&again, &Default::default()).code(), 0);
-    check_held(&again, &coordinator, Some(Some(4_000)));
+    check_held(&again, (&coordinator, keys), Some(Some(4_000)));
+    check_held(&again, (&coordinator, None), Some(Some(4_000)));
     let earlier = shown(&log, &[2_500]).pack("2026Q4").unwrap();
-    check_held(&pack, &earlier, Some(Some(4_000)));
+    check_held(&pack, (&earlier, keys), Some(Some(4_000)));
     let mut alone = shown(&log, &[2_500, 4_000]);
     alone.cosigning = 2;
-    check_held(&pack, &alone.pack("2026Q4").unwrap(), Some(None));
+    check_held(&pack, (&alone.pack("2026Q4").unwrap(), keys), Some(None));
+}
+
+/// A unit that makes its log again can make one for the coordinator too: its own log, or one under the coordinator's name.
+#[test]
+fn r1_a_log_that_the_unit_made_itself_is_not_the_coordinators() {
+    let log = unit();
+    let pack = log.pack("2026Q4").unwrap();
+    let real = shown(&log, &[]).policy();
+    let mut own = shown(&log, &[4_000]);
+    own.log = Signer::of_log(&log.log.key.name, 9);
+    own.witnesses.clear();
+    own.cosigning = 0;
+    let policy = own.policy();
+    let own = own.pack("2026Q4").unwrap();
+    assert_eq!(verify(&own, &Against::default()).code(), 0);
+    for keys in [None, Some(&policy), Some(&real)] {
+        check_held(&pack, (&own, keys), Some(None));
+    }
+    let mut under_its_name = shown(&log, &[4_000]);
+    under_its_name.log = Signer::of_log(ORIGIN, 77);
+    let under_its_name = under_its_name.pack("2026Q4").unwrap();
+    check_held(&pack, (&under_its_name, Some(&real)), Some(None));
+    check_held(&pack, (&under_its_name, None), None);
 }
 
 #[test]

@@ -166,6 +166,32 @@ fn of_unit(small: &Small, name: &str) -> Option<PathBuf> {
     Some(out)
 }
 
+/// Rules that were changed since the decisions: they are named, or check 20 fails.
+fn check_rules_from_before(small: &Small) {
+    let purposes = small.cluster.nodes[0].folder.join("purposes.toml");
+    let before = small.folder.path().join("before.toml");
+    fs::copy(&purposes, &before).unwrap();
+    let text = fs::read_to_string(&before).unwrap();
+    fs::write(&purposes, format!("{text}\n# changed\n")).unwrap();
+    for (name, more, says) in [
+        ("changed", &[][..], true),
+        (
+            "named",
+            &["--purposes", before.to_str().unwrap()][..],
+            false,
+        ),
+    ] {
+        let out = small.folder.path().join(name);
+        let quarter = quarter();
+        let out = out.to_str().unwrap();
+        let pack = ["audit", "pack", "--quarter", &quarter, "--out", out];
+        let made = small.node(0, &[&pack[..], more].concat());
+        check_says(&made, 0, &["it stays at the unit"]);
+        let lacks = made.stderr.contains("check policy will fail");
+        assert_eq!(lacks, says, "{}", made.stderr);
+    }
+}
+
 /// A pack of the first unit in which all of its charges are.
 fn of_whole_unit(small: &Small) -> PathBuf {
     let spent = small.spent(0);
@@ -201,6 +227,7 @@ fn check_unit(pack: &Path) {
 /// A pack of the coordinator that is made later holds the checkpoints of the unit's.
 fn check_held(small: &Small, unit: &Path) {
     let held = small.folder.path().join("held");
+    let keys = small.folder.path().join("keys.txt");
     wait_for("the coordinator to hold the checkpoint", STEP_MS, || {
         if held.exists() {
             fs::remove_dir_all(&held)?;
@@ -208,13 +235,23 @@ fn check_held(small: &Small, unit: &Path) {
         pack(small, "held");
         let mut verify = command("aquifer", ["audit", "verify"]);
         let outcome = run(verify.arg(unit).arg("--coordinator").arg(&held))?;
+        if outcome.code == Some(0) {
+            check_says(&outcome, 0, &["self-consistent only"]);
+            fs::copy(held.join("tlog-policy"), &keys)?;
+        }
         Ok((outcome.code == Some(0)).then_some(()))
     })
     .unwrap();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/verify-audit");
-    let mut verify = Command::new("python3");
-    let outcome = run(verify.arg(script).arg(unit).arg("--coordinator").arg(&held)).unwrap();
-    check_says(&outcome, 0, &["held"]);
+    let mut python = Command::new("python3");
+    python.arg(script);
+    for mut verify in [python, command("aquifer", ["audit", "verify"])] {
+        verify.arg(unit).arg("--coordinator").arg(&held);
+        verify.arg("--coordinator-policy").arg(&keys);
+        let outcome = run(&mut verify).unwrap();
+        check_says(&outcome, 0, &["held"]);
+        assert!(!outcome.stdout.contains("self-consistent"));
+    }
 }
 
 #[test]
@@ -241,6 +278,7 @@ fn r1_a_unit_makes_its_own_pack_and_both_verifiers_agree() {
     let again = ["first", "second"].map(|name| of_unit(&small, name).unwrap());
     let again = again.map(|pack| pack_folder::read(&pack).unwrap());
     assert_eq!(again[0], again[1]);
+    check_rules_from_before(&small);
     // A charge says that it paid for something else.
     let path = pack.join("log/payloads");
     let payloads = fs::read_to_string(&path).unwrap();

@@ -47,9 +47,14 @@ pub(crate) async fn run(session: &Session, command: &AuditCommand) -> anyhow::Re
             policy,
             previous,
             coordinator,
+            coordinator_policy,
         } => {
-            let packs = (previous.as_deref(), coordinator.as_deref());
-            check(session, path, policy.as_deref(), packs)
+            let others = Others {
+                previous: previous.as_deref(),
+                coordinator: coordinator.as_deref(),
+                coordinator_policy: coordinator_policy.as_deref(),
+            };
+            check(session, path, policy.as_deref(), &others)
         }
         AuditCommand::Sample { pack, seed, count } => draw(session, pack, seed, *count),
         AuditCommand::Prove { index, pack, out } => {
@@ -67,22 +72,31 @@ pub(crate) async fn run(session: &Session, command: &AuditCommand) -> anyhow::Re
     }
 }
 
+/// What a pack is held against, beside itself and the keys of its log.
+struct Others<'a> {
+    previous: Option<&'a Path>,
+    coordinator: Option<&'a Path>,
+    coordinator_policy: Option<&'a Path>,
+}
+
 fn check(
     session: &Session,
     path: &Path,
     policy: Option<&Path>,
-    (previous, coordinator): (Option<&Path>, Option<&Path>),
+    others: &Others<'_>,
 ) -> anyhow::Result<Outcome> {
     let policy = policy.map(read_policy).transpose()?;
     let verdict = match path.is_dir() {
         true => {
             let files = pack_folder::read(path)?;
-            let previous = previous.map(pack_folder::read).transpose()?;
-            let coordinator = coordinator.map(pack_folder::read).transpose()?;
+            let previous = others.previous.map(pack_folder::read).transpose()?;
+            let coordinator = others.coordinator.map(pack_folder::read).transpose()?;
+            let coordinator_policy = others.coordinator_policy.map(read_policy).transpose()?;
             let against = Against {
                 policy: policy.as_ref(),
                 previous: previous.as_ref(),
                 coordinator: coordinator.as_ref(),
+                coordinator_policy: coordinator_policy.as_ref(),
             };
             verify(&files, &against)
         }

@@ -33,7 +33,7 @@ pub(crate) enum AuditCommand {
     },
     /// Check a pack or a receipt, offline; the exit code is the number of the first check that fails
     #[command(
-        after_help = "Examples:\n  aquifer audit verify 2026Q4 --policy keys.txt --previous 2026Q3\n  aquifer audit verify receipt.json\n\nExit codes: 0 nothing failed, 2 cannot be read, else the first check that failed: 10 format, 11 files, 12 tree, 13 signature, 14 witnesses, 15 order, 16 kinds, 17 personal-data, 18 payloads, 19 budget, 20 policy, 21 proofs, 22 report, 23 sample, 24 previous, 25 issuer, 26 sbom, 27 provenance, 28 extracts, 29 programs, 30 held.\nscripts/verify-audit does the same with nothing but Python."
+        after_help = "Examples:\n  aquifer audit verify 2026Q4 --policy keys.txt --previous 2026Q3\n  aquifer audit verify 2026Q4-north --coordinator 2026Q4 --coordinator-policy keys.txt\n  aquifer audit verify receipt.json\n\nExit codes: 0 nothing failed, 2 cannot be read, else the first check that failed: 10 format, 11 files, 12 tree, 13 signature, 14 witnesses, 15 order, 16 kinds, 17 personal-data, 18 payloads, 19 budget, 20 policy, 21 proofs, 22 report, 23 sample, 24 previous, 25 issuer, 26 sbom, 27 provenance, 28 extracts, 29 programs, 30 held.\nscripts/verify-audit does the same with nothing but Python."
     )]
     Verify {
         /// Folder of a pack, or file of a receipt
@@ -48,6 +48,9 @@ pub(crate) enum AuditCommand {
         /// For a pack of a unit: one of the coordinator, made later, whose log holds the unit's checkpoints
         #[arg(long, value_name = "PACK")]
         coordinator: Option<PathBuf>,
+        /// Keys of the coordinator's log and its witnesses from elsewhere: without them its pack shows that it agrees with itself
+        #[arg(long, value_name = "FILE", requires = "coordinator")]
+        coordinator_policy: Option<PathBuf>,
     },
     /// Choose decisions of a pack by your seed, and add the list to the pack as decisions.sample
     #[command(

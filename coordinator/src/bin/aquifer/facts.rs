@@ -164,9 +164,10 @@ pub(crate) fn run(session: &Session, command: &FactsCommand) -> anyhow::Result<O
         Err(none) => return report::refuse(session.json, none.code(), &none.to_string()),
     };
     let done = put(session, from.out.as_deref(), &text)?;
-    match alarms.is_empty() {
+    match alarms.is_empty() || done == Outcome::Refused {
         true => Ok(done),
-        false => report::refuse(session.json, "undeclared", &alarms.join("; ")),
+        // The document has them: a program that reads it gets no second one.
+        false => Ok(report::refused(&alarms.join("; "))),
     }
 }
 

@@ -6,6 +6,7 @@ use aquifer_shared::domain::pack::Quarter;
 use aquifer_shared::shell::report::Outcome;
 use clap::Subcommand;
 
+use super::books::Before;
 use super::pack;
 use super::replay::{self, Wanted};
 
@@ -15,12 +16,18 @@ pub enum AuditCommand {
     /// Make the audit pack of a quarter from the unit's own history; it is checked before it is written. It holds keyed references and exact
     /// numbers of persons, and stays at the unit.
     #[command(
-        after_help = "Example:\n  aquifer-node audit pack --quarter 2026Q4 --out 2026Q4-north --dir north\n\nThe same history gives the same bytes. `aquifer audit verify` and scripts/verify-audit check it, offline, at the unit. The rules in node.toml go into it."
+        after_help = "Example:\n  aquifer-node audit pack --quarter 2026Q4 --out 2026Q4-north --dir north\n\nThe same history gives the same bytes. `aquifer audit verify` and scripts/verify-audit check it, offline, at the unit. The rules in node.toml go into it, and those from before that you name:\n  aquifer-node audit pack --quarter 2026Q4 --purposes purposes-2025.toml --dir north"
     )]
     Pack {
         /// Like 2026Q4.
         #[arg(long, value_name = "QUARTER")]
         quarter: Quarter,
+        /// A file of purposes that were in force before those in node.toml; may be given several times.
+        #[arg(long, value_name = "FILE")]
+        purposes: Vec<PathBuf>,
+        /// A folder of rule packs that were in force before; may be given several times.
+        #[arg(long, value_name = "DIR")]
+        packs: Vec<PathBuf>,
         /// New folder [default: the quarter's name].
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
@@ -63,8 +70,15 @@ impl AuditCommand {
 /// The history does not verify, a ledger or node.toml cannot be read, or a folder cannot be written.
 pub fn run(directory: &Path, command: &AuditCommand) -> anyhow::Result<Outcome> {
     match command {
-        AuditCommand::Pack { quarter, out, json } => {
-            pack::run(directory, *quarter, out.as_deref(), *json)
+        AuditCommand::Pack {
+            quarter,
+            purposes,
+            packs,
+            out,
+            json,
+        } => {
+            let before = Before { purposes, packs };
+            pack::run(directory, (*quarter, before), out.as_deref(), *json)
         }
         AuditCommand::ReplayEligibility { study, entry, json } => {
             let wanted = Wanted {

@@ -1,13 +1,13 @@
-//! The node's history, copied whole: from the running node, or from its file where none runs. Nothing is made of one that does not verify.
+//! The node's history, read whole, page by page: from the running node, or from its file where none runs. Nothing is made of one that does not
+//! verify, and nobody holds all of it.
 
 use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use aquifer_shared::base::ids::IdentityKey;
 use aquifer_shared::base::limits::HISTORY_DAYS_SHOWN_MAX;
-use aquifer_shared::domain::facts::{Log, NoDocument};
 use aquifer_shared::domain::history::{Json, Leaf, payload_commit};
 use aquifer_shared::domain::pack::{Body, Entry as Packed, VerifierKey};
 use aquifer_shared::domain::tlog::{Checkpoint, Frontier, SignedNote, leaf_hash};
@@ -63,13 +63,9 @@ pub async fn published(history: &History, from: u64) -> anyhow::Result<Vec<Strin
     Ok(history.published_in(from..until).await?)
 }
 
-/// The whole history of a node, verified.
-///
-/// # Privacy
-///
-/// As [`Copied`].
-#[derive(Debug)]
-pub struct LogCopy {
+/// What a history says of itself before its entries are read.
+#[derive(Clone, Debug)]
+pub struct Head {
     /// The log's name.
     pub origin: String,
     /// The key that signs its checkpoints.
@@ -78,117 +74,54 @@ pub struct LogCopy {
     pub published: Option<String>,
     /// Checkpoints that left the unit before, the last of each day that was asked for.
     pub checkpoints: Vec<String>,
-    /// All entries, those that fill up included.
-    pub entries: Vec<Entry>,
 }
 
-impl LogCopy {
-    /// Enters what is written down and not entered yet, and copies the history, with the checkpoints of some days (since 1970).
+/// What is made of a history while it is read: it keeps of it what it needs, as a history has no bound.
+///
+/// # Privacy
+///
+/// As [`Copied`].
+pub trait Reader {
+    /// The next entry, in its place and with the payload that it commits to. Whether the whole is what was published shows at its end.
     ///
     /// # Errors
     ///
-    /// There is none, it cannot be read, or it does not verify.
-    pub fn read(directory: &Path, days: Range<u64>) -> anyhow::Result<Self> {
-        let key = at_rest::identity(directory)?.into_identity().public();
-        let read = match ask_within(directory, &Query::Tell, PATIENCE)? {
-            Some(Answer::Told) => of_running(directory, days)?,
-            Some(Answer::Refused(why)) => bail!("the running node refuses: {why}"),
-            Some(_) => bail!("the running node answered something else; is it of this version?"),
-            None => of_files(directory, days)?,
-        };
-        let copy = Self {
-            origin: node_origin(&key),
-            key,
-            published: read.published,
-            checkpoints: read.checkpoints,
-            entries: read.entries,
-        };
-        copy.verify().context(NotVerified)?;
-        Ok(copy)
-    }
+    /// Nothing can be made of it.
+    fn take(&mut self, entry: Entry) -> anyhow::Result<()>;
+}
 
-    /// What was published of it, as the source of documents; none where nothing was yet.
-    ///
-    /// # Errors
-    ///
-    /// It is not what was published.
-    pub fn documented(&self) -> Result<Option<Log>, NoDocument> {
-        let Some(note) = &self.published else {
-            return Ok(None);
-        };
-        let signed = SignedNote::parse(note).ok();
-        let checkpoint = signed.and_then(|signed| Checkpoint::parse(&signed.text).ok());
-        // A note that is none is refused below, by name.
-        let size = checkpoint.map_or(0, |checkpoint| checkpoint.size);
-        let size = usize::try_from(size).unwrap_or(usize::MAX);
-        let entries = self.entries.iter().take(size).map(packed);
-        let key = VerifierKey::of_log(&self.origin, self.key);
-        Log::verified(entries, note, &key).map(Some)
-    }
-
-    /// The payload of an entry; none where it was erased.
-    #[must_use]
-    pub fn payload(entry: &Entry) -> Option<Json> {
-        let (_, payload) = entry.opening.as_ref()?;
-        Json::parse(payload).ok()
-    }
-
-    /// Every entry in its place with the payload that it commits to, and the checkpoint that was published over them.
-    pub(super) fn verify(&self) -> anyhow::Result<()> {
-        for (index, entry) in (0_u64..).zip(&self.entries) {
-            let at = entry.leaf.seq;
-            ensure!(
-                at == index,
-                "the history has entry {at} where {index} belongs"
-            );
-            if let Some((salt, payload)) = &entry.opening {
-                let holds = payload_commit(salt, payload) == entry.leaf.payload_commit;
-                ensure!(
-                    holds,
-                    "entry {index} of the history has another payload than it commits to"
-                );
-            }
-        }
-        let Some(published) = &self.published else {
-            return Ok(());
-        };
-        let note = SignedNote::parse(published)?;
-        let checkpoint = Checkpoint::parse(&note.text)?;
-        let key = VerifierKey::of_log(&self.origin, self.key);
-        ensure!(
-            key.signed(&note) == Some(true) && checkpoint.origin == self.origin,
-            "the checkpoint that was published last is not signed by this node"
-        );
-        let size = usize::try_from(checkpoint.size)?;
-        let mut tree = Frontier::default();
-        for entry in self.entries.iter().take(size) {
-            tree.push(leaf_hash(&entry.leaf.to_bytes()), |_, _, _| {});
-        }
-        ensure!(
-            tree.size() == checkpoint.size && tree.root() == checkpoint.root,
-            "the history is not the one whose {} entries were published",
-            checkpoint.size
-        );
-        Ok(())
+/// Enters what is written down and not entered yet, and reads the history with the checkpoints of some days (since 1970): page by page, each
+/// entry checked and handed on, those that fill up included.
+///
+/// # Errors
+///
+/// There is none, it cannot be read, nothing can be made of it, or it does not verify.
+pub fn read<R: Reader>(
+    directory: &Path,
+    days: Range<u64>,
+    begin: impl FnOnce(&Head) -> anyhow::Result<R>,
+) -> anyhow::Result<(Head, R)> {
+    let key = at_rest::identity(directory)?.into_identity().public();
+    match ask_within(directory, &Query::Tell, PATIENCE)? {
+        Some(Answer::Told) => of_running(directory, (key, days), begin),
+        Some(Answer::Refused(why)) => bail!("the running node refuses: {why}"),
+        Some(_) => bail!("the running node answered something else; is it of this version?"),
+        None => of_files(directory, (key, days), begin),
     }
 }
 
-struct Read {
-    published: Option<String>,
-    checkpoints: Vec<String>,
-    entries: Vec<Entry>,
+/// The payload of an entry; none where it was erased.
+#[must_use]
+pub fn payload(entry: &Entry) -> Option<Json> {
+    let (_, payload) = entry.opening.as_ref()?;
+    Json::parse(payload).ok()
 }
-/// Why nothing is made of a history; the cause says what is wrong.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("the history of this node does not verify")]
-pub struct NotVerified;
 
-fn packed(entry: &Entry) -> Packed {
-    let body = match &entry.opening {
-        Some((salt, payload)) => Body::Kept {
-            salt: *salt,
-            payload: payload.clone(),
-        },
+/// An entry as packs and documents take it.
+#[must_use]
+pub fn packed(entry: Entry) -> Packed {
+    let body = match entry.opening {
+        Some((salt, payload)) => Body::Kept { salt, payload },
         None => Body::Erased,
     };
     Packed {
@@ -198,7 +131,109 @@ fn packed(entry: &Entry) -> Packed {
     }
 }
 
-fn of_running(directory: &Path, days: Range<u64>) -> anyhow::Result<Read> {
+/// Why nothing is made of a history; the cause says what is wrong.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the history of this node does not verify")]
+pub struct NotVerified;
+
+/// A history on its way to its reader.
+struct Reading<R> {
+    reader: R,
+    /// The next entry.
+    next: u64,
+    published: Option<Checkpoint>,
+    /// Of what was published.
+    tree: Frontier,
+}
+
+impl<R: Reader> Reading<R> {
+    fn new(head: &Head, begin: impl FnOnce(&Head) -> anyhow::Result<R>) -> anyhow::Result<Self> {
+        let published = published_by(head).context(NotVerified)?;
+        Ok(Self {
+            reader: begin(head)?,
+            next: 0,
+            published,
+            tree: Frontier::default(),
+        })
+    }
+
+    fn take(&mut self, entry: Entry) -> anyhow::Result<()> {
+        self.check(&entry).context(NotVerified)?;
+        self.reader.take(entry)
+    }
+
+    /// An entry in its place with the payload that it commits to.
+    fn check(&mut self, entry: &Entry) -> anyhow::Result<()> {
+        let (index, at) = (self.next, entry.leaf.seq);
+        ensure!(
+            at == index,
+            "the history has entry {at} where {index} belongs"
+        );
+        if let Some((salt, payload)) = &entry.opening {
+            let holds = payload_commit(salt, payload) == entry.leaf.payload_commit;
+            ensure!(
+                holds,
+                "entry {index} of the history has another payload than it commits to"
+            );
+        }
+        self.next += 1;
+        let published = self.published.as_ref();
+        if published.is_some_and(|published| index < published.size) {
+            let leaf = leaf_hash(&entry.leaf.to_bytes());
+            self.tree.push(leaf, |_, _, _| {});
+        }
+        Ok(())
+    }
+
+    /// The reader, once everything that was published was seen.
+    fn end(self) -> anyhow::Result<R> {
+        if let Some(published) = self.published {
+            let is_it = self.tree.size() == published.size && self.tree.root() == published.root;
+            if !is_it {
+                let size = published.size;
+                let other =
+                    anyhow!("the history is not the one whose {size} entries were published");
+                return Err(other.context(NotVerified));
+            }
+        }
+        Ok(self.reader)
+    }
+}
+
+/// The checkpoint that was published last, signed by this node.
+fn published_by(head: &Head) -> anyhow::Result<Option<Checkpoint>> {
+    let Some(published) = &head.published else {
+        return Ok(None);
+    };
+    let note = SignedNote::parse(published)?;
+    let checkpoint = Checkpoint::parse(&note.text)?;
+    let key = VerifierKey::of_log(&head.origin, head.key);
+    ensure!(
+        key.signed(&note) == Some(true) && checkpoint.origin == head.origin,
+        "the checkpoint that was published last is not signed by this node"
+    );
+    Ok(Some(checkpoint))
+}
+
+/// Entries that are in memory, read as a history is.
+#[cfg(test)]
+pub fn read_all<R: Reader>(
+    head: &Head,
+    entries: impl IntoIterator<Item = Entry>,
+    begin: impl FnOnce(&Head) -> anyhow::Result<R>,
+) -> anyhow::Result<R> {
+    let mut reading = Reading::new(head, begin)?;
+    for entry in entries {
+        reading.take(entry)?;
+    }
+    reading.end()
+}
+
+fn of_running<R: Reader>(
+    directory: &Path,
+    (key, days): (IdentityKey, Range<u64>),
+    begin: impl FnOnce(&Head) -> anyhow::Result<R>,
+) -> anyhow::Result<(Head, R)> {
     let mut checkpoints = Vec::new();
     for from in firsts(days) {
         let Some(Answer::Published(notes)) = ask(directory, &Query::Published { from })? else {
@@ -210,27 +245,34 @@ fn of_running(directory: &Path, days: Range<u64>) -> anyhow::Result<Read> {
         Some(Answer::History(view)) => view.published,
         _ => bail!("the running node does not show its history"),
     };
-    let mut entries = Vec::new();
+    let head = Head {
+        origin: node_origin(&key),
+        key,
+        published,
+        checkpoints,
+    };
+    let mut reading = Reading::new(&head, begin)?;
     loop {
-        let from = entries.len() as u64;
+        let from = reading.next;
         let Some(Answer::Entries(page)) = ask(directory, &Query::Entries { from })? else {
             bail!("the running node does not give entry {from} of its history");
         };
         if page.is_empty() {
-            return Ok(Read {
-                published,
-                checkpoints,
-                entries,
-            });
+            return Ok((head, reading.end()?));
         }
         for own in page {
             let entry = entry(&own);
-            entries.push(entry.with_context(|| format!("entry {} is none", entries.len()))?);
+            let next = reading.next;
+            reading.take(entry.with_context(|| format!("entry {next} is none"))?)?;
         }
     }
 }
 
-fn of_files(directory: &Path, days: Range<u64>) -> anyhow::Result<Read> {
+fn of_files<R: Reader>(
+    directory: &Path,
+    (key, days): (IdentityKey, Range<u64>),
+    begin: impl FnOnce(&Head) -> anyhow::Result<R>,
+) -> anyhow::Result<(Head, R)> {
     ensure!(
         directory.join(HISTORY_FOLDER).exists(),
         "there is no history yet: it begins when the node runs for the first time"
@@ -240,28 +282,33 @@ fn of_files(directory: &Path, days: Range<u64>) -> anyhow::Result<Read> {
         "the coordinator showed two histories: see `aquifer-node history show`"
     );
     history::with_files(directory, async |history| {
-        read_open(history, directory, days).await
+        Teller::new(history.clone(), directory).tell().await?;
+        let mut checkpoints = Vec::new();
+        for from in firsts(days) {
+            checkpoints.extend(published(history, from).await?);
+        }
+        let head = Head {
+            origin: node_origin(&key),
+            key,
+            published: history.published().await?,
+            checkpoints,
+        };
+        let reading = Reading::new(&head, begin)?;
+        let read = read_open(history, reading).await?;
+        Ok((head, read))
     })
 }
 
-async fn read_open(history: &History, directory: &Path, days: Range<u64>) -> anyhow::Result<Read> {
-    Teller::new(history.clone(), directory).tell().await?;
-    let mut checkpoints = Vec::new();
-    for from in firsts(days) {
-        checkpoints.extend(published(history, from).await?);
-    }
-    let mut entries = Vec::new();
+async fn read_open<R: Reader>(history: &History, mut reading: Reading<R>) -> anyhow::Result<R> {
     loop {
-        let from = entries.len() as u64;
+        let from = reading.next;
         let page = history.read(from..from + PAGE).await?;
         if page.is_empty() {
-            return Ok(Read {
-                published: history.published().await?,
-                checkpoints,
-                entries,
-            });
+            return reading.end();
         }
-        entries.extend(page);
+        for entry in page {
+            reading.take(entry)?;
+        }
     }
 }
 

@@ -2,54 +2,59 @@
 //!
 //! The same history gives the same bytes. Nothing of it is sent anywhere.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::Path;
 
 use anyhow::Context as _;
+use aquifer_shared::base::hash::sha256;
+use aquifer_shared::base::ids::Hash32;
+use aquifer_shared::domain::history::Kind;
 use aquifer_shared::domain::pack::{
-    Body, Book, CannotBuild, Entry, Files, Ledger, LogPolicy, Made, NODE, PackTree, Quarter,
-    VerifierKey, draft,
+    Book, CannotBuild, Drafting, Files, GrowingTree, Ledger, LogPolicy, Made, NODE, PackTree,
+    Quarter, VerifierKey,
 };
 use aquifer_shared::domain::tlog::root;
-use aquifer_shared::shell::documents::read_document;
-use aquifer_shared::shell::history::LogSigner;
-use aquifer_shared::shell::law_packs;
+use aquifer_shared::shell::history::{Entry, LogSigner};
 use aquifer_shared::shell::own_program::stated;
 use aquifer_shared::shell::pack_folder::write_for_owner;
 use aquifer_shared::shell::pack_made::{keep, lacking};
 use aquifer_shared::shell::report::{Outcome, note, refuse};
 
-use super::log::LogCopy;
+use super::books::{Before, Rules};
+use super::log::{Head, Reader, packed, read};
+use super::written::MadePack;
 use crate::shell::at_rest;
-use crate::shell::config::NodeConfig;
+use crate::shell::clock::now;
+use crate::shell::telling::tell_soon;
 
 /// Makes the pack of a quarter, checks it and writes it into a new folder.
 ///
 /// # Errors
 ///
-/// The history does not hold together, or the folder cannot be written.
+/// The history does not hold together, rules cannot be read, or the folder cannot be written.
 ///
 /// # Privacy
 ///
 /// The pack holds keyed references and exact numbers of persons: it is for the unit's own people and its auditors, at the unit.
 pub(super) fn run(
     directory: &Path,
-    quarter: Quarter,
+    (quarter, before): (Quarter, Before<'_>),
     out: Option<&Path>,
     json: bool,
 ) -> anyhow::Result<Outcome> {
-    let books = books(directory)?;
-    let copy = LogCopy::read(directory, days(quarter))?;
-    let policy = LogPolicy::new(VerifierKey::of_log(&copy.origin, copy.key), Vec::new(), 0);
-    let files = match packed(directory, (&copy, quarter), (&policy, &books[..])) {
-        Ok(files) => files,
+    let (rules, read_at) = (Rules::read(directory, before)?, now());
+    let (files, policy, books) = match made(directory, quarter, &rules) {
+        Ok(made) => made,
         Err(error) => match error.downcast_ref() {
             Some(none @ CannotBuild::NoCheckpoint) => {
                 let why = format!(
                     "{none}: the running node does so every [history] publish_every_minutes of node.toml"
                 );
                 return refuse(json, "checkpoint", &why);
+            }
+            Some(none @ CannotBuild::NoStart(_)) => {
+                return refuse(json, "checkpoint", &none.to_string());
             }
             Some(_) => return Err(error).context("no pack can be made of the history"),
             None => return Err(error),
@@ -58,36 +63,101 @@ pub(super) fn run(
     let lacking = lacking(&files, &policy, &books)?;
     let name = quarter.to_string();
     let folder = out.unwrap_or(Path::new(&name));
-    let kept = keep(json, (folder, write_for_owner), &files, &lacking)?;
+    let made = MadePack {
+        folder: std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned()),
+        quarter: name.clone(),
+        manifest: sha256(files.manifest().as_bytes()).to_string(),
+        read_at: i64::try_from(read_at.0).unwrap_or(i64::MAX),
+    };
+    let kept = noted(directory, &made, || {
+        keep(json, (folder, write_for_owner), &files, &lacking)
+    })?;
     if kept == Outcome::Done {
         note("it holds keyed references and exact numbers of persons: it stays at the unit");
     }
     Ok(kept)
 }
 
-fn packed(
+/// Notes a pack, writes it, and tells the history of it. A folder that is there already is another pack's.
+fn noted(
     directory: &Path,
-    (copy, quarter): (&LogCopy, Quarter),
-    (policy, books): (&LogPolicy, &[Book]),
-) -> anyhow::Result<Files> {
-    let entries: Vec<Entry> = copy.entries.iter().map(entry).collect();
-    let tree = PackTree::whole(entries.iter().map(|entry| entry.leaf.as_slice()));
-    let newest = copy.published.iter();
-    let checkpoints: Vec<String> = copy.checkpoints.iter().chain(newest).cloned().collect();
+    made: &MadePack,
+    write: impl FnOnce() -> anyhow::Result<Outcome>,
+) -> anyhow::Result<Outcome> {
+    if made.folder.exists() {
+        return write();
+    }
+    made.note(directory)?;
+    let written = write()?;
+    tell_soon(directory);
+    Ok(written)
+}
+
+/// The pack with the keys that it is checked by, and the rules in it.
+fn made(
+    directory: &Path,
+    quarter: Quarter,
+    rules: &Rules,
+) -> anyhow::Result<(Files, LogPolicy, Vec<Book>)> {
+    let begin = |head: &Head| Packing::new(quarter, head);
+    let (head, packing) = read(directory, days(quarter), begin)?;
+    let (policy, books) = (policy(&head), rules.books(&packing.decided_by));
+    let (draft, tree) = (packing.drafting.end()?, packing.tree.end());
+    let said = said(directory, &head.origin, (&tree, draft.end()))?;
     let ledger = Ledger {
         hashes: &tree,
-        checkpoints: &checkpoints,
-        policy,
-        books,
+        checkpoints: &notes(&head),
+        policy: &policy,
+        books: &books,
         tests: &BTreeMap::new(),
     };
-    let draft = draft(quarter, &ledger, entries)?;
-    let made = made(directory, &copy.origin, (&tree, draft.end()))?;
-    Ok(draft.build(&ledger, &made)?)
+    let files = draft.build(&ledger, &said)?;
+    Ok((files, policy, books))
+}
+
+/// What a pack needs of the history while that is read.
+struct Packing {
+    drafting: Drafting,
+    tree: GrowingTree,
+    /// Rules that decisions name.
+    decided_by: BTreeSet<Hash32>,
+}
+
+impl Packing {
+    fn new(quarter: Quarter, head: &Head) -> anyhow::Result<Self> {
+        let drafting = Drafting::new(quarter, &notes(head), &policy(head))?;
+        Ok(Self {
+            tree: GrowingTree::new(drafting.sizes()),
+            drafting,
+            decided_by: BTreeSet::new(),
+        })
+    }
+}
+
+impl Reader for Packing {
+    fn take(&mut self, entry: Entry) -> anyhow::Result<()> {
+        let kind = entry.leaf.kind;
+        if kind == Kind::PolicyDecision {
+            self.decided_by.insert(entry.leaf.policy);
+        }
+        let entry = packed(entry);
+        // Spends of the year from before the pack are listed in it, each with its proof.
+        self.tree.push(&entry.leaf, kind == Kind::BudgetSpent);
+        Ok(self.drafting.take(entry)?)
+    }
+}
+
+fn policy(head: &Head) -> LogPolicy {
+    LogPolicy::new(VerifierKey::of_log(&head.origin, head.key), Vec::new(), 0)
+}
+
+fn notes(head: &Head) -> Vec<String> {
+    let newest = head.published.iter();
+    head.checkpoints.iter().chain(newest).cloned().collect()
 }
 
 /// What this program says of itself, signed with the key of the history.
-fn made(directory: &Path, origin: &str, (tree, size): (&PackTree, u64)) -> anyhow::Result<Made> {
+fn said(directory: &Path, origin: &str, (tree, size): (&PackTree, u64)) -> anyhow::Result<Made> {
     let root = root(tree, 0..size).context("hashes of the tree are missing")?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -102,34 +172,6 @@ fn made(directory: &Path, origin: &str, (tree, size): (&PackTree, u64)) -> anyho
     })
 }
 
-/// The rules in node.toml, as one book; none where it has no `[people]`.
-fn books(directory: &Path) -> anyhow::Result<Vec<Book>> {
-    let config = NodeConfig::load(directory)?;
-    let Some(people) = &config.people else {
-        return Ok(Vec::new());
-    };
-    let packs = law_packs::all(people.packs_folder(directory).as_deref())?;
-    Ok(vec![Book {
-        purposes: read_document(&directory.join(&people.purposes))?,
-        packs: packs.into_iter().map(|held| held.text).collect(),
-    }])
-}
-
-fn entry(own: &aquifer_shared::shell::history::Entry) -> Entry {
-    let body = match &own.opening {
-        Some((salt, payload)) => Body::Kept {
-            salt: *salt,
-            payload: payload.clone(),
-        },
-        None => Body::Erased,
-    };
-    Entry {
-        index: own.leaf.seq,
-        leaf: own.leaf.to_bytes(),
-        body,
-    }
-}
-
 /// Days of the checkpoints that a pack of a quarter may begin or end at: a year before it, and a month after it.
 fn days(quarter: Quarter) -> Range<u64> {
     let time = quarter.range();
@@ -137,3 +179,31 @@ fn days(quarter: Quarter) -> Range<u64> {
 }
 
 const DAY_MS: u64 = 24 * 3_600 * 1_000;
+
+#[cfg(test)]
+mod tests {
+    use super::super::written::made_packs;
+    use super::*;
+
+    #[test]
+    fn a_pack_is_known_before_its_folder_is_begun() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = MadePack {
+            folder: folder.path().join("pack"),
+            quarter: "2026Q4".to_owned(),
+            manifest: "00".repeat(32),
+            read_at: 7,
+        };
+        let stops = || {
+            assert_eq!(made_packs(folder.path()).unwrap().len(), 1);
+            anyhow::bail!("the machine stops")
+        };
+        assert!(noted(folder.path(), &made, stops).is_err());
+        assert_eq!(made_packs(folder.path()).unwrap(), [made.clone()]);
+        // One that is there already is not made again.
+        std::fs::create_dir(&made.folder).unwrap();
+        let taken = noted(folder.path(), &made, || Ok(Outcome::Refused)).unwrap();
+        assert_eq!(taken, Outcome::Refused);
+        assert_eq!(made_packs(folder.path()).unwrap().len(), 1);
+    }
+}

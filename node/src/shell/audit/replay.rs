@@ -6,10 +6,11 @@ use std::path::Path;
 use anyhow::Context as _;
 use aquifer_shared::base::ids::{AttemptId, Hash32};
 use aquifer_shared::domain::history::{Json, Kind};
+use aquifer_shared::shell::history::Entry;
 use aquifer_shared::shell::report::{Outcome, Table, note, print_json, refuse};
 use serde::Serialize;
 
-use super::log::LogCopy;
+use super::log::{Reader, payload, read};
 use crate::core::gatekeeper::Gatekeeper;
 use crate::core::replay::{Counts, LoggedCut, Replay, told_digest};
 use crate::shell::config::NodeConfig;
@@ -72,8 +73,8 @@ pub(super) fn run(directory: &Path, wanted: Wanted<'_>, json: bool) -> anyhow::R
         let why = "node.toml has no [people]: no table is read without, so that there are no cuts";
         return refuse(json, "people", why);
     };
-    let copy = LogCopy::read(directory, 0..0)?;
-    let lines = lines(directory, (&copy, wanted), &gatekeeper)?;
+    let (_, cuts) = read(directory, 0..0, |_| Ok(Cuts::default()))?;
+    let lines = lines(directory, (&cuts, wanted), &gatekeeper)?;
     if json {
         print_json(&lines)?;
     } else {
@@ -86,13 +87,26 @@ pub(super) fn run(directory: &Path, wanted: Wanted<'_>, json: bool) -> anyhow::R
     })
 }
 
+/// Entries of a history that tell of cuts.
+#[derive(Debug, Default)]
+pub(super) struct Cuts(Vec<Entry>);
+
+impl Reader for Cuts {
+    fn take(&mut self, entry: Entry) -> anyhow::Result<()> {
+        if entry.leaf.kind == Kind::RoundCut {
+            self.0.push(entry);
+        }
+        Ok(())
+    }
+}
+
 /// What was found about each cut, in the order of the history.
 pub(super) fn lines(
     directory: &Path,
-    (copy, wanted): (&LogCopy, Wanted<'_>),
+    (told_of, wanted): (&Cuts, Wanted<'_>),
     gatekeeper: &Gatekeeper,
 ) -> anyhow::Result<Vec<Line>> {
-    let (cuts, mut lines, sets) = told(copy, wanted);
+    let (cuts, mut lines, sets) = told(told_of, wanted);
     if cuts.is_empty() {
         return Ok(lines);
     }
@@ -122,17 +136,13 @@ type ToldSet = (u64, Hash32);
 
 /// Cuts in the order of what they saw, lines of those that say too little, and the digests of sets by attempt.
 fn told(
-    copy: &LogCopy,
+    told_of: &Cuts,
     wanted: Wanted<'_>,
 ) -> (Vec<LoggedCut>, Vec<Line>, BTreeMap<AttemptId, ToldSet>) {
     let (mut cuts, mut lines, mut sets) = (Vec::new(), Vec::new(), BTreeMap::new());
     let mut with_cut = BTreeSet::new();
-    let own = copy
-        .entries
-        .iter()
-        .filter(|own| own.leaf.kind == Kind::RoundCut);
-    for entry in own {
-        let (index, payload) = (entry.leaf.seq, LogCopy::payload(entry));
+    for entry in &told_of.0 {
+        let (index, payload) = (entry.leaf.seq, payload(entry));
         if let Some((attempt, digest)) = payload.as_ref().and_then(told_digest) {
             sets.entry(attempt).or_insert((index, digest));
             continue;

@@ -28,6 +28,7 @@ use crate::core::consent::{
     AgeSaid, ConsentEvent, EventKind, Notice, Scope, SubjectKey, SubjectRef,
 };
 use crate::core::fixtures::{NOW, gatekeeper};
+use crate::shell::audit::MadePack;
 use crate::shell::steps::{PutBack, Step};
 use crate::shell::telling::{Proof, Teller};
 use crate::shell::views::{Answer, Query};
@@ -492,6 +493,27 @@ fn c1_every_iri_is_known() {
     assert!(found.len() > 12, "{found:?}");
     let unknown: Vec<&String> = found.iter().filter(|own| !is_known(own)).collect();
     assert!(unknown.is_empty(), "{unknown:?}");
+}
+
+#[test]
+fn a_pack_that_was_made_is_in_the_history_once() {
+    let unit = Unit::new();
+    let pack = MadePack {
+        folder: unit.path().join("pack"),
+        quarter: "2026Q4".to_owned(),
+        manifest: "00".repeat(32),
+        read_at: AT,
+    };
+    pack.note(unit.path()).unwrap();
+    let history = unit.history();
+    let teller = Teller::new(history.clone(), unit.path());
+    for _ in 0..2 {
+        unit.runtime.block_on(teller.tell()).unwrap();
+        let entries = unit.entries(&history);
+        let told = entries.iter().map(|own| own.leaf.kind);
+        let told = told.filter(|kind| *kind == Kind::ReportGenerated);
+        assert_eq!(told.count(), 1);
+    }
 }
 
 /// Holds the ledger against the history after a statement that a person with the key of the file could run.

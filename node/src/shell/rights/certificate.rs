@@ -1,16 +1,20 @@
 //! The certificate of an erasure: JSON with sorted keys and whole numbers, signed with the node's identity key.
 
+use std::path::Path;
+
 use aquifer_shared::base::hash::labelled;
 use aquifer_shared::base::ids::Hash32;
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::domain::predictor::model::Succession;
 use aquifer_shared::protocol::wire::ModelLife;
 use aquifer_shared::shell::keys::Identity;
+use aquifer_shared::shell::pack_folder::left;
 use serde_json::{Value, json};
 
 use super::models::Lives;
 use super::plans::Plans;
-use crate::core::rights::{Action, Assessed, Case, Inflight};
+use crate::core::rights::{Action, Assessed, Case, Inflight, Stage};
+use crate::shell::audit::{MadePack, made_packs};
 use crate::shell::consent::time::written;
 
 /// The text of a certificate, and its digest.
@@ -21,9 +25,9 @@ use crate::shell::consent::time::written;
 pub(super) fn certificate(
     case: &Case,
     at: i64,
-    (signer, lives, plans): (&Identity, &Lives, &Plans),
+    (signer, told, packs): (&Identity, (&Lives, &Plans), &[MadePack]),
 ) -> (Hash32, String) {
-    let body = body(case, at, (lives, plans));
+    let body = body(case, at, told, packs);
     let digest = labelled(LABEL, &[body.to_string().as_bytes()]);
     let signature: String = signer
         .sign(&digest)
@@ -39,7 +43,20 @@ pub(super) fn certificate(
     (digest, text.to_string())
 }
 
-fn body(case: &Case, at: i64, (lives, plans): (&Lives, &Plans)) -> Value {
+/// Packs of the history that may say something about the person: those for which it was read before it was rid of them.
+///
+/// # Errors
+///
+/// The notes of packs cannot be read.
+pub(super) fn packs_before(case: &Case, directory: &Path) -> anyhow::Result<Vec<MadePack>> {
+    let mut reached = case.reached.iter();
+    let rid = reached.find(|(stage, _)| *stage == Stage::InflightResolved);
+    let mut packs = made_packs(directory)?;
+    packs.retain(|own| rid.is_none_or(|(_, at)| own.read_at <= *at));
+    Ok(packs)
+}
+
+fn body(case: &Case, at: i64, (lives, plans): (&Lives, &Plans), packs: &[MadePack]) -> Value {
     let said = |study: &Hash32| {
         (
             lives.get(study),
@@ -52,6 +69,7 @@ fn body(case: &Case, at: i64, (lives, plans): (&Lives, &Plans)) -> Value {
         })
     });
     json!({
+        "audit_packs": packs.iter().map(audit_pack).collect::<Vec<Value>>(),
         "backups": case.backups.iter().map(|own| json!({"expires_at": written(own.expires_at), "id": own.id})).collect::<Vec<Value>>(),
         "ground": case.ground.word(),
         "inflight": case.inflight.map(|Inflight::CompletedBefore(at)| json!({"completed_before": written(at)})),
@@ -64,6 +82,19 @@ fn body(case: &Case, at: i64, (lives, plans): (&Lives, &Plans)) -> Value {
         "residual": RESIDUAL,
         "tombstone": tombstone,
         "verified_by": case.verified_by,
+    })
+}
+
+/// A copy of the history that only people can remove; the name of its folder, and not where that is.
+fn audit_pack(own: &MadePack) -> Value {
+    let name = own.folder.file_name().unwrap_or_default();
+    json!({
+        "action": "remove by hand",
+        "folder": name.to_string_lossy(),
+        "manifest": own.manifest,
+        "quarter": own.quarter,
+        "read_at": written(own.read_at),
+        "there": !left(&own.folder).is_empty(),
     })
 }
 
@@ -109,5 +140,5 @@ const RESIDUAL: [&str; 5] = [
     "The budget ledger keeps what was spent; it names nobody, and no budget comes back.",
     "Sets of numbers of eligible persons keep a number that belongs to nobody any more.",
     "Models and answers that were released keep what they may have learned, within the bounds above, until they are out of use.",
-    "The unit's own systems, files of scores and backups are the unit's to erase; backups that it named are listed with their expiry.",
+    "The unit's own systems, files of scores, audit packs and backups are the unit's to erase; audit packs that it made before, and backups that it named, are listed.",
 ];

@@ -19,6 +19,7 @@ use super::pack::Pack;
 use super::{export, extend, html, list};
 use crate::core::consent::EventKind;
 use crate::core::rights::{Backup, Ground, Stage};
+use crate::shell::audit::MadePack;
 use crate::shell::consent::command::whom;
 use crate::shell::consent::desk::at_the_desk;
 use crate::shell::consent::time::{parse, written};
@@ -84,7 +85,7 @@ pub enum RightsCommand {
     },
     /// Erase one person from what the node keeps, and keep them out; run again, it goes on where it ended.
     #[command(
-        after_help = "Example:\n  aquifer-node rights erase --subject - --ground consent_withdrawn --verified-by \"J. Doe\" --backup nightly=2026-12-31 --dir north\n\nThe unit's own source, files of scores and backups are the unit's to erase."
+        after_help = "Example:\n  aquifer-node rights erase --subject - --ground consent_withdrawn --verified-by \"J. Doe\" --backup nightly=2026-12-31 --dir north\n\nThe unit's own source, files of scores, audit packs and backups are the unit's to erase."
     )]
     Erase {
         /// The customer's id in the source; `-` reads it from standard input.
@@ -455,11 +456,15 @@ pub(super) fn show_certificate(
     if json {
         let certificate = erased.certificate.as_deref();
         let certificate: Option<Value> = certificate.map(serde_json::from_str).transpose()?;
+        let packs = erased.packs.iter().map(|own| own.folder.to_string_lossy());
         report::print_json(&json!({
             "request": case.request.to_string(), "stage": case.stage.word(), "runs": case.scope.len(), "certificate": certificate,
+            "audit_packs": packs.collect::<Vec<_>>(),
         }))?;
         return Ok(Outcome::Done);
     }
+    let by_hand = erased.packs.iter().map(MadePack::by_hand);
+    by_hand.for_each(|line| report::note(&line));
     report::note(&format!(
         "request {} is at {}",
         case.request,

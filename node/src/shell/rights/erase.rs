@@ -8,12 +8,14 @@ use aquifer_shared::domain::law::Key;
 use aquifer_shared::shell::keys::{Identity, random_bytes32};
 use aquifer_shared::shell::noise::epsilon;
 
+use super::certificate::packs_before;
 use super::pack::{DAY_MS, House};
 use crate::core::consent::SubjectRef;
 use crate::core::rights::{
     Backup, Case, Deleted, Ground, Inflight, ScopedRun, Stage, Step, Tombstone, worst,
 };
 use crate::shell::at_rest;
+use crate::shell::audit::MadePack;
 use crate::shell::consent::show::Counter;
 use crate::shell::telling::erase_told;
 use crate::shell::usage::{UsageLedger, UsedRun};
@@ -67,6 +69,8 @@ pub struct Erased {
     pub case: Case,
     /// Its newest certificate.
     pub certificate: Option<String>,
+    /// Audit packs that may hold the person, and that people must remove.
+    pub packs: Vec<MadePack>,
 }
 
 /// Why there is no erasure.
@@ -123,8 +127,10 @@ impl Table<'_> {
         }
         let newest = case.certificates.last();
         let certificate = newest.map(|digest| self.usage.certificate(digest));
+        let directory = self.desk.ledger.directory();
         Ok(Ok(Erased {
             certificate: certificate.transpose()?.flatten(),
+            packs: packs_before(&case, &directory)?,
             case,
         }))
     }

@@ -7,6 +7,7 @@ use aquifer_shared::shell::keys::Identity;
 use aquifer_shared::shell::report::{self, Outcome, Table as Printed};
 use serde_json::{Value, json};
 
+use super::certificate::packs_before;
 use super::command::show_certificate;
 use super::erase::{Erased, Table};
 use super::extend::{clocks, not_in_force};
@@ -137,7 +138,13 @@ fn shown(table: &mut Table<'_>, case: Case, json: bool) -> anyhow::Result<Outcom
         .last()
         .map(|digest| table.usage.certificate(digest));
     let certificate = newest.transpose()?.flatten();
-    show_certificate(&Erased { case, certificate }, None, json)
+    let packs = packs_before(&case, &table.desk.ledger.directory())?;
+    let erased = Erased {
+        case,
+        certificate,
+        packs,
+    };
+    show_certificate(&erased, None, json)
 }
 
 /// Refuses an erasure before anything is deleted.

@@ -14,7 +14,7 @@ use aquifer_shared::shell::keys::Identity;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{Connection as _, Row as _};
 
-use super::certificate::certificate;
+use super::certificate::{certificate, packs_before};
 use crate::core::ledger::ENTRY_BYTES_MAX;
 use crate::core::rights::{Case, Kind, Learnt, Stage, Step};
 use crate::shell::at_rest;
@@ -148,7 +148,10 @@ impl UsageLedger {
         signer: &Identity,
     ) -> anyhow::Result<()> {
         let (lives, plans) = (self.lives()?, self.plans()?);
-        let (digest, text) = certificate(case, at, (signer, &lives, &plans));
+        let directory = self.path.parent().unwrap_or(Path::new("."));
+        let packs = packs_before(case, directory)?;
+        let told = (signer, (&lives, &plans), &packs[..]);
+        let (digest, text) = certificate(case, at, told);
         case.take(at, Step::Certify(digest))?;
         self.write_case((Some(before), case), None, Some((&digest, &text)))?;
         Ok(())

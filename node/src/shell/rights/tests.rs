@@ -28,6 +28,7 @@ use crate::core::fixtures::{NOW, gatekeeper, public};
 use crate::core::ledger::EndReason;
 use crate::core::rights::{Action, Assessed, Backup, Case, Ground, Kind, Reason, Stage, Step};
 use crate::shell::at_rest;
+use crate::shell::audit::MadePack;
 use crate::shell::consent::show::Counter;
 use crate::shell::consent::time::written;
 use crate::shell::consent::{ConsentLedger, EventKey, LEDGER_FILE, Position, Taken, Told};
@@ -497,6 +498,38 @@ fn t2_models_and_answers_are_listed_with_bound_and_date() {
         aquifer_shared::base::hash::labelled("aquifer/erasure-certificate/1", &[text.as_bytes()]);
     assert_eq!(certificate["digest"], digest.to_string());
     check_order(body);
+}
+
+/// A pack is a copy of what the history said: only people can remove it, and only if they are told of it.
+#[test]
+fn t2_audit_packs_from_before_an_erasure_are_listed_for_removal() {
+    let unit = unit();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let noted = |name: &str, read_at| {
+        let pack = MadePack {
+            folder: elsewhere.path().join(name),
+            quarter: "2026Q4".to_owned(),
+            manifest: "00".repeat(32),
+            read_at,
+        };
+        pack.note(unit.world.path()).unwrap();
+        pack
+    };
+    let before = noted("before", AT - 1);
+    fs::create_dir(&before.folder).unwrap();
+    noted("later", AT + 1);
+    let erased = unit.erase("erika", &asked(), |_| Ok(())).unwrap().unwrap();
+    assert_eq!(erased.packs, [before]);
+    let certificate: serde_json::Value =
+        serde_json::from_str(&erased.certificate.unwrap()).unwrap();
+    let packs = certificate["body"]["audit_packs"].as_array().unwrap();
+    assert_eq!(packs.len(), 1, "{packs:?}");
+    assert_eq!(packs[0]["action"], "remove by hand");
+    assert_eq!(
+        (&packs[0]["folder"], &packs[0]["there"]),
+        (&"before".into(), &true.into())
+    );
+    check_order(&certificate["body"]);
 }
 
 fn said(study: Hash32, fate: Fate, since: u64) -> ModelLife {

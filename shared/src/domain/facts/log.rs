@@ -85,33 +85,11 @@ impl Log {
         note: &str,
         key: &VerifierKey,
     ) -> Result<Self, NoDocument> {
-        let note = SignedNote::parse(note).map_err(|error| unverified(error.to_string()))?;
-        let checkpoint = Checkpoint::parse(&note.text);
-        let checkpoint = checkpoint.map_err(|error| unverified(error.to_string()))?;
-        if key.signed(&note) != Some(true) || checkpoint.origin != key.name {
-            return Err(unverified(format!(
-                "its checkpoint is not signed by {}",
-                key.name
-            )));
-        }
-        let (mut frontier, mut facts) = (Frontier::default(), Vec::new());
+        let mut reader = LogReader::new(note, key)?;
         for entry in entries {
-            let index = frontier.size();
-            if entry.index != index {
-                return Err(unverified(format!(
-                    "entry {} in place of {index}",
-                    entry.index
-                )));
-            }
-            frontier.push(leaf_hash(&entry.leaf), |_, _, _| {});
-            facts.extend(checked(&entry)?);
+            reader.take(&entry)?;
         }
-        if frontier.size() != checkpoint.size || frontier.root() != checkpoint.root {
-            let (got, size) = (frontier.size(), checkpoint.size);
-            let what = format!("{got} entries with another root than the {size} of its checkpoint");
-            return Err(unverified(what));
-        }
-        Ok(Self { checkpoint, facts })
+        reader.end()
     }
 
     /// The entries of an audit pack, all checks of which hold. That texts of rules are missing from the pack is no fault of the log.
@@ -163,7 +141,7 @@ impl Log {
                 &Against {
                     policy,
                     previous,
-                    coordinator: None,
+                    ..Against::default()
                 },
             )?;
             whole = Some(match whole {
@@ -190,7 +168,7 @@ impl Log {
         &self.checkpoint
     }
 
-    /// Entries whose payload is kept, in order.
+    /// Entries whose payload is kept, in order, but for those that fill up.
     #[must_use]
     pub fn facts(&self) -> &[Fact] {
         &self.facts
@@ -206,6 +184,78 @@ impl Log {
             origin, size, root, ..
         } = &self.checkpoint;
         (origin.clone(), *size, *root)
+    }
+}
+
+/// A log while it is read, entry by entry, against a note that its key signed. Keeps what says something.
+#[derive(Debug)]
+pub struct LogReader {
+    checkpoint: Checkpoint,
+    frontier: Frontier,
+    facts: Vec<Fact>,
+}
+
+impl LogReader {
+    /// Begins with the note.
+    ///
+    /// # Errors
+    ///
+    /// It is none, or another key's.
+    pub fn new(note: &str, key: &VerifierKey) -> Result<Self, NoDocument> {
+        let note = SignedNote::parse(note).map_err(|error| unverified(error.to_string()))?;
+        let checkpoint = Checkpoint::parse(&note.text);
+        let checkpoint = checkpoint.map_err(|error| unverified(error.to_string()))?;
+        if key.signed(&note) != Some(true) || checkpoint.origin != key.name {
+            return Err(unverified(format!(
+                "its checkpoint is not signed by {}",
+                key.name
+            )));
+        }
+        Ok(Self {
+            checkpoint,
+            frontier: Frontier::default(),
+            facts: Vec::new(),
+        })
+    }
+
+    /// Whether all entries of the checkpoint were taken.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.frontier.size() >= self.checkpoint.size
+    }
+
+    /// The next entry.
+    ///
+    /// # Errors
+    ///
+    /// It is not in its place, or not what its leaf commits to.
+    pub fn take(&mut self, entry: &Entry) -> Result<(), NoDocument> {
+        let (index, found) = (self.frontier.size(), entry.index);
+        if found != index {
+            return Err(unverified(format!("entry {found} in place of {index}")));
+        }
+        self.frontier.push(leaf_hash(&entry.leaf), |_, _, _| {});
+        self.facts.extend(checked(entry)?);
+        Ok(())
+    }
+
+    /// The log.
+    ///
+    /// # Errors
+    ///
+    /// It is not the one that the note is about.
+    pub fn end(self) -> Result<Log, NoDocument> {
+        let Self {
+            checkpoint,
+            frontier,
+            facts,
+        } = self;
+        if frontier.size() != checkpoint.size || frontier.root() != checkpoint.root {
+            let (got, size) = (frontier.size(), checkpoint.size);
+            let what = format!("{got} entries with another root than the {size} of its checkpoint");
+            return Err(unverified(what));
+        }
+        Ok(Log { checkpoint, facts })
     }
 }
 
@@ -263,7 +313,7 @@ impl Fact {
     }
 }
 
-/// A leaf at its place, with the payload that it commits to; nothing where that was erased.
+/// A leaf at its place, with the payload that it commits to; nothing where that was erased, or where the entry fills up.
 fn checked(entry: &Entry) -> Result<Option<Fact>, NoDocument> {
     let index = entry.index;
     let bad = |what: String| unverified(format!("entry {index}: {what}"));
@@ -278,12 +328,13 @@ fn checked(entry: &Entry) -> Result<Option<Fact>, NoDocument> {
         return Err(bad("another payload than the leaf commits to".to_owned()));
     }
     let payload = Json::parse(payload).map_err(|error| bad(error.to_string()))?;
-    Ok(Some(Fact {
+    let fact = Fact {
         index,
         at: leaf.recorded_at,
         kind: leaf.kind,
         payload,
-    }))
+    };
+    Ok((leaf.kind != Kind::LogPad).then_some(fact))
 }
 
 fn unverified(what: String) -> NoDocument {

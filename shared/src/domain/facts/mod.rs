@@ -26,7 +26,7 @@ pub use declared::{
 };
 pub use dossier::{Dossier, NoDossier};
 pub use lines::{Line, Section};
-pub use log::{Fact, Log, NoDocument};
+pub use log::{Fact, Log, LogReader, NoDocument};
 pub use notice::notice;
 pub use record::{Form, Record};
 pub use settings::{Based, FactsConfig, FactsError, MeasureConfig, Site};

@@ -16,7 +16,7 @@ use super::layout::{
 use super::log_policy::LogPolicy;
 use super::open;
 use super::quarter::Quarter;
-use super::range::{Chosen, choose, is_spend_of};
+use super::range::{Choosing, Chosen, is_spend_of};
 use super::{page, report, tree};
 use crate::base::ids::Hash32;
 use crate::domain::history::Json;
@@ -51,6 +51,11 @@ pub enum CannotBuild {
     /// More than a pack holds.
     #[error("the quarter has more entries or spends than a pack holds")]
     TooMany,
+    /// The first entry in front of the quarter that no checkpoint parts from it.
+    #[error(
+        "no checkpoint is kept between entry {0} and the quarter, and more entries are there than a pack holds: packs can be made of quarters that begin after a checkpoint"
+    )]
+    NoStart(u64),
     /// A checkpoint is none.
     #[error("a checkpoint of the log is no signed note")]
     Note(#[from] BadNote),
@@ -96,14 +101,67 @@ pub fn draft<H: Hashes>(
     ledger: &Ledger<'_, H>,
     entries: impl IntoIterator<Item = Entry>,
 ) -> Result<Draft, CannotBuild> {
-    let notes = notes(ledger)?;
-    let sizes = ends(&notes, ledger.policy);
-    let chosen = choose(quarter, &sizes, entries)?;
-    Ok(Draft {
-        quarter,
-        notes,
-        chosen,
-    })
+    let mut drafting = Drafting::new(quarter, ledger.checkpoints, ledger.policy)?;
+    for entry in entries {
+        drafting.take(entry)?;
+    }
+    drafting.end()
+}
+
+/// As [`draft`], entry by entry: holds no more of the log than a pack does.
+#[derive(Debug)]
+pub struct Drafting {
+    quarter: Quarter,
+    notes: Notes,
+    choosing: Choosing,
+}
+
+impl Drafting {
+    /// Begins with the signed notes of a log, in any order, and with whom to believe.
+    ///
+    /// # Errors
+    ///
+    /// A note is no checkpoint.
+    pub fn new(
+        quarter: Quarter,
+        checkpoints: &[String],
+        policy: &LogPolicy,
+    ) -> Result<Self, CannotBuild> {
+        let notes = notes(checkpoints)?;
+        let choosing = Choosing::new(quarter, ends(&notes, policy));
+        Ok(Self {
+            quarter,
+            notes,
+            choosing,
+        })
+    }
+
+    /// Sizes of the log's checkpoints.
+    pub fn sizes(&self) -> impl Iterator<Item = u64> {
+        self.notes.keys().copied()
+    }
+
+    /// The next entry of the log.
+    ///
+    /// # Errors
+    ///
+    /// It does not follow the one before, or a pack cannot hold it.
+    pub fn take(&mut self, entry: Entry) -> Result<(), CannotBuild> {
+        self.choosing.take(entry)
+    }
+
+    /// What was chosen.
+    ///
+    /// # Errors
+    ///
+    /// Nothing covers the quarter.
+    pub fn end(self) -> Result<Draft, CannotBuild> {
+        Ok(Draft {
+            quarter: self.quarter,
+            notes: self.notes,
+            chosen: self.choosing.end()?,
+        })
+    }
 }
 
 impl Draft {
@@ -168,9 +226,9 @@ fn broken(mut findings: Vec<Finding>) -> CannotBuild {
 type Notes = BTreeMap<u64, SignedNote>;
 
 /// Checkpoints by size; of several of one size that with the most signatures.
-fn notes<H>(ledger: &Ledger<'_, H>) -> Result<Notes, CannotBuild> {
+fn notes(checkpoints: &[String]) -> Result<Notes, CannotBuild> {
     let mut notes = Notes::new();
-    for text in ledger.checkpoints {
+    for text in checkpoints {
         let note = SignedNote::parse(text)?;
         let size = Checkpoint::parse(&note.text)
             .map_err(|_| CannotBuild::Checkpoint)?

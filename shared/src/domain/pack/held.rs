@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::checks::{Check, Finding, State};
+use super::checks::{Check, Checked, Finding, State};
 use super::entry::{Body, raw};
 use super::files::Files;
 use super::layout::CHECKPOINTS;
-use super::log_policy::VerifierKey;
+use super::log_policy::{LogPolicy, VerifierKey};
 use super::open::{Pack, open};
 use super::tree::PackTree;
 use super::verify::{Against, verify};
@@ -16,11 +16,28 @@ use crate::domain::tlog::leaf_hash;
 /// A checkpoint as the coordinator entered it: size and root.
 type Held = (u64, String);
 
-pub(super) fn check(pack: &Pack, log: &VerifierKey, coordinator: &Files) -> Vec<Finding> {
+/// Keys that came along with the coordinator's pack may be anybody's: it is held to those from elsewhere, and nothing passes without them.
+pub(super) fn check(
+    pack: &Pack,
+    log: &VerifierKey,
+    (coordinator, policy): (&Files, Option<&LogPolicy>),
+) -> Checked {
+    let findings = findings(pack, log, (coordinator, policy));
+    match findings.is_empty() && policy.is_none() {
+        true => Checked::not_run(Check::Held, ITSELF),
+        false => Checked::new(Check::Held, findings),
+    }
+}
+
+fn findings(
+    pack: &Pack,
+    log: &VerifierKey,
+    (coordinator, policy): (&Files, Option<&LogPolicy>),
+) -> Vec<Finding> {
     let finding = |index, what: &str| Finding::of(CHECKPOINTS, index, what);
-    let Some(other) = verified(coordinator) else {
-        let what = "the pack of the coordinator does not verify";
-        return vec![finding(None, what)];
+    let other = match verified(coordinator, policy) {
+        Ok(other) => other,
+        Err(what) => return vec![finding(None, what)],
     };
     let own = &pack.contents;
     let held = held(&other, &log.key.to_string());
@@ -44,12 +61,21 @@ pub(super) fn check(pack: &Pack, log: &VerifierKey, coordinator: &Files) -> Vec<
     findings
 }
 
-/// A pack that holds together. That texts of rules are missing from it is no fault of the log.
-fn verified(files: &Files) -> Option<Pack> {
-    let verdict = verify(files, &Against::default());
+/// A pack of a coordinator that holds together. That texts of rules are missing from it is no fault of the log.
+fn verified(files: &Files, policy: Option<&LogPolicy>) -> Result<Pack, &'static str> {
+    let against = Against {
+        policy,
+        ..Against::default()
+    };
+    let verdict = verify(files, &against);
     let mut failed = verdict.0.iter().filter(|one| one.state == State::Failed);
     let holds = failed.all(|one| one.check == Check::Policy);
-    holds.then(|| open(files).ok())?
+    let pack = holds.then(|| open(files).ok()).flatten();
+    let pack = pack.ok_or("the pack of the coordinator does not verify")?;
+    match pack.contents.policy.log.is_of_unit() {
+        true => Err("a pack of a unit's log, expected one of the coordinator's"),
+        false => Ok(pack),
+    }
 }
 
 /// Checkpoints of a key's log that the coordinator entered.
@@ -70,3 +96,5 @@ fn held(other: &Pack, key: &str) -> BTreeSet<Held> {
     });
     held.collect()
 }
+
+const ITSELF: &str = "self-consistent only: the keys of the coordinator's log came along with its pack, and may be anybody's; give them from elsewhere (--coordinator-policy)";

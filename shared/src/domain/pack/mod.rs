@@ -35,7 +35,7 @@ mod verify_log;
 
 pub use book::Book;
 pub use budget::{BadSpend, Figure, Figures, Spend};
-pub use build::{CannotBuild, Draft, Ledger, Made, draft};
+pub use build::{CannotBuild, Draft, Drafting, Ledger, Made, draft};
 pub use checks::{Check, Checked, Finding, State, Verdict};
 pub use entry::{Body, Entry};
 pub use epsilon::epsilon_micro;
@@ -49,5 +49,5 @@ pub use quarter::Quarter;
 pub use receipt::{Receipt, verify_receipt};
 pub use sample::{BadSample, sample};
 pub use sbom::{BadLock, sbom};
-pub use tree::{PackTree, prove, read_proof, written_proof};
+pub use tree::{GrowingTree, PackTree, prove, read_proof, written_proof};
 pub use verify::{Against, verify};

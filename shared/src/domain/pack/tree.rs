@@ -1,6 +1,6 @@
 //! The tree of a pack: complete subtrees before its first leaf, and all of its leaves; and proofs as C2SP writes them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
 use base64::Engine as _;
@@ -54,6 +54,63 @@ impl PackTree {
 
     pub(super) fn root(&self, size: u64) -> Option<Hash32> {
         root(self, 0..size)
+    }
+}
+
+/// The tree of a whole log while it is read: keeps of it what proofs about some places need, and not every leaf.
+#[derive(Debug)]
+pub struct GrowingTree {
+    tree: PackTree,
+    growing: Frontier,
+    /// What is below the top of the tile that is being filled.
+    tile: Vec<((u32, u64), Hash32)>,
+    /// Tiles that are kept whole.
+    wanted: BTreeSet<u64>,
+}
+
+impl GrowingTree {
+    /// Of a log whose checkpoints have these sizes.
+    #[must_use]
+    pub fn new(sizes: impl IntoIterator<Item = u64>) -> Self {
+        let beside = sizes
+            .into_iter()
+            .flat_map(|size| [size, size.saturating_sub(1)]);
+        Self {
+            tree: PackTree(HashMap::new()),
+            growing: Frontier::default(),
+            tile: Vec::new(),
+            wanted: beside.map(|place| place >> TILE_LEVEL).collect(),
+        }
+    }
+
+    /// The next leaf, and whether its place in the log will have to be proved.
+    pub fn push(&mut self, leaf: &[u8], is_proved: bool) {
+        let own = self.growing.size() >> TILE_LEVEL;
+        if is_proved {
+            self.wanted.insert(own);
+        }
+        let (tree, tile) = (&mut self.tree, &mut self.tile);
+        self.growing.push(leaf_hash(leaf), |level, index, hash| {
+            match level < TILE_LEVEL {
+                true => tile.push(((level, index), hash)),
+                false => {
+                    tree.0.insert((level, index), hash);
+                }
+            }
+        });
+        if self.growing.size() >> TILE_LEVEL != own {
+            let whole = std::mem::take(&mut self.tile);
+            if self.wanted.remove(&own) {
+                self.tree.0.extend(whole);
+            }
+        }
+    }
+
+    /// The tree: it proves what lies at the checkpoints, and what was to be proved, in any log of their sizes.
+    #[must_use]
+    pub fn end(mut self) -> PackTree {
+        self.tree.0.extend(self.tile);
+        self.tree
     }
 }
 
@@ -111,3 +168,42 @@ pub(super) fn places(range: &Range<u64>) -> usize {
 }
 
 const PROOF_LINE: &str = "c2sp.org/tlog-proof@v1";
+/// A tile has 256 leaves.
+const TILE_LEVEL: u32 = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::tlog::consistency;
+
+    /// A tree that keeps little proves the same as one that keeps all.
+    #[test]
+    fn what_is_kept_of_a_tree_proves_all_that_is_asked() {
+        let leaves: Vec<[u8; 4]> = (0..3_000_u32).map(u32::to_be_bytes).collect();
+        let whole = PackTree::whole(leaves.iter().map(<[u8; 4]>::as_slice));
+        let sizes = [1, 255, 256, 257, 700, 1_024, 1_025, 2_047, 2_900];
+        let proved = [0, 3, 511, 512, 1_290, 2_600];
+        let mut growing = GrowingTree::new(sizes);
+        for (index, leaf) in (0..).zip(&leaves) {
+            growing.push(leaf, proved.contains(&index));
+        }
+        let tree = growing.end();
+        assert!(tree.0.len() < whole.0.len(), "not all is kept");
+        for end in sizes {
+            assert_eq!(tree.root(end).unwrap(), whole.root(end).unwrap());
+            assert_eq!(
+                frontier(&tree, end).unwrap(),
+                frontier(&whole, end).unwrap()
+            );
+            for first in sizes.into_iter().filter(|first| *first <= end) {
+                let found = consistency(&tree, first, end);
+                assert_eq!(found.unwrap(), consistency(&whole, first, end).unwrap());
+            }
+            for index in proved.into_iter().filter(|index| *index < end) {
+                let found = inclusion(&tree, index, end);
+                assert_eq!(found.unwrap(), inclusion(&whole, index, end).unwrap());
+            }
+        }
+        assert_eq!(inclusion(&tree, 1_600, 2_900), None, "nobody asked for it");
+    }
+}

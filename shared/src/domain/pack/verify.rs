@@ -28,6 +28,8 @@ pub struct Against<'a> {
     pub previous: Option<&'a Files>,
     /// For a pack of a unit: one of the coordinator.
     pub coordinator: Option<&'a Files>,
+    /// Keys of the coordinator's log from elsewhere; without them nothing shows that it is the coordinator's.
+    pub coordinator_policy: Option<&'a LogPolicy>,
 }
 
 /// Checks a pack.
@@ -75,7 +77,7 @@ fn checks(files: &Files, pack: &Pack, against: &Against<'_>, manifest: Checked) 
     });
     checks.push(match against.coordinator {
         _ if !log.is_of_unit() => Checked::not_run(Check::Held, "for packs of units"),
-        Some(coordinator) => Checked::new(Check::Held, held::check(pack, log, coordinator)),
+        Some(files) => held::check(pack, log, (files, against.coordinator_policy)),
         None => Checked::not_run(Check::Held, "no pack of the coordinator was given"),
     });
     checks
