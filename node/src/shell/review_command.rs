@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use aquifer_shared::domain::history::{Json, Kind};
+use aquifer_shared::shell::history::Entry;
 use aquifer_shared::shell::report::{Outcome, print, print_json, refuse};
 use clap::Args;
 use serde_json::json;
 
-use super::audit::LogCopy;
+use super::audit::{self, Reader, payload};
 use super::clock::now;
 use super::consent::{ConsentLedger, Told};
 use super::score_exports::{Exported, of_file};
@@ -52,10 +53,8 @@ pub fn run(directory: &Path, review: &Review) -> anyhow::Result<Outcome> {
         let why = "these scores were written without --reviewer: nobody reviews them";
         return refuse(review.json, "review", why);
     }
-    let history = LogCopy::read(directory, 0..0)?;
-    let reviews = history.entries.iter();
-    let reviews = reviews.filter(|entry| entry.leaf.kind == Kind::HumanReview);
-    let due = due(reviews.filter_map(LogCopy::payload), &kept.decision);
+    let (_, reviews) = audit::read(directory, 0..0, |_| Ok(Reviews::default()))?;
+    let due = due(reviews.0.into_iter(), &kept.decision);
     let at = i64::try_from(now().0).unwrap_or(i64::MAX);
     let told = match told(&kept, due.as_ref(), review, at) {
         Ok(told) => told,
@@ -76,6 +75,19 @@ pub fn run(directory: &Path, review: &Review) -> anyhow::Result<Outcome> {
         ))?;
     }
     Ok(Outcome::Done)
+}
+
+/// What a history says of reviews.
+#[derive(Default)]
+struct Reviews(Vec<Json>);
+
+impl Reader for Reviews {
+    fn take(&mut self, entry: Entry) -> anyhow::Result<()> {
+        if entry.leaf.kind == Kind::HumanReview {
+            self.0.extend(payload(&entry));
+        }
+        Ok(())
+    }
 }
 
 /// What the history knows of the reviews of one file of scores.

@@ -85,11 +85,11 @@ pub enum Answer {
     Data(DataView),
     /// To [`Query::Tell`] and [`Query::Hold`]: durable.
     Told,
-    /// To [`Query::Hold`]: a ledger is not the one that the history knows.
+    /// To [`Query::Tell`] and [`Query::Hold`], where a ledger was deleted or put back.
     PutBack {
-        /// The word for programs.
+        /// Which, by its word for programs.
         code: String,
-        /// In words.
+        /// What was found, and what to do.
         why: String,
     },
     /// To [`Query::Prove`]; none where no checkpoint was published that covers it.
@@ -102,13 +102,6 @@ pub enum Answer {
     Published(Vec<String>),
     /// To [`Query::Entries`].
     Entries(Vec<Copied>),
-    /// To [`Query::Tell`], where a ledger was deleted or put back.
-    PutBack {
-        /// Which, by its word for programs.
-        code: String,
-        /// What was found, and what to do.
-        why: String,
-    },
     /// The rules say no.
     Refused(String),
 }

@@ -12,5 +12,5 @@ mod written;
 pub use command::{AuditCommand, run};
 #[cfg(test)]
 pub use log::read_all;
-pub use log::{Copied, Head, NotVerified, Reader, copied, packed, published, read};
+pub use log::{Copied, Head, NotVerified, Reader, copied, packed, payload, published, read};
 pub use written::{MadePack, made_packs, packs_told};
