@@ -561,7 +561,7 @@ async fn check_store(url: &str, dir: &Path) {
         .unwrap();
     again.close().await;
     let newer = Store::open(url, dir, &key()).await.unwrap_err();
-    assert!(matches!(newer, StoreFault::Newer { found: 10 }));
+    assert!(matches!(newer, StoreFault::Newer { found: 11 }));
 }
 
 #[tokio::test]
