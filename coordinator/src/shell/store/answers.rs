@@ -12,7 +12,7 @@ use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::{Any, AnyConnection, Row};
 
 use super::registry::{number, text};
-use super::spool::insert_record;
+use super::spool::insert_records;
 use super::studies::{end_study, insert_study, read_study};
 use super::{Store, StoreFault, StoredStudy, fault, intact};
 
@@ -191,10 +191,8 @@ impl Store {
         }
         let kept = insert_study(study).execute(&mut *transaction).await;
         kept.map_err(fault(what))?;
-        for (seq, record) in (0..).zip(records) {
-            let kept = insert_record(&study.hash, seq, record).execute(&mut *transaction);
-            kept.await.map_err(fault(what))?;
-        }
+        let kept = insert_records(&mut transaction, &study.hash, 0, records);
+        kept.await.map_err(fault(what))?;
         transaction.commit().await.map_err(fault(what))?;
         Ok(true)
     }

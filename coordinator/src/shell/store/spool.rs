@@ -5,9 +5,11 @@
 //! The spool is the only thing of single nodes that is ever stored. No key that opens it is stored anywhere; it is written in the
 //! transaction that fixes the set, and deleted in the one that ends the attempt.
 
+use std::sync::LazyLock;
+
 use aquifer_shared::base::ids::StudyHash;
-use sqlx::any::{AnyArguments, AnyRow};
-use sqlx::{Any, AnyConnection, Row};
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row};
 
 use super::registry::number;
 use super::{Closing, Store, StoreFault, fault, intact};
@@ -79,10 +81,8 @@ impl Store {
         closing: Option<&Closing>,
     ) -> Result<(), StoreFault> {
         let mut transaction = self.pool.begin().await.map_err(fault("begin"))?;
-        for (seq, record) in (first..).zip(records) {
-            let kept = insert_record(study, seq, record).execute(&mut *transaction);
-            kept.await.map_err(fault(APPEND))?;
-        }
+        let kept = insert_records(&mut transaction, study, first, records);
+        kept.await.map_err(fault(APPEND))?;
         for change in spool {
             write(&mut transaction, study, change).await?;
         }
@@ -109,17 +109,40 @@ impl Store {
     }
 }
 
-/// A record of a study by its number.
-pub(super) fn insert_record<'q>(
+/// Records of a study by their numbers, some with each statement: each is a way to the disk's thread and back.
+pub(super) async fn insert_records(
+    transaction: &mut AnyConnection,
     study: &StudyHash,
-    seq: u64,
-    record: &[u8],
-) -> sqlx::query::Query<'q, Any, AnyArguments> {
-    sqlx::query("INSERT INTO records (study, seq, body) VALUES ($1, $2, $3)")
-        .bind(study.to_string())
-        .bind(seq as i64)
-        .bind(record.to_vec())
+    first: u64,
+    records: &[Vec<u8>],
+) -> Result<(), sqlx::Error> {
+    let study = study.to_string();
+    let mut seq = first as i64;
+    for some in records.chunks(INSERTS.len()) {
+        let mut query = sqlx::query(INSERTS[some.len() - 1].as_str());
+        for record in some {
+            query = query.bind(study.clone()).bind(seq).bind(record.clone());
+            seq += 1;
+        }
+        query.execute(&mut *transaction).await?;
+    }
+    Ok(())
 }
+
+/// Statements that insert one record, two, and so on.
+static INSERTS: LazyLock<[String; 16]> = LazyLock::new(|| {
+    std::array::from_fn(|last| {
+        let row = |row: usize| {
+            let [a, b, c] = [1, 2, 3].map(|column| 3 * row + column);
+            format!("(${a}, ${b}, ${c})")
+        };
+        let rows: Vec<String> = (0..=last).map(row).collect();
+        format!(
+            "INSERT INTO records (study, seq, body) VALUES {}",
+            rows.join(", ")
+        )
+    })
+});
 
 async fn write(
     transaction: &mut AnyConnection,

@@ -3,6 +3,7 @@
 //! One process at a time; one durable transaction per batch. A ledger that disagrees with its witness stays locked.
 
 mod fault;
+mod recent;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +25,7 @@ use super::witness::{Witness, WitnessFault};
 use crate::core::ledger::{Adoption, Batch, Beside, EndReason, Ledger, LockReason, Lost, SeenBy};
 
 pub use fault::StoreFault;
+use recent::Recent;
 
 /// An open store; nobody else has it open.
 #[derive(Debug)]
@@ -31,6 +33,8 @@ pub struct Store {
     connection: SqliteConnection,
     path: PathBuf,
     witness: Option<Witness>,
+    /// The newest durable entries, which are sent to a mirror as soon as they are there.
+    recent: Recent,
     failed: bool,
     _lock: File,
 }
@@ -81,6 +85,9 @@ impl Store {
             witness.write(batch.head)?;
         }
         self.failed = false;
+        let records = batch.records.iter();
+        self.recent
+            .add(records.map(|record| (record.seq, &record.bytes)));
         Ok(batch.head)
     }
 
@@ -181,6 +188,7 @@ impl Unwitnessed {
                 .map_err(|source| StoreFault::of(ledger, source))?,
             path: ledger.to_owned(),
             witness: None,
+            recent: Recent::default(),
             failed: false,
             _lock: lock,
         };
@@ -336,6 +344,9 @@ impl Store {
         after: u64,
         bytes_max: usize,
     ) -> Result<Vec<Vec<u8>>, StoreFault> {
+        if let Some(links) = self.recent.after(after, bytes_max) {
+            return Ok(links);
+        }
         let (mut links, mut bytes) = (Vec::<Vec<u8>>::new(), 0_usize);
         let mut rows = sqlx::query("SELECT bytes FROM entries WHERE seq > $1 ORDER BY seq")
             .bind(after.cast_signed())
@@ -362,6 +373,7 @@ impl Store {
     }
 
     async fn exchange(&mut self, adoption: &Adoption) -> Result<(), sqlx::Error> {
+        self.recent = Recent::default();
         let mut transaction = self.connection.begin().await?;
         sqlx::query("DELETE FROM entries WHERE seq > $1")
             .bind(adoption.keep.cast_signed())

@@ -3,7 +3,7 @@
 //! A cut is told before its sum is known to anybody, an entry once it is durable. A charge without a cut is noted as such, and counts
 //! for everybody where the cut does not come before the process ends.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -117,6 +117,8 @@ struct State {
     /// Cuts of attempts that were not charged yet.
     cuts: BTreeMap<AttemptId, Cut>,
     order: VecDeque<AttemptId>,
+    /// Charged attempts of this process whose cut is not known: all that the file has.
+    uncut: BTreeSet<AttemptId>,
     runs: BTreeMap<StudyHash, Held>,
 }
 
@@ -295,7 +297,7 @@ impl State {
                 }
                 Ok(())
             }
-            Step::Cut(attempt, cut) => match entries::settle(connection, &attempt).await? {
+            Step::Cut(attempt, cut) => match self.settle(connection, &attempt).await? {
                 Some(run) => self.add(connection, (run, attempt), cut).await,
                 None => {
                     self.keep(attempt, cut);
@@ -329,13 +331,16 @@ impl State {
                 entries::charge(connection, &run, (part, urho, at)).await?;
                 match self.cuts.remove(&attempt) {
                     Some(cut) => self.add(connection, (run, attempt), cut).await,
-                    None if live => entries::uncut(connection, &attempt, &run).await,
+                    None if live => {
+                        self.uncut.insert(attempt);
+                        entries::uncut(connection, &attempt, &run).await
+                    }
                     None => entries::everybody(connection, &run).await,
                 }
             }
             Change::Closed(attempt) => {
                 // Nothing of it was sent: a cut is told before its sum is.
-                entries::settle(connection, &attempt).await.map(drop)
+                self.settle(connection, &attempt).await.map(drop)
             }
             Change::Ended { study, reason, at } => {
                 self.runs.remove(&study);
@@ -344,6 +349,18 @@ impl State {
             Change::WrittenOff { urho, at } => {
                 entries::charge(connection, &entries::LOST, (Part::Everyone, urho, at)).await
             }
+        }
+    }
+
+    /// Takes an attempt off those whose cut is not known; its run, if it was one.
+    async fn settle(
+        &mut self,
+        connection: &mut SqliteConnection,
+        attempt: &AttemptId,
+    ) -> Result<Option<StudyHash>, sqlx::Error> {
+        match self.uncut.remove(attempt) {
+            true => entries::settle(connection, attempt).await,
+            false => Ok(None),
         }
     }
 

@@ -1,5 +1,6 @@
 //! The SQLite file of a log: entries, complete tiles, a few named values.
 
+use std::collections::HashMap;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -145,7 +146,27 @@ impl LogFile {
         Ok(tiles)
     }
 
-    /// Which of these keys are there, and where.
+    /// Which of these keys are there, and where: some with each statement.
+    pub(super) async fn places_of(
+        &mut self,
+        keys: &[Vec<u8>],
+    ) -> Result<HashMap<Vec<u8>, u64>, HistoryFault> {
+        let mut places = HashMap::new();
+        for some in keys.chunks(KEYS) {
+            let mut query = sqlx::query(FIND_KEYS.as_str());
+            // What is left over of the statement asks for the last once more.
+            for place in 0..KEYS {
+                query = query.bind(some[place.min(some.len() - 1)].as_slice());
+            }
+            let rows = query.fetch_all(&mut self.connection).await;
+            for row in rows.map_err(database(&self.path))? {
+                places.insert(row.get(0), row.get::<i64, _>(1).cast_unsigned());
+            }
+        }
+        Ok(places)
+    }
+
+    /// Where this key is, if it is there.
     pub(super) async fn place_of(&mut self, once: &[u8]) -> Result<Option<u64>, HistoryFault> {
         let row = sqlx::query("SELECT seq FROM entries WHERE once = $1")
             .bind(once)
@@ -330,6 +351,13 @@ fn insert(rows: usize) -> String {
     format!("{INSERT}{}", places.join(", "))
 }
 
+/// Keys that are looked for by one statement, which is prepared once.
+const KEYS: usize = 16;
+static FIND_KEYS: LazyLock<String> = LazyLock::new(|| {
+    let places: Vec<String> = (1..=KEYS).map(|place| format!("${place}")).collect();
+    let places = places.join(", ");
+    format!("SELECT once, seq FROM entries WHERE once IN ({places})")
+});
 const INSERT: &str = "INSERT INTO entries (seq, leaf, salt, payload, once) VALUES ";
 const INSERT_ONE: &str =
     "INSERT INTO entries (seq, leaf, salt, payload, once) VALUES ($1, $2, $3, $4, $5)";

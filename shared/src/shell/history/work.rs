@@ -1,6 +1,5 @@
 //! The task that owns a log: takes what is asked in order, and writes all appends that wait in one transaction.
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -267,15 +266,10 @@ impl Worker {
         }
         let first = self.growing.size();
         let (mut places, mut fresh) = (Vec::with_capacity(entries.len()), Vec::new());
-        let mut keys: HashMap<Vec<u8>, u64> = HashMap::new();
+        let keys: Vec<Vec<u8>> = entries.iter().filter_map(|own| own.once.clone()).collect();
+        let mut keys = self.file.places_of(&keys).await?;
         for entry in entries {
-            let known = match &entry.once {
-                None => None,
-                Some(once) => match keys.get(once) {
-                    Some(place) => Some(*place),
-                    None => self.file.place_of(once).await?,
-                },
-            };
+            let known = entry.once.as_ref().and_then(|once| keys.get(once).copied());
             let place = known.unwrap_or(first + fresh.len() as u64);
             places.push(place);
             if known.is_none() {
