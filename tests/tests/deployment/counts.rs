@@ -36,7 +36,8 @@ impl Exact {
         let all: BTreeSet<u64> = all.into_iter().map(|number| number as u64).collect();
         assert!(!all.contains(&public), "what is declared is no secret");
         assert!(all.len() == 2 * company.units.len(), "{all:?}");
-        assert!(all.iter().all(|number| (10_000..32_768).contains(number)));
+        let long = |number: &u64| (10_000..32_768).contains(number);
+        assert!(all.iter().all(long), "{all:?}");
         Self(all)
     }
 
@@ -123,7 +124,7 @@ fn varint(mut number: u64) -> Vec<u8> {
 
 /// A model that units train each with its own noise, and an answer that they give with shared noise.
 fn summed() -> Small {
-    let mut company = Company::synthetic(17, 120_000);
+    let mut company = Company::synthetic(17, 160_000);
     company.keep_units(4);
     publish_customers(&mut company).unwrap();
     let policy = Policy {
