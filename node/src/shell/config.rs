@@ -539,7 +539,7 @@ mod tests {
         check(
             &zeros,
             "12",
-            "line 59, column 7: IdentityKey is 2 characters",
+            "line 69, column 7: IdentityKey is 2 characters",
         );
         check("operator = \"south-it\"", "", "missing field `operator`");
         check(
