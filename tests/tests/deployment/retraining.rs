@@ -51,16 +51,16 @@ fn retrained(small: &Small) {
     let listed = small.cluster.aquifer(["study", "list", "--json"]).unwrap();
     let waiting = waiting(&listed);
     assert_eq!(waiting.len(), 1);
+    let proposed = entered_with(small, "study.proposed", |own| own["succeeds"].is_string());
+    assert_eq!(proposed["study"], json!(waiting[0]));
+    assert_eq!(proposed["retrain_why"], "an upheld objection");
+    assert_eq!(proposed["succeeds_version"], 1);
     let own = small.cluster.aquifer(["study", "approve", &waiting[0]]);
     check_says(&own.unwrap(), 1, &["role operator", "approver"]);
     let watch = small.cluster.watch(&waiting[0]).unwrap();
     small.cluster.approve(&waiting[0]).unwrap();
     let last = small.cluster.follow(&watch, STEP_MS, |_| {}).unwrap();
     assert_eq!(state(&last), "published", "{last}");
-    let proposed = entered_with(small, "study.proposed", |own| own["succeeds"].is_string());
-    assert_eq!(proposed["study"], waiting[0].as_str());
-    assert_eq!(proposed["retrain_why"], "an upheld objection");
-    assert_eq!(proposed["succeeds_version"], 1);
     wait_for("the first version to be retired", STEP_MS, || {
         Ok((model(small, 1)["state"] == "retired").then_some(()))
     })
