@@ -35,6 +35,7 @@ pub fn run(directory: &Path, query: &Query, json: bool) -> anyhow::Result<Outcom
         | Answer::Data(_)
         | Answer::History(_)
         | Answer::Told
+        | Answer::PutBack { .. }
         | Answer::Proven(_)
         | Answer::Payloads(_)
         | Answer::Policy(_)

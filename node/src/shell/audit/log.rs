@@ -92,7 +92,9 @@ impl LogCopy {
         let key = at_rest::identity(directory)?.into_identity().public();
         let read = match ask_within(directory, &Query::Tell, PATIENCE)? {
             Some(Answer::Told) => of_running(directory, days)?,
-            Some(Answer::Refused(why)) => bail!("the running node refuses: {why}"),
+            Some(Answer::Refused(why) | Answer::PutBack { why, .. }) => {
+                bail!("the running node refuses: {why}")
+            }
             Some(_) => bail!("the running node answered something else; is it of this version?"),
             None => of_files(directory, days)?,
         };
