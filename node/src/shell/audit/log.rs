@@ -104,7 +104,9 @@ pub fn read<R: Reader>(
     let key = at_rest::identity(directory)?.into_identity().public();
     match ask_within(directory, &Query::Tell, PATIENCE)? {
         Some(Answer::Told) => of_running(directory, (key, days), begin),
-        Some(Answer::Refused(why)) => bail!("the running node refuses: {why}"),
+        Some(Answer::Refused(why) | Answer::PutBack { why, .. }) => {
+            bail!("the running node refuses: {why}")
+        }
         Some(_) => bail!("the running node answered something else; is it of this version?"),
         None => of_files(directory, (key, days), begin),
     }
