@@ -8,7 +8,7 @@ use super::{Store, StoreFault, fault};
 const SCHEMA: i64 = 10;
 
 /// What tables have learned since they were first made, and with which number: older stores are brought up with these.
-const CHANGES: [(i64, &str); 11] = [
+const CHANGES: [(i64, &str); 13] = [
     (
         5,
         "ALTER TABLE answers ADD COLUMN attempts BIGINT NOT NULL DEFAULT 1",
@@ -52,6 +52,12 @@ const CHANGES: [(i64, &str); 11] = [
     (
         10,
         "ALTER TABLE models ADD COLUMN recall_at BIGINT NOT NULL DEFAULT 0",
+    ),
+    // What a person has paid is added up with every question: from the index alone.
+    (10, "DROP INDEX asked_standing"),
+    (
+        10,
+        "CREATE INDEX asked_paid ON asked (standing, analyst, at, urho) WHERE urho > 0",
     ),
 ];
 
