@@ -199,7 +199,10 @@ mod tests {
             anyhow::bail!("the machine stops")
         };
         assert!(noted(folder.path(), &made, stops).is_err());
-        assert_eq!(made_packs(folder.path()).unwrap(), [made.clone()]);
+        assert_eq!(
+            made_packs(folder.path()).unwrap(),
+            std::slice::from_ref(&made)
+        );
         // One that is there already is not made again.
         std::fs::create_dir(&made.folder).unwrap();
         let taken = noted(folder.path(), &made, || Ok(Outcome::Refused)).unwrap();
