@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use aquifer_shared::base::ids::IdentityKey;
 use aquifer_shared::base::limits::{MIRROR_BYTES_MAX, MIRROR_FORKS_MAX};
+use aquifer_shared::protocol::chain::Head;
 use aquifer_shared::protocol::wire::{Hello, LedgerCopy, LedgerHeld};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::{Instant, sleep, timeout_at};
@@ -84,6 +85,7 @@ pub async fn held_for(
 /// What is held, and what waits to be written.
 struct Keeper {
     store: Store,
+    /// Of nodes that sent something: a copy that follows is held against it.
     held: HashMap<IdentityKey, Held>,
     writes: Vec<MirrorWrite>,
     bytes: usize,
@@ -114,17 +116,24 @@ impl Keeper {
         }
     }
 
+    /// What is held of a node's ledger, if this copy follows on it; else what the store says, which others may have written as well.
+    async fn held_before(&mut self, key: &IdentityKey, base: Head) -> Result<Held, StoreFault> {
+        if let Some(held) = self.held.get(key)
+            && held.head == base
+        {
+            return Ok(held.clone());
+        }
+        // What waits must be where it is looked for.
+        self.try_flush().await?;
+        self.store.mirror_held(key).await
+    }
+
     async fn try_take(&mut self, party: &Party, copy: SignedCopy) -> Result<(), StoreFault> {
         let key = &party.identity;
-        let held = match self.held.get(key) {
-            Some(held) => held.clone(),
-            None => self.store.mirror_held(key).await?,
-        };
+        let held = self.held_before(key, copy.base()).await?;
         let (base, head, signature) = (copy.base(), copy.head(), copy.signature().to_vec());
         let mut known = Default::default();
         if base.seq < held.head.seq {
-            // What waits must be where it is looked for.
-            self.try_flush().await?;
             let to = head.seq.min(held.head.seq);
             known = self.store.mirror_hashes(key, base.seq, to).await?;
         }
@@ -203,7 +212,6 @@ impl Keeper {
         }
         self.store.mirror_append(&self.writes).await?;
         self.writes.clear();
-        self.held.clear();
         self.bytes = 0;
         Ok(())
     }
