@@ -550,7 +550,7 @@ mod tests {
         let again = format!(
             "operator = \"s\"\n[[member]]\nname = \"west\"\nkey = \"{zeros}\"\noperator = \"w\""
         );
-        let expected = "line 63, column 7: member west has the name or the key of member south";
+        let expected = "line 73, column 7: member west has the name or the key of member south";
         check("operator = \"south-it\"", &again, expected);
         let other = again
             .replace("west", "south")

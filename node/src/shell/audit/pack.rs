@@ -141,8 +141,9 @@ impl Reader for Packing {
             self.decided_by.insert(entry.leaf.policy);
         }
         let entry = packed(entry);
-        // Spends of the year from before the pack are listed in it, each with its proof.
-        self.tree.push(&entry.leaf, kind == Kind::BudgetSpent);
+        // Spends of the year from before the pack are listed in it, and the newest list of programs, each with its proof.
+        let is_listed = matches!(kind, Kind::BudgetSpent | Kind::PackLoaded);
+        self.tree.push(&entry.leaf, is_listed);
         Ok(self.drafting.take(entry)?)
     }
 }

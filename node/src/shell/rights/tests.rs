@@ -281,7 +281,7 @@ fn a_longer_clock_is_kept_told_and_given_once() {
 /// How more time ends in a directory with a configuration and a file.
 fn extended_beside(file: Option<&str>) -> anyhow::Result<Outcome> {
     let folder = tempfile::tempdir().unwrap();
-    let text = "[data]\ncontract = \"c\"\nquery = \"q\"\nbasis = \"b\"\ncustomers_max = 9\n[ledger]\nwitness = \"w\"\n[policy]\n\
+    let text = "[data]\ncontract = \"c\"\nquery = \"q\"\nbasis = \"b\"\ncustomers_max = 9\ntables = {}\n[ledger]\nwitness = \"w\"\n[policy]\n\
                 rho_micro_per_contract = 1\nrho_micro_per_year = 1\npurposes = []\napprovers = []\n";
     fs::write(folder.path().join("node.toml"), text).unwrap();
     if let Some(file) = file {

@@ -82,6 +82,15 @@ impl Unit {
         ledger.forget_number(reference(person), i64::MAX).unwrap();
     }
 
+    /// Stops who writes. All is in the file itself then: connections are closed some time after they were let go of.
+    fn stops(&mut self) {
+        self.world.stop();
+        let mut ledger = UsageLedger::open(self.world.path()).unwrap();
+        let all = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)");
+        let all = all.fetch_one(&mut ledger.connection);
+        ledger.runtime.block_on(all).unwrap();
+    }
+
     fn step(&self) -> Step {
         let mut ledger = UsageLedger::open(self.world.path()).unwrap();
         ledger.step().unwrap()
@@ -94,13 +103,12 @@ fn check_put_back(since: impl Fn(&mut Unit), then: impl Fn(&mut Unit), expected:
     let mut unit = Unit::new();
     unit.charges(1);
     unit.bind().unwrap();
-    // Whoever closes last empties the log beside the file.
-    unit.world.stop();
+    unit.stops();
     let path = unit.world.path().join(USAGE_FILE);
     let copy = std::fs::read(&path).unwrap();
     since(&mut unit);
     unit.bind().unwrap();
-    unit.world.stop();
+    unit.stops();
     std::fs::write(&path, copy).unwrap();
     then(&mut unit);
     let running = (unit.looks(), unit.answers());
@@ -162,7 +170,7 @@ fn t2_a_copy_that_went_on_by_itself_is_refused() {
     let mut unit = Unit::new();
     unit.charges(1);
     unit.bind().unwrap();
-    unit.world.stop();
+    unit.stops();
     let path = unit.world.path().join(USAGE_FILE);
     let copy = std::fs::read(&path).unwrap();
     unit.forgets(1);
@@ -182,7 +190,7 @@ fn t2_a_usage_ledger_that_was_put_back_is_taken_with_a_reason_that_the_history_k
     let mut unit = Unit::new();
     unit.charges(1);
     unit.bind().unwrap();
-    unit.world.stop();
+    unit.stops();
     std::fs::remove_file(unit.world.path().join(USAGE_FILE)).unwrap();
     assert!(unit.hold(None).is_err());
     unit.hold(Some("the disk is gone")).unwrap();
@@ -222,7 +230,7 @@ fn steps_are_made_of_changes_alone_and_old_ones_go() {
         unit.bind().unwrap();
     }
     assert_eq!(unit.step().number(), first.number() + 5);
-    unit.world.stop();
+    unit.stops();
     let mut ledger = UsageLedger::open(unit.world.path()).unwrap();
     let count = sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM steps");
     let count = ledger
@@ -239,7 +247,7 @@ fn t2_who_asks_hears_which_ledger_was_put_back() {
     let mut unit = Unit::new();
     unit.charges(1);
     unit.bind().unwrap();
-    unit.world.stop();
+    unit.stops();
     std::fs::remove_file(unit.world.path().join(USAGE_FILE)).unwrap();
     let teller = Teller::new(unit.history.clone(), unit.world.path());
     let answer = unit.runtime.block_on(teller.answer(&Query::Tell));
