@@ -329,7 +329,7 @@ fn l1_a_study_under_way_is_decided_again_at_a_node_once_its_purpose_is_over() {
     small.cluster.nodes[0].process = Some(first);
     (1..3).for_each(|index| small.cluster.start_node(index).unwrap());
     small.cluster.wait_connected().unwrap();
-    let study = small.study("slot_ms = 200\nphase_ms = 4000");
+    let study = small.study("slot_ms = 500\nphase_ms = 4000");
     let study = study.replace("expires_in_hours = 24", "expires_in_hours = 72");
     let last = study_of(&mut small, &study, |_| {
         fs::write(&clock, "+1d\n").unwrap();
