@@ -67,7 +67,7 @@ impl Exported {
     ///
     /// # Errors
     ///
-    /// As [`Exported::note`] and [`Exported::tell`]: nothing is written then; or what the writing says.
+    /// Notes or history cannot be written: nothing is written then; or what the writing says.
     pub fn announce(
         &self,
         directory: &Path,

@@ -83,7 +83,7 @@ pub fn write(folder: &Path, files: &Files) -> anyhow::Result<()> {
 ///
 /// # Errors
 ///
-/// As [`write`].
+/// As [`write()`].
 ///
 /// # Privacy
 ///

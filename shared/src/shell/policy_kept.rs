@@ -16,7 +16,7 @@ use crate::domain::law::change::{Accepted, Override, change_digest, change_from}
 /// What a history knows.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Known {
-    /// What it keeps under [`KEPT`].
+    /// What it keeps under `KEPT`.
     pub kept: Option<String>,
     /// When its newest entry was written down: it is not earlier now, whatever a clock says.
     pub latest: Timestamp,
