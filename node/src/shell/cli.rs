@@ -305,15 +305,7 @@ fn carry_out(command: &Command, directory: &Path) -> anyhow::Result<Outcome> {
         ),
         Command::Laws { command } => law_command::laws(directory, command),
         Command::Policy { command } => law_command::policy(directory, command),
-        Command::Ledger { command } => match command {
-            LedgerCommand::Show { json } => ledger_view::show(directory, *json),
-            LedgerCommand::Adopt { file, json } => {
-                ledger_command::adopt(directory, file.as_deref(), *json)
-            }
-            LedgerCommand::WriteOff { yes, json } => {
-                ledger_command::write_off(directory, *yes, *json)
-            }
-        },
+        Command::Ledger { command } => ledger(command, directory),
         Command::History {
             command: HistoryCommand::Show { keys: true, json },
         } => history_command::keys(directory, *json),
@@ -327,6 +319,16 @@ fn carry_out(command: &Command, directory: &Path) -> anyhow::Result<Outcome> {
             aquifer_shared::shell::report::print(&String::from_utf8_lossy(&script))?;
             Ok(Outcome::Done)
         }
+    }
+}
+
+fn ledger(command: &LedgerCommand, directory: &Path) -> anyhow::Result<Outcome> {
+    match command {
+        LedgerCommand::Show { json } => ledger_view::show(directory, *json),
+        LedgerCommand::Adopt { file, json } => {
+            ledger_command::adopt(directory, file.as_deref(), *json)
+        }
+        LedgerCommand::WriteOff { yes, json } => ledger_command::write_off(directory, *yes, *json),
     }
 }
 
