@@ -132,6 +132,9 @@ impl Hub {
             };
             self.note_history(Some(self.modelled(&released))).await;
             self.tell_lives().await;
+        } else {
+            // It takes nobody's place any more.
+            self.agenda.forget();
         }
         Ok(Response::Done(format!(
             "{}@{}: {what} done",

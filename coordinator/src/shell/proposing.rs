@@ -125,13 +125,14 @@ impl Hub {
         };
         let own: (&Name, u32, &str) = (&contract.name, contract.version, texts.contract);
         let file = (texts.file, texts.lead_days);
+        // Written down before the study is kept: none is without the person who may not approve it.
+        let subject = stored.hash.to_string();
+        self.store.audit(now(), by, "submit", &subject).await?;
         if !self.store.propose(&stored, own, file, place).await? {
             let text =
                 "another study was proposed in the same place meanwhile: see `aquifer study list`";
             return Ok(Err(refused("proposed", text.into())));
         }
-        let subject = stored.hash.to_string();
-        self.store.audit(now(), by, "submit", &subject).await?;
         let members = expanded.terms.roster.into_iter().zip(expanded.members);
         let (members, new) = (members.collect(), (Vec::new(), permit));
         let taken = self.take_up(stored, texts.contract, members, new).await;

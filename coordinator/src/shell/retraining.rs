@@ -99,7 +99,13 @@ impl Hub {
         // Units know by then what takes a place: the last certificate of an erasure says it.
         if !self.agenda.settled {
             self.agenda.settled = true;
-            self.end_superseded().await?;
+            let ended = self.end_superseded().await;
+            if ended.is_err() {
+                // Some may have ended: everybody hears it, and the rest is tried again.
+                self.tell_lives().await;
+                self.agenda.settled = false;
+            }
+            ended?;
         }
         Ok(())
     }

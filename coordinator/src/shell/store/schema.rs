@@ -54,7 +54,7 @@ const CHANGES: [(i64, &str); 13] = [
         "ALTER TABLE models ADD COLUMN recall_at BIGINT NOT NULL DEFAULT 0",
     ),
     // What a person has paid is added up with every question: from the index alone.
-    (10, "DROP INDEX asked_standing"),
+    (10, "DROP INDEX IF EXISTS asked_standing"),
     (
         10,
         "CREATE INDEX asked_paid ON asked (standing, analyst, at, urho) WHERE urho > 0",

@@ -92,15 +92,18 @@ impl MadePack {
 /// The notes cannot be read.
 pub fn made_packs(directory: &Path) -> anyhow::Result<Vec<MadePack>> {
     let path = directory.join(PACKS);
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => text,
+    let bytes = match fs::read(&path) {
+        Ok(bytes) => bytes,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => {
             return Err(error).with_context(|| format!("could not read {}", path.display()));
         }
     };
-    let read = |line| serde_json::from_str(line).ok();
-    Ok(text.lines().filter_map(read).collect())
+    // As bytes: a line may end within a letter.
+    let lines = bytes.split(|byte| *byte == b'\n');
+    Ok(lines
+        .filter_map(|line| serde_json::from_slice(line).ok())
+        .collect())
 }
 
 /// What the history is told of packs, each with its key. Blocks.

@@ -208,7 +208,9 @@ impl UsageLedger {
 }
 
 /// Studies that were charged here, and those of erasures, which outlast a budget ledger that was lost.
-async fn trained(connection: &mut SqliteConnection) -> Result<BTreeSet<Hash32>, sqlx::Error> {
+pub(super) async fn trained(
+    connection: &mut SqliteConnection,
+) -> Result<BTreeSet<Hash32>, sqlx::Error> {
     let charged = sqlx::query("SELECT DISTINCT run FROM charges");
     let charged = charged.fetch_all(&mut *connection).await?;
     let runs = charged.iter();

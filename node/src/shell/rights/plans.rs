@@ -11,7 +11,7 @@ use aquifer_shared::protocol::wire::ModelPlan;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Connection as _, Row as _};
 
-use super::models::renew_with;
+use super::models::{renew_with, trained};
 use crate::core::ledger::ENTRY_BYTES_MAX;
 use crate::shell::usage::{UsageFault, UsageLedger, changed};
 
@@ -30,7 +30,7 @@ pub fn learn_plans(directory: &Path, said: &[ModelPlan], now: Timestamp) -> anyh
 }
 
 impl UsageLedger {
-    /// Keeps what is said of the places of models; the last word counts.
+    /// Keeps what is said of the places of models that persons of this unit may be in; the last word counts.
     ///
     /// # Errors
     ///
@@ -39,7 +39,9 @@ impl UsageLedger {
         let connection = &mut self.connection;
         let written = self.runtime.block_on(async {
             let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-            for own in said {
+            let own_studies = trained(&mut transaction).await?;
+            let about_own = |own: &&ModelPlan| own_studies.contains(&Hash32(own.study.0));
+            for own in said.iter().filter(about_own) {
                 sqlx::query("INSERT OR REPLACE INTO plans (study, bytes) VALUES ($1, $2)")
                     .bind(own.study.0.to_vec())
                     .bind(encode(&own.succession))
