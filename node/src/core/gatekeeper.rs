@@ -395,6 +395,19 @@ mod tests {
         check_score("retention.score", Some("ada"), &[]);
     }
 
+    /// Somebody of whom no event says anything.
+    fn adult(defaults: &Defaults) -> Person {
+        Person {
+            place: defaults.place,
+            basis: defaults.basis,
+            consent: aquifer_shared::domain::law::Consent::None,
+            consented_on: None,
+            block: aquifer_shared::domain::law::Block::None,
+            notice: None,
+            age: aquifer_shared::domain::law::Age::Adult,
+        }
+    }
+
     #[test]
     fn l3_a_reviewed_score_is_of_somebody() {
         let eligible = |reviewers: BTreeMap<Name, IdentityKey>| {
@@ -404,16 +417,7 @@ mod tests {
             people.basis.insert(purpose.clone(), Basis::Contract);
             people.reviewers = reviewers;
             let gatekeeper = gatekeeper(people);
-            let defaults = gatekeeper.defaults(&purpose);
-            let person = Person {
-                place: defaults.place,
-                basis: defaults.basis,
-                consent: aquifer_shared::domain::law::Consent::None,
-                consented_on: None,
-                block: aquifer_shared::domain::law::Block::None,
-                notice: None,
-                age: aquifer_shared::domain::law::Age::Adult,
-            };
+            let person = adult(&gatekeeper.defaults(&purpose));
             gatekeeper.is_eligible(Gate::Score, purpose.as_str(), &["tenure"], &person, NOW)
         };
         assert!(eligible(people().reviewers));
@@ -440,16 +444,7 @@ mod tests {
         let purposes = Purposes::parse(PURPOSES).unwrap();
         let book = Rulebook::new(vendored::packs().unwrap(), purposes).unwrap();
         let gatekeeper = Gatekeeper::new(book, people);
-        let defaults = gatekeeper.defaults(&"churn.train".parse().unwrap());
-        let person = Person {
-            place: defaults.place,
-            basis: defaults.basis,
-            consent: aquifer_shared::domain::law::Consent::None,
-            consented_on: None,
-            block: aquifer_shared::domain::law::Block::None,
-            notice: None,
-            age: aquifer_shared::domain::law::Age::Adult,
-        };
+        let person = adult(&gatekeeper.defaults(&"churn.train".parse().unwrap()));
         let eligible = |columns: &[&str]| {
             gatekeeper.is_eligible(Gate::Train, "churn.train", columns, &person, NOW)
         };

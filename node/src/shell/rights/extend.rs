@@ -21,7 +21,7 @@ use crate::shell::config::NodeConfig;
 use crate::shell::consent::show::Counter;
 use crate::shell::consent::time::written;
 use crate::shell::governance;
-use crate::shell::usage::{UsageFault, UsageLedger, changed};
+use crate::shell::usage::{UsageFault, UsageLedger, changed, fault};
 
 /// Gives an erasure as much more time as the rules in force allow.
 ///
@@ -98,11 +98,7 @@ impl UsageLedger {
         let query = sqlx::query("SELECT request, at, until, reason FROM extensions");
         let rows = query.fetch_all(&mut self.connection);
         let rows = self.runtime.block_on(rows);
-        let rows = rows.map_err(|source| UsageFault::Database {
-            what: "read",
-            path: self.path.clone(),
-            source,
-        })?;
+        let rows = rows.map_err(|source| fault(&self.path, "read", source))?;
         let all: Option<BTreeMap<Hash32, Extension>> = rows.iter().map(read).collect();
         all.ok_or_else(|| self.none("a longer clock"))
     }
@@ -128,11 +124,7 @@ impl UsageLedger {
             changed(&mut transaction).await?;
             transaction.commit().await
         });
-        written.map_err(|source| UsageFault::Database {
-            what: "write",
-            path: self.path.clone(),
-            source,
-        })
+        written.map_err(|source| fault(&self.path, "write", source))
     }
 }
 

@@ -18,7 +18,7 @@ use super::certificate::{certificate, packs_before};
 use crate::core::ledger::ENTRY_BYTES_MAX;
 use crate::core::rights::{Case, Kind, Learnt, Stage, Step};
 use crate::shell::at_rest;
-use crate::shell::usage::{USAGE_FILE, UsageFault, UsageLedger, changed};
+use crate::shell::usage::{USAGE_FILE, UsageFault, UsageLedger, changed, fault};
 
 /// Models by the hash of their study.
 pub(super) type Lives = BTreeMap<Hash32, ModelLife>;
@@ -94,11 +94,7 @@ impl UsageLedger {
             changed(&mut transaction).await?;
             transaction.commit().await
         });
-        written.map_err(|source| UsageFault::Database {
-            what: "write",
-            path: self.path.clone(),
-            source,
-        })
+        written.map_err(|source| fault(&self.path, "write", source))
     }
 
     /// What is known of models.
@@ -109,11 +105,7 @@ impl UsageLedger {
     pub(super) fn lives(&mut self) -> Result<Lives, UsageFault> {
         let rows = sqlx::query("SELECT bytes FROM models").fetch_all(&mut self.connection);
         let rows = self.runtime.block_on(rows);
-        let rows = rows.map_err(|source| UsageFault::Database {
-            what: "read",
-            path: self.path.clone(),
-            source,
-        })?;
+        let rows = rows.map_err(|source| fault(&self.path, "read", source))?;
         let read: Result<Lives, CodecError> = rows.iter().map(life_of).collect();
         read.map_err(|_| self.none("a model"))
     }

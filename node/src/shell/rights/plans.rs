@@ -13,7 +13,7 @@ use sqlx::{Connection as _, Row as _};
 
 use super::models::{renew_with, trained};
 use crate::core::ledger::ENTRY_BYTES_MAX;
-use crate::shell::usage::{UsageFault, UsageLedger, changed};
+use crate::shell::usage::{UsageFault, UsageLedger, changed, fault};
 
 /// Plans by the hash of the model's study.
 pub(super) type Plans = BTreeMap<Hash32, Succession>;
@@ -51,11 +51,7 @@ impl UsageLedger {
             changed(&mut transaction).await?;
             transaction.commit().await
         });
-        written.map_err(|source| UsageFault::Database {
-            what: "write",
-            path: self.path.clone(),
-            source,
-        })
+        written.map_err(|source| fault(&self.path, "write", source))
     }
 
     /// What is known of the places of models.
@@ -66,11 +62,7 @@ impl UsageLedger {
     pub(super) fn plans(&mut self) -> Result<Plans, UsageFault> {
         let rows = sqlx::query("SELECT study, bytes FROM plans").fetch_all(&mut self.connection);
         let rows = self.runtime.block_on(rows);
-        let rows = rows.map_err(|source| UsageFault::Database {
-            what: "read",
-            path: self.path.clone(),
-            source,
-        })?;
+        let rows = rows.map_err(|source| fault(&self.path, "read", source))?;
         let read: Option<Plans> = rows.iter().map(plan).collect();
         read.ok_or_else(|| self.none("the place of a model"))
     }

@@ -9,7 +9,7 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use crate::core::consent::SubjectRef;
 use crate::core::ledger::ENTRY_BYTES_MAX;
 use crate::core::rights::Case;
-use crate::shell::usage::{UsageFault, UsageLedger, changed};
+use crate::shell::usage::{UsageFault, UsageLedger, changed, fault};
 
 impl UsageLedger {
     /// The erasure of a person that is not over, if there is one.
@@ -89,11 +89,7 @@ impl UsageLedger {
         match written {
             Ok(true) => Ok(()),
             Ok(false) => Err(UsageFault::Meanwhile),
-            Err(source) => Err(UsageFault::Database {
-                what: "write",
-                path: self.path.clone(),
-                source,
-            }),
+            Err(source) => Err(fault(&self.path, "write", source)),
         }
     }
 
@@ -113,11 +109,7 @@ impl UsageLedger {
     }
 
     fn read_fault(&self, source: sqlx::Error) -> UsageFault {
-        UsageFault::Database {
-            what: "read",
-            path: self.path.clone(),
-            source,
-        }
+        fault(&self.path, "read", source)
     }
 }
 

@@ -85,10 +85,16 @@ impl Unit {
     /// Stops who writes. All is in the file itself then: connections are closed some time after they were let go of.
     fn stops(&mut self) {
         self.world.stop();
-        let mut ledger = UsageLedger::open(self.world.path()).unwrap();
-        let all = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)");
-        let all = all.fetch_one(&mut ledger.connection);
-        ledger.runtime.block_on(all).unwrap();
+        let UsageLedger {
+            runtime,
+            mut connection,
+            ..
+        } = UsageLedger::open(self.world.path()).unwrap();
+        runtime.block_on(async {
+            let all = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)");
+            all.fetch_one(&mut connection).await.unwrap();
+            sqlx::Connection::close(connection).await.unwrap();
+        });
     }
 
     fn step(&self) -> Step {
@@ -175,6 +181,7 @@ fn t2_a_copy_that_went_on_by_itself_is_refused() {
     let copy = std::fs::read(&path).unwrap();
     unit.forgets(1);
     unit.bind().unwrap();
+    unit.stops();
     std::fs::write(&path, copy).unwrap();
     // Another change, and a step of it, under no history: the number is the same, the step is not.
     unit.forgets(2);

@@ -15,6 +15,7 @@ mod writer;
 
 pub(in crate::shell) use binding::changed;
 pub use binding::{bind, hold};
+pub(in crate::shell) use ledger::fault;
 pub use ledger::{USAGE_FILE, UsageFault, UsageLedger};
 pub use look::{Lost, UsedRun};
 pub use masks::{KeptMask, told};
