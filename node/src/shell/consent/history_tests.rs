@@ -743,6 +743,7 @@ fn c2_a_ledger_that_is_written_over_under_a_running_node_is_not_read_on() {
     unit.says("ada-lovelace", EventKind::Withdrawn, 2);
     let mut news = super::attach(unit.path(), None).unwrap();
     assert_eq!(news().unwrap().events.len(), 2);
+    unit.settled();
     std::fs::write(&ledger, backup).unwrap();
     unit.says("ada-lovelace", EventKind::Objected, 3);
     assert!(news().is_err(), "the objection has a number that was read");
