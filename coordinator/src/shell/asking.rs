@@ -209,7 +209,8 @@ impl Hub {
             return Ok(Some(object("QP004", "the standing study has ended", "")));
         };
         let permit = Permit::Query(allowed);
-        let (approvals, text) = (live.offer().approvals, live.contract_text.clone());
+        let approvals = live.machine.approvals().to_vec();
+        let agreed = (live.contract.clone(), live.contract_text.clone());
         let members = terms.roster.iter().zip(&live.names);
         let members = members
             .filter_map(|(key, name)| Some((*key, name.clone()?)))
@@ -218,7 +219,7 @@ impl Hub {
             hash,
             name: terms.name.clone(),
             terms: bytes,
-            contract_hash: asking.contract.hash(),
+            contract_hash: terms.contract_hash,
             submitted: now(),
             ended: Default::default(),
             question: true,
@@ -243,7 +244,7 @@ impl Hub {
         // There is room: nobody waits for a study that is new.
         let full = self.wait_for(hash, asking, answers);
         if let Err(error) = self
-            .take_up(stored, &text, members, (approved, permit))
+            .take_up(stored, agreed, members, (approved, permit))
             .await
         {
             self.askers.remove(&hash);

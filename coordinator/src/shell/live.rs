@@ -53,6 +53,9 @@ pub enum Footing {
     Over,
 }
 
+/// A contract and its text; a study and all its questions share what was read once.
+pub type Agreed = (Arc<Contract>, Arc<str>);
+
 /// Proof that a study is permitted: nothing goes to a unit without it. Only [`Live::granted`] makes one.
 ///
 /// ```compile_fail,E0423
@@ -71,7 +74,7 @@ pub struct Live {
     /// Its contract.
     pub contract: Arc<Contract>,
     /// The contract's text.
-    pub contract_text: String,
+    pub contract_text: Arc<str>,
     /// The core's machine.
     pub machine: Study,
     /// Names of the members, in the order of the roster; empty until known.
@@ -104,17 +107,15 @@ impl Live {
     ///
     /// # Errors
     ///
-    /// A contract or records that this program did not write.
+    /// Records that this program did not write.
     pub fn resume(
         stored: StoredStudy,
-        contract_text: String,
+        (contract, contract_text): Agreed,
         durable: Durables,
         now: Timestamp,
         name_of: impl Fn(&IdentityKey) -> Option<Name>,
         decide: impl FnOnce(&StudyTerms, &Contract) -> Result<Permit, Denied>,
     ) -> anyhow::Result<Self> {
-        let contract =
-            Contract::parse(&contract_text).context("a stored contract does not parse")?;
         let saved = durable.records.len() as u64;
         let offer_ms = match stored.question {
             true => QUESTION_OFFER_MS,
@@ -136,7 +137,7 @@ impl Live {
             names: terms.roster.iter().map(name_of).collect(),
             epsilon: (ACCOUNTANT.epsilon)(quoted, terms.delta),
             terms,
-            contract: Arc::new(contract),
+            contract,
             contract_text,
             machine,
             submitted: stored.submitted,
@@ -270,7 +271,7 @@ impl Live {
     pub fn sums(&self) -> Response {
         Response::Sums(Box::new(SumsBundle {
             terms: self.offer().terms,
-            contract: self.contract_text.clone(),
+            contract: self.contract_text.to_string(),
             sums: self.machine.released().to_vec(),
         }))
     }

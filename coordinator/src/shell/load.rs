@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use aquifer_shared::base::ids::{IdentityKey, Name, StudyHash};
 use aquifer_shared::base::limits::{FRAME_BYTES_MAX, REQUEST_IDS_KEPT_MS};
 use aquifer_shared::base::time::Timestamp;
+use aquifer_shared::domain::contract::Contract;
 use aquifer_shared::domain::sum::{Plan, StudyTerms};
 use aquifer_shared::protocol::ask::{StudyState, StudyStatus};
 use aquifer_shared::protocol::codec::{CodecError, decode};
@@ -108,12 +109,19 @@ impl Hub {
     async fn read(&self, stored: StoredStudy, names: &Names) -> anyhow::Result<Live> {
         let text = self.store.contract(&stored.contract_hash).await?;
         let text = text.context("the store has lost the study's contract")?;
+        let contract = Contract::parse(&text).context("a stored contract does not parse")?;
+        let agreed = (Arc::new(contract), text.into());
         let durable = self.durables(&stored.hash).await?;
         let name_of = |key: &IdentityKey| names.get(key).cloned();
         let law = &self.front.law;
-        Live::resume(stored, text, durable, now(), name_of, |terms, contract| {
-            law.study(terms, contract, now())
-        })
+        Live::resume(
+            stored,
+            agreed,
+            durable,
+            now(),
+            name_of,
+            |terms, contract| law.study(terms, contract, now()),
+        )
     }
 
     /// What is stored of a study's course.
@@ -161,7 +169,6 @@ fn damaged(stored: &StoredStudy) -> StudyStatus {
 #[cfg(test)]
 mod tests {
     use aquifer_shared::base::time::Timestamp;
-    use aquifer_shared::domain::contract::Contract;
     use aquifer_shared::domain::sum::study_hash;
     use aquifer_shared::protocol::codec::encode;
     use aquifer_shared::shell::at_rest::DatabaseKey;

@@ -135,7 +135,8 @@ impl Hub {
         }
         let members = expanded.terms.roster.into_iter().zip(expanded.members);
         let (members, new) = (members.collect(), (Vec::new(), permit));
-        let taken = self.take_up(stored, texts.contract, members, new).await;
+        let agreed = (Arc::new(contract), texts.contract.into());
+        let taken = self.take_up(stored, agreed, members, new).await;
         Ok(taken.map_err(|error| refused("study", format!("{error:#}"))))
     }
 }

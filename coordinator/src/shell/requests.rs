@@ -173,7 +173,7 @@ impl Hub {
     pub(super) async fn take_up(
         &mut self,
         stored: StoredStudy,
-        contract_text: &str,
+        agreed: Agreed,
         members: Vec<(IdentityKey, Name)>,
         (records, permit): (Vec<Record>, Permit),
     ) -> anyhow::Result<()> {
@@ -187,8 +187,7 @@ impl Hub {
             records,
             ..Durables::default()
         };
-        let text = contract_text.to_owned();
-        let live = Live::resume(stored, text, durable, now(), name_of, |_, _| Ok(permit))?;
+        let live = Live::resume(stored, agreed, durable, now(), name_of, |_, _| Ok(permit))?;
         let hash = live.hash;
         let said = self.proposal_said(&live).await;
         self.studies.insert(hash, live);

@@ -235,7 +235,7 @@ impl Hub {
         let Some(live) = self.studies.get(&own.study) else {
             return Ok(Err(unknown("study", &own.study.short())));
         };
-        let contract = live.contract_text.clone();
+        let contract = live.contract_text.to_string();
         let file = match parsed(&text) {
             Ok(file) => file,
             Err(no) => return Ok(Err(no)),

@@ -31,4 +31,5 @@ pub mod quic;
 mod remembered;
 pub mod report;
 pub mod signed;
+pub mod statements;
 pub mod tls;

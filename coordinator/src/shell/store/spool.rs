@@ -80,6 +80,12 @@ impl Store {
         spool: &[SpoolWrite],
         closing: Option<&Closing>,
     ) -> Result<(), StoreFault> {
+        if spool.is_empty() && closing.is_none() && records.len() <= INSERTS.len() {
+            // One statement is a transaction by itself.
+            let mut connection = self.pool.acquire().await.map_err(fault("begin"))?;
+            let kept = insert_records(&mut connection, study, first, records).await;
+            return kept.map_err(fault(APPEND));
+        }
         let mut transaction = self.pool.begin().await.map_err(fault("begin"))?;
         let kept = insert_records(&mut transaction, study, first, records);
         kept.await.map_err(fault(APPEND))?;

@@ -1,7 +1,10 @@
 //! The coordinator's mirror of this node's ledger: what it lacks is sent, what it holds and this node does not locks the node.
 //!
 //! A node whose disk was put back to an older copy has signed entries that it does not hold; the mirror shows them.
+//!
+//! Nothing waits for a copy, and each is signed and checked by itself: entries are gathered for [`GATHER_MS`] and go in one.
 
+use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::protocol::wire::{LedgerCopy, LedgerHeld, RefusalCode, ledger_digest};
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 
@@ -13,6 +16,8 @@ use crate::core::ledger::{LockReason, SeenBy};
 pub(super) struct Mirror {
     /// Entries that it holds or that are on their way to it; none until it has said so and this node agrees.
     held: Option<u64>,
+    /// When it is sent what it lacks; none while it lacks nothing, or nothing may be sent.
+    due: Option<Timestamp>,
     /// Entries after this one are being read for it.
     reading: Option<u64>,
     /// It claims what this node has not signed; noted once a session.
@@ -41,18 +46,18 @@ impl Participant {
         }
     }
 
-    pub(super) fn on_ledger_held(&mut self, held: LedgerHeld) {
+    pub(super) fn on_ledger_held(&mut self, now: Timestamp, held: LedgerHeld) {
         if self.stopped().is_some() {
             return;
         }
         let head = held.head;
-        (self.mirror.held, self.mirror.reading) = (None, None);
+        self.mirror.unheard();
         let Err(reason) = self.ledger.held_against(head, SeenBy::Mirror) else {
             // Another past that was given up: the mirror gets this one, from where both part.
             let common = self.ledger.given_up(head);
             let shared = self.ledger.contains(head).then_some(head.seq);
             self.mirror.held = shared.or(common);
-            return self.mirror_on();
+            return self.mirror_at(now);
         };
         let key = UnparsedPublicKey::new(&ED25519, self.rules.identity.0);
         let own = key.verify(&ledger_digest(&head).0, &held.signature);
@@ -75,25 +80,39 @@ impl Participant {
         }
     }
 
-    /// Sends the mirror what it lacks, one bounded message at a time.
-    pub(super) fn mirror_on(&mut self) {
-        let lacks = |held: &u64| *held < self.ledger.durable().seq;
-        let Some(after) = self.mirror.held.filter(lacks) else {
+    /// Has the mirror sent what it lacks at this moment, or sooner if that was to be; one bounded message at a time.
+    pub(super) fn mirror_at(&mut self, due: Timestamp) {
+        let lacks = |held: u64| held < self.ledger.durable().seq;
+        if self.mirror.held.is_some_and(lacks) && self.mirror.reading.is_none() {
+            let sooner = self.mirror.due.map_or(due, |before| before.min(due));
+            self.mirror.due = Some(sooner);
+        }
+    }
+
+    /// Durable entries wait until more of them can go in one copy.
+    pub(super) fn gather_copy(&mut self, now: Timestamp) {
+        self.mirror_at(now.after_ms(GATHER_MS));
+    }
+
+    /// When the mirror is to be sent something.
+    pub(super) fn copy_due(&self) -> Option<Timestamp> {
+        self.mirror.due
+    }
+
+    /// Has entries read for the mirror if their time has come.
+    pub(super) fn send_due_copy(&mut self, now: Timestamp) {
+        if self.stopped().is_some() || self.mirror.due.take_if(|due| *due <= now).is_none() {
             return;
-        };
-        if self.mirror.reading.is_none() && self.stopped().is_none() {
+        }
+        if let Some(after) = self.mirror.held {
             self.mirror.reading = Some(after);
             self.effects.push_back(Effect::ReadLinks { after });
         }
     }
 
-    pub(super) fn on_links(&mut self, after: u64, mut links: Vec<Vec<u8>>) {
-        if self
-            .mirror
-            .reading
-            .take_if(|reading| *reading == after)
-            .is_none()
-        {
+    pub(super) fn on_links(&mut self, now: Timestamp, after: u64, mut links: Vec<Vec<u8>>) {
+        let reading = &mut self.mirror.reading;
+        if reading.take_if(|reading| *reading == after).is_none() {
             return;
         }
         let room = self.ledger.durable().seq.saturating_sub(after);
@@ -105,9 +124,19 @@ impl Participant {
         self.mirror.held = Some(head.seq);
         let signature = (self.sign)(&ledger_digest(&head));
         self.send(Outgoing::Copy(LedgerCopy { links, signature }));
-        self.mirror_on();
+        self.mirror_at(now);
     }
 }
+
+impl Mirror {
+    /// What it holds is not known, or not known any more.
+    fn unheard(&mut self) {
+        (self.held, self.due, self.reading) = (None, None, None);
+    }
+}
+
+/// How long entries are gathered for one copy.
+const GATHER_MS: u64 = 250;
 
 #[cfg(test)]
 mod tests {
@@ -168,6 +197,7 @@ mod tests {
         assert!(copies.len() > 1, "bounded messages");
         assert_eq!(mirrored(&copies, Vec::new()), company.own().disk);
         company.aggregate(1, 0);
+        company.pass(GATHER_MS);
         assert_eq!(
             mirrored(&company.own().copies(), Vec::new()),
             company.own().disk
@@ -192,6 +222,28 @@ mod tests {
         let sent = company.own().copies().len();
         company.tell(held(head, Some(NODE))).unwrap();
         assert_eq!(company.own().copies().len(), sent, "it holds all");
+    }
+
+    #[test]
+    fn entries_are_gathered_for_a_copy_and_wait_no_longer_for_more() {
+        let mut company = Company::new(4);
+        let head = company.own().node.ledger().durable();
+        company.tell(held(head, Some(NODE))).unwrap();
+        let before = company.own().disk.clone();
+        company.ask_all(0, 0);
+        let everybody = company.everybody();
+        let roster = company.roster_of(&everybody);
+        company.show(&roster);
+        let first = company.own().disk.len();
+        assert!(first > before.len(), "one more entry");
+        company.pass(GATHER_MS - 1);
+        assert!(company.own().copies().is_empty(), "one more may come");
+        company.deliver(&roster, &everybody);
+        assert!(company.own().disk.len() > first, "one more came");
+        company.pass(1);
+        let copies = company.own().copies();
+        assert!(!copies.is_empty(), "the first has waited long enough");
+        assert_eq!(mirrored(&copies, before), company.own().disk);
     }
 
     #[test]
@@ -304,6 +356,7 @@ mod tests {
         node.handle(now, Event::Links { after: 0, links });
         assert!(node.poll_effect().is_none());
         company.aggregate(0, 0);
+        company.pass(GATHER_MS);
         assert_eq!(
             mirrored(&company.own().copies(), Vec::new()),
             company.own().disk

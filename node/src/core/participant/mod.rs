@@ -162,7 +162,7 @@ impl Participant {
     pub fn handle(&mut self, now: Timestamp, event: Event) {
         match event {
             Event::Connected => self.on_connected(),
-            Event::LedgerHeld(held) => self.on_ledger_held(held),
+            Event::LedgerHeld(held) => self.on_ledger_held(now, held),
             Event::Offer(offer) => self.on_offer(now, &offer),
             Event::Task(task, fresh) => self.on_task(now, &task, fresh),
             Event::Roster(roster, fresh) => self.on_roster(now, roster, fresh),
@@ -172,7 +172,7 @@ impl Participant {
             Event::StudyEnd(end) => self.on_study_end(now, &end),
             Event::Computed { attempt, task, sum } => self.on_computed(now, (attempt, task), sum),
             Event::Drawn { study, kind, noise } => self.on_drawn(now, study, kind, noise),
-            Event::Journaled(head) => self.on_journaled(head),
+            Event::Journaled(head) => self.on_journaled(now, head),
             Event::JournalFailed => self.on_journal_failed(),
             Event::Recalled {
                 study,
@@ -180,7 +180,7 @@ impl Participant {
                 attempt,
                 update,
             } => self.on_recalled((study, round, attempt), update),
-            Event::Links { after, links } => self.on_links(after, links),
+            Event::Links { after, links } => self.on_links(now, after, links),
             Event::Tick => {}
         }
         self.expire(now);
@@ -215,7 +215,7 @@ impl Participant {
             .ledger
             .open_studies()
             .map(|(_, terms)| terms.expires.after_ms(1));
-        lives.chain(ends).chain(lazy).min()
+        lives.chain(ends).chain(lazy).chain(self.copy_due()).min()
     }
 
     /// The ledger, for reports.
@@ -266,6 +266,7 @@ impl Participant {
         self.send_due_refusals(now);
         self.pay_due_updates(now);
         self.send_due_adverts(now);
+        self.send_due_copy(now);
     }
 
     fn on_end(&mut self, now: Timestamp, end: &End) {
@@ -283,14 +284,14 @@ impl Participant {
         }
     }
 
-    fn on_journaled(&mut self, head: Head) {
+    fn on_journaled(&mut self, now: Timestamp, head: Head) {
         self.ledger.confirm(head);
         self.announce_decisions();
         let charging: Vec<StudyHash> = self.desks.keys().copied().collect();
         for study in charging {
             self.on_durable(study);
         }
-        self.mirror_on();
+        self.gather_copy(now);
     }
 
     fn on_journal_failed(&mut self) {

@@ -17,6 +17,7 @@ use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::protocol::chain::Head;
 use aquifer_shared::shell::at_rest::{DatabaseKey, Shape, open_sqlite};
+use aquifer_shared::shell::statements::{Statements, places};
 use futures_util::StreamExt;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection, Row};
@@ -92,13 +93,16 @@ impl Store {
     }
 
     async fn commit(&mut self, batch: &Batch) -> Result<(), sqlx::Error> {
-        let mut transaction = self.connection.begin().await?;
+        let mut statements = Statements::default();
+        for some in batch.records.chunks(ROWS) {
+            let rows = places(some.len(), 2);
+            statements.say(&format!("INSERT INTO entries (seq, bytes) VALUES {rows}"));
+            for record in some {
+                statements.bind(record.seq.cast_signed())?;
+                statements.bind(record.bytes.as_slice())?;
+            }
+        }
         for record in &batch.records {
-            sqlx::query("INSERT INTO entries (seq, bytes) VALUES ($1, $2)")
-                .bind(record.seq.cast_signed())
-                .bind(record.bytes.as_slice())
-                .execute(&mut *transaction)
-                .await?;
             match &record.beside {
                 Beside::Nothing => {}
                 Beside::Store {
@@ -107,25 +111,19 @@ impl Store {
                     attempt,
                     update,
                 } => {
-                    sqlx::query(
-                        "INSERT INTO updates (study, round, attempt, bytes) VALUES ($1, $2, $3, $4)",
-                    )
-                    .bind(study.0.as_slice())
-                    .bind(*round)
-                    .bind(*attempt)
-                    .bind(update.as_slice())
-                    .execute(&mut *transaction)
-                    .await?;
+                    statements.say(
+                        "INSERT INTO updates (study, round, attempt, bytes) VALUES (?, ?, ?, ?)",
+                    );
+                    statements.bind(study.0.as_slice())?.bind(*round)?;
+                    statements.bind(*attempt)?.bind(update.as_slice())?;
                 }
                 Beside::Drop(study) => {
-                    sqlx::query("DELETE FROM updates WHERE study = $1")
-                        .bind(study.0.as_slice())
-                        .execute(&mut *transaction)
-                        .await?;
+                    statements.say("DELETE FROM updates WHERE study = ?");
+                    statements.bind(study.0.as_slice())?;
                 }
             }
         }
-        transaction.commit().await
+        statements.commit(&mut self.connection).await
     }
 
     /// The stored frame of a charged update.
@@ -444,6 +442,8 @@ fn lock(ledger: &Path) -> Result<File, StoreFault> {
     }
 }
 
+/// Entries of one statement.
+const ROWS: usize = 64;
 const SCHEMA: [&str; 2] = [
     "CREATE TABLE IF NOT EXISTS entries (seq INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT",
     "CREATE TABLE IF NOT EXISTS updates (study BLOB NOT NULL, round INTEGER NOT NULL, attempt INTEGER NOT NULL, \

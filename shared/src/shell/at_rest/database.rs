@@ -85,6 +85,8 @@ pub async fn open_any(
     AnyPoolOptions::new()
         .max_connections(1)
         .acquire_timeout(wait)
+        // A file of this process does not go away as a server does.
+        .test_before_acquire(false)
         .after_connect(move |connection, _| {
             let key = key.clone();
             Box::pin(async move { unlock(connection, &key).await })

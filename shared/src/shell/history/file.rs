@@ -195,29 +195,12 @@ impl LogFile {
         tiles: &[(TileId, Vec<Hash32>)],
         values: &[(&str, String)],
     ) -> Result<(), sqlx::Error> {
-        let mut transaction = self.connection.begin().await?;
-        let mut seq = first.cast_signed();
-        for chunk in entries.chunks(ROWS) {
-            let text: &'static str = match chunk.len() {
-                ROWS => &INSERT_ROWS,
-                1 => INSERT_ONE,
-                _ => "",
-            };
-            let mut query = match text {
-                "" => sqlx::query(AssertSqlSafe(insert(chunk.len()))),
-                text => sqlx::query(text),
-            };
-            for entry in chunk {
-                query = query
-                    .bind(seq)
-                    .bind(entry.leaf.as_slice())
-                    .bind(entry.salt.as_slice())
-                    .bind(entry.payload.as_slice())
-                    .bind(entry.once.as_deref());
-                seq += 1;
-            }
-            query.execute(&mut *transaction).await?;
+        if entries.len() <= ROWS && tiles.is_empty() && values.is_empty() {
+            // One statement is a transaction by itself, without the ways to the file's thread for its begin and end.
+            return insert_entries(&mut self.connection, first, entries).await;
         }
+        let mut transaction = self.connection.begin().await?;
+        insert_entries(&mut transaction, first, entries).await?;
         for (id, hashes) in tiles {
             sqlx::query("INSERT INTO tiles (id, hashes) VALUES ($1, $2)")
                 .bind(id_of(*id))
@@ -316,6 +299,37 @@ impl LogFile {
         let root = root.ok_or_else(|| self.damaged(size.saturating_sub(1)))?;
         Ok(Edge { size, root })
     }
+}
+
+/// Entries from `first` on, [`ROWS`] with each statement.
+async fn insert_entries(
+    connection: &mut SqliteConnection,
+    first: u64,
+    entries: &[Written],
+) -> Result<(), sqlx::Error> {
+    let mut seq = first.cast_signed();
+    for chunk in entries.chunks(ROWS) {
+        let text: &'static str = match chunk.len() {
+            ROWS => &INSERT_ROWS,
+            1 => INSERT_ONE,
+            _ => "",
+        };
+        let mut query = match text {
+            "" => sqlx::query(AssertSqlSafe(insert(chunk.len()))),
+            text => sqlx::query(text),
+        };
+        for entry in chunk {
+            query = query
+                .bind(seq)
+                .bind(entry.leaf.as_slice())
+                .bind(entry.salt.as_slice())
+                .bind(entry.payload.as_slice())
+                .bind(entry.once.as_deref());
+            seq += 1;
+        }
+        query.execute(&mut *connection).await?;
+    }
+    Ok(())
 }
 
 fn parse_leaf(index: u64, bytes: &[u8]) -> Result<Leaf, HistoryFault> {
