@@ -1,5 +1,7 @@
 //! From a study file to a study that waits for an approver, whoever proposes it.
 
+use std::sync::Arc;
+
 use aquifer_shared::base::ids::Name;
 use aquifer_shared::base::limits::MODEL_AGE_DAYS;
 use aquifer_shared::base::time::Timestamp;

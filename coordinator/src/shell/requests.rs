@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use super::clock::now;
 use super::hub::Hub;
 use super::lawful::denied_response;
-use super::live::Live;
+use super::live::{Agreed, Live};
 use super::objections::refusal_response;
 use super::put::Put;
 use super::store::{Party, StoreFault, StoredStudy};
