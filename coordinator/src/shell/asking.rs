@@ -3,6 +3,7 @@
 //! Order: price, share, note durable, study durable, charges at the nodes, sum, answer durable, rows. A question that is lost on the way
 //! is asked again under the same request id; what was charged stays charged.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use aquifer_shared::base::ids::{Hash32, Name, StudyHash};
@@ -144,12 +145,7 @@ impl Hub {
         };
         for group in terms.groups() {
             let members = group.len();
-            let needed = match terms.mode {
-                TrustMode::NodeNoise => usize::from(terms.quorum),
-                TrustMode::SharedNoise => terms
-                    .thresholds(members)
-                    .map_or(usize::MAX, |thresholds| thresholds.dealers_min()),
-            };
+            let needed = needed(terms, members);
             let there = group.filter(|place| here(*place)).count();
             if there < needed {
                 let text = format!(
@@ -160,6 +156,22 @@ impl Hub {
             }
         }
         Ok(())
+    }
+
+    /// What the budgets of enough units leave, as the units have said; none where too few have said it.
+    pub(super) fn left_at_units(&self, terms: &StudyTerms) -> Option<MicroRho> {
+        let of_group = |group: Range<usize>| {
+            let needed = needed(terms, group.len());
+            let left = terms.roster[group].iter().map(|key| self.left.get(key));
+            let mut left: Vec<MicroRho> = left.flatten().copied().collect();
+            left.sort_unstable();
+            // So many have this or more.
+            left.len()
+                .checked_sub(needed)
+                .and_then(|place| left.get(place).copied())
+        };
+        let groups: Option<Vec<MicroRho>> = terms.groups().into_iter().map(of_group).collect();
+        groups?.into_iter().min()
     }
 
     /// The request id was used before: the same release, or a refusal.
@@ -385,4 +397,14 @@ fn study_for(
     noise::check_charge(&terms)
         .map_err(|error| Box::new(object("QP003", &error.to_string(), "name another price")))?;
     Ok((terms, bytes, hash))
+}
+
+/// Units of a group of so many members without which there is no sum.
+fn needed(terms: &StudyTerms, members: usize) -> usize {
+    match terms.mode {
+        TrustMode::NodeNoise => usize::from(terms.quorum),
+        TrustMode::SharedNoise => terms
+            .thresholds(members)
+            .map_or(usize::MAX, |thresholds| thresholds.dealers_min()),
+    }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use aquifer_shared::base::ids::Name;
 use aquifer_shared::base::limits::FRAME_BYTES_MAX;
 use aquifer_shared::protocol::ask::{Request, Response};
-use aquifer_shared::protocol::wire::{CloseReason, Decision, Hello, Refusal, Update};
+use aquifer_shared::protocol::wire::{BudgetLeft, CloseReason, Decision, Hello, Refusal, Update};
 use aquifer_shared::shell::certificates::{CertificateAuthority, PeerCertificate};
 use aquifer_shared::shell::platform::{Platform, System};
 use aquifer_shared::shell::quic::close;
@@ -116,6 +116,8 @@ pub enum Said {
     Refusal(Refusal),
     /// A step of a secure aggregation.
     Secure(Secure),
+    /// What its budgets leave.
+    Left(BudgetLeft),
 }
 
 /// Shared by all connections.

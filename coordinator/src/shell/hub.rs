@@ -11,6 +11,7 @@ use std::time::Duration;
 use aquifer_shared::base::ids::{AttemptId, Hash32, IdentityKey, Name, StudyHash};
 use aquifer_shared::base::limits::CLOCK_LOOK_MS;
 use aquifer_shared::base::time::Timestamp;
+use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::protocol::ask::{Request, Response, StudyStatus};
 use aquifer_shared::protocol::wire::{CloseReason, Hello, ModelLife, Verdict, frame};
 use aquifer_shared::shell::history::History;
@@ -55,6 +56,8 @@ pub struct Hub {
     pub(super) data_versions: HashMap<IdentityKey, Name>,
     /// Program that each node reported last, whether it is here or not.
     pub(super) programs: HashMap<IdentityKey, Hash32>,
+    /// What the budgets of each node leave, as it has said last.
+    pub(super) left: HashMap<IdentityKey, MicroRho>,
     /// Nodes with a session that serve tables.
     pub(super) serving: HashSet<IdentityKey>,
     /// How many request ids of each analyst stand for answers that were there.
@@ -99,6 +102,7 @@ impl Hub {
             sessions: HashMap::new(),
             data_versions: HashMap::new(),
             programs: HashMap::new(),
+            left: HashMap::new(),
             serving: HashSet::new(),
             request_ids: HashMap::new(),
             askers: HashMap::new(),
@@ -327,6 +331,9 @@ impl Hub {
                     }
                 };
                 self.tell_machine(hash, event);
+            }
+            Said::Left(left) => {
+                self.left.insert(key, left.urho);
             }
             Said::Secure(message) => {
                 tracing::debug!(node = %party.name, step = message.name(), "a step of a secure sum");

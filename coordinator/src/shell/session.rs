@@ -8,8 +8,9 @@ use aquifer_shared::domain::sum::SUM_VERSION;
 use aquifer_shared::protocol::ask::{HistoryAsk, Look, Request, Response};
 use aquifer_shared::protocol::codec::CodecError;
 use aquifer_shared::protocol::wire::{
-    Advert, Cannot, CloseReason, Confirm, Cosigned, Decision, Goodbye, Hello, LedgerCopy, LogSeen,
-    Message, NodeHead, Opening, Refusal, Renew, Renewed, Shares, Update, Welcome, frame, read_body,
+    Advert, BudgetLeft, Cannot, CloseReason, Confirm, Cosigned, Decision, Goodbye, Hello,
+    LedgerCopy, LogSeen, Message, NodeHead, Opening, Refusal, Renew, Renewed, Shares, Update,
+    Welcome, frame, read_body,
 };
 use aquifer_shared::shell::certificates::{PeerCertificate, check_request};
 use aquifer_shared::shell::platform::within;
@@ -406,6 +407,7 @@ fn longest(kind: u8) -> Option<usize> {
         Opening::KIND => Opening::BYTES_MAX,
         Cannot::KIND => Cannot::BYTES_MAX,
         LedgerCopy::KIND => LedgerCopy::BYTES_MAX,
+        BudgetLeft::KIND => BudgetLeft::BYTES_MAX,
         LogSeen::KIND => LogSeen::BYTES_MAX,
         Cosigned::KIND => Cosigned::BYTES_MAX,
         NodeHead::KIND => NodeHead::BYTES_MAX,
@@ -424,6 +426,7 @@ fn said(kind: u8, body: &[u8]) -> Result<Said, CodecError> {
         Confirm::KIND => Said::Secure(Secure::Confirm(read_body(kind, body)?)),
         Opening::KIND => Said::Secure(Secure::Opening(read_body(kind, body)?)),
         Cannot::KIND => Said::Secure(Secure::Cannot(read_body(kind, body)?)),
+        BudgetLeft::KIND => Said::Left(read_body(kind, body)?),
         got => return Err(CodecError::Kind { got }),
     })
 }

@@ -247,8 +247,12 @@ impl Hub {
         let (_, everybody) = everybody.await?;
         let attempts = attempts(&asking.terms);
         let one = |left: MicroRho| Some(MicroRho(left.0 / attempts));
+        let (signed, units) = (
+            allowed.urho_max.left_after(everybody),
+            self.left_at_units(&asking.terms),
+        );
         let left = Left {
-            hard: one(allowed.urho_max.left_after(everybody)),
+            hard: one(units.map_or(signed, |units| units.min(signed))),
             share: one(asking.used.left()),
         };
         let quoted = asking.terms.quoted(urho).unwrap_or(urho);
@@ -259,12 +263,14 @@ impl Hub {
             Err(refusal) => return Ok(refusal_response(&refusal)),
         };
         let refused = match self.may_ask(&asking.analyst, asking, urho) {
-            Err(response) if !stored => match *response {
-                Response::Objection(no) => Some(format!("{}: {}", no.sqlstate, no.message)),
-                _ => None,
-            },
-            _ => None,
+            _ if stored => None,
+            Err(response) => Some(*response),
+            Ok(()) => left.hard.filter(|hard| *hard < urho).map(used_up),
         };
+        let refused = refused.and_then(|response| match response {
+            Response::Objection(no) => Some(refused_by(&no)),
+            _ => None,
+        });
         let surroundings = Surroundings {
             standing: &asking.terms,
             quoted,
@@ -278,6 +284,23 @@ impl Hub {
             as_json,
         ))))
     }
+}
+
+/// What is said where the units' budgets, or what was signed for all questions, leave less than a question costs.
+fn used_up(hard: MicroRho) -> Response {
+    let text = format!("the units' budgets are used up: {hard} is left for one attempt");
+    object("QP001", &text, "ask for a stored answer")
+}
+
+/// SQLSTATE and rule of a refusal, and what it says.
+fn refused_by(no: &Objection) -> String {
+    let rule = no.rule.as_ref().map(|rule| format!(" ({rule})"));
+    format!(
+        "{}{}: {}",
+        no.sqlstate,
+        rule.unwrap_or_default(),
+        no.message
+    )
 }
 
 /// What a person has paid under a standing study, and may pay.

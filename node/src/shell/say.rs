@@ -48,6 +48,7 @@ pub(super) fn frame_of(rules: &Rules, message: Outgoing) -> Vec<u8> {
             tracing::warn!(attempt = %cannot.attempt, ?dealers, rule = "records-open", "records do not open");
             bytes_of(&cannot)
         }
+        Outgoing::Left(left) => bytes_of(&left),
         Outgoing::Copy(copy) => {
             tracing::debug!(entries = copy.links.len(), "copy for the mirror");
             bytes_of(&copy)

@@ -21,8 +21,9 @@ use aquifer_shared::protocol::ask::{Request, Response};
 use aquifer_shared::protocol::chain::Head;
 use aquifer_shared::protocol::codec::encode;
 use aquifer_shared::protocol::wire::{
-    Approval, CloseReason, Cosigned, Decision, Hello, LedgerCopy, LedgerHeld, LogHead, LogQuorum,
-    LogSeen, Message, NodeHead, Offer, Task, TaskBody, Verdict, Welcome, approve_digest, read_body,
+    Approval, BudgetLeft, CloseReason, Cosigned, Decision, Hello, LedgerCopy, LedgerHeld, LogHead,
+    LogQuorum, LogSeen, Message, NodeHead, Offer, Task, TaskBody, Verdict, Welcome, approve_digest,
+    read_body,
 };
 use aquifer_shared::protocol::witness::{coordinator_origin, cosigned_text, with_cosignatures};
 use aquifer_shared::shell::at_rest::{AtRestConfig, Vault};
@@ -479,7 +480,7 @@ impl Session {
                 let note = with_cosignatures(&note, lines).unwrap();
                 let _ = send(&mut self.writer, &LogQuorum { note }).await;
             }
-            NodeHead::KIND => {}
+            NodeHead::KIND | BudgetLeft::KIND => {}
             _ => return false,
         }
         true

@@ -21,6 +21,7 @@ use crate::base::limits::{
     GROUP_MAX, LEDGER_COPY_BYTES_MAX, LEDGER_LINK_BYTES_MAX, OPENING_BYTES_MAX, SHARES_BYTES_MAX,
 };
 use crate::base::time::Timestamp;
+use crate::base::units::MicroRho;
 use crate::domain::predictor::ModelState;
 
 /// First byte of every frame.
@@ -83,6 +84,7 @@ message!(21, Joined, GREETING_BYTES_MAX);
 message!(22, Cannot, GREETING_BYTES_MAX);
 message!(23, LedgerCopy, LEDGER_BYTES_MAX);
 message!(24, LedgerHeld, GREETING_BYTES_MAX);
+message!(36, BudgetLeft, GREETING_BYTES_MAX);
 message!(30, Request, 2 * DOCUMENT_BYTES_MAX + GREETING_BYTES_MAX);
 message!(31, Response, FRAME_BYTES_MAX);
 
@@ -336,6 +338,19 @@ pub struct LedgerHeld {
     pub head: Head,
     /// The node's signature over [`ledger_digest`]; empty if the mirror holds nothing.
     pub signature: Signature,
+}
+
+/// N→C, beside the copies of its ledger: what its own caps leave for studies of everybody, of what is neither charged nor set aside.
+///
+/// For price tags: it comes a moment after what has changed it, and the node decides by its ledger, not by this.
+///
+/// # Privacy
+///
+/// Prices and caps: nothing about customers.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct BudgetLeft {
+    /// The least of what its caps leave.
+    pub urho: MicroRho,
 }
 
 /// N→C: a new certificate for the same keys, before the old one ends.

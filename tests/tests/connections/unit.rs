@@ -212,6 +212,7 @@ impl Unit {
             Outgoing::Cannot(cannot) => ("cannot", bytes_of(&cannot)),
             Outgoing::Confirm(confirm) => ("confirm", bytes_of(&confirm)),
             Outgoing::Opening(released) => ("opening", released.into_frame()),
+            Outgoing::Left(left) => ("left", bytes_of(&left)),
             Outgoing::Copy(copy) => ("copy", bytes_of(&copy)),
         };
         self.log

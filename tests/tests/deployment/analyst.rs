@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 use aquifer_tests::company::Company;
-use aquifer_tests::processes::Outcome;
+use aquifer_tests::processes::{Outcome, wait_for};
 use aquifer_tests::standing::Standing;
 use serde_json::Value;
 
@@ -262,6 +262,18 @@ fn analysts_who_collude_share_one_hard_budget() {
     }
     assert_eq!(answered, 3);
     assert_eq!(reports.spent(), [3 * URHO; 4]);
+    // Units say what they have left, a moment after they have charged.
+    let priced = wait_for(
+        "a price tag that knows what units have left",
+        30_000,
+        || {
+            let sql = "SELECT COUNT(*) AS n FROM customers WHERE age >= 40";
+            let priced = reports.ask(["explain", sql]);
+            Ok(priced.stdout.contains("QP001").then_some(priced))
+        },
+    );
+    let said = ["would be refused", "budget.units", "0 such questions"];
+    check_says(&priced.unwrap(), 0, &said);
 }
 
 #[test]
@@ -283,7 +295,11 @@ fn a_share_is_one_analysts_own() {
     check_says(
         &priced,
         0,
-        &["would be refused", "QP002", "0 such questions"],
+        &[
+            "would be refused",
+            "QP002 (budget.share)",
+            "0 such questions",
+        ],
     );
     let dear = ["query", &fourth, "--rho-micro", "10000"];
     check_says(&reports.ask(dear), 0, &[]);

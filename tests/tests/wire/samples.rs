@@ -12,11 +12,11 @@ use aquifer_shared::protocol::chain::Head;
 use aquifer_shared::protocol::codec::encode;
 use aquifer_shared::protocol::program::ProgramRefused;
 use aquifer_shared::protocol::wire::{
-    Approval, CloseReason, Cosigned, Decision, End, Goodbye, Hello, Join, JoinRejection, Joined,
-    LedgerCopy, LedgerHeld, LogHead, LogQuorum, LogSeen, MemberStatus, ModelEntry, NodeEntry,
-    NodeHead, NodeHeld, Offer, Refusal, RefusalCode, ReleasedSum, Renew, Renewed, Request,
-    Response, RoundStatus, StudyDetail, StudyEnd, StudyOutcome, StudyState, StudyStatus,
-    SumsBundle, Task, TaskBody, Update, Verdict, Welcome,
+    Approval, BudgetLeft, CloseReason, Cosigned, Decision, End, Goodbye, Hello, Join,
+    JoinRejection, Joined, LedgerCopy, LedgerHeld, LogHead, LogQuorum, LogSeen, MemberStatus,
+    ModelEntry, NodeEntry, NodeHead, NodeHeld, Offer, Refusal, RefusalCode, ReleasedSum, Renew,
+    Renewed, Request, Response, RoundStatus, StudyDetail, StudyEnd, StudyOutcome, StudyState,
+    StudyStatus, SumsBundle, Task, TaskBody, Update, Verdict, Welcome,
 };
 
 use super::Sample;
@@ -361,6 +361,12 @@ fn mirror() -> Vec<Sample> {
         Sample::of("ledger-copy", &copy),
         Sample::of("ledger-held", &held),
         Sample::of("ledger-held.nothing", &nothing),
+        Sample::of(
+            "budget-left",
+            &BudgetLeft {
+                urho: MicroRho(1_234_567),
+            },
+        ),
     ]
 }
 

@@ -216,6 +216,19 @@ impl Ledger {
         })
     }
 
+    /// What these caps leave for new studies of everybody under a contract; nothing where a sum does not fit.
+    #[must_use]
+    pub fn left(&self, now: Timestamp, caps: Caps, contract: &Name) -> MicroRho {
+        let year = Scope::Since(Self::year_start(now));
+        let scopes = [
+            (Scope::Contract(contract), caps.per_contract),
+            (year, caps.per_year),
+        ];
+        let left = scopes.map(|(scope, cap)| self.cap_report(scope, cap));
+        let left = left.map(|report| report.map_or(MicroRho::ZERO, |report| report.left));
+        left[0].min(left[1])
+    }
+
     /// What customers would lose if every other member colluded: all studies on a contract, charged and set aside, and what was
     /// written off; `None` where a sum does not fit.
     #[must_use]

@@ -7,8 +7,8 @@ use aquifer_shared::domain::sum::{HoldOut, RoundTerms};
 use aquifer_shared::protocol::aggregation::{Advert, Broken, Cannot, Confirm, Evidence};
 use aquifer_shared::protocol::chain::Head;
 use aquifer_shared::protocol::wire::{
-    Decision, Delivery, End, LedgerCopy, LedgerHeld, Offer, Proof, Refusal, RefusalCode, Roster,
-    StudyEnd, Task, TaskBody,
+    BudgetLeft, Decision, Delivery, End, LedgerCopy, LedgerHeld, Offer, Proof, Refusal,
+    RefusalCode, Roster, StudyEnd, Task, TaskBody,
 };
 
 use super::Released;
@@ -150,6 +150,8 @@ pub enum Outgoing {
     Opening(Released),
     /// Entries for the mirror.
     Copy(LedgerCopy),
+    /// What is left of the budgets.
+    Left(BudgetLeft),
 }
 
 /// A refusal, and for the log the rule behind it and the member that it is about.

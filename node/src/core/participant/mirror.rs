@@ -5,7 +5,9 @@
 //! Nothing waits for a copy, and each is signed and checked by itself: entries are gathered for [`GATHER_MS`] and go in one.
 
 use aquifer_shared::base::time::Timestamp;
-use aquifer_shared::protocol::wire::{LedgerCopy, LedgerHeld, RefusalCode, ledger_digest};
+use aquifer_shared::protocol::wire::{
+    BudgetLeft, LedgerCopy, LedgerHeld, RefusalCode, ledger_digest,
+};
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 
 use super::{Audit, Effect, Outgoing, Participant};
@@ -20,6 +22,8 @@ pub(super) struct Mirror {
     due: Option<Timestamp>,
     /// Entries after this one are being read for it.
     reading: Option<u64>,
+    /// What it was told of budgets last.
+    told: Option<BudgetLeft>,
     /// It claims what this node has not signed; noted once a session.
     doubted: bool,
 }
@@ -57,6 +61,7 @@ impl Participant {
             let common = self.ledger.given_up(head);
             let shared = self.ledger.contains(head).then_some(head.seq);
             self.mirror.held = shared.or(common);
+            self.tell_left(now);
             return self.mirror_at(now);
         };
         let key = UnparsedPublicKey::new(&ED25519, self.rules.identity.0);
@@ -108,6 +113,17 @@ impl Participant {
             self.mirror.reading = Some(after);
             self.effects.push_back(Effect::ReadLinks { after });
         }
+        self.tell_left(now);
+    }
+
+    /// Tells what is left of the budgets, where it is something else than before.
+    fn tell_left(&mut self, now: Timestamp) {
+        let (caps, contract) = (self.rules.policy.caps, &self.rules.contract.name);
+        let urho = self.ledger.left(now, caps, contract);
+        let left = BudgetLeft { urho };
+        if self.mirror.told.replace(left) != Some(left) {
+            self.send(Outgoing::Left(left));
+        }
     }
 
     pub(super) fn on_links(&mut self, now: Timestamp, after: u64, mut links: Vec<Vec<u8>>) {
@@ -143,7 +159,7 @@ mod tests {
     use aquifer_shared::base::ids::Hash32;
     use aquifer_shared::base::units::MicroRho;
     use aquifer_shared::protocol::chain::Head;
-    use aquifer_shared::protocol::wire::{RefusalCode, Verdict};
+    use aquifer_shared::protocol::wire::{RefusalCode, StudyEnd, StudyOutcome, Verdict};
 
     use super::super::shared_world::{Company, fresh};
     use super::super::{DecideRefusal, Event};
@@ -244,6 +260,37 @@ mod tests {
         let copies = company.own().copies();
         assert!(!copies.is_empty(), "the first has waited long enough");
         assert_eq!(mirrored(&copies, before), company.own().disk);
+    }
+
+    #[test]
+    fn what_budgets_leave_is_told_where_it_has_changed() {
+        let mut company = Company::new(4);
+        let head = company.own().node.ledger().durable();
+        company.tell(held(head, Some(NODE))).unwrap();
+        company.tell(held(head, Some(NODE))).unwrap();
+        let left = |company: &mut Company| {
+            let now = company.now;
+            let own = company.own();
+            let (caps, contract) = (own.rules.policy.caps, &own.rules.contract.name);
+            let report = own.node.ledger().report(now, caps, contract);
+            let report = report.unwrap();
+            let urho = report.per_contract.left.min(report.per_year.left);
+            BudgetLeft { urho }
+        };
+        let first = left(&mut company);
+        assert_eq!(company.own().left(), [first]);
+        // What a sum is charged was set aside with its study.
+        company.aggregate(0, 0);
+        company.pass(GATHER_MS);
+        assert_eq!(company.own().left(), [first]);
+        let study = company.study;
+        let outcome = StudyOutcome::Aborted;
+        let end = StudyEnd { study, outcome };
+        company.tell(Event::StudyEnd(end)).unwrap();
+        company.pass(GATHER_MS);
+        let more = left(&mut company);
+        assert!(more.urho > first.urho, "what was set aside is free again");
+        assert_eq!(company.own().left(), [first, more]);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use aquifer_shared::protocol::aggregation::{
 };
 use aquifer_shared::protocol::codec::encode;
 use aquifer_shared::protocol::wire::{
-    HEADER_BYTES, LedgerCopy, Message, RefusalCode, Task, TaskBody, read_body,
+    BudgetLeft, HEADER_BYTES, LedgerCopy, Message, RefusalCode, Task, TaskBody, read_body,
 };
 
 use super::{Audit, Effect, Event, Fresh, Judges, Outgoing, Participant, Peer, Sign};
@@ -190,6 +190,13 @@ impl Node {
     pub fn openings(&self) -> Vec<Opening> {
         self.all(|message| match message {
             Outgoing::Opening(released) => Some(parse(released.frame())),
+            _ => None,
+        })
+    }
+
+    pub fn left(&self) -> Vec<BudgetLeft> {
+        self.all(|message| match message {
+            Outgoing::Left(left) => Some(*left),
             _ => None,
         })
     }

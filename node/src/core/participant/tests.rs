@@ -623,6 +623,7 @@ fn visible(world: &World) -> String {
     let sent = world.sent.iter().map(|message| match message {
         Outgoing::Update(released) => format!("{} bytes", released.frame().len()),
         // A position of the ledger hashes what was sent.
+        Outgoing::Left(left) => format!("{} left", left.urho),
         Outgoing::Copy(copy) => format!("{} links", copy.links.len()),
         other => format!("{other:?}"),
     });

@@ -5,8 +5,8 @@ use aquifer_coordinator::core::study::Study;
 use aquifer_coordinator::core::update::verify;
 use aquifer_shared::protocol::codec::CodecError;
 use aquifer_shared::protocol::wire::{
-    Advert, Cannot, Confirm, Decision, LedgerCopy, Message, Opening, Refusal, Shares, Update,
-    read_body,
+    Advert, BudgetLeft, Cannot, Confirm, Decision, LedgerCopy, Message, Opening, Refusal, Shares,
+    Update, read_body,
 };
 
 use crate::simulator::network::{Frame, split};
@@ -50,6 +50,7 @@ pub(super) fn read(study: &Study, member: usize, bytes: &Frame) -> Result<Heard,
                 Err(malformed) => Event::Malformed(member, malformed),
             })));
         }
+        BudgetLeft::KIND => return read_body::<BudgetLeft>(kind, body).map(|_| Heard::Nothing),
         LedgerCopy::KIND => return Ok(Heard::Copy(read_body(kind, body)?)),
         Advert::KIND => Secure::Advert(read_body(kind, body)?),
         Shares::KIND => Secure::Shares(read_body(kind, body)?),

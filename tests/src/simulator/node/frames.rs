@@ -46,6 +46,7 @@ pub(super) fn write(message: Outgoing) -> Frame {
         Outgoing::Advert(advert) => frame(&advert),
         Outgoing::Cannot(cannot) => frame(&cannot),
         Outgoing::Confirm(confirm) => frame(&confirm),
+        Outgoing::Left(left) => frame(&left),
         Outgoing::Copy(copy) => frame(&copy),
     };
     bytes.into()
