@@ -22,6 +22,7 @@ use aquifer_shared::protocol::codec::encode;
 use aquifer_shared::protocol::wire::{Approval, Offer, approve_digest};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 
+use super::approved::Approved;
 use super::cohort::Cohort;
 use super::gatekeeper::{Figures, Gatekeeper, People};
 use super::intake::{Intake, Wanted};
@@ -107,6 +108,7 @@ pub(crate) fn rules() -> Rules {
         confirms: |_| true,
         gatekeeper: Some(gatekeeper()),
         epsilon: |rho, _| rho.0 as f64 / 1e6,
+        approved: Approved::default(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Pure parts of the node: encoded customers, their contributions, the hold-out, findings, budget, answers.
 
 pub mod analytics;
+pub mod approved;
 pub mod check;
 pub mod chronicle;
 pub mod cohort;

@@ -20,6 +20,7 @@ use toml::Spanned;
 
 use super::people::{PeopleConfig, PeopleError};
 use super::source::DataConfig;
+use crate::core::approved::Approved;
 use crate::core::gatekeeper::Gatekeeper;
 use crate::core::ledger::Caps;
 use crate::core::policy::{ContractFacts, NodePolicy, Rules};
@@ -377,6 +378,7 @@ impl NodeConfig {
             confirms: |terms| check_charge(terms).is_ok(),
             gatekeeper,
             epsilon,
+            approved: Approved::default(),
         }
     }
 }
