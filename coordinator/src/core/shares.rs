@@ -5,7 +5,7 @@
 use aquifer_shared::base::calendar::{civil_of, day_of};
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::base::units::MicroRho;
-use aquifer_shared::domain::sum::Window;
+use aquifer_shared::domain::sum::{Standing, Window};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 
@@ -23,6 +23,17 @@ pub struct Share {
 }
 
 impl Share {
+    /// What a standing study allows, with what was paid before the present window and in it.
+    #[must_use]
+    pub fn of(standing: &Standing, (before, now): (MicroRho, MicroRho)) -> Self {
+        Self {
+            allowed: standing.urho_share,
+            before,
+            now,
+            window: standing.window,
+        }
+    }
+
     /// What may still be paid in this window.
     #[must_use]
     pub fn left(&self) -> MicroRho {

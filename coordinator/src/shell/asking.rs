@@ -71,7 +71,7 @@ impl Hub {
             Ok(urho) => urho,
             Err(refusal) => return Ok(Some(refusal_response(refusal))),
         };
-        if let Some(stored) = self.store.answer_to(&asking.key).await?
+        if let Some(stored) = self.lookups.answer_to(&self.store, &asking.key).await?
             && stored.urho >= at_least
         {
             if let Some(response) = self.note_asked(&asking, stored.study).await? {
@@ -186,7 +186,7 @@ impl Hub {
             return Ok(Some(object("QP007", text, "take a new request id")));
         }
         if let Some(stored) = self.store.answer_of(&before.study).await? {
-            self.show(stored, asking, answers);
+            self.show(Arc::new(stored), asking, answers);
             return Ok(None);
         }
         if self
@@ -244,7 +244,9 @@ impl Hub {
             .map(|approval| Record::Approved { approval, at })
             .collect();
         let first = encoded(&approved);
-        if !self.store.add_question(&stored, &asked, &first).await? {
+        let added = self.store.add_question(&stored, &asked, &first).await;
+        self.lookups.forget_paid();
+        if !added? {
             let hint = "take a new request id";
             return Ok(Some(object("QP007", "the request id is in use", hint)));
         }
@@ -262,7 +264,9 @@ impl Hub {
             self.askers.remove(&hash);
             self.running_questions.remove(&hash);
             self.store.end_study(&hash, now()).await?;
-            self.store.settle_asked(&hash, MicroRho::ZERO).await?;
+            let settled = self.store.settle_asked(&hash, MicroRho::ZERO).await;
+            self.lookups.forget_paid();
+            settled?;
             return Ok(Some(refused("study", format!("{error:#}"))));
         }
         Ok(full)
@@ -308,13 +312,12 @@ impl Hub {
     }
 
     /// Shows an answer that was there.
-    fn show(&self, stored: StoredAnswer, asking: Asking, answers: &mpsc::Sender<Response>) {
+    fn show(&self, stored: Arc<StoredAnswer>, asking: Asking, answers: &mpsc::Sender<Response>) {
         let reader = Reader {
             notice: None,
             ..asking.reader()
         };
-        self.presenter
-            .show(Arc::new(stored), reader, true, answers.clone());
+        self.presenter.show(stored, reader, true, answers.clone());
     }
 
     /// Adds somebody who waits for the answer of a study; a refusal where too many do.
@@ -352,7 +355,9 @@ impl Hub {
         // With an answer, what it has cost is settled already.
         if live.answer.is_none() {
             self.tell_cost(live).await;
-            if let Err(error) = self.store.settle_asked(&hash, live.paid()).await {
+            let settled = self.store.settle_asked(&hash, live.paid()).await;
+            self.lookups.forget_paid();
+            if let Err(error) = settled {
                 tracing::error!(%error, "a share keeps what was set aside for all attempts");
             }
         }

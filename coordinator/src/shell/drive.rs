@@ -145,7 +145,12 @@ impl Hub {
         let append = self
             .store
             .append(&hash, live.saved, records, spool, closing.as_ref());
-        match append.await {
+        let appended = append.await;
+        if let Some(closing) = &live.unsaved.closing {
+            self.lookups.forget_answer(&closing.answer.key);
+            self.lookups.forget_paid();
+        }
+        match appended {
             Ok(()) => {
                 live.saved += records.len() as u64;
                 let saved = std::mem::take(&mut live.unsaved);

@@ -26,6 +26,7 @@ use super::clock::now;
 use super::drive::Frames;
 use super::front::{Command, Front, Line, Said};
 use super::live::Live;
+use super::lookups::Lookups;
 use super::mirror::held_for;
 use super::presenter::Presenter;
 use super::retraining::Agenda;
@@ -65,6 +66,7 @@ pub struct Hub {
     /// Who waits for the answers of which studies.
     pub(super) askers: HashMap<StudyHash, Vec<Asker>>,
     pub(super) presenter: Presenter,
+    pub(super) lookups: Lookups,
     /// Questions that are under way.
     pub(super) running_questions: HashMap<StudyHash, RunningQuestion>,
     watchers: Watchers,
@@ -108,6 +110,7 @@ impl Hub {
             askers: HashMap::new(),
             running_questions: HashMap::new(),
             presenter: Presenter::new(),
+            lookups: Lookups::default(),
             watchers: Watchers::default(),
             told_open: None,
             moved: BTreeSet::new(),

@@ -23,6 +23,7 @@ pub mod lawful;
 pub mod live;
 mod load;
 mod looking;
+mod lookups;
 pub mod mirror;
 mod model_life;
 mod model_requests;

@@ -126,7 +126,7 @@ impl Hub {
             Ok(table) => table,
             Err(response) => return Ok(Err(response)),
         };
-        let used = share_of(&self.store, party, &live.terms, live.submitted).await?;
+        let used = self.share_of(party, live).await?;
         let asking = match self.priced(party, live, query, table, used, put) {
             Ok(asking) => asking,
             Err(response) => return Ok(Err(response)),
@@ -221,6 +221,17 @@ impl Hub {
         }
     }
 
+    /// As [`share_of`], from memory where nothing has changed.
+    async fn share_of(&self, party: &Party, live: &Live) -> Result<Share, StoreFault> {
+        let Some(allowed) = standing_of(&live.terms) else {
+            return Ok(Share::default());
+        };
+        let window = window_start(allowed.window, now()).max(live.submitted);
+        let of = (&live.hash, window);
+        let paid = self.lookups.paid(&self.store, &party.name, of).await?;
+        Ok(Share::of(allowed, paid))
+    }
+
     /// Which state of the tables each member serves, as far as it has said so.
     fn data_of(&self, terms: &StudyTerms) -> Vec<Name> {
         let unknown = || "unknown".parse().expect("a name");
@@ -238,7 +249,7 @@ impl Hub {
             Ok(urho) => *urho,
             Err(refusal) => return Ok(refusal_response(refusal)),
         };
-        let stored = self.store.answer_to(&asking.key).await?;
+        let stored = self.lookups.answer_to(&self.store, &asking.key).await?;
         let stored = stored.is_some_and(|stored| stored.urho >= urho);
         let Some(allowed) = standing_of(&asking.terms) else {
             return Ok(object("QP004", "the standing study has ended", ""));
@@ -320,13 +331,7 @@ pub(super) async fn share_of(
     let window = window_start(allowed.window, now()).max(submitted);
     let standing = study_hash(&encode(terms));
     let paid = store.share_used(Some(&party.name), &standing, window);
-    let (before, now) = paid.await?;
-    Ok(Share {
-        allowed: allowed.urho_share,
-        before,
-        now,
-        window: allowed.window,
-    })
+    Ok(Share::of(allowed, paid.await?))
 }
 
 /// The table that a question reads, where the standing study lists it.
