@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use aquifer_node::core::approved::Approved;
 use aquifer_node::core::ledger::Caps;
 use aquifer_node::core::policy::{ContractFacts, NodePolicy, Rules};
 use aquifer_node::core::trust::{Pin, TrustPolicy};
@@ -98,6 +99,7 @@ impl Subject {
             confirms: |_| true,
             gatekeeper: Some(law::gatekeeper()),
             epsilon: |_, _| 1.0,
+            approved: Approved::default(),
         }
     }
 

@@ -237,6 +237,7 @@ impl Hub {
                     Said::Decision(decision) => Event::Decided(member, decision.verdict),
                     Said::Refusal(refusal) => Event::Refused(member, refusal),
                     Said::Secure(secure) => Event::Secure(member, secure),
+                    Said::Left(_) => return,
                     Said::Update(update) => match verify(&party.identity, update) {
                         Ok(update) => Event::Update(member, update),
                         Err(malformed) => Event::Malformed(member, malformed),

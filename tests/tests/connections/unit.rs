@@ -109,6 +109,7 @@ fn rules(member: &Member, terms: &StudyTerms) -> Rules {
         confirms: |_| true,
         gatekeeper: Some(law::gatekeeper()),
         epsilon: |_, _| 1.0,
+        approved: aquifer_node::core::approved::Approved::default(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use aquifer_shared::base::ids::{AttemptId, Hash32, IdentityKey, Name, Role, StudyHash};
 use aquifer_shared::base::time::Timestamp;
+use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::predictor::ModelState;
 use aquifer_shared::protocol::aggregation::{
     Advert, Cannot, Confirm, Delivery, MemberSet, Opening, Proof, Roster, Sealed, Shares,
@@ -35,7 +36,14 @@ pub fn all() -> Vec<Sample> {
     samples.extend(histories());
     samples.extend(programs());
     samples.extend(super::lives::samples());
+    samples.push(budgets());
     samples
+}
+
+/// What a node has left.
+fn budgets() -> Sample {
+    let urho = MicroRho(1_234_567);
+    Sample::of("budget-left", &BudgetLeft { urho })
 }
 
 fn programs() -> Vec<Sample> {
@@ -361,12 +369,6 @@ fn mirror() -> Vec<Sample> {
         Sample::of("ledger-copy", &copy),
         Sample::of("ledger-held", &held),
         Sample::of("ledger-held.nothing", &nothing),
-        Sample::of(
-            "budget-left",
-            &BudgetLeft {
-                urho: MicroRho(1_234_567),
-            },
-        ),
     ]
 }
 
