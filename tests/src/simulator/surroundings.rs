@@ -1,5 +1,6 @@
 //! What all parties live in: time, fate, network, the record of what happened, and those who watch.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use aquifer_node::core::participant::Judges;
@@ -28,6 +29,8 @@ pub struct Surroundings {
     pub calm: bool,
     /// Members that lie.
     pub liars: Vec<bool>,
+    /// Members that the coordinator has left out of an attempt.
+    pub left_out: BTreeSet<usize>,
     /// How the nodes judge rules and signatures.
     pub judges: Judges,
     /// What happens next.

@@ -106,6 +106,7 @@ impl World {
             scenario: Rc::new(scenario.clone()),
             calm: false,
             liars: if lying { colluders } else { honest },
+            left_out: Default::default(),
             judges: judges::seat(scenario.missing(), scenario.wish.remember_signatures),
             keys,
             network: Network::new(scenario.seed, scenario.nodes),
@@ -207,7 +208,13 @@ impl World {
             .last()
             .is_none_or(|last| now > last.after_ms(QUIET_MS));
         let lying = self.around.liars.contains(&true) || !self.centre.is_well();
-        let forgot = faults.has_struck(Fault::OldStore);
+        // Peers refuse a member that has forgotten entries: the first attempt in which it takes part ends with that.
+        let refused = self.nodes.iter().enumerate().any(|(place, node)| {
+            node.has_forgotten()
+                && node.session().is_some()
+                && !self.around.left_out.contains(&place)
+        });
+        let forgot = refused || faults.has_struck(Fault::OldStore);
         let well = |place: &usize| {
             let node = &self.nodes[*place];
             let session = node.session().filter(|_| node.is_well(now));

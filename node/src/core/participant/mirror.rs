@@ -152,7 +152,7 @@ impl Mirror {
 }
 
 /// How long entries are gathered for one copy.
-const GATHER_MS: u64 = 250;
+const GATHER_MS: u64 = 100;
 
 #[cfg(test)]
 mod tests {

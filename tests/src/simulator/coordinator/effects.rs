@@ -1,6 +1,6 @@
 //! What the study wants, carried out: records, messages; with a chance to die at each of them.
 
-use aquifer_coordinator::core::event::{Effect, Event, Member, Record, Spool};
+use aquifer_coordinator::core::event::{Effect, Event, Member, Note, Record, Spool};
 use aquifer_shared::base::limits::CLOCK_LOOK_MS;
 use aquifer_shared::protocol::aggregation::Guard;
 use aquifer_shared::protocol::codec::encode;
@@ -125,7 +125,10 @@ impl Coordinator {
             Effect::Conclude => {
                 around.later_at_coordinator(5, self.life, AtCoordinator::Concludes);
             }
-            // Notes are for people; a study is over since its record is stored; writes are not performed here.
+            Effect::Note(Note::LeftOut { member, .. }) => {
+                around.left_out.insert(member);
+            }
+            // Other notes are for people; a study is over since its record is stored; writes are not performed here.
             Effect::Note(_) | Effect::Finished(_) | Effect::Persist { .. } => {}
         }
     }

@@ -122,6 +122,12 @@ impl Node {
         self.standing == Standing::In && sound && !slow && self.clock.is_right()
     }
 
+    /// Its disk holds less than it has signed, as far as nobody has put that right.
+    #[must_use]
+    pub fn has_forgotten(&self) -> bool {
+        self.forgetful
+    }
+
     /// Which life it lives.
     #[must_use]
     pub fn life(&self) -> u32 {
