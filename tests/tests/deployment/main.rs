@@ -81,4 +81,6 @@ mod retraining;
 #[cfg(test)]
 mod sessions;
 #[cfg(test)]
+mod slow;
+#[cfg(test)]
 mod trust;
