@@ -33,6 +33,8 @@ mod evidence;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
+mod half_read;
+#[cfg(test)]
 mod held;
 #[cfg(test)]
 mod histories;
