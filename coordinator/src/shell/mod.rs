@@ -48,6 +48,7 @@ pub mod server_certificate;
 pub mod session;
 pub mod sql_password;
 pub mod store;
+mod strangers;
 mod tokens;
 mod understanding;
 mod watchers;

@@ -84,7 +84,7 @@ pub const SQL_GREETING_BYTES_MAX: usize = 4 << 10;
 pub const SQL_VALUES_MAX: usize = 512;
 /// Connections of SQL clients at a time.
 pub const SQL_CONNECTIONS_MAX: usize = 512;
-/// Connections of SQL clients that have not yet proved who they are.
+/// Connections of SQL clients that have not yet proved who they are; where one more comes, the oldest of the address with most gives way.
 pub const SQL_GREETINGS_MAX: usize = 256;
 /// Connections of one party's SQL clients.
 pub const SQL_CONNECTIONS_PER_PARTY_MAX: usize = 64;
@@ -96,7 +96,7 @@ pub const SQL_GREETINGS_PER_ADDRESS_MAX: usize = 64;
 pub const SQL_ANSWERS_BYTES_MAX: usize = 16 << 20;
 /// Bytes of all statements and values that one such connection keeps.
 pub const SQL_KEPT_BYTES_MAX: usize = 1 << 20;
-/// Connections of HTTPS clients at a time.
+/// Connections of HTTPS clients at a time; where one more comes, the oldest without a token of the address with most such gives way.
 pub const HTTPS_CONNECTIONS_MAX: usize = 512;
 /// Connections of HTTPS clients from one address.
 pub const HTTPS_CONNECTIONS_PER_ADDRESS_MAX: usize = 128;

@@ -33,6 +33,8 @@ mod evidence;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
+mod half_read;
+#[cfg(test)]
 mod held;
 #[cfg(test)]
 mod histories;
@@ -80,5 +82,7 @@ mod replay;
 mod retraining;
 #[cfg(test)]
 mod sessions;
+#[cfg(test)]
+mod slow;
 #[cfg(test)]
 mod trust;

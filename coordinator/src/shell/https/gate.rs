@@ -13,6 +13,7 @@ use super::listed::broken;
 use crate::core::http::Problem;
 use crate::shell::places::Place;
 use crate::shell::store::Party;
+use crate::shell::strangers;
 
 /// Somebody with a good token.
 pub(super) struct Asker {
@@ -70,6 +71,9 @@ impl FromRequestParts<Arc<Shared>> for Asker {
             Problem::state("53400", text, "wait for answers before you ask for more")
         };
         let place = shared.running.take(&party.name).ok_or_else(many)?;
+        if let Some(connection) = parts.extensions.get::<Arc<strangers::Place>>() {
+            connection.keep();
+        }
         Ok(Self {
             party,
             role: token.role,

@@ -1,6 +1,7 @@
 //! The HTTPS door: JSON over HTTP/1.1 and TLS 1.3. Statements go the same way as those of `aquifer query`.
 //!
-//! Nothing but a request with a good token gets past the headers. Whoever connects holds a place for a bounded time only.
+//! Nothing but a request with a good token gets past the headers. Whoever connects holds a place for a bounded time only, and gives way to
+//! others where there is none left, unless it has shown a token.
 
 mod ask;
 mod body;
@@ -11,7 +12,7 @@ mod patience;
 mod predict;
 mod problem;
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use aquifer_shared::base::limits::{
     HTTPS_REQUESTS_PER_PARTY_MAX,
 };
 use aquifer_shared::shell::platform::within;
-use axum::Router;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -36,6 +37,7 @@ use tokio_rustls::server::TlsStream;
 use self::patience::Patient;
 use super::front::Front;
 use crate::shell::places::Places;
+use crate::shell::strangers::Strangers;
 
 pub use self::description::openapi;
 
@@ -46,8 +48,7 @@ pub struct HttpsDoor {
     tls: watch::Receiver<Arc<ServerConfig>>,
     router: Router,
     front: Arc<Front>,
-    connections: Arc<Semaphore>,
-    addresses: Arc<Places<IpAddr>>,
+    strangers: Arc<Strangers>,
 }
 
 /// What all requests share.
@@ -86,8 +87,7 @@ impl HttpsDoor {
             tls,
             router: description::router(Arc::new(shared)),
             front,
-            connections: Arc::new(Semaphore::new(HTTPS_CONNECTIONS_MAX)),
-            addresses: Places::new(HTTPS_CONNECTIONS_PER_ADDRESS_MAX),
+            strangers: Strangers::new(HTTPS_CONNECTIONS_MAX, HTTPS_CONNECTIONS_PER_ADDRESS_MAX),
         })
     }
 
@@ -110,16 +110,18 @@ impl HttpsDoor {
                 }
             };
             // Where there is no place, the client is told so by the closed connection: nothing can be said before TLS.
-            let place = self.connections.clone().try_acquire_owned().ok();
-            let own = self.addresses.take(&network(from.ip()));
-            let (Some(place), Some(own)) = (place, own) else {
+            let Some(place) = self.strangers.take(from.ip()).map(Arc::new) else {
                 continue;
             };
             let acceptor = TlsAcceptor::from(self.tls.borrow().clone());
-            let (router, front) = (self.router.clone(), self.front.clone());
+            // Whoever shows a good token keeps the place.
+            let router = self.router.clone().layer(Extension(place.clone()));
+            let front = self.front.clone();
             tokio::spawn(async move {
-                receive(front, acceptor, stream, router).await;
-                drop((place, own));
+                tokio::select! {
+                    () = receive(front, acceptor, stream, router) => {}
+                    () = place.taken_away() => tracing::debug!("an HTTPS client without a token gave way to another"),
+                }
             });
         }
     }
@@ -160,14 +162,6 @@ async fn converse(front: &Front, stream: TlsStream<TcpStream>, router: Router) {
     }
 }
 
-/// What counts as one address: whoever has one of version 6 has all of its network.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(six) => Ipv6Addr::from_bits(six.to_bits() >> 64 << 64).into(),
-        four => four,
-    }
-}
-
 /// How long a client may take from its first byte until TLS is there.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a client may be silent between requests, and take for the headers of one.
@@ -186,21 +180,3 @@ const CONNECTION_LIFE: Duration = Duration::from_secs(3_600);
 const LAST_REQUEST_TIMEOUT: Duration = Duration::from_secs(12 * 60);
 /// How long nobody is let in where the system refuses.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn check_network(address: &str, expected: &str) {
-        let found = network(address.parse().unwrap());
-        assert_eq!(found, expected.parse::<IpAddr>().unwrap());
-    }
-
-    #[test]
-    fn a_network_counts_as_one_address() {
-        check_network("192.0.2.7", "192.0.2.7");
-        check_network("::ffff:192.0.2.7", "192.0.2.7");
-        check_network("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::");
-    }
-}

@@ -15,7 +15,7 @@ mod statements;
 mod welcome;
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use self::cancels::Cancels;
 use super::catalogue::Catalogue;
 use super::front::Front;
-use super::places::{self, Places};
+use super::strangers::{self, Strangers};
 
 /// The open door.
 pub struct SqlDoor {
@@ -51,9 +51,8 @@ struct Shared {
     cancels: Cancels,
     /// What names without a password are answered with is made of this.
     decoys: [u8; 32],
-    greetings: Arc<Semaphore>,
-    /// Those who have not said who they are, by address.
-    addresses: Arc<Places<IpAddr>>,
+    /// Those who have not said who they are.
+    strangers: Arc<Strangers>,
     sessions: Arc<Semaphore>,
     guests: Mutex<HashMap<Name, usize>>,
 }
@@ -84,8 +83,7 @@ impl SqlDoor {
             tls,
             cancels: Cancels::default(),
             decoys: random_bytes32()?,
-            greetings: Arc::new(Semaphore::new(SQL_GREETINGS_MAX)),
-            addresses: Places::new(SQL_GREETINGS_PER_ADDRESS_MAX),
+            strangers: Strangers::new(SQL_GREETINGS_MAX, SQL_GREETINGS_PER_ADDRESS_MAX),
             sessions: Arc::new(Semaphore::new(SQL_CONNECTIONS_MAX)),
             guests: Mutex::default(),
         };
@@ -115,25 +113,24 @@ impl SqlDoor {
                 }
             };
             // Where there is no place, the client is told so by the closed connection: nothing can be said before TLS.
-            let Some(address) = self.shared.addresses.take(&peer.ip()) else {
-                continue;
-            };
-            if let Ok(place) = self.shared.greetings.clone().try_acquire_owned() {
-                tokio::spawn(receive(self.shared.clone(), stream, (place, address)));
+            if let Some(place) = self.shared.strangers.take(peer.ip()) {
+                tokio::spawn(receive(self.shared.clone(), stream, place));
             }
         }
     }
 }
 
 /// Greets a client, and serves it if it is welcome.
-async fn receive(
-    shared: Arc<Shared>,
-    stream: TcpStream,
-    places: (OwnedSemaphorePermit, places::Place<IpAddr>),
-) {
+async fn receive(shared: Arc<Shared>, stream: TcpStream, place: strangers::Place) {
     let greeting = welcome::greet(&shared, stream);
-    let greeted = within(&*shared.front.platform, GREETING_TIMEOUT, greeting).await;
-    drop(places);
+    let greeted = tokio::select! {
+        greeted = within(&*shared.front.platform, GREETING_TIMEOUT, greeting) => greeted,
+        () = place.taken_away() => {
+            tracing::debug!("a SQL client gave way to another that has not said who it is");
+            return;
+        }
+    };
+    drop(place);
     match greeted {
         Some(Ok(Some(session))) => session.run().await,
         Some(Ok(None)) => {}

@@ -8,6 +8,7 @@ use aquifer_tests::processes::wait_for;
 use serde_json::json;
 
 use super::super::fixture::has_program;
+use super::super::slow::Slow;
 use super::client::Door;
 
 #[test]
@@ -96,4 +97,48 @@ fn whoever_dawdles_is_sent_away_and_keeps_nobody_else_out() {
     assert!(!said.contains("200 OK"), "the door closes it: {said}");
     drop(input);
     slow.wait().unwrap();
+}
+
+/// The beginning of a request with the analyst's token.
+fn head(door: &Door, request: &str) -> String {
+    let token = &door.token;
+    format!("{request} HTTP/1.1\r\nHost: aquifer\r\nAuthorization: Bearer {token}\r\n")
+}
+
+/// More than buffers between client and door hold.
+const UNREAD_BYTES: usize = 12 << 20;
+
+#[test]
+fn bodies_that_do_not_come_and_answers_that_are_not_read_are_given_up() {
+    let Some(mut door) = Door::open() else { return };
+    if !has_program("openssl") {
+        return;
+    }
+    let cluster = &mut door.reports.small.cluster;
+    cluster.log("info,aquifer_coordinator=debug");
+    cluster.coordinator().stop().unwrap();
+    cluster.start_coordinator().unwrap();
+    let mut deaf = Slow::connect(door.port, &[]);
+    let described = head(&door, "GET /v1/openapi.json") + "\r\n";
+    let length = door.get("/v1/openapi.json").text.len();
+    for _ in 0..UNREAD_BYTES / length {
+        deaf.say(described.as_bytes());
+    }
+    let mut slow = Slow::connect(door.port, &[]);
+    let begun = head(&door, "POST /v1/query");
+    let body = "Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{\"sql\": \"S";
+    slow.say((begun + body).as_bytes());
+    let said = slow.waits();
+    assert!(said.starts_with("HTTP/1.1 408 "), "{said}");
+    assert!(said.contains("did not come to its end"), "{said}");
+    assert_eq!(door.get("/v1/nodes").status, 200);
+    let log = door.reports.small.cluster.folder.join("coordinator.log");
+    wait_for("the one who reads nothing to be left", 120_000, || {
+        let log = std::fs::read_to_string(&log)?;
+        Ok(log
+            .contains("the connection of an HTTPS client broke")
+            .then_some(()))
+    })
+    .unwrap();
+    assert_eq!(door.reports.spent(), [0; 4]);
 }

@@ -1,4 +1,4 @@
-//! Fifty sessions of ten analysts, twenty fresh questions a second for a minute: no error, and memory that does not grow.
+//! Fifty analysts with a session each, twenty fresh questions a second for a minute: no error, and memory that does not grow.
 
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
@@ -61,7 +61,7 @@ pub fn measure(bench: &mut Bench<'_>) -> Result<Value> {
     let cpu = (watcher.report().cpu_seconds() - before) * 1e3 / count as f64;
     let growth = growth(&looks);
     let mut table = Table::new(&[
-        "50 sessions, 20 fresh questions a second, ms",
+        "50 analysts, 20 fresh questions a second, ms",
         "p50",
         "p99",
         "failed",

@@ -45,7 +45,7 @@ const URHO: u64 = 20;
 /// What measures must not disturb: memory is sampled every ten seconds.
 const SAMPLES_PASSED: u32 = 200;
 /// People who ask.
-const ANALYSTS: usize = 10;
+const ANALYSTS: usize = 50;
 
 /// Everything that the parts of this measurement share.
 struct Bench<'a> {
