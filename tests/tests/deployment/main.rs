@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod analyst;
 #[cfg(test)]
+mod analyst_differences;
+#[cfg(test)]
 mod analyst_floods;
 #[cfg(test)]
 mod analyst_storms;
