@@ -7,6 +7,8 @@ mod analyst_differences;
 #[cfg(test)]
 mod analyst_floods;
 #[cfg(test)]
+mod analyst_slots;
+#[cfg(test)]
 mod analyst_storms;
 #[cfg(test)]
 mod at_rest;
