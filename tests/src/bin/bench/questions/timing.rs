@@ -120,12 +120,10 @@ fn show(taken: [Vec<f64>; 2]) -> Result<Value> {
     let times = taken.map(Times::of);
     let mut table = Table::new(&["answers, ms", "p1", "p10", "p50", "p90", "p99", "most"]);
     let shares = [0.01, 0.1, 0.5, 0.9, 0.99, 1.0];
-    for (name, times) in ["with the customer of 128 rows", "without"]
-        .iter()
-        .zip(&times)
-    {
+    let with = format!("with the customer of {} rows", BOUNDS.kept);
+    for (name, times) in [&*with, "without"].into_iter().zip(&times) {
         let figures = shares.map(|share| plain(format!("{:.2}", times.below(share))));
-        let cells = std::iter::once(plain(*name)).chain(figures);
+        let cells = std::iter::once(plain(name)).chain(figures);
         table.toned_row(cells);
     }
     table.print()?;
