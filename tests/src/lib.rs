@@ -11,6 +11,7 @@ pub mod law;
 pub mod measured;
 pub mod namespaces;
 pub mod noise;
+pub mod orders;
 pub mod packs;
 pub mod plot;
 pub mod policy;

@@ -23,6 +23,8 @@ pub struct Policy {
     pub allow_synthetic: bool,
     /// Trust modes that are taken.
     pub trust: Vec<&'static str>,
+    /// Further lines of `[data.tables]`.
+    pub tables: String,
     /// Lines that map published tables.
     pub published: String,
     /// On which basis all purposes rest.
@@ -37,6 +39,7 @@ impl Default for Policy {
             approval: "automatic",
             allow_synthetic: false,
             trust: vec!["node-noise", "shared-noise"],
+            tables: String::new(),
             published: String::new(),
             basis: Basis::Contract,
         }
@@ -67,7 +70,7 @@ impl Policy {
             .collect();
         let text = format!(
             "[data]\ncontract = \"contract.toml\"\nquery = \"SELECT * FROM customers\"\nbasis = \"made-up or public data\"\n\
-             customers_max = {}\nholdout_column = \"{SPLIT_COLUMN}\"\n{epoch}[data.tables]\ncustomers = \"customers.csv\"\n{published}\
+             customers_max = {}\nholdout_column = \"{SPLIT_COLUMN}\"\n{epoch}[data.tables]\ncustomers = \"customers.csv\"\n{tables}{published}\
              [ledger]\nwitness = {:?}\n[policy]\nrho_micro_per_contract = {cap}\nrho_micro_per_year = {cap}\n\
              purposes = [{}]\napprovers = [\"{approver}\"]\napproval = \"{}\"\nallow_synthetic = {}\n\
              trust = {:?}\noperator = {name:?}\ncoordinator_operator = \"head-office\"\n{people}",
@@ -81,6 +84,7 @@ impl Policy {
                 true => "",
                 false => "epoch = \"2026-11\"\n",
             },
+            tables = self.tables,
             published = match self.published.is_empty() {
                 true => String::new(),
                 false => format!("[data.published]\n{}\n", self.published),

@@ -72,6 +72,20 @@ impl Reports {
     ///
     /// A command failed.
     pub fn prepare(folder: &Path, company: Company, standings: &[Standing<'_>]) -> Result<Self> {
+        Self::prepare_under(folder, company, standings, Policy::default())
+    }
+
+    /// The same under a policy that names further tables; purposes and caps are those of the standing studies.
+    ///
+    /// # Errors
+    ///
+    /// A command failed.
+    pub fn prepare_under(
+        folder: &Path,
+        company: Company,
+        standings: &[Standing<'_>],
+        policy: Policy,
+    ) -> Result<Self> {
         let free = TcpListener::bind(("127.0.0.1", 0))?;
         let port = free.local_addr()?.port();
         drop(free);
@@ -81,7 +95,7 @@ impl Reports {
         let policy = Policy {
             cap: CAP,
             purposes: purposes.collect(),
-            ..Policy::default()
+            ..policy
         };
         cluster.add_units(&company, &policy)?;
         Ok(Self {

@@ -22,15 +22,6 @@ fn releases(said: &str) -> BTreeSet<String> {
     named.map(str::to_owned).collect()
 }
 
-/// A statement from a file, as long as it is.
-fn asks_file(door: &Door, statements: &str) -> Outcome {
-    let file = door.reports.small.folder.path().join("statements.sql");
-    fs::write(&file, statements).unwrap();
-    let mut client = door.client("ada", &Proof::Password(&door.password), "");
-    client.args(["-q", "-f"]).arg(&file);
-    door.run(client, &[])
-}
-
 #[test]
 fn a_thousand_repetitions_are_one_release() {
     let Some(door) = Door::open() else { return };
@@ -64,7 +55,7 @@ fn a_thousand_repetitions_are_one_release() {
         statements += if number % 3 == 0 { &wrapped } else { &sql };
         statements += &format!(" /* {number} */;\n");
     }
-    let outcome = asks_file(&door, &statements);
+    let outcome = door.asks_file(&statements);
     check_says(&outcome, 0, &["fresh"]);
     let notices = outcome.stderr.matches("NOTICE").count();
     assert!(notices >= 1_000, "{notices} answers");
@@ -237,7 +228,7 @@ fn describing_and_pricing_leave_every_ledger_as_it_is() {
         "{PURPOSE};\nEXPLAIN {BY_CONTRACT};\nEXPLAIN (FORMAT JSON) {BY_CONTRACT};\n{BY_CONTRACT} \\gdesc\n\
          PREPARE mine AS {BY_CONTRACT};\nSELECT COUNT(*) AS n FROM customers LIMIT 0;\n\\dt\n"
     );
-    let outcome = asks_file(&door, &file);
+    let outcome = door.asks_file(&file);
     assert!(!outcome.stderr.contains("NOTICE"), "{}", outcome.stderr);
     let none = door.reports.ask(["explain", BY_CONTRACT, "--json"]);
     check_says(&none, 0, &["20000 micro-rho"]);

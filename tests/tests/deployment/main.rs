@@ -3,7 +3,11 @@
 #[cfg(test)]
 mod analyst;
 #[cfg(test)]
+mod analyst_differences;
+#[cfg(test)]
 mod analyst_floods;
+#[cfg(test)]
+mod analyst_slots;
 #[cfg(test)]
 mod analyst_storms;
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Analysts ask with `psql`: over TLS only, with a certificate or a password, and with the same answers as any other way.
 
+use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -106,6 +107,15 @@ impl Door {
     pub fn asks(&self, statements: &[&str]) -> Outcome {
         let client = self.client("ada", &Proof::Password(&self.password), "");
         self.run(client, statements)
+    }
+
+    /// Statements of the analyst from a file, as long as it is.
+    pub fn asks_file(&self, statements: &str) -> Outcome {
+        let file = self.reports.small.folder.path().join("statements.sql");
+        fs::write(&file, statements).unwrap();
+        let mut client = self.client("ada", &Proof::Password(&self.password), "");
+        client.args(["-q", "-f"]).arg(&file);
+        self.run(client, &[])
     }
 }
 

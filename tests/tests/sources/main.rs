@@ -9,6 +9,8 @@ mod files;
 #[cfg(test)]
 mod nonsense;
 #[cfg(test)]
+mod orders;
+#[cfg(test)]
 mod postgres;
 #[cfg(test)]
 mod released;

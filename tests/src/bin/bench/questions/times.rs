@@ -33,8 +33,8 @@ impl Times {
     /// For the file of figures.
     pub fn to_json(&self) -> Value {
         json!({
-            "answers": self.0.len(), "p50_ms": self.below(0.5), "p90_ms": self.below(0.9), "p99_ms": self.below(0.99),
-            "max_ms": self.below(1.0),
+            "answers": self.0.len(), "p1_ms": self.below(0.01), "p10_ms": self.below(0.1), "p50_ms": self.below(0.5),
+            "p90_ms": self.below(0.9), "p99_ms": self.below(0.99), "max_ms": self.below(1.0),
         })
     }
 }

@@ -1,12 +1,15 @@
 //! Whether the time of an answer tells of one customer: the same questions to two deployments that differ by one, in turns.
 //!
+//! The questions are about a table with several rows of a customer, and the one customer has all rows that a unit keeps: nobody makes more work.
 //! Answers leave at the ends of slots. What is left of a difference is that of two deployments on a shared machine; the distance of
 //! the two distributions is printed beside what chance alone exceeds once in a hundred (Kolmogorov and Smirnov).
 
 use anyhow::{Context, Result};
 use aquifer_shared::shell::report::{Table, print};
 use aquifer_tests::company::Company;
-use aquifer_tests::reports::{Analyst, Reports, Standing, published};
+use aquifer_tests::orders::{self, Bounds};
+use aquifer_tests::policy::Policy;
+use aquifer_tests::reports::{Analyst, Reports, Standing};
 use aquifer_tests::synthetic::SEED;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -26,6 +29,12 @@ const STANDING: Standing<'static> = Standing {
 const CUSTOMERS: usize = 8_000;
 const UNITS: usize = 4;
 const WARM_UP: usize = 10;
+/// All rows that are kept count in an answer by shop.
+const BOUNDS: Bounds = Bounds {
+    rows: 32,
+    groups: 4,
+    kept: 128,
+};
 
 /// One of two deployments.
 struct Twin {
@@ -36,9 +45,19 @@ struct Twin {
 }
 
 impl Twin {
-    fn start(company: Company) -> Result<Self> {
+    /// With the orders of all customers that there are; the one who is named has many.
+    fn start(company: Company, one: &str) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("aquifer-").tempdir()?;
-        let mut reports = Reports::prepare(folder.path(), published(company)?, &[STANDING])?;
+        let policy = Policy {
+            tables: orders::TABLE.to_owned(),
+            published: orders::MAPPING.to_owned(),
+            ..Policy::default()
+        };
+        let mut reports = Reports::prepare_under(folder.path(), company, &[STANDING], policy)?;
+        for (unit, node) in reports.cluster.nodes.iter().enumerate() {
+            let rows = orders::of_unit(&reports.company, unit, one, BOUNDS);
+            orders::write_csv(&rows, &node.folder.join("orders.csv"))?;
+        }
         reports.start(&[STANDING])?;
         Ok(Self {
             analyst: reports.add_analyst("ada")?,
@@ -62,14 +81,22 @@ impl Twin {
 /// Measures.
 pub fn measure(options: &Options) -> Result<Value> {
     provide();
-    let mut with = Company::synthetic(SEED, CUSTOMERS);
+    let [mut with, mut without] = [(); 2].map(|()| Company::synthetic(SEED, CUSTOMERS));
     with.keep_units(UNITS);
-    let mut without = Company::synthetic(SEED, CUSTOMERS);
     without.keep_units(UNITS);
-    without.customers.pop().context("somebody is there")?;
-    let mut twins = [Twin::start(with)?, Twin::start(without)?];
+    orders::publish(&mut with, BOUNDS)?;
+    without.contract = with.contract.clone();
+    let one = with
+        .customers
+        .first()
+        .context("somebody is there")?
+        .id
+        .clone();
+    without.customers.retain(|customer| customer.id != one);
+    let mut twins = [Twin::start(with, &one)?, Twin::start(without, &one)?];
     let runtime = Runtime::new()?;
-    let wording = Wording::of(twins[0].reports.table());
+    let contract = &twins[0].reports.company.contract;
+    let wording = contract.published("orders").and_then(Wording::of);
     let mut wording = wording.context("a key and two numbers are needed")?;
     let mut taken = [Vec::new(), Vec::new()];
     for question in 0..WARM_UP + options.times(1_000, 60) {
@@ -91,11 +118,12 @@ pub fn measure(options: &Options) -> Result<Value> {
 fn show(taken: [Vec<f64>; 2]) -> Result<Value> {
     let count = taken[0].len() as f64;
     let times = taken.map(Times::of);
-    let mut table = Table::new(&["answers, ms", "p1", "p25", "p50", "p75", "p99", "most"]);
-    let shares = [0.01, 0.25, 0.5, 0.75, 0.99, 1.0];
-    for (name, times) in ["with the customer", "without"].iter().zip(&times) {
+    let mut table = Table::new(&["answers, ms", "p1", "p10", "p50", "p90", "p99", "most"]);
+    let shares = [0.01, 0.1, 0.5, 0.9, 0.99, 1.0];
+    let with = format!("with the customer of {} rows", BOUNDS.kept);
+    for (name, times) in [&*with, "without"].into_iter().zip(&times) {
         let figures = shares.map(|share| plain(format!("{:.2}", times.below(share))));
-        let cells = std::iter::once(plain(*name)).chain(figures);
+        let cells = std::iter::once(plain(name)).chain(figures);
         table.toned_row(cells);
     }
     table.print()?;
