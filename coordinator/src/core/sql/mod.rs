@@ -19,6 +19,7 @@ mod output;
 mod outputs;
 mod parser;
 mod percentile;
+mod posterior;
 mod query;
 mod reading;
 mod refusal;

@@ -3,6 +3,7 @@
 //! Computed from noisy sums and public numbers, so it costs nothing and reveals nothing more.
 
 use super::figure::{BlockSum, Figure, Sums, Z};
+use super::posterior::{Belief, beliefs};
 use aquifer_shared::domain::contract::NumberColumn;
 use aquifer_shared::domain::question::{BlockKind, RUN_CELLS};
 
@@ -10,7 +11,7 @@ use aquifer_shared::domain::question::{BlockKind, RUN_CELLS};
 const ROUNDING: f64 = 0.01;
 
 impl Sums<'_> {
-    /// The first crossing of the distribution of the nearest counts that are not negative, linear inside a cell.
+    /// Where the rows below are as likely more than their share as less, linear inside a cell.
     ///
     /// The interval inverts a test of each cell: the true percentile lies above a cell's upper edge only if fewer than its share of
     /// the rows lie below, which noise hides in 1.25 of 100 answers; likewise for the other end. At least half of all answers have a
@@ -29,7 +30,7 @@ impl Sums<'_> {
         if total <= 0.0 {
             return None;
         }
-        let value = grid_position(column, crossing(&counts.rising(total), share * total));
+        let value = grid_position(column, counts.crossing(share));
         let sigma = |cell: usize| Z[1] * counts.sigma_below(cell + 1, share);
         let gap = |cell: usize| below[cell] - share * total;
         // Ranks between which SQL interpolates differ from share·rows by less than one row.
@@ -82,24 +83,25 @@ impl Counts {
         }
     }
 
-    /// The distribution, which never falls: the nearest counts with this total that are not negative, run by run, then cell by cell.
-    fn rising(&self, total: f64) -> Vec<f64> {
-        let mut runs: Vec<f64> = self
-            .cells
-            .chunks(RUN_CELLS)
-            .map(|own| own.iter().sum())
-            .collect();
-        not_negative(&mut runs, total);
-        let mut cells = self.cells.clone();
-        for (own, counted) in cells.chunks_mut(RUN_CELLS).zip(runs) {
-            not_negative(own, counted);
-        }
-        let mut below = 0.0;
-        for cell in &mut cells {
-            below += *cell;
-            *cell = below;
-        }
-        cells
+    /// How many cells (a fraction of one too) lie below the first place where the rows below are believed to reach their share.
+    ///
+    /// In long tails nearly all counts are 0. Counts that are only kept from being negative keep half of the noise there, and so move
+    /// percentiles outwards; what is believed of each run under a prior that knows of empty ones ([`beliefs`]) does not. The place is
+    /// the median of the belief, which has the least absolute error. Inside its run rows lie as in the nearest counts that are not
+    /// negative.
+    fn crossing(&self, share: f64) -> f64 {
+        let noisy = self.cells.chunks(RUN_CELLS).map(|own| own.iter().sum());
+        let runs = beliefs(&noisy.collect::<Vec<f64>>(), &self.runs);
+        let gaps: Vec<f64> = (0..=runs.len()).map(|end| gap(&runs, end, share)).collect();
+        let run = (0..runs.len()).find(|run| gaps[run + 1] >= 0.0);
+        let run = run.unwrap_or(runs.len() - 1);
+        let start = run * RUN_CELLS;
+        let own = self.cells[start..].iter().take(RUN_CELLS);
+        let mut own: Vec<f64> = own.copied().collect();
+        not_negative(&mut own, runs[run].mean);
+        let own = rising(&own);
+        let height = own[own.len() - 1] * part(gaps[run], 0.0, gaps[run + 1]);
+        start as f64 + crossing(&own, height)
     }
 
     /// Deviation of the noise in the sum of the first cells, less a share of all.
@@ -140,18 +142,39 @@ fn not_negative(counts: &mut [f64], total: f64) {
         .for_each(|count| *count = (*count - less).max(0.0));
 }
 
+/// By how many rows those of the first runs are believed to be more than a share of all.
+fn gap(runs: &[Belief], end: usize, share: f64) -> f64 {
+    let sum = |runs: &[Belief]| {
+        let sum = runs.iter().copied().reduce(Belief::and);
+        sum.unwrap_or_default()
+    };
+    let (below, above) = (sum(&runs[..end]), sum(&runs[end..]));
+    below.times(1.0 - share).and(above.times(-share)).median()
+}
+
+/// Sums of the first counts.
+fn rising(counts: &[f64]) -> Vec<f64> {
+    let sums = counts.iter().scan(0.0, |below, count| {
+        *below += count;
+        Some(*below)
+    });
+    sums.collect()
+}
+
 /// How many cells (a fraction of one too) lie below the first place where a rising curve reaches a height.
 fn crossing(curve: &[f64], height: f64) -> f64 {
     let cell = curve.iter().position(|value| *value >= height);
     let cell = cell.unwrap_or(curve.len() - 1);
     let before = if cell == 0 { 0.0 } else { curve[cell - 1] };
-    let rise = curve[cell] - before;
-    let part = if rise > 0.0 {
-        (height - before) / rise
-    } else {
-        0.0
-    };
-    cell as f64 + part.clamp(0.0, 1.0)
+    cell as f64 + part(before, height, curve[cell])
+}
+
+/// How far a height lies on the way from one to another, 0 to 1.
+fn part(from: f64, height: f64, to: f64) -> f64 {
+    if to > from {
+        return ((height - from) / (to - from)).clamp(0.0, 1.0);
+    }
+    0.0
 }
 
 #[cfg(test)]
@@ -173,5 +196,109 @@ mod tests {
         check_counts(&[-1.0, -3.0], 2.0, &[2.0, 0.0]);
         check_counts(&[2.0, -2.0], 0.0, &[0.0, 0.0]);
         check_counts(&[1.0, 2.0], -3.0, &[0.0, 0.0]);
+    }
+
+    /// Splitmix64 with Box and Muller's transform.
+    struct Chance(u64);
+
+    impl Chance {
+        fn uniform(&mut self) -> f64 {
+            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mut mixed = self.0;
+            mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+        }
+
+        fn normal(&mut self) -> f64 {
+            let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
+            radius * (std::f64::consts::TAU * self.uniform()).cos()
+        }
+    }
+
+    fn noisy(kind: BlockKind, exact: &[f64], chance: &mut Chance) -> BlockSum {
+        let sigma = 6.0;
+        let sums = exact.iter().map(|count| count + sigma * chance.normal());
+        BlockSum {
+            kind,
+            sums: sums.collect(),
+            sigma,
+        }
+    }
+
+    /// The place where the nearest counts that are not negative (run by run, then cell by cell) reach the share.
+    fn nearest(counts: &Counts, share: f64) -> f64 {
+        let mut runs: Vec<f64> = counts
+            .cells
+            .chunks(RUN_CELLS)
+            .map(|own| own.iter().sum())
+            .collect();
+        let total = runs.iter().sum();
+        not_negative(&mut runs, total);
+        let mut cells = counts.cells.clone();
+        for (own, counted) in cells.chunks_mut(RUN_CELLS).zip(runs) {
+            not_negative(own, counted);
+        }
+        crossing(&rising(&cells), share * total)
+    }
+
+    /// Mean absolute errors in cells over 1,000 answers, of the estimate and of the nearest counts. The seed is fixed.
+    fn errors(exact: &[f64], share: f64) -> (f64, f64) {
+        let runs: Vec<f64> = exact
+            .chunks(RUN_CELLS)
+            .map(|own| own.iter().sum())
+            .collect();
+        let truth = crossing(&rising(exact), share * exact.iter().sum::<f64>());
+        let mut chance = Chance(11);
+        let (mut ours, mut others) = (0.0, 0.0);
+        for _ in 0..1_000 {
+            let grid = noisy(BlockKind::Grid(0), exact, &mut chance);
+            let coarse = noisy(BlockKind::Runs(0), &runs, &mut chance);
+            let counts = Counts::of(&grid, Some(&coarse));
+            ours += (counts.crossing(share) - truth).abs() / 1e3;
+            others += (nearest(&counts, share) - truth).abs() / 1e3;
+        }
+        (ours, others)
+    }
+
+    /// Counts of 64 cells, each so many times the one before.
+    fn falling(first: f64, ratio: f64) -> Vec<f64> {
+        (0..64).map(|cell| first * ratio.powi(cell)).collect()
+    }
+
+    #[track_caller]
+    fn check_closer(exact: &[f64], share: f64, most: f64) {
+        let (ours, others) = errors(exact, share);
+        assert!(ours <= most * others, "{ours} {others}");
+    }
+
+    #[test]
+    fn thin_tails_do_not_draw_percentiles_outwards() {
+        check_closer(&falling(15.0, 0.85), 0.9, 0.6);
+        check_closer(&falling(40.0, 0.9), 0.9, 0.9);
+    }
+
+    #[test]
+    fn other_shapes_are_read_about_as_closely_as_by_the_nearest_counts() {
+        check_closer(&falling(2_000.0, 0.9), 0.9, 1.05);
+        check_closer(&[8.0; 64], 0.5, 1.1);
+        check_closer(&[8.0; 64], 0.9, 1.1);
+        check_closer(&[100.0; 64], 0.25, 1.02);
+    }
+
+    #[test]
+    fn without_noise_the_share_is_met_exactly() {
+        let exact = falling(1_000.0, 0.9);
+        for share in [0.0, 0.1, 0.5, 0.9, 1.0] {
+            let cells = exact.clone();
+            let counts = Counts {
+                within: 0.0,
+                runs: vec![0.0; 8],
+                cells,
+            };
+            let expected = crossing(&rising(&exact), share * exact.iter().sum::<f64>());
+            let found = counts.crossing(share);
+            assert!((found - expected).abs() < 1e-9, "{found} {expected}");
+        }
     }
 }
