@@ -5,6 +5,8 @@ mod analyst;
 #[cfg(test)]
 mod analyst_floods;
 #[cfg(test)]
+mod analyst_prices;
+#[cfg(test)]
 mod analyst_storms;
 #[cfg(test)]
 mod at_rest;
@@ -26,6 +28,8 @@ mod demo;
 mod digests;
 #[cfg(test)]
 mod disks;
+#[cfg(test)]
+mod drivers;
 #[cfg(test)]
 mod evasions;
 #[cfg(test)]
