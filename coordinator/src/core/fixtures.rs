@@ -8,7 +8,8 @@ use aquifer_shared::base::ids::{AttemptId, Hash32, IdentityKey};
 use aquifer_shared::base::time::Timestamp;
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::sum::{
-    HoldOut, Part, Plan, RoundTerms, StudyTerms, TrustMode, attempt_id, sigma_share, task_hash,
+    HoldOut, Part, Plan, RoundTerms, Standing, StudyTerms, TrustMode, Window, attempt_id,
+    sigma_share, task_hash,
 };
 use aquifer_shared::protocol::codec::encode;
 use aquifer_shared::protocol::wire::{
@@ -337,6 +338,40 @@ pub(crate) fn terms() -> StudyTerms {
         gate: Default::default(),
         expected_gain_ppm: 0,
         synthetic: true,
+    }
+}
+
+/// A question of rho 0.02 under a standing study of rho 1; the standing study itself asks nothing.
+pub(crate) fn asking(question: Vec<u8>) -> StudyTerms {
+    let base = terms();
+    let standing = Standing {
+        id: [5; 16],
+        name: "reports".parse().unwrap(),
+        tables: vec!["customers".to_owned(), "orders".to_owned()],
+        urho_question_max: MicroRho(80_000),
+        urho_question_default: MicroRho(20_000),
+        urho_max: MicroRho(1_000_000),
+        urho_share: MicroRho(500_000),
+        window: Window::Month,
+        cohort_floor: 50,
+        expires: EXPIRES,
+    };
+    let data = match question[..] {
+        [] => Vec::new(),
+        _ => vec!["2026-11".parse().unwrap(); MEMBERS],
+    };
+    StudyTerms {
+        rounds: vec![RoundTerms {
+            sigma_share: 1_234,
+            ..base.rounds[0].clone()
+        }],
+        plan: Plan::Question {
+            question,
+            data,
+            standing,
+        },
+        urho: MicroRho(20_000),
+        ..base
     }
 }
 

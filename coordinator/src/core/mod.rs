@@ -31,6 +31,7 @@ mod offering;
 pub mod prediction;
 pub mod price_tag;
 pub mod programs;
+pub mod promise;
 pub mod psql;
 pub mod purposes;
 mod record;

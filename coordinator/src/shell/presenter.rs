@@ -86,3 +86,62 @@ fn shown(stored: &StoredAnswer, reader: &Reader, was_there: bool) -> Response {
     answer.notices.extend(reader.notice.clone());
     Response::Answer(Box::new(answer))
 }
+
+#[cfg(test)]
+mod tests {
+    use aquifer_shared::base::ids::{Hash32, StudyHash};
+    use aquifer_shared::base::time::Timestamp;
+    use aquifer_shared::base::units::MicroRho;
+    use aquifer_shared::protocol::ask::ReleasedSum;
+    use aquifer_shared::protocol::codec::encode;
+
+    use super::*;
+    use crate::core::fixtures::asking;
+    use crate::core::sql::{Settings, Statement, compile};
+
+    /// What is said beside an answer that was there, or is fresh, where this is to be said as well.
+    fn notices(notice: Option<&str>, was_there: bool) -> Vec<String> {
+        let contract = Contract::parse(include_str!("../../golden/contract.toml")).unwrap();
+        let settings = Settings {
+            purpose: Some("contracts.reporting".to_owned()),
+            ..Settings::default()
+        };
+        let text = "SELECT COUNT(*) AS n FROM customers";
+        let Ok(Statement::Query(query)) = compile(text, &settings, &contract, None) else {
+            panic!("a query");
+        };
+        let stored = StoredAnswer {
+            study: StudyHash([1; 32]),
+            key: Hash32([2; 32]),
+            urho: MicroRho(20_000),
+            terms: encode(&asking(encode(&query.question))),
+            attempts: 1,
+            sum: ReleasedSum {
+                round: 0,
+                updates: 4,
+                cells: vec![1 << 40],
+            },
+            created: Timestamp(3),
+        };
+        let reader = Reader {
+            query,
+            floor: 0,
+            contract: Arc::new(contract),
+            notice: notice.map(str::to_owned),
+        };
+        match shown(&stored, &reader, was_there) {
+            Response::Answer(answer) => answer.notices,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_to_be_said_of_a_share_is_said_beside_the_answer() {
+        let own = notices(None, false);
+        assert_eq!(own.len(), 1, "{own:?}");
+        assert!(own[0].contains("rho 0.02 charged"), "{own:?}");
+        let with = notices(Some("a new month has opened"), false);
+        assert_eq!(with, [&own[0], "a new month has opened"]);
+        assert!(notices(None, true)[0].contains("nothing charged, cached"));
+    }
+}

@@ -124,7 +124,7 @@ impl World {
     }
 }
 
-fn party(name: &str, role: Role, identity: IdentityKey) -> Party {
+pub(super) fn party(name: &str, role: Role, identity: IdentityKey) -> Party {
     Party {
         name: name.parse().unwrap(),
         role,

@@ -362,3 +362,72 @@ fn no_rows(query: &Query) -> Response {
 fn no<T>(state: &str, text: &str, hint: &str) -> Result<Step<T>, StoreFault> {
     Ok(Err(Box::new(object(state, text, hint))))
 }
+
+#[cfg(test)]
+mod tests {
+    use aquifer_shared::base::ids::{IdentityKey, Role};
+    use aquifer_shared::domain::sum::Window;
+    use aquifer_shared::shell::at_rest::DatabaseKey;
+
+    use super::super::requests_tests::party;
+    use super::super::store::StoredStudy;
+    use super::*;
+    use crate::core::fixtures::asking;
+
+    /// A question of a person that came to 70,000 micro-rho.
+    async fn asked(store: &Store, terms: &StudyTerms, number: u8, at: Timestamp) {
+        let asked = Asked {
+            analyst: "eve".parse().unwrap(),
+            request: number.to_string(),
+            plan: Hash32([number; 32]),
+            study: StudyHash([number; 32]),
+            standing: study_hash(&encode(terms)),
+            purpose: terms.purpose.clone(),
+            urho: MicroRho(70_000),
+            at,
+        };
+        let study = StoredStudy {
+            hash: asked.study,
+            name: terms.name.clone(),
+            terms: vec![number],
+            contract_hash: terms.contract_hash,
+            submitted: at,
+            ended: Timestamp(0),
+            question: true,
+        };
+        assert!(store.add_question(&study, &asked, &[]).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn what_was_paid_before_a_window_is_told_with_its_first_answer_and_leaves_the_share_whole()
+     {
+        let folder = tempfile::tempdir().unwrap();
+        let key = DatabaseKey::new([7; 32]);
+        let store = Store::open("sqlite://store.db", folder.path(), &key);
+        let store = store.await.unwrap();
+        let terms = asking(Vec::new());
+        let start = window_start(Window::Month, now());
+        asked(&store, &terms, 1, Timestamp(start.0 - 1)).await;
+        let eve = party("eve", Role::Analyst, IdentityKey([1; 32]));
+        let share = async |party: &Party| {
+            let share = share_of(&store, party, &terms, Timestamp(0));
+            share.await.unwrap()
+        };
+        let before = share(&eve).await;
+        let paid = (before.before, before.now, before.left());
+        assert_eq!(paid, (MicroRho(70_000), MicroRho::ZERO, MicroRho(500_000)));
+        let notice = before.notice().unwrap();
+        assert!(
+            notice.contains("a new month has opened") && notice.contains("rho 0.07 in all"),
+            "{notice}"
+        );
+        let bob = party("bob", Role::Analyst, IdentityKey([2; 32]));
+        assert_eq!(share(&bob).await.notice(), None, "it is hers alone");
+        asked(&store, &terms, 2, start).await;
+        let after = share(&eve).await;
+        assert_eq!(
+            (after.before, after.now, after.notice()),
+            (MicroRho(70_000), MicroRho(70_000), None)
+        );
+    }
+}

@@ -1,4 +1,5 @@
 import java.sql.*;
+import java.time.LocalDate;
 import java.util.*;
 
 /** Looks for tables and columns through DatabaseMetaData and asks a question; prints one line for each thing found. */
@@ -11,7 +12,22 @@ public class Tables {
         }
     }
 
-    /** usage: java -cp postgresql.jar Tables.java PORT USER CA_FILE QUESTION, with the password in PGPASSWORD */
+    /** Binds days in the two ways that Java has, and reads days and JSON. */
+    static void months(Connection connection, String what, String question) throws SQLException {
+        connection.createStatement().execute("SET aquifer.intervals = 'json'");
+        try (var statement = connection.prepareStatement(question)) {
+            statement.setDate(1, java.sql.Date.valueOf("2024-02-01"));
+            statement.setObject(2, LocalDate.of(2024, 11, 30));
+            var rows = statement.executeQuery();
+            while (rows.next()) {
+                var month = rows.getObject(1, LocalDate.class);
+                if (!Objects.equals(rows.getDate("month"), month == null ? null : java.sql.Date.valueOf(month))) throw new SQLException("two days");
+                System.out.println(what + " " + month + " " + rows.getString("n") + " " + (rows.getBoolean("suppressed") ? "null" : "shown"));
+            }
+        }
+    }
+
+    /** usage: java -cp postgresql.jar Tables.java PORT USER CA_FILE QUESTION MONTHS, with the password in PGPASSWORD */
     public static void main(String[] args) throws Exception {
         var settings = new Properties();
         settings.setProperty("user", args[1]);
@@ -19,7 +35,8 @@ public class Tables {
         settings.setProperty("sslmode", "verify-ca");
         settings.setProperty("sslrootcert", args[2]);
         settings.setProperty("options", "-c aquifer.purpose=reporting");
-        try (var connection = DriverManager.getConnection("jdbc:postgresql://127.0.0.1:" + args[0] + "/aquifer", settings)) {
+        var place = "jdbc:postgresql://127.0.0.1:" + args[0] + "/aquifer";
+        try (var connection = DriverManager.getConnection(place, settings)) {
             var meta = connection.getMetaData();
             show("schema", meta.getSchemas(), "TABLE_SCHEM");
             show("table", meta.getTables(null, "public", "%", new String[] {"TABLE"}), "TABLE_NAME", "TABLE_TYPE", "REMARKS");
@@ -32,6 +49,12 @@ public class Tables {
             var types = meta.getTypeInfo();
             var names = new TreeSet<String>();
             while (types.next()) names.add(types.getString("TYPE_NAME"));
+            months(connection, "text", args[4]);
+            settings.setProperty("prepareThreshold", "-1");
+            settings.setProperty("binaryTransferEnable", "DATE");
+            try (var binary = DriverManager.getConnection(place, settings)) {
+                months(binary, "binary", args[4]);
+            }
             System.out.println("types " + names.containsAll(List.of("int8", "float8", "text", "date", "bool")));
             try (var statement = connection.prepareStatement(args[3])) {
                 statement.setInt(1, 30);

@@ -2,8 +2,6 @@
 //! twice for one price, none is had below its price, and nothing that customers' data decide is said beside the answers.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::PathBuf;
 use std::process::Stdio;
 
 use aquifer_tests::company::Company;
@@ -199,41 +197,6 @@ fn too_many_groups_are_refused_before_a_unit_is_asked() {
     assert_eq!(reports.ask(["query", five]).code, Some(1));
     // And what fits finds nobody who would answer: nothing is charged.
     check_says(&reports.ask(["query", BY_CONTRACT]), 1, &["QP006"]);
-}
-
-/// All bytes of the units' ledgers.
-fn ledgers(reports: &Reports) -> Vec<Vec<u8>> {
-    let units = reports.small.cluster.nodes.iter();
-    let ledger = units.map(|unit| {
-        let files = fs::read_dir(&unit.folder).unwrap();
-        let files = files.map(|file| file.unwrap().path());
-        let of_ledger =
-            |path: &PathBuf| path.is_file() && path.to_string_lossy().contains("ledger");
-        let mut files: Vec<_> = files.filter(of_ledger).collect();
-        files.sort();
-        files
-            .iter()
-            .flat_map(|file| fs::read(file).unwrap())
-            .collect()
-    });
-    ledger.collect()
-}
-
-#[test]
-fn describing_and_pricing_leave_every_ledger_as_it_is() {
-    let Some(door) = Door::open() else { return };
-    let before = ledgers(&door.reports);
-    assert!(before.iter().all(|ledger| !ledger.is_empty()));
-    let file = format!(
-        "{PURPOSE};\nEXPLAIN {BY_CONTRACT};\nEXPLAIN (FORMAT JSON) {BY_CONTRACT};\n{BY_CONTRACT} \\gdesc\n\
-         PREPARE mine AS {BY_CONTRACT};\nSELECT COUNT(*) AS n FROM customers LIMIT 0;\n\\dt\n"
-    );
-    let outcome = door.asks_file(&file);
-    assert!(!outcome.stderr.contains("NOTICE"), "{}", outcome.stderr);
-    let none = door.reports.ask(["explain", BY_CONTRACT, "--json"]);
-    check_says(&none, 0, &["20000 micro-rho"]);
-    assert_eq!(ledgers(&door.reports), before);
-    assert_eq!(door.reports.spent(), [0; 4]);
 }
 
 #[test]

@@ -16,9 +16,10 @@ use aquifer_tests::processes::{run, wait_for};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::{Value, json};
 
+use super::drivers::python;
 use super::fixture::{check_says, has_program};
 use super::https;
-use super::psql::{Door, PURPOSE, Proof, from_elsewhere, python};
+use super::psql::{Door, PURPOSE, Proof, from_elsewhere};
 use super::questions::{BY_CONTRACT, Reports, Shape};
 use super::slow::{Slow, TLS_REQUEST, drip};
 

@@ -1,9 +1,10 @@
-"""Asks the same question through three drivers of Python; prints what each got, as JSON.
+"""Asks the same questions through three drivers of Python; prints what each got, as JSON.
 
 usage: clients.py PORT USER CA_FILE, with the password in PGPASSWORD
 """
 
 import asyncio
+import datetime
 import json
 import os
 import ssl
@@ -15,6 +16,8 @@ import sqlalchemy
 
 PORT, USER, CA = int(sys.argv[1]), sys.argv[2], sys.argv[3]
 QUESTION = "SELECT contract, COUNT(*) AS n, AVG(age) AS age FROM customers WHERE age >= {} AND contract IN ({}, 'one year') GROUP BY contract"
+MONTHS = "SELECT date_trunc('month', day) AS month, COUNT(*) AS n FROM visits WHERE day BETWEEN {} AND {} GROUP BY month"
+DAYS = (datetime.date(2024, 2, 1), datetime.date(2024, 11, 30))
 PLACE = dict(
     host="aquifer", hostaddr="127.0.0.1", port=PORT, user=USER, dbname="aquifer",
     sslmode="verify-full", sslrootcert=CA, options="-c aquifer.purpose=reporting",
@@ -40,9 +43,18 @@ def with_psycopg():
         failed = connection.info.transaction_status.name
         connection.rollback()
         columns = [column.type_code for column in connection.execute(sql, (30, "month")).description]
+        in_text, in_binary = MONTHS.format("%t", "%t"), MONTHS.format("%b", "%b")
+        months = connection.execute(in_text, DAYS)
+        month_types = [column.type_code for column in months.description]
+        months = plain(months.fetchall())
+        binary_months = plain(connection.cursor(binary=True).execute(in_binary, DAYS).fetchall())
+        connection.execute("SET aquifer.intervals = 'json'")
+        in_json = plain(connection.execute(in_text, DAYS).fetchall())
+        binary_json = plain(connection.cursor(binary=True).execute(in_binary, DAYS).fetchall())
         return {
             "rows": plain(text), "binary": plain(binary), "notices": notices, "refused": state, "failed": failed,
-            "types": columns,
+            "types": columns, "months": months, "binary_months": binary_months, "month_types": month_types, "json": in_json,
+            "binary_json": binary_json,
         }
 
 
@@ -72,9 +84,22 @@ async def with_asyncpg():
     async with connection.transaction():
         async for row in statement.cursor(30.0, "month", prefetch=1):
             in_parts.append(list(row))
+    sql = MONTHS.format("$1", "$2")
+    months = plain(await connection.fetch(sql, *DAYS))
+    statement = await connection.prepare(sql)
+    bound = [kind.name for kind in statement.get_parameters()]
+    month_types = [column.type.name for column in statement.get_attributes()]
+    await connection.execute("SET aquifer.intervals = 'json'")
+    # What is prepared stays as it was described.
+    prepared_months = plain(await statement.fetch(*DAYS))
+    sql += " LIMIT 13"
+    in_json = [[month, n and json.loads(n), suppressed] for month, n, suppressed in await connection.fetch(sql, *DAYS)]
     await connection.close()
-    return {"rows": rows, "in_parts": in_parts, "types": kinds}
+    return {
+        "rows": rows, "in_parts": in_parts, "types": kinds, "months": months, "bound": bound, "month_types": month_types,
+        "json": in_json, "prepared_months": prepared_months,
+    }
 
 
 found = {"psycopg": with_psycopg(), "asyncpg": asyncio.run(with_asyncpg()), "sqlalchemy": with_sqlalchemy()}
-print(json.dumps(found))
+print(json.dumps(found, default=str))

@@ -289,7 +289,7 @@ fn r1_a_coordinator_with_two_histories_is_caught_by_the_node_that_saw_both() {
 }
 
 /// What moves a program's clock while it runs: its calendar follows a file, its timers do not.
-fn following(clock: &Path) -> Vec<(String, String)> {
+pub fn following(clock: &Path) -> Vec<(String, String)> {
     let mut variables = shifted("+0");
     variables.retain(|(name, _)| name == "LD_PRELOAD");
     for (name, value) in [

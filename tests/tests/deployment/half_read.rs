@@ -6,7 +6,8 @@ use std::process::Command;
 use aquifer_tests::processes::run;
 use serde_json::Value;
 
-use super::psql::{Door, python};
+use super::drivers::python;
+use super::psql::Door;
 use super::questions::URHO;
 
 /// Reads a row of the answer to this question, leaves it in this way, and asks again.

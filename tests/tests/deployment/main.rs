@@ -7,6 +7,8 @@ mod analyst_differences;
 #[cfg(test)]
 mod analyst_floods;
 #[cfg(test)]
+mod analyst_prices;
+#[cfg(test)]
 mod analyst_slots;
 #[cfg(test)]
 mod analyst_storms;
@@ -30,6 +32,8 @@ mod demo;
 mod digests;
 #[cfg(test)]
 mod disks;
+#[cfg(test)]
+mod drivers;
 #[cfg(test)]
 mod evasions;
 #[cfg(test)]

@@ -4,8 +4,8 @@ use std::fs;
 
 use aquifer_tests::processes::{command, run};
 
+use super::drivers::python;
 use super::fixture::check_says;
-use super::psql::python;
 
 #[test]
 fn a_notebook_answers_a_business_question() {

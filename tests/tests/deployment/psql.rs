@@ -3,13 +3,13 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use aquifer_tests::processes::{Outcome, command, run, wait_for};
 use aquifer_tests::study::list;
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::net::TcpSocket;
 use tokio::runtime::Builder;
 
@@ -376,79 +376,6 @@ fn giving_up_ends_the_wait_and_not_the_question() {
         answer["release"]["release_id"]
     );
     assert_eq!(door.reports.spent(), spent, "asked once, whoever waits");
-}
-
-/// Python with the drivers, as `scripts/setup` puts it there; none where it was not run, which fails in CI.
-pub fn python() -> Option<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let python = root.join("target/tools/bin/python");
-    if python.exists() {
-        return Some(python);
-    }
-    println!("SKIPPED: no {}", python.display());
-    assert!(
-        std::env::var_os("CI").is_none(),
-        "{python:?} is needed in CI"
-    );
-    None
-}
-
-#[test]
-fn drivers_of_python_get_the_same_answer_and_pay_once() {
-    let (Some(door), Some(python)) = (Door::open(), python()) else {
-        return;
-    };
-    let mut script = Command::new(python);
-    script.args([
-        "-c",
-        include_str!("clients.py"),
-        &door.port.to_string(),
-        "ada",
-    ]);
-    script
-        .arg(door.reports.analyst.join("ca.pem"))
-        .env("PGPASSWORD", &door.password);
-    let printed = run(&mut script).unwrap().success().unwrap();
-    let found: Value = serde_json::from_str(&printed).unwrap();
-    let rows = &found["psycopg"]["rows"];
-    assert_eq!(rows.as_array().unwrap().len(), 4, "{found}");
-    for (driver, got) in [
-        ("psycopg", "binary"),
-        ("asyncpg", "rows"),
-        ("asyncpg", "in_parts"),
-        ("sqlalchemy", "rows"),
-    ] {
-        assert_eq!(&found[driver][got], rows, "{driver} {got}");
-    }
-    let seen = &found["sqlalchemy"];
-    let expected = json!([["customers"], "TEXT", [true, false]]);
-    assert_eq!(
-        json!([seen["tables"], seen["contract"], seen["known"]]),
-        expected
-    );
-    let counts = rows
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter(|row| row[1].is_i64());
-    assert!(counts.count() >= 2, "{rows}");
-    let notices = found["psycopg"]["notices"].to_string();
-    assert!(
-        notices.contains("fresh") && notices.contains("cached"),
-        "{notices}"
-    );
-    let refused = json!(["42803", "8", "rule sql.grouping"]);
-    assert_eq!(found["psycopg"]["refused"], refused);
-    assert_eq!(found["psycopg"]["failed"], "INERROR");
-    let number = [701, 701, 701];
-    let counted = [20, 20, 20];
-    let types = [&[25][..], &counted, &number, &[16]].concat();
-    assert_eq!(found["psycopg"]["types"], json!(types));
-    assert_eq!(
-        door.reports.spent(),
-        [URHO; 4],
-        "nine askings, one question"
-    );
 }
 
 /// A connection from another address of this machine, the one that ends with this number.

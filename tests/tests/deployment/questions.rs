@@ -45,8 +45,12 @@ pub struct Shape<'a> {
     pub init: &'a [&'a str],
     /// Further entries of the plan.
     pub plan: &'a str,
-    /// What is done to the customers.
+    /// What is done to the customers and their contract.
     pub edit: fn(&mut Company),
+    /// Tables that may be asked about.
+    pub tables: &'a [&'a str],
+    /// Lines that map those that are not the training table.
+    pub published: &'a str,
     /// What the coordinator logs.
     pub log: Option<&'static str>,
 }
@@ -59,6 +63,8 @@ impl Default for Shape<'_> {
             init: &[],
             plan: "",
             edit: |_| {},
+            tables: STANDING.tables,
+            published: "",
             log: None,
         }
     }
@@ -81,6 +87,7 @@ impl Reports {
         let policy = Policy {
             cap: MicroRho(shape.cap),
             purposes: vec![PURPOSE.to_owned()],
+            published: shape.published.to_owned(),
             ..Policy::default()
         };
         let mut small = Small::on(company, &policy, shape.init);
@@ -91,6 +98,7 @@ impl Reports {
         }
         small.cluster.start_nodes().unwrap();
         let standing = Standing {
+            tables: shape.tables,
             plan: shape.plan,
             ..STANDING
         };
@@ -205,7 +213,7 @@ fn analysts_ask_in_sql_and_pay_once() {
 
 /// What a command of the analyst lists, as JSON.
 #[track_caller]
-fn listed(reports: &Reports, arguments: &[&str]) -> Value {
+pub fn listed(reports: &Reports, arguments: &[&str]) -> Value {
     let looked = command("aquifer", [arguments, &["--json", "--dir"]].concat())
         .arg(&reports.analyst)
         .output();

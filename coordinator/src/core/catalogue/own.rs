@@ -335,22 +335,13 @@ fn stored(record: &AnswerRecord) -> [AnswerValue; 6] {
         .sql
         .clone()
         .map_or(AnswerValue::Null, AnswerValue::Text);
-    let statement = format!(
-        "Adding or removing one customer of one unit changes the chance of any outcome of this release by at most a factor \
-         e^{:.4}, but for a probability {:e}; {} of {} units in the sum, {}",
-        line.epsilon,
-        line.delta,
-        line.updates,
-        line.members,
-        mode(line.mode)
-    );
     [
         text(line.study.to_string()),
         text(record.purpose.as_str()),
         text(&*record.table.name),
         sql,
         time(line.created),
-        text(statement),
+        text(&*record.promise),
     ]
 }
 

@@ -63,6 +63,8 @@ pub struct AnswerRecord {
     pub table: Published,
     /// A statement that gives the answer again, free while the units serve the same data.
     pub sql: Option<String>,
+    /// What it promises.
+    pub promise: String,
 }
 
 /// A unit.

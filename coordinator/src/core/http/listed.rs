@@ -223,7 +223,7 @@ pub struct ReleaseDetail {
     pub groups_per_unit_max: u32,
     /// At how many units a customer is at most.
     pub units_per_customer_max: u16,
-    /// What the figures mean.
+    /// What it promises.
     pub statement: String,
 }
 
@@ -266,15 +266,15 @@ impl ShareBody {
 }
 
 impl ReleaseDetail {
-    /// A release of a question; none where the terms are another study's.
+    /// A release of a question with what it promises; none where the terms are another study's.
     #[must_use]
-    pub fn of(terms: &StudyTerms, release: ReleaseBody, cells: usize) -> Option<Self> {
+    pub fn of(
+        terms: &StudyTerms,
+        release: ReleaseBody,
+        cells: usize,
+        statement: String,
+    ) -> Option<Self> {
         let (standing, question) = (standing_of(terms)?, question_of(terms)?);
-        let statement = format!(
-            "Adding or removing one customer of one unit changes the chance of any outcome of this release by at most a factor \
-             e^{}, but for a probability {:e}.",
-            release.epsilon, release.delta
-        );
         Some(Self {
             release,
             purpose: terms.purpose.to_string(),

@@ -76,6 +76,11 @@ pub fn parameter(bytes: Option<&[u8]>, kind: u32, binary: bool) -> Result<Parame
     };
     if !binary {
         let text = str::from_utf8(bytes).map_err(|_| NoValue::Bytes)?;
+        let text = if kind == DATE {
+            without_zone(text)
+        } else {
+            text
+        };
         return Ok(Parameter::Text(text.to_owned()));
     }
     let text = match kind {
@@ -102,6 +107,19 @@ pub fn parameter(bytes: Option<&[u8]>, kind: u32, binary: bool) -> Result<Parame
         other => return Err(NoValue::Type(other)),
     };
     Ok(Parameter::Text(text))
+}
+
+/// A day without the zone of the client, which JDBC writes behind it (`2026-02-01 +01`), and which says nothing of a day.
+fn without_zone(text: &str) -> &str {
+    let Some((day, zone)) = text.trim().split_once(' ') else {
+        return text;
+    };
+    let digits = zone.strip_prefix(['+', '-']).unwrap_or_default();
+    let is_zone = (2..=5).contains(&digits.len())
+        && digits
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || byte == b':');
+    if is_zone { day } else { text }
 }
 
 fn fixed<const N: usize>(bytes: &[u8]) -> Result<[u8; N], NoValue> {
@@ -233,6 +251,26 @@ mod tests {
         check_parameter(&0.1_f64.to_be_bytes(), FLOAT8, Ok("0.1"));
         check_parameter(&[255, 255, 255, 255], DATE, Ok("1999-12-31"));
         check_parameter("ä".as_bytes(), TEXT, Ok("ä"));
+    }
+
+    #[test]
+    fn days_in_text_may_have_the_zone_that_jdbc_writes() {
+        let check = |kind, text: &str, expected: &str| {
+            let found = parameter(Some(text.as_bytes()), kind, false);
+            assert_eq!(found, Ok(Parameter::Text(expected.to_owned())));
+        };
+        for zone in ["", " +00", " -03:30", " +1300"] {
+            check(DATE, &format!("2026-02-01{zone}"), "2026-02-01");
+        }
+        for other in [
+            "2026-02-01 12:00",
+            "2026-02-01 +",
+            "2026-02-01 +00 BC",
+            "+ +",
+        ] {
+            check(DATE, other, other);
+        }
+        check(TEXT, "2026-02-01 +00", "2026-02-01 +00");
     }
 
     #[test]

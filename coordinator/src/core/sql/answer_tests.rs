@@ -2,10 +2,11 @@
 
 use proptest::prelude::*;
 
-use super::super::fixtures::{contract, query, settings};
+use super::super::fixtures::{Chance, contract, query, settings};
 use super::super::{Intervals, Settings, Statement, compile};
 use super::*;
 use aquifer_shared::base::calendar;
+use aquifer_shared::domain::contract::Contract;
 use aquifer_shared::domain::question::{BlockKind, RUN_CELLS, number};
 
 /// Amount and day may be missing; age and shop never are.
@@ -331,6 +332,155 @@ fn sum_mean_and_count_of_a_row_agree() {
     );
     let [count, sum, mean] = [0, 3, 6].map(|place| real(&answer.rows[0][place]).unwrap());
     assert!((sum - count * mean).abs() < 1e-6, "{answer:?}");
+}
+
+/// Answers to a text about the same customers, each with noise of its own: of so many rows in the first block.
+struct Shaken {
+    contract: Contract,
+    query: Query,
+    exact: Vec<i64>,
+    noise: Noise,
+    chance: Chance,
+}
+
+impl Shaken {
+    fn of(text: &str, settings: &Settings, customers: &[Vec<Order>], rows: f64) -> Self {
+        let contract = contract();
+        let table = contract.published("orders").unwrap();
+        let Ok(Statement::Query(query)) = compile(text, settings, &contract, None) else {
+            panic!("{text}");
+        };
+        let scales = Scales::of(&query.question, table, CUSTOMERS_MAX).unwrap();
+        Self {
+            exact: exact(&query, table, customers),
+            noise: Noise {
+                sigma_share: (rows / scales.unit(0)).round() as u64,
+                nodes: 1,
+            },
+            query: *query,
+            chance: Chance(17),
+            contract,
+        }
+    }
+
+    fn answer(&mut self) -> Answer {
+        let table = self.contract.published("orders").unwrap();
+        let sigma = self.noise.sigma();
+        let cells = self.exact.iter();
+        let cells = cells.map(|cell| cell + (sigma * self.chance.normal()).round() as i64);
+        let cells: Vec<i64> = cells.collect();
+        present(&self.query, table, &cells, self.noise, CUSTOMERS_MAX, 0).unwrap()
+    }
+}
+
+/// North as in [`some`], whoever is in the south at the upper bound, three in the west, nobody elsewhere.
+fn at_the_bound() -> Vec<Vec<Order>> {
+    let mut customers = some();
+    let orders = customers.iter_mut().flatten();
+    let south = orders.filter(|order| order.shop == 1);
+    south.for_each(|order| order.amount = Some(15_000));
+    customers
+}
+
+const THREE: &str =
+    "SELECT shop, COUNT(amount), SUM(amount), AVG(amount) FROM orders GROUP BY shop";
+
+#[test]
+fn sum_mean_and_count_of_a_row_agree_to_the_last_digit_under_noise() {
+    let (mut valued, mut moved, mut without) = (0, 0, 0);
+    for rows in [0.3, 3.0, 30.0] {
+        let mut shaken = Shaken::of(THREE, &settings(), &at_the_bound(), rows);
+        for row in (0..1_000).flat_map(|_| shaken.answer().rows) {
+            let [count, sum, mean] = [1, 4, 7].map(|place| {
+                let found = [place, place + 1, place + 2].map(|place| real(&row[place]));
+                let [value, low, high] = found;
+                assert!(low <= value && value <= high, "{row:?}");
+                value
+            });
+            let (count, sum) = (count.unwrap(), sum.unwrap());
+            assert!(count >= 0.0, "{row:?}");
+            let Some(mean) = mean else {
+                without += 1;
+                continue;
+            };
+            valued += 1;
+            moved += u32::from(mean == 150.0 || mean == -10.0);
+            assert!((-10.0..=150.0).contains(&mean) && count >= 1.0, "{row:?}");
+            assert_eq!(sum, mean * count, "{row:?}");
+        }
+    }
+    // All kinds of rows were there.
+    assert!(
+        valued > 5_000 && moved > 500 && without > 1_000,
+        "{valued} {moved} {without}"
+    );
+}
+
+/// Of 10,000 sound intervals, fewer than 94 or more than 96 of 100 hold the truth in fewer than 1 of 100,000 runs; those of means are
+/// wider.
+#[test]
+fn intervals_hold_the_truth_where_rounding_counts_matters() {
+    for rows in [0.3, 1.0] {
+        let mut shaken = Shaken::of(THREE, &settings(), &some(), rows);
+        let (mut sums, mut means) = (0, 0);
+        for _ in 0..10_000 {
+            let row = &shaken.answer().rows[0];
+            let holds = |place: usize, truth: f64| {
+                let [low, high] = [place + 1, place + 2].map(|place| real(&row[place]).unwrap());
+                u32::from((low..=high).contains(&truth))
+            };
+            sums += holds(4, 2_400.0);
+            means += holds(7, 20.0);
+        }
+        assert!((9_400..=9_600).contains(&sums), "{rows}: {sums}");
+        assert!(means >= 9_500, "{rows}: {means}");
+    }
+}
+
+/// The counts of all shops together, on average of 2,000 answers less the truth, in standard errors.
+fn off_in_total(negative_counts: bool) -> f64 {
+    let settings = Settings {
+        negative_counts,
+        intervals: Intervals::Off,
+        ..settings()
+    };
+    let text = "SELECT shop, COUNT(*) AS n FROM orders GROUP BY shop";
+    let mut shaken = Shaken::of(text, &settings, &some(), 30.0);
+    let totals = (0..2_000).map(|_| {
+        let answer = shaken.answer();
+        let counts = answer.rows.iter().map(|row| real(&row[1]).unwrap());
+        counts.sum::<f64>()
+    });
+    let mean = totals.sum::<f64>() / 2_000.0;
+    // Four groups, each with the noise of 30 rows.
+    (mean - 223.0) / (60.0 / 2_000.0_f64.sqrt())
+}
+
+/// A false alarm in 1 of 10^6 seeds.
+#[test]
+fn groups_add_up_without_bias_where_negative_counts_are_shown() {
+    let (shown, cut) = (off_in_total(true), off_in_total(false));
+    assert!(shown.abs() < 4.9, "{shown} standard errors");
+    assert!(cut > 10.0, "groups of nobody count as something: {cut}");
+}
+
+/// Without noise, of customers who have no more rows than count in one group.
+#[test]
+fn groups_add_up_to_the_total_that_is_asked_for_alone() {
+    let text =
+        "SELECT COUNT(*) AS n, COUNT(amount) AS m, SUM(amount) AS s, AVG(amount) AS a FROM orders";
+    let total = |answer: &Answer, place: usize| -> f64 {
+        let values = answer.rows.iter().filter_map(|row| real(&row[place]));
+        values.sum()
+    };
+    let alone = answered(text, &some(), 0);
+    let text = text.replace("SELECT", "SELECT shop,") + " GROUP BY shop";
+    let groups = answered(&text, &some(), 0);
+    assert_eq!(total(&groups, 1), total(&alone, 0));
+    assert_eq!(total(&groups, 4), total(&alone, 3));
+    let (sum, of_groups) = (total(&alone, 6), total(&groups, 7));
+    // Each customer's figures are rounded towards zero.
+    assert!((sum - of_groups).abs() < 1.0, "{sum} {of_groups}");
 }
 
 #[test]

@@ -102,31 +102,40 @@ impl Sums<'_> {
         }
     }
 
+    /// A sum that is read from the blocks of a mean is that mean times the count that is shown, where there is a mean.
     fn sum(&self, place: u16) -> Option<Figure> {
         let column = self.column(place)?;
-        let (sum, sigma) = match self.single(BlockKind::Sum(place)) {
-            Some(sum) => sum,
-            None => {
-                let (count, count_sigma) = self.single(count_block(self.table, place))?;
-                let (centred, centred_sigma) = self.single(BlockKind::Centred(place))?;
-                let middle = middle(column);
-                let sigma = (middle * count_sigma).hypot(centred_sigma / 2.0);
-                (middle * count + centred / 2.0, sigma)
-            }
+        let read = |sum: f64, sigma: f64| {
+            let half = Z[0] * sigma;
+            [sum, sum - half, sum + half].map(|sum| column.value_of(sum))
         };
-        let half = Z[0] * sigma;
+        if let Some((sum, sigma)) = self.single(BlockKind::Sum(place)) {
+            let [value, low, high] = read(sum, sigma);
+            return Some(Figure { value, low, high });
+        }
+        let (count, count_sigma) = self.single(count_block(self.table, place))?;
+        let (centred, centred_sigma) = self.single(BlockKind::Centred(place))?;
+        let middle = middle(column);
+        let sigma = (middle * count_sigma).hypot(centred_sigma / 2.0);
+        let [sum, low, high] = read(middle * count + centred / 2.0, sigma);
+        let mean = self.mean(place);
+        let value = mean.map_or(sum, |mean| mean.value * count.round());
         Some(Figure {
-            value: column.value_of(sum),
-            low: column.value_of(sum - half),
-            high: column.value_of(sum + half),
+            value,
+            low: low.min(value),
+            high: high.max(value),
         })
     }
 
-    /// The box of the number of values, if it stays above 0; and the one of another block, in units of the column.
+    /// The number of values as it is shown, if noise leaves it above 0, and its box.
+    ///
+    /// There is a whole number of them: rounding adds a twelfth to the variance of the noise at most, and figures of one row agree.
     fn boxed(&self, place: u16, parts: usize) -> Option<(f64, (f64, f64))> {
-        let (count, sigma) = self.single(count_block(self.table, place))?;
+        let (sum, sigma) = self.single(count_block(self.table, place))?;
         let half = Z[parts - 1] * sigma;
-        (count - half > 0.0).then_some((count, (count - half, count + half)))
+        let count = sum.round();
+        let ends = ((sum - half).min(count), (sum + half).max(count));
+        (sum - half > 0.0 && count > 0.0).then_some((count, ends))
     }
 
     fn mean(&self, place: u16) -> Option<Figure> {

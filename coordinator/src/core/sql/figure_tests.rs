@@ -1,30 +1,12 @@
 //! Intervals cover what they claim. Seeds are fixed, so that a run either always passes or always fails; before the seed was
 //! chosen, a sound interval would have failed a bound on 10,000 answers by chance in fewer than 1 of 100,000 runs.
 
-use super::super::fixtures::contract;
+use super::super::fixtures::{Chance, contract};
 use super::*;
 use aquifer_shared::base::decimal::Decimal;
 use aquifer_shared::domain::question::{RUN_CELLS, reach};
 
 const ANSWERS: usize = 10_000;
-
-/// Splitmix64 with Box and Muller's transform.
-struct Chance(u64);
-
-impl Chance {
-    fn uniform(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
-    fn normal(&mut self) -> f64 {
-        let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
-        radius * (std::f64::consts::TAU * self.uniform()).cos()
-    }
-}
 
 const AMOUNT: u16 = 0;
 /// Noise of a block, as a multiple of its reach.

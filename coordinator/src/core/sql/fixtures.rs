@@ -1,4 +1,4 @@
-//! A contract and short ways to compile for tests.
+//! A contract, short ways to compile, and a source of chance for tests.
 
 use super::{PublicTerms, Query, Refusal, Settings, Statement, compile};
 use aquifer_shared::base::units::MicroRho;
@@ -44,5 +44,23 @@ pub(super) fn standing() -> PublicTerms {
         cohort_floor: 50,
         slot_ms: 1_000,
         data_version: "2026-11-01".to_owned(),
+    }
+}
+
+/// Splitmix64 with Box and Muller's transform.
+pub(super) struct Chance(pub u64);
+
+impl Chance {
+    pub(super) fn uniform(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    pub(super) fn normal(&mut self) -> f64 {
+        let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
+        radius * (std::f64::consts::TAU * self.uniform()).cos()
     }
 }

@@ -1,10 +1,12 @@
 //! Public records for the tables of schema `aquifer`, from the store.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use aquifer_shared::base::ids::{Name, Role};
+use aquifer_shared::base::ids::{Name, Role, StudyHash};
 use aquifer_shared::base::limits::CATALOGUE_ANSWERS_MAX;
 use aquifer_shared::base::time::Timestamp;
+use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::contract::Contract;
 use aquifer_shared::domain::predictor::model::{ModelFile, OutOfUse};
 use aquifer_shared::domain::sum::{StudyTerms, study_hash};
@@ -14,6 +16,7 @@ use aquifer_shared::protocol::wire::{Message as _, Offer};
 use crate::core::asking::{question_of, release, standing_of};
 use crate::core::catalogue::answers::statement_of;
 use crate::core::catalogue::{AnswerRecord, ModelRecord, NodeRecord, PurposeRecord, Records};
+use crate::core::promise::promise;
 use crate::core::shares::window_start;
 use crate::core::sql::{self, Settings, Statement};
 use crate::shell::clock::now;
@@ -34,11 +37,14 @@ pub async fn records(
 ) -> Result<Records, StoreFault> {
     let store = &front.store;
     let mut purposes = Vec::with_capacity(open.len());
+    let mut spent = HashMap::with_capacity(open.len());
     for standing in open.iter() {
         let window = standing_of(&standing.terms).map(|own| window_start(own.window, now()));
         let window = window.unwrap_or_default().max(standing.submitted);
         let paid = store.share_used(Some(analyst), &standing.hash, window);
         let (_, used) = paid.await?;
+        let everybody = store.share_used(None, &standing.hash, Timestamp(0));
+        spent.insert(standing.hash, everybody.await?.1);
         purposes.push(PurposeRecord {
             hash: standing.hash,
             terms: standing.terms.clone(),
@@ -65,7 +71,7 @@ pub async fn records(
         models: models.iter().filter_map(|own| model(own, at)).collect(),
         answers: answers
             .iter()
-            .filter_map(|stored| answer(stored, open))
+            .filter_map(|stored| answer(stored, open, &spent))
             .collect(),
         nodes: nodes.map(node).collect(),
     })
@@ -118,8 +124,12 @@ fn model(stored: &StoredModel, now: Timestamp) -> Option<ModelRecord> {
     })
 }
 
-/// An answer under a standing study that is open to the analyst.
-fn answer(stored: &StoredAnswer, open: &[OpenStanding]) -> Option<AnswerRecord> {
+/// An answer under a standing study that is open to the analyst; `spent` is what all under each have cost.
+fn answer(
+    stored: &StoredAnswer,
+    open: &[OpenStanding],
+    spent: &HashMap<StudyHash, MicroRho>,
+) -> Option<AnswerRecord> {
     let terms = decode::<StudyTerms>("study terms", &stored.terms, Offer::BYTES_MAX).ok()?;
     let standing = study_hash(&encode(&terms.template()));
     let standing = open.iter().find(|own| own.hash == standing)?;
@@ -144,6 +154,13 @@ fn answer(stored: &StoredAnswer, open: &[OpenStanding]) -> Option<AnswerRecord> 
         matches!(again, Ok(Statement::Query(again)) if again.question == question)
     };
     Some(AnswerRecord {
+        promise: promise(
+            &terms,
+            &line,
+            table,
+            *spent.get(&standing.hash)?,
+            ACCOUNTANT,
+        )?,
         line,
         purpose: standing.purpose.clone(),
         standing: standing_of(&terms)?.name.clone(),

@@ -1,9 +1,13 @@
 //! What may be listed: published tables, shares, units, models, releases. None of it costs anything, or asks a unit.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use aquifer_shared::base::ids::{Role, StudyHash};
+use aquifer_shared::base::ids::{Hash32, Role, StudyHash};
 use aquifer_shared::base::limits::HTTPS_RELEASES_MAX;
+use aquifer_shared::base::time::Timestamp;
+use aquifer_shared::base::units::MicroRho;
+use aquifer_shared::domain::contract::Contract;
 use aquifer_shared::domain::sum::StudyTerms;
 use aquifer_shared::protocol::ask::{ModelEntry, Request, Response};
 use aquifer_shared::protocol::codec::decode;
@@ -19,15 +23,16 @@ use super::Shared;
 use super::ask::{ask_hub, stopping, unexpected};
 use super::gate::Asker;
 use super::problem::{Refusals, json, text};
-use crate::core::asking::release;
+use crate::core::asking::{question_of, release};
 use crate::core::http::{
     BudgetBody, CatalogueBody, ModelBody, ModelsBody, Problem, ReleaseBody, ReleaseDetail,
     ReleasesBody, ShareBody, StandingBody, UnitBody, UnitsBody,
 };
+use crate::core::promise::promise;
 use crate::shell::front::Command;
 use crate::shell::put::Unit;
 use crate::shell::requests::ACCOUNTANT;
-use crate::shell::store::{StoreFault, StoredAnswer};
+use crate::shell::store::{Store, StoreFault, StoredAnswer};
 use crate::shell::understanding::share_of;
 
 type Replied = Result<axum::http::Response<Body>, Problem>;
@@ -191,9 +196,14 @@ pub(super) async fn releases(
     let stored = store.answers_before(before.as_ref(), HTTPS_RELEASES_MAX);
     let stored = stored.await.map_err(broken)?;
     let last = stored.last().filter(|_| stored.len() == HTTPS_RELEASES_MAX);
+    let mut shown = Shown::of(store);
+    let mut releases = Vec::with_capacity(stored.len());
+    for stored in &stored {
+        releases.extend(shown.detail(stored).await.map_err(broken)?);
+    }
     Ok(json(&ReleasesBody {
         next: last.map(|last| last.study.to_string()),
-        releases: stored.iter().filter_map(detail).collect(),
+        releases,
     }))
 }
 
@@ -220,22 +230,66 @@ pub(super) async fn one_release(
     };
     let id = id.map_err(|_| absent())?.parse::<StudyHash>();
     let id = id.map_err(|_| absent())?;
-    let stored = shared.front.store.answer_of(&id).await.map_err(broken)?;
-    let detail = stored.as_ref().and_then(detail);
+    let store = &shared.front.store;
+    let stored = store.answer_of(&id).await.map_err(broken)?;
+    let stored = stored.ok_or_else(absent)?;
+    let detail = Shown::of(store).detail(&stored).await.map_err(broken)?;
     Ok(json(&detail.ok_or_else(absent)?))
 }
 
-fn detail(stored: &StoredAnswer) -> Option<ReleaseDetail> {
-    let terms: StudyTerms = decode("study terms", &stored.terms, Offer::BYTES_MAX).ok()?;
-    let made = (true, stored.created);
-    let line = release(
-        (stored.study, stored.attempts),
-        &terms,
-        &stored.sum,
-        made,
-        ACCOUNTANT,
-    )?;
-    ReleaseDetail::of(&terms, ReleaseBody::from(&line), stored.sum.cells.len())
+/// Releases as they are shown, with what they are described by: each contract and total is read once.
+struct Shown<'a> {
+    store: &'a Store,
+    contracts: HashMap<Hash32, Option<Contract>>,
+    spent: HashMap<StudyHash, MicroRho>,
+}
+
+impl<'a> Shown<'a> {
+    fn of(store: &'a Store) -> Self {
+        Self {
+            store,
+            contracts: HashMap::new(),
+            spent: HashMap::new(),
+        }
+    }
+
+    /// None where what is stored is no release of a question.
+    async fn detail(&mut self, stored: &StoredAnswer) -> Result<Option<ReleaseDetail>, StoreFault> {
+        let terms = decode::<StudyTerms>("study terms", &stored.terms, Offer::BYTES_MAX).ok();
+        let Some(terms) = terms else { return Ok(None) };
+        let id = (stored.study, stored.attempts);
+        let line = release(id, &terms, &stored.sum, (true, stored.created), ACCOUNTANT);
+        let (Some(line), Some(question)) = (line, question_of(&terms)) else {
+            return Ok(None);
+        };
+        let spent = self.spent(line.standing).await?;
+        let contract = self.contract(terms.contract_hash).await?;
+        let table = contract.and_then(|contract| contract.published(&question.table));
+        let promise = table.and_then(|table| promise(&terms, &line, table, spent, ACCOUNTANT));
+        let cells = stored.sum.cells.len();
+        let body = ReleaseBody::from(&line);
+        Ok(promise.and_then(|promise| ReleaseDetail::of(&terms, body, cells, promise)))
+    }
+
+    async fn contract(&mut self, hash: Hash32) -> Result<Option<&Contract>, StoreFault> {
+        if !self.contracts.contains_key(&hash) {
+            let text = self.store.contract(&hash).await?;
+            let contract = text.and_then(|text| Contract::parse(&text).ok());
+            self.contracts.insert(hash, contract);
+        }
+        Ok(self.contracts.get(&hash).and_then(Option::as_ref))
+    }
+
+    /// What all questions under a standing study have cost.
+    async fn spent(&mut self, standing: StudyHash) -> Result<MicroRho, StoreFault> {
+        if let Some(spent) = self.spent.get(&standing) {
+            return Ok(*spent);
+        }
+        let everybody = self.store.share_used(None, &standing, Timestamp(0));
+        let (_, spent) = everybody.await?;
+        self.spent.insert(standing, spent);
+        Ok(spent)
+    }
 }
 
 /// The store failed: the log says why.

@@ -65,12 +65,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             Road::Catalogue(query) => {
                 let kinds = placeholders(&query);
                 let rows = self.catalogue(&text, *query, &[], false).await?;
-                return Ok(described(text, &types, kinds, rows));
+                return Ok(self.described(text, &types, kinds, rows));
             }
             Road::Predict(query) => {
                 let kinds = placeholders(&query);
                 let rows = self.prediction(*query, &[]).await?;
-                return Ok(described(text, &types, kinds, rows));
+                return Ok(self.described(text, &types, kinds, rows));
             }
         }
         let columns = match sql::plain(&text)? {
@@ -82,7 +82,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             text,
             types: Vec::new(),
             columns,
+            intervals: self.options.own.intervals,
         })
+    }
+
+    fn described(&self, text: String, types: &[u32], kinds: Vec<u32>, rows: Rows) -> Prepared {
+        Prepared {
+            text,
+            types: declared(types, kinds),
+            columns: Some(rows.columns),
+            intervals: self.options.own.intervals,
+        }
     }
 
     async fn understand_question(&self, text: String, types: Vec<u32>) -> Result<Prepared, Stop> {
@@ -102,6 +112,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             types: declared(&types, kinds.collect()),
             // A price tag has the columns that it turns out to have.
             columns: (!explained).then(|| asking::columns(sql::columns(&query))),
+            intervals: settings.intervals,
             text,
         })
     }
@@ -138,6 +149,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             parameters: values.collect::<Result<_, _>>().map_err(unreadable)?,
             formats: bind.result_formats,
             columns: prepared.columns,
+            intervals: prepared.intervals,
             running: None,
         };
         self.kept.bind(bind.portal, portal)?;
@@ -177,7 +189,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         if sql::plain(text)?.is_some() {
             return Ok(None);
         }
-        match self.statement(text, &[]).await? {
+        let intervals = self.options.own.intervals;
+        match self.statement(text, &[], intervals).await? {
             Reply::Rows(rows) => Ok(Some(rows.columns)),
             Reply::Empty | Reply::Done(_) => Ok(None),
         }
@@ -187,10 +200,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let portal = self.kept.portal(name)?;
         let running = portal.running.take();
         let (text, parameters) = (portal.text.clone(), portal.parameters.clone());
-        let formats = portal.formats.clone();
+        let (formats, intervals) = (portal.formats.clone(), portal.intervals);
         let (rows, sent) = match running {
             Some(running) => running,
-            None => match self.statement(&text, &parameters).await? {
+            None => match self.statement(&text, &parameters, intervals).await? {
                 Reply::Rows(rows) => {
                     self.note(&rows.notices)?;
                     (rows, 0)
@@ -242,14 +255,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 }
 
 /// A statement that reads public tables.
-fn described(text: String, types: &[u32], kinds: Vec<u32>, rows: Rows) -> Prepared {
-    Prepared {
-        text,
-        types: declared(types, kinds),
-        columns: Some(rows.columns),
-    }
-}
-
 /// The types that the client declares, and those that the statement makes of the others.
 fn declared(declared: &[u32], inferred: Vec<u32>) -> Vec<u32> {
     let both = inferred.into_iter().enumerate();

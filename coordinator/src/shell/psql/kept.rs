@@ -6,7 +6,7 @@ use aquifer_shared::base::limits::{SQL_ANSWERS_BYTES_MAX, SQL_KEPT_BYTES_MAX, SQ
 use aquifer_shared::protocol::ask::{AnswerColumn, Objection};
 
 use super::reply::{Rows, object};
-use crate::core::sql::Parameter;
+use crate::core::sql::{Intervals, Parameter};
 
 /// A statement without values.
 #[derive(Clone, Debug)]
@@ -17,6 +17,8 @@ pub(super) struct Prepared {
     pub types: Vec<u32>,
     /// Its columns; none where it has no rows.
     pub columns: Option<Vec<AnswerColumn>>,
+    /// How intervals were shown when its columns were made: what is told of a statement holds for it, whatever is set later.
+    pub intervals: Intervals,
 }
 
 /// A statement with values.
@@ -30,6 +32,8 @@ pub(super) struct Portal {
     pub formats: Vec<bool>,
     /// Its columns; none where it has no rows.
     pub columns: Option<Vec<AnswerColumn>>,
+    /// Those of its statement.
+    pub intervals: Intervals,
     /// What it came to, and how many rows of it were sent.
     pub running: Option<(Rows, usize)>,
 }
@@ -173,6 +177,7 @@ mod tests {
             text: "x".repeat(bytes),
             types: Vec::new(),
             columns: None,
+            intervals: Intervals::default(),
         }
     }
 
@@ -205,6 +210,7 @@ mod tests {
             parameters: Vec::new(),
             formats: Vec::new(),
             columns: None,
+            intervals: Intervals::default(),
             running: None,
         };
         let mut kept = Kept::default();

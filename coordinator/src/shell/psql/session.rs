@@ -243,7 +243,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 .put(Message::EmptyQueryResponse(EmptyQueryResponse::new()))?;
         }
         for piece in pieces {
-            match self.statement(piece.text, &[]).await {
+            let intervals = self.options.own.intervals;
+            match self.statement(piece.text, &[], intervals).await {
                 Ok(reply) => self.tell(reply).await?,
                 Err(Stop::Refused(objection)) => {
                     self.refuse(&objection, piece.before)?;

@@ -15,16 +15,17 @@ use super::reply::{Reply, Rows, object};
 use super::session::{End, Session, Stop};
 use crate::core::catalogue::Road;
 use crate::core::purposes;
-use crate::core::sql::{self, CLIENT, Change, OWN, Parameter, Statement};
+use crate::core::sql::{self, CLIENT, Change, Intervals, OWN, Parameter, Settings, Statement};
 use crate::shell::front::Command;
 use crate::shell::put::{OpenStanding, Put};
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
-    /// Carries out one statement.
+    /// Carries out one statement, with intervals as its asker was told that they are shown.
     pub(super) async fn statement(
         &mut self,
         text: &str,
         parameters: &[Parameter],
+        intervals: Intervals,
     ) -> Result<Reply, Stop> {
         if let Some(rows) = self.kept_answer(text, parameters).await {
             self.check_state(false)?;
@@ -55,7 +56,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             }
             Some(statement) => self.plain(statement).await,
             None => {
-                let answer = self.ask(text, parameters).await?;
+                let answer = self.ask(text, parameters, intervals).await?;
                 if answer.release.is_some() {
                     self.keep_last(&answer);
                 }
@@ -156,7 +157,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     /// Asks the hub, and waits for the answer unless the client gives up or leaves; the question goes on without it.
-    async fn ask(&mut self, text: &str, parameters: &[Parameter]) -> Result<Answer, Stop> {
+    async fn ask(
+        &mut self,
+        text: &str,
+        parameters: &[Parameter],
+        intervals: Intervals,
+    ) -> Result<Answer, Stop> {
         let purpose = self.purpose().await?;
         let wake = self.called.wake.clone();
         let given_up = wake.notified();
@@ -171,7 +177,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 purpose,
                 standing: None,
                 urho: None,
-                settings: self.options.own.clone(),
+                settings: Settings {
+                    intervals,
+                    ..self.options.own.clone()
+                },
                 parameters: parameters.to_vec(),
             }),
             answers,

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::questions::{BY_CONTRACT, URHO};
+use super::super::questions::{BY_CONTRACT, URHO, listed};
 use super::client::Door;
 
 #[test]
@@ -50,6 +50,13 @@ fn check_lists(door: &Door, release: &Value) {
     assert_eq!(
         (&one["table"], &one["cells"]),
         (&json!("customers"), &json!(4))
+    );
+    let row = &listed(&door.reports, &["release", "list"])["rows"][0];
+    assert_eq!(one["statement"], row["statement"], "one promise");
+    let promised = one["statement"].as_str().unwrap();
+    assert!(
+        promised.contains("rho 0.02 (epsilon 0.9) so far"),
+        "{promised}"
     );
     let all = door.get("/v1/releases").json();
     assert_eq!((&all["releases"][0], &all["next"]), (&one, &Value::Null));

@@ -31,6 +31,7 @@ pub use life::{Fate, Life, OutOfUse, day, last_use};
 pub use part::{DECISION, Feature, Kind, Model, Nothing, Quantum};
 pub use privacy::{Privacy, RoundStatement, SumRecord};
 pub use succession::Succession;
+pub use words::mechanism;
 
 /// Name and version of the format.
 pub const FORMAT: &str = "aquifer.additive/2";

@@ -9,7 +9,8 @@ use crate::domain::sum::{StudyTerms, TrustMode};
 pub(super) const NEIGHBOURS: &str = "add or remove";
 
 /// Where the noise comes from.
-pub(super) fn mechanism(mode: TrustMode) -> &'static str {
+#[must_use]
+pub fn mechanism(mode: TrustMode) -> &'static str {
     match mode {
         TrustMode::NodeNoise => "discrete Gaussian (OpenDP 0.16)",
         TrustMode::SharedNoise => "sum of discrete Gaussians, one of each node (OpenDP 0.16)",
