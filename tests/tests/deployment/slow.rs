@@ -1,17 +1,29 @@
 //! Clients that take their time: one byte a second, or an answer that is not read. `openssl` speaks TLS for them.
 
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{Error, ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
 /// How long a slow client waits before its next byte.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How long the other side may take to close; far more than it should.
+const CLOSED_WITHIN: Duration = Duration::from_secs(120);
 /// A request for TLS, as PostgreSQL's clients send it first.
 pub const TLS_REQUEST: &[u8] = b"\0\0\0\x08\x04\xd2\x16\x2f";
+
+/// Waits without a word until the other side closes, having said nothing.
+#[track_caller]
+pub fn wait_closed(mut stream: TcpStream) {
+    stream.set_read_timeout(Some(CLOSED_WITHIN)).unwrap();
+    match stream.read(&mut [0]) {
+        Ok(said) => assert_eq!(said, 0, "the other side says something"),
+        Err(error) => assert!(!is_silence(&error), "not closed in time"),
+    }
+}
 
 /// Says these bytes one by one until the other side closes; it must have closed before the last.
 #[track_caller]
@@ -20,7 +32,7 @@ pub fn drip(mut stream: TcpStream, bytes: &[u8]) {
     for byte in bytes {
         match stream.read(&mut [0; 64]) {
             Ok(1..) => {}
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+            Err(error) if is_silence(&error) => {
                 // Whether it is still open is what the next read tells.
                 let _ = stream.write_all(&[*byte]);
             }
@@ -28,6 +40,11 @@ pub fn drip(mut stream: TcpStream, bytes: &[u8]) {
         }
     }
     panic!("{} bytes, one a second, were listened to", bytes.len());
+}
+
+/// Whether nothing came for as long as was waited.
+fn is_silence(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }
 
 /// A client over TLS that sends what it is given and nothing of its own accord.
@@ -80,17 +97,32 @@ impl Slow {
     }
 
     /// Waits without a word until the other side closes; what it said.
-    pub fn waits(mut self) -> String {
-        let mut said = Vec::new();
-        self.output.read_to_end(&mut said).unwrap();
-        drop(self.input);
-        self.process.wait().unwrap();
-        String::from_utf8_lossy(&said).into_owned()
+    #[track_caller]
+    pub fn waits(self) -> String {
+        self.until_closed(|heard, _| heard.recv_timeout(CLOSED_WITHIN).ok())
     }
 
     /// Says these bytes one by one until the other side closes, which it must before the last; what it said.
     #[track_caller]
     pub fn drips(self, bytes: &[u8]) -> String {
+        self.until_closed(|heard, input| {
+            for byte in bytes {
+                match heard.recv_timeout(PAUSE) {
+                    Ok(said) => return Some(said),
+                    // It may have ended just now, as the next look tells.
+                    Err(_) => drop(input.write_all(&[*byte])),
+                }
+            }
+            None
+        })
+    }
+
+    /// All that the other side says until it closes, which `end` waits for.
+    #[track_caller]
+    fn until_closed(
+        self,
+        end: impl FnOnce(&Receiver<Vec<u8>>, &mut ChildStdin) -> Option<Vec<u8>>,
+    ) -> String {
         let (mut process, mut input, mut output) = (self.process, self.input, self.output);
         let (sender, heard) = channel();
         let listening = thread::spawn(move || {
@@ -100,21 +132,10 @@ impl Slow {
             let _ = sender.send(said);
             read
         });
-        let mut bytes = bytes.iter();
-        let said = loop {
-            match heard.recv_timeout(PAUSE) {
-                Ok(said) => break Some(said),
-                Err(_) => match bytes.next() {
-                    // It may have ended just now, as the next look tells.
-                    Some(byte) => drop(input.write_all(&[*byte])),
-                    None => break None,
-                },
-            }
-        };
+        let said = end(&heard, &mut input);
         process.kill().unwrap();
         process.wait().unwrap();
         listening.join().unwrap().unwrap();
-        let said = said.expect("closed before the last byte");
-        String::from_utf8_lossy(&said).into_owned()
+        String::from_utf8_lossy(&said.expect("closed in time")).into_owned()
     }
 }
