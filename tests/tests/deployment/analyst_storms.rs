@@ -29,14 +29,7 @@ fn answers_after_crash(steps: usize, kill_unit: bool) -> bool {
         Ok((log.matches("a step of a secure sum").count() >= steps).then_some(()))
     })
     .unwrap();
-    if kill_unit {
-        let unit = &mut reports.small.cluster.nodes[1];
-        unit.process.take().unwrap().kill().unwrap();
-        reports.small.cluster.start_node(1).unwrap();
-    } else {
-        reports.small.cluster.coordinator().kill().unwrap();
-        reports.small.cluster.start_coordinator().unwrap();
-    }
+    kill_and_restart(&mut reports, kill_unit);
     let first = asking.wait_with_output().unwrap();
     reports.small.cluster.wait_connected().unwrap();
     let mut answer = None;
@@ -82,6 +75,18 @@ fn answers_after_crash(steps: usize, kill_unit: bool) -> bool {
     }
     assert_eq!(reports.spent(), spent, "never twice");
     answer.is_some()
+}
+
+/// Kills a unit or the coordinator, and starts it again.
+fn kill_and_restart(reports: &mut Reports, unit: bool) {
+    if unit {
+        let unit = &mut reports.small.cluster.nodes[1];
+        unit.process.take().unwrap().kill().unwrap();
+        reports.small.cluster.start_node(1).unwrap();
+    } else {
+        reports.small.cluster.coordinator().kill().unwrap();
+        reports.small.cluster.start_coordinator().unwrap();
+    }
 }
 
 #[test]
