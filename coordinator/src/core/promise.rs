@@ -9,7 +9,7 @@ use aquifer_shared::base::ids::Name;
 use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::contract::Published;
 use aquifer_shared::domain::predictor::model::mechanism;
-use aquifer_shared::domain::question::{Question, number};
+use aquifer_shared::domain::question::{BlockKind, Question, number};
 use aquifer_shared::domain::sum::{Standing, StudyTerms, TrustMode};
 use aquifer_shared::protocol::ask::ReleaseLine;
 
@@ -56,7 +56,8 @@ fn claim(terms: &StudyTerms, line: &ReleaseLine) -> String {
 /// What of one customer is in the sum at most.
 fn counted(question: &Question, table: &Published) -> String {
     let blocks = question.blocks.iter();
-    let columns: BTreeSet<u16> = blocks.filter_map(|block| block.kind.column()).collect();
+    let measured = blocks.filter(|block| !matches!(block.kind, BlockKind::Values(_)));
+    let columns: BTreeSet<u16> = measured.filter_map(|block| block.kind.column()).collect();
     let clamped = columns.into_iter().filter_map(|place| {
         let column = table.columns.get(usize::from(place))?;
         let bounds = number(&column.kind)?;
@@ -77,8 +78,8 @@ fn counted(question: &Question, table: &Published) -> String {
 fn noise(terms: &StudyTerms, line: &ReleaseLine) -> Option<String> {
     let scale = terms.rounds.first()?.sigma_share;
     Some(format!(
-        "The noise is a {} of scale {scale} in the integers of the sum; {} of {} units are in it.",
-        mechanism(terms.mode),
+        "Each unit in the sum adds a {} of scale {scale} in the integers of the sum; {} of {} units are in it.",
+        mechanism(TrustMode::NodeNoise),
         line.updates,
         line.members
     ))

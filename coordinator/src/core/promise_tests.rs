@@ -66,7 +66,7 @@ fn with_noise_of_each_unit_nobody_else_need_be_honest() {
          factor e^0.9, but for a probability 1e-6 (rho 0.02; nobody is left out by sampling). \
          A customer is one customer_id, of whom R = 20 rows in each of G = 4 groups of the contract count at most, amount from -10 \
          to 150, age from 18 to 91; what is outside is clamped, which no interval covers. \
-         The noise is a discrete Gaussian (OpenDP 0.16) of scale 1234 in the integers of the sum; 3 of 4 units are in it. \
+         Each unit in the sum adds a discrete Gaussian (OpenDP 0.16) of scale 1234 in the integers of the sum; 3 of 4 units are in it. \
          In node-noise each unit adds the whole noise: nobody else need be honest. \
          The data are of version 2026-11. \
          All questions of everybody under standing study reports, this one among them, have cost a customer rho 0.06 (epsilon \
@@ -86,7 +86,7 @@ fn with_shared_noise_it_says_who_must_be_honest_and_what_is_left() {
     for words in [
         "In shared-noise each unit adds a share of the noise and only the sum is opened: at most 1 of a group of units collude",
         &format!("if more do, or the encryption between units breaks, epsilon is {floor}."),
-        "sum of discrete Gaussians, one of each node (OpenDP 0.16) of scale 1234",
+        "Each unit in the sum adds a discrete Gaussian (OpenDP 0.16) of scale 1234",
         "A customer is one customer_id, of whom R = 1 rows in each of G = 1 groups of the contract count at most; what",
     ] {
         assert!(said.contains(words), "{words} in {said}");

@@ -28,7 +28,7 @@ use super::presenter::Reader;
 use super::put::Put;
 use super::requests::refused;
 use super::store::{Asked, Party, StoreFault, StoredAnswer, StoredStudy};
-use super::understanding::{Asking, Step};
+use super::understanding::{Asking, Step, share_of};
 use crate::core::asking::{Wish, standing_of, study_of};
 use crate::core::event::{Event, Record};
 use crate::core::gates::Permit;
@@ -71,7 +71,11 @@ impl Hub {
             Ok(urho) => urho,
             Err(refusal) => return Ok(Some(refusal_response(refusal))),
         };
-        if let Some(stored) = self.lookups.answer_to(&self.store, &asking.key).await?
+        if let Some(stored) = self
+            .front
+            .lookups
+            .answer_to(&self.store, &asking.key)
+            .await?
             && stored.urho >= at_least
         {
             if let Some(response) = self.note_asked(&asking, stored.study).await? {
@@ -90,10 +94,20 @@ impl Hub {
             Ok(urho) => *urho,
             Err(refusal) => return Ok(Some(refusal_response(refusal))),
         };
+        let asking = self.paid_by_now(party, asking).await?;
         match self.may_ask(&party.name, &asking, urho) {
             Ok(()) => self.ask_units((asking, allowed), urho, answers).await,
             Err(response) => Ok(Some(*response)),
         }
+    }
+
+    /// The same with what the store says that the person has paid.
+    async fn paid_by_now(&self, party: &Party, asking: Asking) -> Result<Asking, StoreFault> {
+        let Some(live) = self.studies.get(&asking.standing) else {
+            return Ok(asking);
+        };
+        let used = share_of(&self.store, party, &live.terms, live.submitted).await?;
+        Ok(Asking { used, ..asking })
     }
 
     /// What stands against a fresh answer; nothing was noted or charged yet.
@@ -245,7 +259,7 @@ impl Hub {
             .collect();
         let first = encoded(&approved);
         let added = self.store.add_question(&stored, &asked, &first).await;
-        self.lookups.forget_paid();
+        self.front.lookups.forget_paid();
         if !added? {
             let hint = "take a new request id";
             return Ok(Some(object("QP007", "the request id is in use", hint)));
@@ -261,15 +275,20 @@ impl Hub {
             .take_up(stored, agreed, members, (approved, permit))
             .await
         {
-            self.askers.remove(&hash);
-            self.running_questions.remove(&hash);
-            self.store.end_study(&hash, now()).await?;
-            let settled = self.store.settle_asked(&hash, MicroRho::ZERO).await;
-            self.lookups.forget_paid();
-            settled?;
+            self.take_back(&hash).await?;
             return Ok(Some(refused("study", format!("{error:#}"))));
         }
         Ok(full)
+    }
+
+    /// A question that was noted and of which no unit has heard costs nothing.
+    async fn take_back(&mut self, hash: &StudyHash) -> Result<(), StoreFault> {
+        self.askers.remove(hash);
+        self.running_questions.remove(hash);
+        self.store.end_study(hash, now()).await?;
+        let settled = self.store.settle_asked(hash, MicroRho::ZERO).await;
+        self.front.lookups.forget_paid();
+        settled
     }
 
     /// Questions that were stored when the process stopped before their approvals were: they go on.
@@ -356,7 +375,7 @@ impl Hub {
         if live.answer.is_none() {
             self.tell_cost(live).await;
             let settled = self.store.settle_asked(&hash, live.paid()).await;
-            self.lookups.forget_paid();
+            self.front.lookups.forget_paid();
             if let Err(error) = settled {
                 tracing::error!(%error, "a share keeps what was set aside for all attempts");
             }

@@ -147,8 +147,8 @@ impl Hub {
             .append(&hash, live.saved, records, spool, closing.as_ref());
         let appended = append.await;
         if let Some(closing) = &live.unsaved.closing {
-            self.lookups.forget_answer(&closing.answer.key);
-            self.lookups.forget_paid();
+            self.front.lookups.forget_answer(&closing.answer.key);
+            self.front.lookups.forget_paid();
         }
         match appended {
             Ok(()) => {

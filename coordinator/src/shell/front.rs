@@ -17,6 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use super::chronicle::Chronicle;
 use super::demanded::ProgramList;
 use super::lawful::Law;
+use super::lookups::Lookups;
 use super::mirror::Copied;
 use super::outbox::Outbox;
 use super::put::{OpenStanding, Put, Unit};
@@ -135,6 +136,8 @@ pub struct Front {
     /// To the mirror of ledgers.
     pub mirror: mpsc::Sender<Copied>,
     chronicle: OnceLock<Chronicle>,
+    /// What questions look up again and again.
+    pub(super) lookups: Lookups,
     /// What may run, be asked, be published.
     pub law: Law,
     /// Programs that nodes may run; any where there is no list.
@@ -179,6 +182,7 @@ impl Front {
             hub,
             mirror,
             chronicle: OnceLock::new(),
+            lookups: Lookups::default(),
             law: Law::undeclared(),
             demanded: None,
             inbound,

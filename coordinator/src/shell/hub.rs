@@ -26,7 +26,6 @@ use super::clock::now;
 use super::drive::Frames;
 use super::front::{Command, Front, Line, Said};
 use super::live::Live;
-use super::lookups::Lookups;
 use super::mirror::held_for;
 use super::presenter::Presenter;
 use super::retraining::Agenda;
@@ -57,7 +56,7 @@ pub struct Hub {
     pub(super) data_versions: HashMap<IdentityKey, Name>,
     /// Program that each node reported last, whether it is here or not.
     pub(super) programs: HashMap<IdentityKey, Hash32>,
-    /// What the budgets of each node leave, as it has said last.
+    /// What the budgets of each node with a session leave, as it has said last.
     pub(super) left: HashMap<IdentityKey, MicroRho>,
     /// Nodes with a session that serve tables.
     pub(super) serving: HashSet<IdentityKey>,
@@ -66,7 +65,6 @@ pub struct Hub {
     /// Who waits for the answers of which studies.
     pub(super) askers: HashMap<StudyHash, Vec<Asker>>,
     pub(super) presenter: Presenter,
-    pub(super) lookups: Lookups,
     /// Questions that are under way.
     pub(super) running_questions: HashMap<StudyHash, RunningQuestion>,
     watchers: Watchers,
@@ -110,7 +108,6 @@ impl Hub {
             askers: HashMap::new(),
             running_questions: HashMap::new(),
             presenter: Presenter::new(),
-            lookups: Lookups::default(),
             watchers: Watchers::default(),
             told_open: None,
             moved: BTreeSet::new(),
@@ -284,6 +281,7 @@ impl Hub {
             tracing::info!(node = %party.name, "node disconnected");
             self.sessions.remove(&party.identity);
             self.serving.remove(&party.identity);
+            self.left.remove(&party.identity);
             self.tell_studies(&party.identity, Event::Disconnected)
                 .await;
         }

@@ -1,5 +1,5 @@
-//! What is looked up for each question and seldom changes: stored answers, and what a person has paid. Held in memory by the one task
-//! that changes both, so that the same question again waits for no disk.
+//! What is looked up for each question and seldom changes: stored answers, and what was paid. Held in memory until the hub changes it,
+//! so that the same question again waits for no disk. Whether something may be paid is looked up in the store itself.
 //!
 //! # Privacy
 //!
@@ -20,9 +20,11 @@ pub(super) struct Lookups(Mutex<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
+    /// Counts changes: what was read before one is not held after it.
+    changes: u64,
     /// The dearest answer to a question, the newest first.
     answers: VecDeque<Arc<StoredAnswer>>,
-    paid: HashMap<(Name, StudyHash), (Timestamp, Paid)>,
+    paid: HashMap<(Option<Name>, StudyHash), (Timestamp, Paid)>,
 }
 
 /// Before a window, and from its start on.
@@ -39,22 +41,30 @@ impl Lookups {
         store: &Store,
         key: &Hash32,
     ) -> Result<Option<Arc<StoredAnswer>>, StoreFault> {
-        let known = |stored: &&Arc<StoredAnswer>| stored.key == *key;
-        if let Some(stored) = self.known().answers.iter().find(known) {
-            return Ok(Some(stored.clone()));
+        let (found, changes) = {
+            let known = self.known();
+            let same = |stored: &&Arc<StoredAnswer>| stored.key == *key;
+            let found = known.answers.iter().find(same);
+            (found.cloned(), known.changes)
+        };
+        if found.is_some() {
+            return Ok(found);
         }
         let found = store.answer_to(key).await?.map(Arc::new);
+        let mut known = self.known();
         if let Some(stored) = &found
             && stored.sum.cells.len() <= CELLS_MAX
+            && stored.terms.len() <= TERMS_BYTES_MAX
+            && known.changes == changes
         {
-            let mut known = self.known();
             known.answers.truncate(ANSWERS_MAX - 1);
             known.answers.push_front(stored.clone());
         }
         Ok(found)
     }
 
-    /// What a person's questions under a standing study have cost: before `window`, and from `window` on.
+    /// As [`Store::share_used`]: what a person's questions under a standing study have cost, or everybody's, before `window`, and from
+    /// `window` on.
     ///
     /// # Errors
     ///
@@ -62,16 +72,22 @@ impl Lookups {
     pub(super) async fn paid(
         &self,
         store: &Store,
-        person: &Name,
+        person: Option<&Name>,
         (standing, window): (&StudyHash, Timestamp),
     ) -> Result<Paid, StoreFault> {
-        let whose = (person.clone(), *standing);
-        let known = self.known().paid.get(&whose).copied();
-        if let Some((_, paid)) = known.filter(|(of, _)| *of == window) {
+        let whose = (person.cloned(), *standing);
+        let (found, changes) = {
+            let known = self.known();
+            (known.paid.get(&whose).copied(), known.changes)
+        };
+        if let Some((_, paid)) = found.filter(|(of, _)| *of == window) {
             return Ok(paid);
         }
-        let paid = store.share_used(Some(person), standing, window).await?;
+        let paid = store.share_used(person, standing, window).await?;
         let mut known = self.known();
+        if known.changes != changes {
+            return Ok(paid);
+        }
         if known.paid.len() >= PEOPLE_MAX {
             known.paid.clear();
         }
@@ -81,12 +97,16 @@ impl Lookups {
 
     /// Something was set aside, paid or given back.
     pub(super) fn forget_paid(&self) {
-        self.known().paid.clear();
+        let mut known = self.known();
+        known.changes += 1;
+        known.paid.clear();
     }
 
     /// There is another answer to a question, or there may be.
     pub(super) fn forget_answer(&self, key: &Hash32) {
-        self.known().answers.retain(|stored| stored.key != *key);
+        let mut known = self.known();
+        known.changes += 1;
+        known.answers.retain(|stored| stored.key != *key);
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -94,9 +114,10 @@ impl Lookups {
     }
 }
 
-/// Answers that are held at most, each of no more cells than that: 8 MiB.
+/// Answers that are held at most, each of no more cells and with no longer terms than that: 10 MiB.
 const ANSWERS_MAX: usize = 128;
 const CELLS_MAX: usize = 8_192;
+const TERMS_BYTES_MAX: usize = 16 << 10;
 /// Persons and standing studies whose payments are held at most.
 const PEOPLE_MAX: usize = 4_096;
 
@@ -201,7 +222,7 @@ mod tests {
         let ada = "ada".parse().unwrap();
         let paid = async |window: u64| {
             let of = (&STANDING, Timestamp(window));
-            let (before, now) = lookups.paid(&store, &ada, of).await.unwrap();
+            let (before, now) = lookups.paid(&store, Some(&ada), of).await.unwrap();
             (before.0, now.0)
         };
         assert_eq!(paid(0).await, (0, 0));

@@ -228,7 +228,11 @@ impl Hub {
         };
         let window = window_start(allowed.window, now()).max(live.submitted);
         let of = (&live.hash, window);
-        let paid = self.lookups.paid(&self.store, &party.name, of).await?;
+        let paid = self
+            .front
+            .lookups
+            .paid(&self.store, Some(&party.name), of)
+            .await?;
         Ok(Share::of(allowed, paid))
     }
 
@@ -249,12 +253,17 @@ impl Hub {
             Ok(urho) => *urho,
             Err(refusal) => return Ok(refusal_response(refusal)),
         };
-        let stored = self.lookups.answer_to(&self.store, &asking.key).await?;
+        let stored = self
+            .front
+            .lookups
+            .answer_to(&self.store, &asking.key)
+            .await?;
         let stored = stored.is_some_and(|stored| stored.urho >= urho);
         let Some(allowed) = standing_of(&asking.terms) else {
             return Ok(object("QP004", "the standing study has ended", ""));
         };
-        let everybody = self.store.share_used(None, &asking.standing, Timestamp(0));
+        let all = (&asking.standing, Timestamp(0));
+        let everybody = self.front.lookups.paid(&self.store, None, all);
         let (_, everybody) = everybody.await?;
         let attempts = attempts(&asking.terms);
         let one = |left: MicroRho| Some(MicroRho(left.0 / attempts));

@@ -273,6 +273,10 @@ impl Node {
                 self.report_lock();
             }
         };
+        if matches!(stopped, Stopped::Asked) {
+            self.participant.leave_a_copy(now());
+            self.act().await;
+        }
         self.term.end(&self.history).await;
         if !matches!(stopped, Stopped::Unfit) {
             self.store.close().await?;

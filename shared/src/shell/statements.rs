@@ -47,12 +47,17 @@ impl Statements {
     pub async fn commit(self, connection: &mut SqliteConnection) -> Result<(), Error> {
         let text = match self.count {
             0 => return Ok(()),
-            1 => self.text,
-            _ => format!("BEGIN;{}COMMIT", self.text),
+            1 => format!("{}{DONE}", self.text),
+            _ => format!("BEGIN;{}COMMIT;{DONE}", self.text),
         };
+        // What is said once only is not kept ready.
         let query = sqlx::query_with(AssertSqlSafe(text), self.arguments);
-        let Err(error) = query.execute(&mut *connection).await else {
-            return Ok(());
+        let query = query.persistent(self.count <= READY_MAX);
+        let error = match query.fetch_one(&mut *connection).await {
+            Ok(_) => return Ok(()),
+            // The file's thread is gone before the end.
+            Err(Error::RowNotFound) => Error::WorkerCrashed,
+            Err(error) => error,
         };
         if self.count > 1 {
             // There may be none to take back any more.
@@ -61,6 +66,11 @@ impl Statements {
         Err(error)
     }
 }
+
+/// Its row is seen where everything before it is done.
+const DONE: &str = "SELECT 1";
+/// Statements of a text that is kept ready for the next time.
+const READY_MAX: usize = 4;
 
 /// `(?, ?), (?, ?)`: places for rows of so many columns.
 #[must_use]

@@ -116,7 +116,7 @@ const PROMISED: [&str; 6] = [
     "Adding or removing one customer of one unit, with all rows, changes the chance of any outcome of this release by at most a factor \
      e^0.9, but for a probability 1e-6 (rho 0.02; nobody is left out by sampling). A customer is one customer_id, of whom R = 1 rows in \
      each of G = 1 groups of the contract count at most; ",
-    "The noise is a sum of discrete Gaussians, one of each node (OpenDP 0.16) of scale ",
+    "Each unit in the sum adds a discrete Gaussian (OpenDP 0.16) of scale ",
     "; 4 of 4 units are in it. In shared-noise each unit adds a share",
     ": at most 1 of a group of units collude, with the coordinator or without it; ",
     "The data are of version 2026-11. ",

@@ -115,10 +115,8 @@ fn without_zone(text: &str) -> &str {
         return text;
     };
     let digits = zone.strip_prefix(['+', '-']).unwrap_or_default();
-    let is_zone = (2..=5).contains(&digits.len())
-        && digits
-            .bytes()
-            .all(|byte| byte.is_ascii_digit() || byte == b':');
+    let is_hour = |(place, byte): (usize, u8)| byte.is_ascii_digit() || (place > 1 && byte == b':');
+    let is_zone = (2..=5).contains(&digits.len()) && digits.bytes().enumerate().all(is_hour);
     if is_zone { day } else { text }
 }
 

@@ -179,6 +179,7 @@ fn part(from: f64, height: f64, to: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fixtures::Chance;
     use super::*;
 
     #[track_caller]
@@ -196,24 +197,6 @@ mod tests {
         check_counts(&[-1.0, -3.0], 2.0, &[2.0, 0.0]);
         check_counts(&[2.0, -2.0], 0.0, &[0.0, 0.0]);
         check_counts(&[1.0, 2.0], -3.0, &[0.0, 0.0]);
-    }
-
-    /// Splitmix64 with Box and Muller's transform.
-    struct Chance(u64);
-
-    impl Chance {
-        fn uniform(&mut self) -> f64 {
-            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let mut mixed = self.0;
-            mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
-        }
-
-        fn normal(&mut self) -> f64 {
-            let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
-            radius * (std::f64::consts::TAU * self.uniform()).cos()
-        }
     }
 
     fn noisy(kind: BlockKind, exact: &[f64], chance: &mut Chance) -> BlockSum {

@@ -41,9 +41,10 @@ pub async fn records(
     for standing in open.iter() {
         let window = standing_of(&standing.terms).map(|own| window_start(own.window, now()));
         let window = window.unwrap_or_default().max(standing.submitted);
-        let paid = store.share_used(Some(analyst), &standing.hash, window);
+        let lookups = &front.lookups;
+        let paid = lookups.paid(store, Some(analyst), (&standing.hash, window));
         let (_, used) = paid.await?;
-        let everybody = store.share_used(None, &standing.hash, Timestamp(0));
+        let everybody = lookups.paid(store, None, (&standing.hash, Timestamp(0)));
         spent.insert(standing.hash, everybody.await?.1);
         purposes.push(PurposeRecord {
             hash: standing.hash,

@@ -86,6 +86,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         })
     }
 
+    /// A statement that reads public tables.
     fn described(&self, text: String, types: &[u32], kinds: Vec<u32>, rows: Rows) -> Prepared {
         Prepared {
             text,
@@ -254,7 +255,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 }
 
-/// A statement that reads public tables.
 /// The types that the client declares, and those that the statement makes of the others.
 fn declared(declared: &[u32], inferred: Vec<u32>) -> Vec<u32> {
     let both = inferred.into_iter().enumerate();

@@ -82,7 +82,7 @@ impl Store {
     ) -> Result<(), StoreFault> {
         if spool.is_empty() && closing.is_none() && records.len() <= INSERTS.len() {
             // One statement is a transaction by itself.
-            let mut connection = self.pool.acquire().await.map_err(fault("begin"))?;
+            let mut connection = self.pool.acquire().await.map_err(fault(APPEND))?;
             let kept = insert_records(&mut connection, study, first, records).await;
             return kept.map_err(fault(APPEND));
         }
@@ -117,7 +117,7 @@ impl Store {
 
 /// Records of a study by their numbers, some with each statement: each is a way to the disk's thread and back.
 pub(super) async fn insert_records(
-    transaction: &mut AnyConnection,
+    connection: &mut AnyConnection,
     study: &StudyHash,
     first: u64,
     records: &[Vec<u8>],
@@ -130,7 +130,11 @@ pub(super) async fn insert_records(
             query = query.bind(study.clone()).bind(seq).bind(record.clone());
             seq += 1;
         }
-        query.execute(&mut *transaction).await?;
+        let done = query.execute(&mut *connection).await?;
+        if done.rows_affected() != some.len() as u64 {
+            // Of a file: its thread is gone.
+            return Err(sqlx::Error::WorkerCrashed);
+        }
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use aquifer_shared::protocol::wire::{
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 
 use super::{Audit, Effect, Outgoing, Participant};
-use crate::core::ledger::{LockReason, SeenBy};
+use crate::core::ledger::{Ledger, LockReason, SeenBy};
 
 /// What is known of the mirror in this session.
 #[derive(Clone, Copy, Debug, Default)]
@@ -22,8 +22,8 @@ pub(super) struct Mirror {
     due: Option<Timestamp>,
     /// Entries after this one are being read for it.
     reading: Option<u64>,
-    /// What it was told of budgets last.
-    told: Option<BudgetLeft>,
+    /// What it was told of budgets last, and in which year.
+    told: Option<(BudgetLeft, Timestamp)>,
     /// It claims what this node has not signed; noted once a session.
     doubted: bool,
 }
@@ -104,9 +104,24 @@ impl Participant {
         self.mirror.due
     }
 
-    /// Has entries read for the mirror if their time has come.
+    /// The mirror gets what it lacks before this node goes.
+    pub fn leave_a_copy(&mut self, now: Timestamp) {
+        self.mirror_at(now);
+        self.send_due_copy(now);
+    }
+
+    /// Has entries read for the mirror if their time has come, or the clock was set back before it; in a new year, when caps are
+    /// whole again, what they leave is told.
     pub(super) fn send_due_copy(&mut self, now: Timestamp) {
-        if self.stopped().is_some() || self.mirror.due.take_if(|due| *due <= now).is_none() {
+        if self.stopped().is_some() {
+            return;
+        }
+        let year = Ledger::year_start(now);
+        if self.mirror.told.is_some_and(|told| told.1 != year) {
+            self.tell_left(now);
+        }
+        let is_due = |due: &mut Timestamp| *due <= now || *due > now.after_ms(GATHER_MS);
+        if self.mirror.due.take_if(is_due).is_none() {
             return;
         }
         if let Some(after) = self.mirror.held {
@@ -121,7 +136,8 @@ impl Participant {
         let (caps, contract) = (self.rules.policy.caps, &self.rules.contract.name);
         let urho = self.ledger.left(now, caps, contract);
         let left = BudgetLeft { urho };
-        if self.mirror.told.replace(left) != Some(left) {
+        let told = self.mirror.told.replace((left, Ledger::year_start(now)));
+        if told.is_none_or(|told| told.0 != left) {
             self.send(Outgoing::Left(left));
         }
     }
@@ -165,7 +181,7 @@ mod tests {
     use super::super::{DecideRefusal, Event};
     use super::*;
     use crate::core::fixtures::{NODE, key, offer, synthetic};
-    use crate::core::ledger::{ENTRY_BYTES_MAX, Ledger, Lost, head_of};
+    use crate::core::ledger::{ENTRY_BYTES_MAX, Lost, head_of};
 
     fn held(head: Head, signer: Option<u8>) -> Event {
         let digest = ledger_digest(&head);

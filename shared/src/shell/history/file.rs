@@ -327,7 +327,11 @@ async fn insert_entries(
                 .bind(entry.once.as_deref());
             seq += 1;
         }
-        query.execute(&mut *connection).await?;
+        let done = query.execute(&mut *connection).await?;
+        if done.rows_affected() != chunk.len() as u64 {
+            // The file's thread is gone.
+            return Err(sqlx::Error::WorkerCrashed);
+        }
     }
     Ok(())
 }
