@@ -102,12 +102,12 @@ impl Hub {
     }
 
     /// The same with what the store says that the person has paid.
-    async fn paid_by_now(&self, party: &Party, asking: Asking) -> Result<Asking, StoreFault> {
+    async fn paid_by_now(&self, party: &Party, mut asking: Asking) -> Result<Asking, StoreFault> {
         let Some(live) = self.studies.get(&asking.standing) else {
             return Ok(asking);
         };
-        let used = share_of(&self.store, party, &live.terms, live.submitted).await?;
-        Ok(Asking { used, ..asking })
+        asking.used = share_of(&self.store, party, &live.terms, live.submitted).await?;
+        Ok(asking)
     }
 
     /// What stands against a fresh answer; nothing was noted or charged yet.

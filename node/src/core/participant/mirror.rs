@@ -11,7 +11,7 @@ use aquifer_shared::protocol::wire::{
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 
 use super::{Audit, Effect, Outgoing, Participant};
-use crate::core::ledger::{Ledger, LockReason, SeenBy};
+use crate::core::ledger::{LockReason, SeenBy};
 
 /// What is known of the mirror in this session.
 #[derive(Clone, Copy, Debug, Default)]
@@ -22,7 +22,7 @@ pub(super) struct Mirror {
     due: Option<Timestamp>,
     /// Entries after this one are being read for it.
     reading: Option<u64>,
-    /// What it was told of budgets last, and in which year.
+    /// What it was told of budgets last, and when.
     told: Option<(BudgetLeft, Timestamp)>,
     /// It claims what this node has not signed; noted once a session.
     doubted: bool,
@@ -110,14 +110,14 @@ impl Participant {
         self.send_due_copy(now);
     }
 
-    /// Has entries read for the mirror if their time has come, or the clock was set back before it; in a new year, when caps are
-    /// whole again, what they leave is told.
+    /// Has entries read for the mirror if their time has come, or the clock was set back before it. What caps leave is told again after an
+    /// hour: charges of a year ago do not count any more.
     pub(super) fn send_due_copy(&mut self, now: Timestamp) {
         if self.stopped().is_some() {
             return;
         }
-        let year = Ledger::year_start(now);
-        if self.mirror.told.is_some_and(|told| told.1 != year) {
+        let is_old = |told: (BudgetLeft, Timestamp)| now.since_ms(told.1) >= TOLD_MS;
+        if self.mirror.told.is_some_and(is_old) {
             self.tell_left(now);
         }
         let is_due = |due: &mut Timestamp| *due <= now || *due > now.after_ms(GATHER_MS);
@@ -136,7 +136,7 @@ impl Participant {
         let (caps, contract) = (self.rules.policy.caps, &self.rules.contract.name);
         let urho = self.ledger.left(now, caps, contract);
         let left = BudgetLeft { urho };
-        let told = self.mirror.told.replace((left, Ledger::year_start(now)));
+        let told = self.mirror.told.replace((left, now));
         if told.is_none_or(|told| told.0 != left) {
             self.send(Outgoing::Left(left));
         }
@@ -169,6 +169,8 @@ impl Mirror {
 
 /// How long entries are gathered for one copy.
 const GATHER_MS: u64 = 100;
+/// How long what was told of budgets holds.
+const TOLD_MS: u64 = 3_600_000;
 
 #[cfg(test)]
 mod tests {
@@ -181,7 +183,7 @@ mod tests {
     use super::super::{DecideRefusal, Event};
     use super::*;
     use crate::core::fixtures::{NODE, key, offer, synthetic};
-    use crate::core::ledger::{ENTRY_BYTES_MAX, Lost, head_of};
+    use crate::core::ledger::{ENTRY_BYTES_MAX, Ledger, Lost, head_of};
 
     fn held(head: Head, signer: Option<u8>) -> Event {
         let digest = ledger_digest(&head);
