@@ -363,7 +363,7 @@ pub(crate) fn asking(question: Vec<u8>) -> StudyTerms {
     StudyTerms {
         rounds: vec![RoundTerms {
             sigma_share: 1_234,
-            ..base.rounds[0].clone()
+            ..base.rounds[0]
         }],
         plan: Plan::Question {
             question,
