@@ -209,7 +209,10 @@ async fn exchange(
             // In a fixed order: what is ready to leave never waits for what comes.
             biased;
             next = ends.outgoing.recv() => {
-                let Some((bytes, _room)) = next else { return Ok(Ended::LoopGone) };
+                let Some((bytes, _room)) = next else {
+                    end(platform, writer).await;
+                    return Ok(Ended::LoopGone);
+                };
                 writer.write_all(&bytes).await.map_err(LinkError::from)?;
             }
             next = reader.next_within(longest) => {
@@ -228,6 +231,16 @@ async fn exchange(
                     send(&mut writer, &Renew { csr }).await?;
                 }
             }
+        }
+    }
+}
+
+/// What was said last arrives before the connection is closed, which drops what is still on its way.
+async fn end(platform: &dyn Platform, mut writer: SendStream) {
+    if writer.finish().is_ok() {
+        let arrived = within(platform, LAST_WORDS_WAIT, writer.stopped()).await;
+        if arrived.is_none() {
+            tracing::warn!("the coordinator has not taken everything before the end");
         }
     }
 }
@@ -302,6 +315,8 @@ fn pause_ms(tries: u32, chance: u8) -> u64 {
 const PAUSE_MS_MIN: u64 = 100;
 const PAUSE_MS_MAX: u64 = 10_000;
 const WELCOME_WAIT: Duration = Duration::from_secs(10);
+/// How long a coordinator may take to get the last frames of a session.
+const LAST_WORDS_WAIT: Duration = Duration::from_secs(1);
 /// How often the certificate's age is looked at.
 const RENEWAL_CHECK: Duration = Duration::from_secs(600);
 /// Clocks that differ by more than this are worth a warning: expiry and the yearly budget follow them.

@@ -221,10 +221,17 @@ async fn rolled_back(world: &World, witness_too: bool) -> (StudyTerms, StudyHash
     session.say(&mirror.held()).await;
     mirror.take(session.hear::<LedgerCopy>().await);
     let mut group = Group::new(&terms, study, (0, 0), &world.peers);
+    group.run(&mut session, Some(Shares::KIND)).await;
+    // One that the node has signed between the first entry and the last.
+    mirror.take(session.hear::<LedgerCopy>().await);
     group.run(&mut session, None).await;
     assert!(group.released.is_some());
     for copy in group.copies.drain(..) {
         mirror.take(copy);
+    }
+    // Entries are gathered for a moment.
+    while mirror.held().head.seq < 4 {
+        mirror.take(session.hear::<LedgerCopy>().await);
     }
     assert!(node.terminate().await.success());
     while let Some((kind, body)) = session.frame_or_end().await {
