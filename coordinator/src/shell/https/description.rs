@@ -6,7 +6,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::Response;
-use axum::middleware::map_response;
+use axum::middleware::from_fn;
 use serde::Serialize;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi, ToSchema};
@@ -97,7 +97,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
     router
         .fallback(absent)
         .method_not_allowed_fallback(other)
-        .layer(map_response(guarded))
+        .layer(from_fn(guarded))
         .with_state(shared)
 }
 

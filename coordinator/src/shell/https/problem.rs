@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 
 use axum::body::Body;
+use axum::extract::Request;
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
-    X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER,
+    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{Response, StatusCode};
+use axum::middleware::Next;
 use axum::response::IntoResponse;
+use hyper::body::Body as _;
 use serde::Serialize;
 use utoipa::IntoResponses;
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response as Described, ResponseBuilder};
@@ -88,12 +91,19 @@ pub(super) fn text(bytes: impl Into<Body>, kind: &'static str) -> Response<Body>
     response
 }
 
-/// Nothing that is said here is kept on the way, or taken for something else.
-pub(super) async fn guarded(mut response: Response<Body>) -> Response<Body> {
+/// Nothing that is said here is kept on the way, or taken for something else. Behind a body that was refused, and perhaps not read, the
+/// connection ends: a client that is not told would find it closed under its next request.
+pub(super) async fn guarded(request: Request, next: Next) -> Response<Body> {
+    let has_body = !request.body().is_end_stream();
+    let mut response = next.run(request).await;
+    let refused = has_body && response.status().is_client_error();
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let nosniff = HeaderValue::from_static("nosniff");
     headers.insert(X_CONTENT_TYPE_OPTIONS, nosniff);
+    if refused {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     response
 }
 
