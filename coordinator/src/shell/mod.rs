@@ -37,7 +37,8 @@ pub mod psql;
 pub mod publish;
 pub mod put;
 pub mod registry;
-pub mod requests;
+mod reported;
+mod requests;
 #[cfg(test)]
 mod requests_tests;
 mod retraining;

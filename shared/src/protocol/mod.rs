@@ -2,6 +2,7 @@
 
 pub mod aggregation;
 pub mod ask;
+pub mod budget;
 pub mod chain;
 pub mod codec;
 pub mod models;

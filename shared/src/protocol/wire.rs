@@ -11,6 +11,7 @@ pub use super::ask::{
     MemberStatus, ModelEntry, NodeEntry, ReleasedSum, Request, Response, RoundStatus, StudyDetail,
     StudyState, StudyStatus, SumsBundle,
 };
+pub use super::budget::BudgetLeft;
 use super::chain::Head;
 use super::codec::{CodecError, decode, encode};
 pub use super::models::{ModelLife, ModelLives, ModelPlan, ModelPlans};
@@ -21,7 +22,6 @@ use crate::base::limits::{
     GROUP_MAX, LEDGER_COPY_BYTES_MAX, LEDGER_LINK_BYTES_MAX, OPENING_BYTES_MAX, SHARES_BYTES_MAX,
 };
 use crate::base::time::Timestamp;
-use crate::base::units::MicroRho;
 use crate::domain::predictor::ModelState;
 
 /// First byte of every frame.
@@ -32,8 +32,6 @@ pub const HEADER_BYTES: usize = 6;
 pub const ALPN_MAIN: &[u8] = b"aquifer/1";
 /// ALPN of the endpoint that redeems tickets.
 pub const ALPN_JOIN: &[u8] = b"aquifer-join/1";
-
-const LEDGER_BYTES_MAX: usize = LEDGER_COPY_BYTES_MAX + LEDGER_LINK_BYTES_MAX;
 
 /// An Ed25519 signature.
 pub type Signature = Vec<u8>;
@@ -58,7 +56,7 @@ macro_rules! message {
     };
 }
 
-// Kinds 25 to 29 and 32 are in `witness`, 33 in `program`.
+// Kinds 25 to 29 and 32 are in `witness`, 33 in `program`, 36 in `budget`.
 pub(super) use message;
 message!(1, Hello, GREETING_BYTES_MAX);
 message!(2, Welcome, GREETING_BYTES_MAX);
@@ -82,9 +80,12 @@ message!(19, Opening, OPENING_BYTES_MAX);
 message!(20, Join, GREETING_BYTES_MAX);
 message!(21, Joined, GREETING_BYTES_MAX);
 message!(22, Cannot, GREETING_BYTES_MAX);
-message!(23, LedgerCopy, LEDGER_BYTES_MAX);
+message!(
+    23,
+    LedgerCopy,
+    LEDGER_COPY_BYTES_MAX + LEDGER_LINK_BYTES_MAX
+);
 message!(24, LedgerHeld, GREETING_BYTES_MAX);
-message!(36, BudgetLeft, GREETING_BYTES_MAX);
 message!(30, Request, 2 * DOCUMENT_BYTES_MAX + GREETING_BYTES_MAX);
 message!(31, Response, FRAME_BYTES_MAX);
 
@@ -338,19 +339,6 @@ pub struct LedgerHeld {
     pub head: Head,
     /// The node's signature over [`ledger_digest`]; empty if the mirror holds nothing.
     pub signature: Signature,
-}
-
-/// N→C, beside the copies of its ledger: what its own caps leave for studies of everybody, of what is neither charged nor set aside.
-///
-/// For price tags: it comes a moment after what has changed it, and the node decides by its ledger, not by this.
-///
-/// # Privacy
-///
-/// Prices and caps: nothing about customers.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub struct BudgetLeft {
-    /// The least of what its caps leave.
-    pub urho: MicroRho,
 }
 
 /// N→C: a new certificate for the same keys, before the old one ends.

@@ -2,7 +2,6 @@
 
 use aquifer_shared::base::ids::{AttemptId, Hash32, IdentityKey, Name, Role, StudyHash};
 use aquifer_shared::base::time::Timestamp;
-use aquifer_shared::base::units::MicroRho;
 use aquifer_shared::domain::predictor::ModelState;
 use aquifer_shared::protocol::aggregation::{
     Advert, Cannot, Confirm, Delivery, MemberSet, Opening, Proof, Roster, Sealed, Shares,
@@ -13,11 +12,11 @@ use aquifer_shared::protocol::chain::Head;
 use aquifer_shared::protocol::codec::encode;
 use aquifer_shared::protocol::program::ProgramRefused;
 use aquifer_shared::protocol::wire::{
-    Approval, BudgetLeft, CloseReason, Cosigned, Decision, End, Goodbye, Hello, Join,
-    JoinRejection, Joined, LedgerCopy, LedgerHeld, LogHead, LogQuorum, LogSeen, MemberStatus,
-    ModelEntry, NodeEntry, NodeHead, NodeHeld, Offer, Refusal, RefusalCode, ReleasedSum, Renew,
-    Renewed, Request, Response, RoundStatus, StudyDetail, StudyEnd, StudyOutcome, StudyState,
-    StudyStatus, SumsBundle, Task, TaskBody, Update, Verdict, Welcome,
+    Approval, CloseReason, Cosigned, Decision, End, Goodbye, Hello, Join, JoinRejection, Joined,
+    LedgerCopy, LedgerHeld, LogHead, LogQuorum, LogSeen, MemberStatus, ModelEntry, NodeEntry,
+    NodeHead, NodeHeld, Offer, Refusal, RefusalCode, ReleasedSum, Renew, Renewed, Request,
+    Response, RoundStatus, StudyDetail, StudyEnd, StudyOutcome, StudyState, StudyStatus,
+    SumsBundle, Task, TaskBody, Update, Verdict, Welcome,
 };
 
 use super::Sample;
@@ -36,14 +35,8 @@ pub fn all() -> Vec<Sample> {
     samples.extend(histories());
     samples.extend(programs());
     samples.extend(super::lives::samples());
-    samples.push(budgets());
+    samples.push(super::budgets::sample());
     samples
-}
-
-/// What a node has left.
-fn budgets() -> Sample {
-    let urho = MicroRho(1_234_567);
-    Sample::of("budget-left", &BudgetLeft { urho })
 }
 
 fn programs() -> Vec<Sample> {
