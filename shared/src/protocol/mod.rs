@@ -2,9 +2,9 @@
 
 pub mod aggregation;
 pub mod ask;
-pub mod budget;
 pub mod chain;
 pub mod codec;
+pub mod mirror;
 pub mod models;
 pub mod program;
 pub mod ticket;

@@ -11,15 +11,15 @@ pub use super::ask::{
     MemberStatus, ModelEntry, NodeEntry, ReleasedSum, Request, Response, RoundStatus, StudyDetail,
     StudyState, StudyStatus, SumsBundle,
 };
-pub use super::budget::BudgetLeft;
 use super::chain::Head;
 use super::codec::{CodecError, decode, encode};
+pub use super::mirror::{BudgetLeft, LedgerCopy, LedgerHeld};
 pub use super::models::{ModelLife, ModelLives, ModelPlan, ModelPlans};
 pub use super::witness::{Cosigned, LogHead, LogQuorum, LogSeen, NodeHead, NodeHeld};
 use crate::base::ids::{AttemptId, Hash32, IdentityKey, Name, Role, StudyHash};
 use crate::base::limits::{
     ADVERT_BYTES, CONFIRMATION_BYTES, DOCUMENT_BYTES_MAX, FRAME_BYTES_MAX, GREETING_BYTES_MAX,
-    GROUP_MAX, LEDGER_COPY_BYTES_MAX, LEDGER_LINK_BYTES_MAX, OPENING_BYTES_MAX, SHARES_BYTES_MAX,
+    GROUP_MAX, OPENING_BYTES_MAX, SHARES_BYTES_MAX,
 };
 use crate::base::time::Timestamp;
 use crate::domain::predictor::ModelState;
@@ -56,7 +56,7 @@ macro_rules! message {
     };
 }
 
-// Kinds 25 to 29 and 32 are in `witness`, 33 in `program`, 36 in `budget`.
+// Kinds 23, 24 and 36 are in `mirror`, 25 to 29 and 32 in `witness`, 33 in `program`.
 pub(super) use message;
 message!(1, Hello, GREETING_BYTES_MAX);
 message!(2, Welcome, GREETING_BYTES_MAX);
@@ -80,12 +80,6 @@ message!(19, Opening, OPENING_BYTES_MAX);
 message!(20, Join, GREETING_BYTES_MAX);
 message!(21, Joined, GREETING_BYTES_MAX);
 message!(22, Cannot, GREETING_BYTES_MAX);
-message!(
-    23,
-    LedgerCopy,
-    LEDGER_COPY_BYTES_MAX + LEDGER_LINK_BYTES_MAX
-);
-message!(24, LedgerHeld, GREETING_BYTES_MAX);
 message!(30, Request, 2 * DOCUMENT_BYTES_MAX + GREETING_BYTES_MAX);
 message!(31, Response, FRAME_BYTES_MAX);
 
@@ -312,33 +306,6 @@ pub enum StudyOutcome {
     Held,
     /// Nothing was published.
     Aborted,
-}
-
-/// N→C: entries of the node's ledger for the coordinator's mirror.
-///
-/// The first link follows an entry that the mirror holds (or none, at position 1). Normally that is the mirror's last entry.
-/// Where it is an earlier one, the node's operator gave up what came after it: the mirror follows the copy from there on. A node
-/// sends copies only once it has heard [`LedgerHeld`] and agrees with it, so a node that forgot entries replaces none.
-///
-/// # Privacy
-///
-/// Entries hold studies, prices and hashes: nothing about customers.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub struct LedgerCopy {
-    /// Encoded links of the chain, in order.
-    pub links: Vec<Vec<u8>>,
-    /// By the node's identity key over [`ledger_digest`] of the head behind the last link.
-    pub signature: Signature,
-}
-
-/// C→N, right after the welcome and before anything else: the position of the coordinator's mirror of the node's ledger, with
-/// the node's own signature.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub struct LedgerHeld {
-    /// Position of the last entry that the mirror holds; zero if it holds none.
-    pub head: Head,
-    /// The node's signature over [`ledger_digest`]; empty if the mirror holds nothing.
-    pub signature: Signature,
 }
 
 /// N→C: a new certificate for the same keys, before the old one ends.
